@@ -1,0 +1,36 @@
+# Every target sets up .venv by itself and then works.
+PYTHON ?= python3
+EXP    ?= ddpm_digits
+ARGS   ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: run test test-slow venv lint peers pins
+
+run: venv
+	$(BIN)/python -m launch --exp $(EXP) $(ARGS)
+
+test: venv
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: venv
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: venv
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+venv: $(VENV)/ready
+
+$(VENV)/ready: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("genjax needs Python 3.11 or newer, and $(PYTHON) is %d.%d: make PYTHON=python3.12" % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	touch $@
+
+# PyTorch and the peers that benchmarks/ and the tests marked `peers` compare with.
+peers: venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
+
+# Needs uv. One version of each package for every Python, so that all users run what the tests ran.
+pins:
+	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header -o requirements.txt requirements.in

@@ -1,0 +1,67 @@
+"""The only place where a gradient becomes an update."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from genjax.base import Batch, Key, Metrics, device_mean
+
+
+class Fit(NamedTuple):
+    """Parameters in training."""
+
+    params: Any
+    opt_state: Any
+    average: Any  # exponential moving average of params, for evaluate and sample
+
+
+class Descent(NamedTuple):
+    init: Callable[[Any], Fit]
+    update: Callable[[Key, Fit, Batch], tuple[Fit, Metrics]]
+
+
+def descend(
+    losses: Callable[[Key, Any, Batch], Metrics],
+    optimizer: optax.GradientTransformation,
+    *,
+    decay: float = 0.0,
+    axis: str | None = None,
+) -> Descent:
+    """Gradient descent on the mean of per-example losses.
+
+    Args:
+      losses: (key, params, batch) -> {'loss': [B], ...}; the mean of 'loss' is minimised, the means of all are
+        the metrics, beside the norm of the gradient.
+      optimizer: any optax transformation.
+      decay: of the average, average <- decay * average + (1 - decay) * params after each update; 0 keeps
+        the average equal to the parameters.
+      axis: a mapped axis to average gradients and metrics over, besides the batch axis, which is known.
+
+    Raises:
+      ValueError: decay lies outside [0, 1).
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f'decay is {decay}; the average needs 0 <= decay < 1')
+
+    def everywhere(tree):
+        tree = device_mean(tree)
+        return tree if axis is None else jax.lax.pmean(tree, axis)
+
+    def init(params):
+        return Fit(params, optimizer.init(params), jax.tree.map(jnp.copy, params))
+
+    def update(key, fit, batch):
+        def mean_loss(params):
+            means = {name: jnp.mean(values) for name, values in losses(key, params, batch).items()}
+            return means['loss'], means
+
+        gradient, means = everywhere(jax.grad(mean_loss, has_aux=True)(fit.params))
+        steps, opt_state = optimizer.update(gradient, fit.opt_state, fit.params)
+        params = optax.apply_updates(fit.params, steps)
+        average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, fit.average, params)
+        return Fit(params, opt_state, average), means | {'gradient_norm': optax.global_norm(gradient)}
+
+    return Descent(init, update)

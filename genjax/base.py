@@ -6,7 +6,7 @@ algorithm needs to mean the same in both: noise by `example_keys`, averages by `
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -62,6 +62,11 @@ class Streamed:
 
     def __getitem__(self, step: int) -> Batch:
         return self.batch(self.load(step), jnp.asarray(step, jnp.int32))
+
+
+class Data(NamedTuple):
+    train: Resident | Streamed | Any  # train[step] -> batch, a pure function of (seed, step)
+    test: Sequence[Batch]  # host batches, all of one length but for the last, which may be shorter
 
 
 AXIS = 'data'  # the axis that batches are split over: of the mesh under jit, the mapped one under pmap

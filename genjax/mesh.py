@@ -1,0 +1,100 @@
+"""Devices: the mesh, where each part of a state lives on it, and the two ways to compile for it."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from genjax.base import AXIS
+
+MODEL_AXIS = 'model'
+
+Rules = Sequence[tuple[str, PartitionSpec]]
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None, *, model: int = 1) -> Mesh:
+    """All devices in one row named 'data', or in rows of `model` devices over which rules may split parameters.
+
+    Batches are split over every device either way (fully sharded data parallelism where `model` > 1).
+
+    Args:
+      devices: default, all of them.
+      model: devices in a row.
+
+    Raises:
+      ValueError: the number of devices is no multiple of `model`.
+    """
+    devices = jax.devices() if devices is None else devices
+    if model < 1 or len(devices) % model:
+        raise ValueError(f'model={model} does not divide the {len(devices)} devices')
+    shape = (len(devices),) if model == 1 else (len(devices) // model, model)
+    names = (AXIS, MODEL_AXIS)[: len(shape)]
+    return jax.make_mesh(shape, names, axis_types=(AxisType.Auto,) * len(shape), devices=devices)
+
+
+def placement(mesh: Mesh, rules: Rules, tree: Any) -> Any:
+    """The sharding of every leaf of a state: the first rule whose suffix ends the leaf's path, else a copy each.
+
+    A suffix is made of whole path components, as 'Dense_0/kernel'. Optimiser moments and averages end in the
+    same path as their parameter and so are split alike.
+
+    Raises:
+      ValueError: a rule does not fit the shape of a leaf that it names.
+    """
+    return jax.tree_util.tree_map_with_path(partial(_place, mesh, rules), tree)
+
+
+def _place(mesh, rules, path, leaf):
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    spec = next((spec for suffix, spec in rules if f'/{name}'.endswith(f'/{suffix}')), PartitionSpec())
+    sharding = NamedSharding(mesh, spec)
+    try:
+        sharding.shard_shape(leaf.shape)
+    except (ValueError, IndexError):
+        raise ValueError(f'rule {spec} does not fit {name} of shape {leaf.shape} on {dict(mesh.shape)}') from None
+    return sharding
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def put_batch(mesh: Mesh, batch: Any, axis: int = 0) -> Any:
+    """Moves a global host batch to the devices, split over all of them along `axis`."""
+    spec = PartitionSpec(*[None] * axis, mesh.axis_names)
+    return jax.device_put(batch, NamedSharding(mesh, spec))
+
+
+# A way to compile takes fold(key, state, ...) -> (state, rest) and gives it compiled, with the state donated.
+Compile = Callable[[Callable, Mesh, Any], Callable]
+
+
+def by_jit(fold: Callable, mesh: Mesh, places: Any) -> Callable:
+    """One program over global arrays, which the compiler partitions."""
+    return jax.jit(fold, donate_argnums=1, out_shardings=(places, replicated(mesh)))
+
+
+def by_pmap(fold: Callable, mesh: Mesh, places: Any) -> Callable:
+    """The same function once a device, on that device's share of the batch; states are whole on each.
+
+    Raises:
+      ValueError: the mesh has a second axis, which pmap cannot split parameters over.
+    """
+    del places
+    if mesh.axis_names != (AXIS,):
+        raise ValueError(f'pmap needs a mesh with the one axis {AXIS!r}, not {mesh.axis_names}')
+
+    def on_device(_, *args):
+        return fold(*args)
+
+    index = np.arange(mesh.size, dtype=np.int32)  # pmap wants one mapped argument
+    options = dict(axis_name=AXIS, out_axes=None, devices=list(mesh.devices.flat), donate_argnums=2)
+
+    def call(key, state, held, *steps):  # every device receives the whole batch and takes its share
+        return compiled(index, key, state, jax.device_put(held, replicated(mesh)), *steps)
+
+    compiled = jax.pmap(on_device, in_axes=(0, None, None, None, None, None), **options)
+    return call

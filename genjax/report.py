@@ -1,0 +1,186 @@
+"""What a run leaves to look at: metrics.jsonl, TensorBoard events, pictures, and a live line of progress."""
+
+import contextlib
+import datetime
+import json
+import math
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+from PIL import Image
+
+SAMPLES = 'samples'  # in the run directory
+
+Values = dict[str, Any]  # name -> number | picture [H, W, C] | film [T, H, W, C] | text | table (list of dicts)
+
+
+class Report(NamedTuple):
+    write: Callable[[int, Values], None]
+    clock: Callable[[int], Values]  # step -> {'time/...': clocks and rates since the last write}
+    show: Callable[[int, Values], None]  # (step, the newest metrics): the live line
+
+
+@contextlib.contextmanager
+def open_report(
+    workdir: pathlib.Path | str | None, *, start: int, steps: int, stream: TextIO | None = None
+) -> Iterator[Report]:
+    """The report of a run that goes on from step `start`; what an earlier launch wrote of later steps goes.
+
+    Args:
+      workdir: the run directory; None writes no files.
+      start: the step of the checkpoint that the run resumes from, 0 for a new run.
+      steps: the last step, for the time left.
+      stream: where the live line is drawn if it is a terminal; default standard error.
+    """
+    clock, restart = _clock(start)
+    show, end = _live_line(start, steps, stream or sys.stderr)
+    with contextlib.ExitStack() as stack:
+        stack.callback(end)
+        sinks = [] if workdir is None else _sinks(pathlib.Path(workdir), start, stack)
+
+        def write(step, values):
+            for sink in sinks:
+                sink(step, values)
+            restart(step)
+
+        yield Report(write, clock, show)
+
+
+def _sinks(workdir, start, stack):
+    """The places that (step, values) go to."""
+    from tensorboardX import SummaryWriter  # half a second, which only runs that write need
+
+    (workdir / SAMPLES).mkdir(parents=True, exist_ok=True)
+    _keep_until(workdir / 'metrics.jsonl', start)
+    lines = stack.enter_context(open(workdir / 'metrics.jsonl', 'a', encoding='utf-8'))  # noqa: SIM115
+    board = stack.enter_context(SummaryWriter(str(workdir), purge_step=start + 1 if start else None))
+    return [
+        lambda step, values: _add_line(lines, step, values),
+        lambda step, values: _add_to_board(board, step, values),
+        lambda step, values: write_samples(workdir, step, values),
+    ]
+
+
+def _add_line(lines, step, values):
+    numbers = {name: float(value) for name, value in values.items() if _is_number(value)}
+    if numbers:
+        finite = {
+            name: value if math.isfinite(value) else None for name, value in numbers.items()
+        }  # JSON has no NaN
+        lines.write(json.dumps({'step': step, **finite}) + '\n')
+        lines.flush()
+
+
+def _add_to_board(board, step, values):
+    for name, value in values.items():
+        if _is_number(value):
+            board.add_scalar(name, value, step)
+        elif _is_picture(value):
+            board.add_image(name, value if value.ndim == 3 else value[-1], step, dataformats='HWC')
+        else:
+            board.add_text(name, value if isinstance(value, str) else _tsv(value, ' | '), step)
+    board.flush()
+
+
+def write_samples(workdir: pathlib.Path | str, step: int, values: Values) -> list[pathlib.Path]:
+    """Writes every picture, film, text and table among the values to samples/, named by step; returns the files."""
+    folder = pathlib.Path(workdir) / SAMPLES
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write_sample(folder, n, step, v) for n, v in values.items() if not _is_number(v)]
+
+
+def _is_number(value):
+    return not isinstance(value, str | list) and np.ndim(value) == 0
+
+
+def _is_picture(value):
+    return isinstance(value, np.ndarray)
+
+
+def _keep_until(path, step):
+    """Drops the lines of steps after the checkpoint: the resumed run writes them again."""
+    if not path.exists():
+        return
+    kept = [line for line in path.read_text('utf-8').splitlines() if _step_of(line) <= step]
+    _atomically(path, ''.join(f'{line}\n' for line in kept).encode())
+
+
+def _step_of(line):
+    try:
+        return json.loads(line)['step']
+    except ValueError:  # the torn last line of a killed process
+        return float('inf')
+
+
+def _atomically(path, content):
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _write_sample(folder, name, step, value):
+    stem = f'{name.replace("/", "_")}_{step:08d}'
+    if _is_picture(value):
+        return write_picture(folder / f'{stem}.{"png" if value.ndim == 3 else "gif"}', value)
+    text, suffix = (value, 'txt') if isinstance(value, str) else (_tsv(value, '\t'), 'tsv')
+    _atomically(folder / f'{stem}.{suffix}', text.encode())
+    return folder / f'{stem}.{suffix}'
+
+
+def _tsv(rows, separator):
+    lines = [list(rows[0]), *(row.values() for row in rows)] if rows else []
+    return ''.join(separator.join(map(str, line)) + '\n' for line in lines)
+
+
+def write_picture(path: pathlib.Path, pixels: np.ndarray) -> pathlib.Path:
+    """Writes uint8 pixels [H, W, C] as a PNG, or [T, H, W, C] as a GIF that rests on its last frame."""
+    frames = [Image.fromarray(frame.squeeze()) for frame in (pixels if pixels.ndim == 4 else pixels[None])]
+    rest = [60] * (len(frames) - 1) + [2000]  # milliseconds
+    film = dict(save_all=True, append_images=frames[1:], duration=rest, loop=0) if pixels.ndim == 4 else {}
+    partial = path.with_name(f'.partial-{path.name}')
+    frames[0].save(partial, **film)
+    os.replace(partial, path)
+    return path
+
+
+def _clock(start):
+    """clock(step) -> seconds since the beginning, and steps a second since the last restart(step)."""
+    began = time.perf_counter()
+    mark = [start, began]
+
+    def clock(step):
+        now = time.perf_counter()
+        rate = (step - mark[0]) / (now - mark[1])
+        return {'time/seconds': now - began, 'time/steps_per_second': rate}
+
+    def restart(step):
+        mark[:] = step, time.perf_counter()
+
+    return clock, restart
+
+
+def _live_line(start, steps, stream):
+    """show(step, metrics) and end(): a line drawn anew five times a second, and nothing where no one watches."""
+    if not stream.isatty():
+        return lambda step, metrics: None, lambda: None
+    began = time.perf_counter()
+    drawn = [-math.inf]
+
+    def show(step, metrics):
+        now = time.perf_counter()
+        if now - drawn[0] < 0.2 and step < steps:
+            return
+        drawn[0] = now
+        rate = (step - start) / (now - began)
+        name = 'loss' if 'loss' in metrics else next(iter(metrics))
+        left = datetime.timedelta(seconds=round((steps - step) / rate))
+        done = f'step {step:,}/{steps:,} {step / steps:4.0%}'
+        stream.write(f'\r\x1b[K{done}  {rate:.3g} steps/s  {left} left  {name} {metrics[name]:.4g}')
+        stream.flush()
+
+    return show, lambda: stream.write('\n')

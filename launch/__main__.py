@@ -1,0 +1,44 @@
+"""python -m launch: from a command line to a run.
+
+Whatever can be known to be wrong is refused in one line, with exit code 2, before anything is written. Exit
+code 3 is a run that met a number that is not finite. What goes wrong later is a bug and shows its traceback.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from launch import catalogue
+from launch.flags import USAGE
+from launch.plan import plan
+from launch.refusal import Refused
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carries out one command line and returns its exit code."""
+    if '--list' in argv:
+        print(catalogue.listing())
+        return 0
+    if not argv or '--help' in argv or '-h' in argv:
+        print(f'{USAGE}\n{catalogue.listing()}')
+        return 0
+    try:
+        return _carry_out(argv)
+    except Refused as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
+
+
+def _carry_out(argv: Sequence[str]) -> int:
+    checked = plan(argv)
+    from launch import modes  # seconds of imports, which a refusal need not wait for
+
+    run = {'train': modes.run_training, 'evaluate': modes.run_evaluation, 'sample': modes.run_sampling}
+    return run[checked.flags.mode](checked)
+
+
+if __name__ == '__main__':
+    # Set before jax is imported, and only here: a library that writes into a home folder would surprise.
+    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/genjax/xla'))
+    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
+    sys.exit(main(sys.argv[1:]))

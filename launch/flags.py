@@ -1,0 +1,108 @@
+"""The command line as a value; not read by absl, whose errors take many lines and exit with 1."""
+
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from launch.refusal import Refused, nearest
+
+USAGE = """\
+python -m launch --exp NAME [--config.KEY=VALUE ...] [flags]   trains, or goes on with, an experiment
+python -m launch --list                                        names the experiments
+
+  --workdir DIR         the run directory; by default runs/NAME-HASH, the same for the same config
+  --data_dir DIR        where the prepared data lie
+  --until STEP          stops after this step, as an interruption would; the same command goes on
+  --mode MODE           train (default), evaluate or sample from the last checkpoint
+  --parallel HOW        jit (default) or pmap
+  --mesh data=4,model=2 how to lay out the devices; by default all along data
+  --fold K              steps in one compiled call; by default what suits the device
+"""
+
+
+class Flags(NamedTuple):
+    exp: str
+    overrides: dict[str, str]  # dotted key of the config -> text
+    workdir: pathlib.Path | None = None
+    data_dir: str | None = None
+    until: int | None = None
+    mode: str = 'train'
+    parallel: str = 'jit'
+    mesh: dict[str, int] | None = None  # axis -> devices along it
+    fold: int | None = None
+
+
+def parse(argv: Sequence[str]) -> Flags:
+    """Reads `--flag=value` and `--flag value`; of a flag given twice the last counts.
+
+    Raises:
+      Refused: an unknown flag, a value that is missing or not allowed, no --exp.
+    """
+    values, overrides = {}, {}
+    for name, text in _pairs(argv):
+        if name.startswith('--config.'):
+            overrides[name.removeprefix('--config.')] = text
+        else:
+            values[name.removeprefix('--')] = _READ[name](name, text)
+    if 'exp' not in values:
+        raise Refused('--exp is missing; python -m launch --list names the experiments')
+    return Flags(overrides=overrides, **values)
+
+
+def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    words = iter(argv)
+    for word in words:
+        name, equals, text = word.partition('=')
+        config = name.startswith('--config.')
+        if not config and name not in _READ:
+            raise Refused(f'{name} is no flag; {nearest(name, [*_READ, "--config.KEY", "--list", "--help"])}')
+        if not equals:
+            text = next(words, '--')
+        if (not equals and text.startswith('--')) or (not text and not config):
+            raise Refused(f'{name} needs a value')
+        yield name, text
+
+
+def _text(name: str, text: str) -> str:
+    del name
+    return text
+
+
+def _path(name: str, text: str) -> pathlib.Path:
+    del name
+    return pathlib.Path(text).expanduser()
+
+
+def _count(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise Refused(f'{name} is {text}; it takes a whole number, 1 or more')
+    return int(text)
+
+
+def _one_of(*allowed: str) -> Callable[[str, str], str]:
+    def read(name, text):
+        if text not in allowed:
+            raise Refused(f'{name} is {text}; it takes {" or ".join(allowed)}')
+        return text
+
+    return read
+
+
+def _axes(name: str, text: str) -> dict[str, int]:
+    axes = [part.split('=') for part in text.split(',')]
+    known = all(len(axis) == 2 and axis[0] in ('data', 'model') for axis in axes)
+    if not known or len(dict(axes)) < len(axes) or not all(n.isdecimal() and int(n) for _, n in axes):
+        raise Refused(f'{name} is {text}; it takes data=N or data=N,model=M')
+    return {axis: int(n) for axis, n in axes}
+
+
+_READ: dict[str, Callable[[str, str], Any]] = {
+    '--exp': _text,
+    '--workdir': _path,
+    '--data_dir': _text,
+    '--until': _count,
+    '--mode': _one_of('train', 'evaluate', 'sample'),
+    '--parallel': _one_of('jit', 'pmap'),
+    '--mesh': _axes,
+    '--fold': _count,
+}

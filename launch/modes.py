@@ -1,0 +1,89 @@
+"""What a plan is carried out as: trained, evaluated or sampled from. Each returns an exit code."""
+
+import json
+import math
+import pathlib
+import sys
+from typing import Any
+
+from genjax.mesh import by_jit, by_pmap, make_mesh
+from genjax.report import write_samples
+from genjax.train import Every, NonFinite, evaluate, probe, restore, train
+from launch import rundir
+from launch.plan import Plan
+from launch.provenance import launch_record
+from launch.refusal import refusing
+
+
+def run_training(plan: Plan) -> int:
+    """Trains, or goes on, and says where and how it did on the test set; 3 if a number was not finite."""
+    flags, config = plan.flags, plan.config
+    options = {'best': config.best} if 'best' in config else {}
+    options |= {'every': Every(**config.every)} if 'every' in config else {}
+    _claim(plan)
+    try:
+        train(
+            plan.experiment,
+            steps=config.steps,
+            until=flags.until,
+            fold=flags.fold,
+            parallel=by_pmap if flags.parallel == 'pmap' else by_jit,
+            **options,
+            **_where(plan),
+        )
+    except NonFinite as error:
+        print(error, file=sys.stderr)
+        return 3
+    print(f'{plan.workdir}{_last_test(plan.workdir / "metrics.jsonl")}')
+    return 0
+
+
+def run_evaluation(plan: Plan) -> int:
+    """Prints the metrics of the last checkpoint on the whole test set."""
+    step, state = _restored(plan)
+    values = evaluate(plan.experiment, state, seed=plan.config.seed, mesh=_mesh(plan))
+    rows = {'step': str(step)} | {name: f'{value:.6g}' for name, value in values.items()}
+    width = max(map(len, rows))
+    print('\n'.join(f'{name:{width}}  {text}' for name, text in rows.items()))
+    return 0
+
+
+def run_sampling(plan: Plan) -> int:
+    """Runs every probe on the last checkpoint, and names the files that they wrote."""
+    step, state = _restored(plan)
+    values = probe(plan.experiment, state, seed=plan.config.seed, mesh=_mesh(plan))
+    files = write_samples(plan.workdir, step, values)
+    print('\n'.join(map(str, files)) or f'{plan.flags.exp} has no probe that writes a file')
+    return 0
+
+
+def _claim(plan: Plan):
+    data = getattr(plan.experiment.data.train, 'fingerprint', None)
+    with refusing(OSError):
+        rundir.claim(plan.workdir, plan.flags.exp, plan.identity, data, launch_record(plan.argv))
+
+
+def _restored(plan: Plan):
+    with refusing(FileNotFoundError):
+        step, state = restore(plan.experiment, **_where(plan))
+    _claim(plan)
+    return step, state
+
+
+def _where(plan: Plan) -> dict[str, Any]:
+    return {'seed': plan.config.seed, 'mesh': _mesh(plan), 'rules': plan.rules, 'workdir': plan.workdir}
+
+
+def _mesh(plan: Plan):
+    return make_mesh(model=(plan.flags.mesh or {}).get('model', 1))
+
+
+def _last_test(metrics: pathlib.Path) -> str:
+    """The test metrics that the run wrote last."""
+    rows = [json.loads(line) for line in metrics.read_text('utf-8').splitlines()]
+    for row in reversed(rows):
+        tests = {name: value for name, value in row.items() if name.startswith('test/')}
+        values = [f'{name} {math.nan if value is None else value:.6g}' for name, value in tests.items()]
+        if values:
+            return f': {", ".join(values)} at step {row["step"]}'
+    return ''

@@ -1,0 +1,64 @@
+"""From a command line to a built experiment, writing nothing on the way."""
+
+import pathlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from launch import catalogue, rundir
+from launch.flags import Flags, parse
+from launch.limits import check_config, check_devices
+from launch.overrides import override
+from launch.refusal import Refused, refusing
+
+
+class Plan(NamedTuple):
+    """What a checked command line comes to."""
+
+    argv: Sequence[str]
+    flags: Flags
+    config: ConfigDict
+    identity: dict[str, Any]  # the config as the run directory holds it
+    workdir: pathlib.Path
+    experiment: Any  # genjax.train.Experiment
+    rules: Sequence[Any]
+
+
+def plan(argv: Sequence[str]) -> Plan:
+    """Checks a command line and builds its experiment.
+
+    Raises:
+      Refused: anything that can be known to be wrong by then.
+    """
+    flags = parse(argv)
+    module = catalogue.load(flags.exp)
+    config = _config(module, flags)
+    workdir, identity = _checked(flags, config)
+    with refusing(ValueError, OSError):
+        experiment = module.build(config)
+    return Plan(argv, flags, config, identity, workdir, experiment, getattr(module, 'RULES', ()))
+
+
+def _config(module: ModuleType, flags: Flags) -> ConfigDict:
+    config = override(module.get_config(), flags.overrides)
+    if flags.data_dir is not None:
+        if 'data_dir' not in config:
+            raise Refused(f'--data_dir is {flags.data_dir}, and {flags.exp} reads no prepared data')
+        config.data_dir = flags.data_dir
+    return config
+
+
+def _checked(flags: Flags, config: ConfigDict) -> tuple[pathlib.Path, dict[str, Any]]:
+    import jax  # not before there is a config to launch: it takes a second
+
+    check_config(flags, config)
+    check_devices(flags, config, jax.device_count())
+    identity = rundir.identity(config)
+    workdir = flags.workdir or rundir.default(flags.exp, identity)
+    with refusing(OSError):
+        rundir.check(workdir, flags.exp, identity)
+    if flags.mode != 'train' and not any(workdir.glob('checkpoints/[0-9]*')):
+        raise Refused(f'--mode is {flags.mode}, and workdir {workdir} holds no checkpoint; train it first')
+    return workdir, identity

@@ -1,0 +1,46 @@
+"""What a launch ran on: enough to say later why two runs of one config differ."""
+
+import datetime
+import importlib.metadata
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+
+
+def launch_record(argv: Sequence[str]) -> dict[str, Any]:
+    """One entry of the manifest's launches: time, flags, versions, source, devices, compiler flags."""
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {
+        'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+        'flags': list(argv),
+        'versions': {'python': platform.python_version()} | versions,
+        'source': source(pathlib.Path(__file__).parent),
+        'devices': devices(),
+        'xla_flags': os.environ.get('XLA_FLAGS', ''),
+    }
+
+
+def source(folder: pathlib.Path) -> dict[str, Any]:
+    """The commit of the source tree, and whether it was changed since; null without git."""
+    commit, changes = _git(folder, 'rev-parse', 'HEAD'), _git(folder, 'status', '--porcelain')
+    return {'commit': commit, 'dirty': None if changes is None else changes != ''}
+
+
+def devices() -> dict[str, Any]:
+    import jax
+
+    first, *_ = jax.devices()
+    return {'kind': first.device_kind, 'count': jax.device_count(), 'platform': first.platform}
+
+
+def _git(folder: pathlib.Path, *args: str) -> str | None:
+    command = ['git', '-C', str(folder), *args]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

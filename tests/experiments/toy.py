@@ -1,0 +1,45 @@
+"""Walks to 3.
+
+For the tests of launch: gradient descent on (x - 3)^2 / 2 from x = 0, so that the loss after s steps is
+9/2 (1 - rate)^(2s).
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from genjax.base import Algorithm, Data, Resident, device_mean
+from genjax.train import Experiment, Probe
+
+ERRORS = {'value': ValueError, 'file': FileNotFoundError}  # of build
+
+
+def get_config():
+    walk = dict(rate=0.5, sizes=(1, 2), fast=True, name='', limit=None)
+    every = dict(log=2, evaluate=2, save=2)
+    return ConfigDict(dict(seed=0, steps=4, batch=16, data_dir='', fails='', walk=walk, every=every))
+
+
+def build(config):
+    if config.fails in ERRORS:
+        raise ERRORS[config.fails]('no data\n  anywhere')
+
+    def losses(key, state, batch):
+        return {'loss': (state['position'] - batch) ** 2 / 2}
+
+    def update(key, state, batch):
+        if config.fails == 'late':
+            raise KeyError('late')
+        step = config.walk.rate * device_mean(jnp.mean(state['position'] - batch))
+        loss = device_mean(jnp.mean(losses(key, state, batch)['loss']))
+        return {'position': state['position'] - step}, {'loss': loss}
+
+    algorithm = Algorithm(lambda key, batch: {'position': jnp.zeros(())}, update, losses)
+    target = jnp.full(config.batch, 3.0)
+    train = Resident(target, lambda held, step: held, config.get('data_dir') or 'threes')
+    data = Data(train, [np.full(5, 3, np.float32)])
+    probes = {
+        'where': Probe(2, lambda key, state: {'where': f'at {state["position"]}'}),
+        'picture': Probe(4, lambda key, state: {'picture': np.zeros((2, 2, 3), np.uint8)}),
+    }
+    return Experiment(algorithm, data, probes)

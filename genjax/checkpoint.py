@@ -41,7 +41,8 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, tally: dict, met
       tally: plain numbers, written as JSON.
       metrics: what was measured of this state, if anything.
     """
-    items = ocp.args.Composite(state=ocp.args.StandardSave(state), tally=ocp.args.JsonSave(tally))
+    # In a dictionary, since orbax takes no bare array, which a state may be.
+    items = ocp.args.Composite(state=ocp.args.StandardSave({'state': state}), tally=ocp.args.JsonSave(tally))
     if not manager.save(step, args=items, metrics=metrics or None):
         raise RuntimeError(f'step {step} was not saved in {manager.directory}, which has {manager.all_steps()}')
 
@@ -58,6 +59,6 @@ def restore(manager: ocp.CheckpointManager, abstract: Any) -> tuple[int, Any, di
     step = manager.latest_step()
     if step is None:
         raise FileNotFoundError(f'no checkpoint in {manager.directory}')
-    items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), tally=ocp.args.JsonRestore())
+    items = ocp.args.Composite(state=ocp.args.StandardRestore({'state': abstract}), tally=ocp.args.JsonRestore())
     restored = manager.restore(step, args=items)
-    return step, restored['state'], restored['tally']
+    return step, restored['state']['state'], restored['tally']

@@ -59,9 +59,10 @@ def descend(
             return means['loss'], means
 
         gradient, means = everywhere(jax.grad(mean_loss, has_aux=True)(fit.params))
-        steps, opt_state = optimizer.update(gradient, fit.opt_state, fit.params)
+        with jax.numpy_dtype_promotion('standard'):  # optax raises floats to integer powers; our code need not
+            steps, opt_state = optimizer.update(gradient, fit.opt_state, fit.params)
         params = optax.apply_updates(fit.params, steps)
         average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, fit.average, params)
-        return Fit(params, opt_state, average), means | {'gradient_norm': optax.global_norm(gradient)}
+        return Fit(params, opt_state, average), means | {'gradient_norm': optax.tree.norm(gradient)}
 
     return Descent(init, update)

@@ -84,9 +84,10 @@ def train(
     _refuse_below_one(steps=steps, until=stop, fold=fold, **looks)
     due = lambda step: {name for name, interval in looks.items() if step % interval == 0 or step == steps}
     pause = lambda step: step == stop or bool(due(step) - {'log'})
+    keys, feed = keys_of(seed), as_feed(experiment.data.train)
+    example = first_batch(feed, mesh)
     with jax.set_mesh(mesh), _checkpoints(workdir, best) as saved:
-        keys, feed = keys_of(seed), as_feed(experiment.data.train)
-        start, state, tally = _begin(experiment.algorithm, keys.init, first_batch(feed, mesh), mesh, rules, saved)
+        start, state, tally = _begin(experiment.algorithm, keys.init, example, mesh, rules, saved)
         run = parallel(folded(experiment.algorithm, feed, fold), mesh, jax.tree.map(lambda x: x.sharding, state))
         plan = spans(start, stop, fold, looks.values())
         made = calls(run, keys.steps, state, feeder(feed, mesh, fold, start), plan, pause)
@@ -200,8 +201,9 @@ def _added(tally, step, rows):
     """Adds the metrics of the steps up to `step`, one by one, so that the sums do not depend on the calls."""
     count = len(next(iter(rows.values())))
     sums = dict(tally.sums)
+    rows = sorted(rows.items(), key=lambda item: item[0] != 'loss')  # the loss is what an error should name
     for i in range(count):
-        for name, row in rows.items():
+        for name, row in rows:
             if not math.isfinite(row[i]):
                 raise NonFinite(f'step {step - count + i + 1}: {name} is {row[i]}')
             sums[name] = sums.get(name, 0.0) + float(row[i])

@@ -1,0 +1,70 @@
+"""Who may import whom, as the design says."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+FOLDERS = (
+    'genjax/algorithms',
+    'genjax/networks',
+    'genjax/data',
+    'genjax/metrics',
+    'genjax',
+    'experiments',
+    'launch',
+)
+
+# The spine, each module with what it may import of genjax; a folder allows itself where it names itself.
+SPINE = {
+    'base': set(),
+    'descent': {'base'},
+    'mesh': {'base'},
+    'checkpoint': {'base'},
+    'report': {'base'},
+    'replicas': {'base'},
+    'evaluation': {'base', 'mesh'},
+    'fold': {'base', 'mesh'},
+    'train': {'base', 'mesh', 'checkpoint', 'report', 'fold', 'evaluation'},
+}
+ALLOWED = {
+    'genjax/algorithms': {'base', 'descent'},
+    'genjax/networks': {'base', 'networks'},
+    'genjax/data': {'base', 'data'},
+    'genjax/metrics': {'base', 'metrics'},
+    'experiments': {'base', 'train', 'replicas', 'algorithms', 'networks', 'data', 'metrics'},
+    'launch': {'base', 'train', 'mesh', 'checkpoint', 'report', 'replicas'},
+}
+
+
+def modules():
+    return [path for folder in FOLDERS for path in (ROOT / folder).glob('*.py') if path.stem != '__init__']
+
+
+def imported(path):
+    """Every module that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{path} imports relatively'
+            yield from (f'{node.module}.{alias.name}' for alias in node.names)
+
+
+@pytest.mark.parametrize('path', modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_keep_to_the_design(path):
+    folder = str(path.parent.relative_to(ROOT))
+    allowed = SPINE[path.stem] if folder == 'genjax' else ALLOWED[folder]
+    for name in imported(path):
+        top, *rest = name.split('.')
+        if top == 'genjax':
+            assert rest[0] in allowed, f'{path.name} imports {name}'
+        if top in ('experiments', 'launch', 'tests'):
+            assert folder == 'launch', f'{path.name} imports {name}'
+        assert top != 'tensorflow', f'{path.name} imports TensorFlow'
+
+
+def test_the_rules_see_an_import_that_breaks_them(tmp_path):
+    (tmp_path / 'x.py').write_text('def f():\n    from genjax.train import train\n    import launch.flags\n')
+    assert list(imported(tmp_path / 'x.py')) == ['genjax.train.train', 'launch.flags']

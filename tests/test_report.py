@@ -1,0 +1,95 @@
+"""What a run leaves to look at."""
+
+import io
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from genjax.metrics.figures import film, grid, strip, tile, to_pixels
+from genjax.report import open_report
+
+
+def test_every_kind_of_value_lands_where_it_is_looked_for(tmp_path):
+    picture = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    values = {
+        'loss': 0.5,
+        'probe/grid': picture,
+        'probe/film': np.stack([picture, picture + 1]),
+        'probe/words': 'hello',
+        'probe/rows': [{'word': 'a', 'count': 1}, {'word': 'b', 'count': 2}],
+    }
+    with open_report(tmp_path, start=0, steps=10) as report:
+        report.write(5, values)
+    assert json.loads((tmp_path / 'metrics.jsonl').read_text()) == {'step': 5, 'loss': 0.5}
+    samples = tmp_path / 'samples'
+    with Image.open(samples / 'probe_grid_00000005.png') as image:
+        np.testing.assert_array_equal(image, picture)
+    with Image.open(samples / 'probe_film_00000005.gif') as image:
+        assert image.n_frames == 2
+    assert (samples / 'probe_words_00000005.txt').read_text() == 'hello'
+    assert (samples / 'probe_rows_00000005.tsv').read_text() == 'word\tcount\na\t1\nb\t2\n'
+    assert len(list(samples.iterdir())) == 4
+    assert list(tmp_path.glob('events.out.tfevents.*'))
+
+
+def test_a_number_that_is_none_is_null_in_the_lines(tmp_path):
+    with open_report(tmp_path, start=0, steps=10) as report:
+        report.write(1, {'a': float('nan'), 'b': np.float32(2)})
+    assert json.loads((tmp_path / 'metrics.jsonl').read_text()) == {'step': 1, 'a': None, 'b': 2.0}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_live_line_shows_where_a_terminal_is_and_is_silent_elsewhere():
+    watched, unwatched = Terminal(), io.StringIO()
+    for stream in (watched, unwatched):
+        with open_report(None, start=0, steps=10, stream=stream) as report:
+            report.show(5, {'gradient_norm': 2.0, 'loss': 0.25})
+    assert unwatched.getvalue() == ''
+    assert 'step 5/10  50%' in watched.getvalue()
+    assert 'steps/s' in watched.getvalue()
+    assert watched.getvalue().endswith('left  loss 0.25\n')
+
+
+def test_the_rate_counts_the_steps_since_the_last_write(tmp_path):
+    with open_report(None, start=100, steps=200) as report:
+        first = report.clock(110)
+        report.write(110, {'loss': 1.0})
+        second = report.clock(110)
+    assert first['time/steps_per_second'] > 0
+    assert second['time/steps_per_second'] == 0
+    assert second['time/seconds'] > first['time/seconds']
+
+
+def test_pixels_are_the_nearest_grey_levels():
+    levels = np.arange(256)
+    np.testing.assert_array_equal(to_pixels(levels / 127.5 - 1), levels)
+    np.testing.assert_array_equal(to_pixels([-3.0, 3.0]), [0, 255])
+
+
+def test_a_tile_holds_each_image_in_its_place():
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((5, 8, 8, 1), np.uint8)
+    sheet = tile(images, columns=3, height=16, gap=1)
+    assert sheet.shape == (2 * 17 - 1, 3 * 17 - 1, 3)
+    assert [sheet[8 + 17 * (i // 3), 8 + 17 * (i % 3), 0] for i in range(5)] == list(range(5))
+    assert (sheet[18:, 35:] == 255).all()  # where there is no sixth
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_figures_draw_what_they_are_given(channels):
+    draw = lambda key, state, n: np.full((n, 4, 4, channels), 0.0, np.float32) + state
+    frames = lambda key, state, n: np.linspace(-1, 1, 12)[:, None, None, None, None] * np.ones((n, 4, 4, channels))
+    sheet = grid(draw, n=9)(None, np.float32(1))['grid']
+    assert sheet.shape == (3 * 66 - 2, 3 * 66 - 2, 3)
+    assert (sheet == 255).all()
+    seen = film(frames, n=9)(None, np.float32(0))
+    assert seen['film'].shape == (12, 3 * 66 - 2, 3 * 66 - 2, 3)
+    assert seen['moments'].shape == (8 * 66 - 2, 8 * 66 - 2, 3)
+    row = strip(lambda key, x: jnp.stack([x, -x, x]), np.ones((2, 4, 4, channels)))(None, None)['strip']
+    assert [row[0, 30 + 66 * i, 0] for i in range(3)] == [255, 0, 255]

@@ -4,6 +4,7 @@ Beside the state lies the tally: the sums of the logging interval that the check
 run writes the same averages as one that never stopped.
 """
 
+import math
 import pathlib
 from typing import Any
 
@@ -18,19 +19,12 @@ def open_checkpoints(workdir: pathlib.Path | str, best: str) -> ocp.CheckpointMa
 
     Args:
       workdir: the run directory.
-      best: the metric by which one checkpoint is kept beside the latest two; the lowest value wins. A
-        checkpoint saved without that metric does not compete.
+      best: the metric by which one checkpoint is kept beside the latest two; the lowest value wins, and
+        a checkpoint saved without one counts as the highest.
     """
-    options = ocp.CheckpointManagerOptions(
-        best_fn=lambda metrics: metrics[best],
-        best_mode='min',
-        preservation_policy=AnyPreservationPolicy(
-            [
-                LatestN(2),
-                BestN(get_metric_fn=lambda m: m[best], reverse=True, n=1, keep_checkpoints_without_metrics=False),
-            ]
-        ),
-    )
+    value = lambda metrics: metrics.get(best, math.inf)
+    kept = AnyPreservationPolicy([LatestN(2), BestN(get_metric_fn=value, reverse=True, n=1)])
+    options = ocp.CheckpointManagerOptions(best_fn=value, best_mode='min', preservation_policy=kept)
     return ocp.CheckpointManager(pathlib.Path(workdir).absolute() / FOLDER, options=options)
 
 
@@ -43,7 +37,7 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, tally: dict, met
     """
     # In a dictionary, since orbax takes no bare array, which a state may be.
     items = ocp.args.Composite(state=ocp.args.StandardSave({'state': state}), tally=ocp.args.JsonSave(tally))
-    if not manager.save(step, args=items, metrics=metrics or None):
+    if not manager.save(step, args=items, metrics=metrics):
         raise RuntimeError(f'step {step} was not saved in {manager.directory}, which has {manager.all_steps()}')
 
 

@@ -18,9 +18,7 @@ def as_feed(train: Any) -> Resident | Streamed:
     """Anything with train[step] -> host batch, as a Streamed; Resident and Streamed as they are."""
     if isinstance(train, Resident | Streamed):
         return train
-    return Streamed(
-        train.__getitem__, lambda step: map(train.__getitem__, itertools.count(step)), lambda raw, _: raw
-    )
+    return Streamed(train.__getitem__, lambda step: map(train.__getitem__, itertools.count(step)), lambda raw, _: raw)
 
 
 def first_batch(feed: Resident | Streamed, mesh: Mesh) -> Batch:

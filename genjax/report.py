@@ -69,9 +69,7 @@ def _sinks(workdir, start, stack):
 def _add_line(lines, step, values):
     numbers = {name: float(value) for name, value in values.items() if _is_number(value)}
     if numbers:
-        finite = {
-            name: value if math.isfinite(value) else None for name, value in numbers.items()
-        }  # JSON has no NaN
+        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}  # JSON has no NaN
         lines.write(json.dumps({'step': step, **finite}) + '\n')
         lines.flush()
 

@@ -18,3 +18,30 @@ def real_data() -> pathlib.Path:
     if not pathlib.Path(folder).is_dir() or not folder:
         pytest.skip('GENJAX_DATA names no folder of real data sets')
     return pathlib.Path(folder)
+
+
+@pytest.fixture
+def place(monkeypatch, tmp_path):
+    """Writes files to a folder and has TFDS know their checksums; no source on the net can be reached."""
+
+    import requests
+    from tensorflow_datasets.core.download import checksums
+
+    from genjax.data import prepare
+
+    def unreachable(url, **options):
+        raise requests.exceptions.ConnectionError(url)
+
+    monkeypatch.setattr(requests, 'head', unreachable)
+    monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'default'))
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+    def write(folder, files, builder=None):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        urls = {url.rpartition('/')[2]: url for url in (builder or prepare.Mnist)(data_dir=tmp_path / 'unused').urls}
+        known = {urls[name]: checksums.compute_url_info(folder / name) for name in files}
+        monkeypatch.setattr(checksums, 'get_all_url_infos', lambda: known)
+
+    return write

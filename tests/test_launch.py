@@ -89,8 +89,7 @@ WRONG = {
     'it takes a run directory or a new one',
     '--exp=toy --workdir=broken': 'broken/config.json is not JSON',
     '--exp=toy --workdir=' + 'a' * 300: f"[Errno {errno.ENAMETOOLONG}] File name too long: '{'a' * 300}'",
-    '--exp=toy --workdir=new --mode=sample': '--mode is sample, and workdir new holds no checkpoint; '
-    'train it first',
+    '--exp=toy --workdir=new --mode=sample': '--mode is sample, and workdir new holds no checkpoint; train it first',
     '--exp=toy --config.fails=value': 'no data anywhere',
     '--exp=toy --config.fails=file': 'no data anywhere',
 }

@@ -1,0 +1,58 @@
+"""DDPM on MNIST, with a U-Net small enough for a CPU.
+
+Run     python -m launch --exp ddpm_mnist
+Smoke   python -m launch --exp ddpm_mnist --config.steps=4 --config.batch=8 --config.ddpm.steps=6 --config.unet.width=8
+Source  Ho et al. 2020, arXiv:2006.11239 (who trained on larger images); MNIST as TFDS has it
+Ours    (to be measured)
+"""
+
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from genjax.algorithms.ddpm import (
+    ancestral,
+    bound,
+    cosine_schedule,
+    ddpm,
+    diffusion,
+    noising,
+    predictor,
+    trajectory,
+)
+from genjax.data.images import images
+from genjax.metrics.figures import film, grid, strip
+from genjax.metrics.likelihood import bound_table
+from genjax.networks.unet import UNet
+from genjax.train import Experiment, Probe
+
+
+def get_config():
+    config = dict(
+        seed=0,
+        steps=20_000,
+        batch=64,
+        data_dir='',
+        dtype='float32',
+        unet=dict(width=32, multipliers=(1, 2, 2), attend_at=(7,), dropout=0.1, blocks=1),
+        adam=dict(learning_rate=1e-3),
+        ddpm=dict(steps=1000, decay=0.999),
+        every=dict(log=100, evaluate=2000, save=1000),
+    )
+    return ConfigDict(config)
+
+
+def build(config):
+    network, shape = UNet(**config.unet, dtype=jnp.dtype(config.dtype)), (28, 28, 1)
+    algorithm = ddpm(network, optax.adam(**config.adam), shape=shape, betas=cosine_schedule, **config.ddpm)
+    data = images('mnist', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
+    process, held_out = diffusion(cosine_schedule(config.ddpm.steps)), data.test[0]['image']
+    chain = trajectory(network, process, ancestral(process), shape, frames=40)
+    terms = lambda key, fit: bound(key, process, predictor(network, fit.average), held_out)
+    probes = {
+        'samples': Probe(2000, grid(algorithm.sample, n=64)),
+        'forward': Probe(config.steps, strip(noising(process, frames=8), held_out[:8])),
+        'reverse': Probe(config.steps, film(chain, n=16)),
+        'bound': Probe(config.steps, bound_table(terms)),
+    }
+    return Experiment(algorithm, data, probes)

@@ -1,0 +1,178 @@
+"""Image sets of TensorFlow Datasets, prepared, opened and decoded without TensorFlow.
+
+The builders here are the stock ones (names, versions, features, record keys and checksums) with an extraction
+of their own, because the stock extraction and image encoding call TensorFlow. Import this module where it is
+used: it imports tensorflow_datasets.
+"""
+
+import difflib
+import gzip
+import io
+import itertools
+import os
+import pathlib
+import tarfile
+from collections.abc import Iterator
+
+import numpy as np
+import requests
+import tensorflow_datasets as tfds
+from PIL import Image
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+from tensorflow_datasets.image_classification import cifar, mnist
+
+from genjax.data.decoded import writable
+
+
+class Mnist(mnist.MNIST, skip_registration=True):
+    """MNIST from its four gzipped IDX files."""
+
+    name = 'mnist'
+
+    @property
+    def urls(self) -> list[str]:
+        kinds = 'images-idx3-ubyte.gz', 'labels-idx1-ubyte.gz'
+        return [f'{self.URL}{split}-{kind}' for split in ('train', 't10k') for kind in kinds]
+
+    def _split_generators(self, dl_manager):
+        train_images, train_labels, test_images, test_labels = dl_manager.download(self.urls)
+        return {
+            'train': self._generate_examples(train_images, train_labels),
+            'test': self._generate_examples(test_images, test_labels),
+        }
+
+    def _generate_examples(self, image_path, label_path):
+        pairs = zip(_read_idx(image_path), _read_idx(label_path), strict=True)
+        for index, (image, label) in enumerate(pairs):
+            yield index, {'image': _png(image), 'label': int(label)}
+
+
+class FashionMnist(Mnist, mnist.FashionMNIST, skip_registration=True):
+    """Fashion-MNIST, whose files have the names and the format of MNIST's."""
+
+    name = 'fashion_mnist'
+
+
+class Cifar10(cifar.Cifar10, skip_registration=True):
+    """CIFAR-10 from its binary archive: records of a label byte and 3 x 32 x 32 pixels."""
+
+    name = 'cifar10'
+
+    @property
+    def urls(self) -> list[str]:
+        return [self._cifar_info.url]
+
+    def _split_generators(self, dl_manager):
+        info = self._cifar_info
+        (archive,) = dl_manager.download(self.urls)
+        with tarfile.open(archive) as tar:  # one pass: each step back would decompress from the start
+            files = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+        (label_file,) = info.label_files
+        self.info.features['label'].names = files[info.prefix + label_file].decode().split()
+        splits = {'train': info.train_files, 'test': info.test_files}
+        join = lambda names: b''.join(files[info.prefix + name] for name in names)
+        return {split: self._generate_examples(split, join(names)) for split, names in splits.items()}
+
+    def _generate_examples(self, split, raw):
+        records = np.frombuffer(raw, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+        for index, record in enumerate(records):
+            image = record[1:].reshape(3, 32, 32).transpose(1, 2, 0)
+            yield index, {'id': f'{split}_{index:05d}', 'image': _png(image), 'label': int(record[0])}
+
+
+OURS = {builder.name: builder for builder in (Mnist, FashionMnist, Cifar10)}
+
+
+def _read_idx(path: os.PathLike) -> np.ndarray:
+    """The array of unsigned bytes in a gzipped IDX file."""
+    raw = gzip.decompress(pathlib.Path(path).read_bytes())
+    if raw[:3] != b'\0\0\x08':
+        raise ValueError(f'{path} starts with {raw[:3]!r}; an IDX file of unsigned bytes with 0, 0, 8')
+    axes = raw[3]
+    shape = np.frombuffer(raw, '>i4', axes, offset=4)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def _png(image: np.ndarray) -> io.BytesIO:
+    """An image [H, W] or [H, W, 3] as an open PNG file, which TFDS stores as it is, without TensorFlow."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format='png')
+    file.seek(0)
+    return file
+
+
+def open_set(name: str, data_dir: str = '') -> tfds.core.DatasetBuilder:
+    """The prepared set of that name; mnist, fashion_mnist and cifar10 are prepared first where they are not.
+
+    Files already downloaded are looked for in data_dir/NAME, data_dir/downloads/manual and data_dir; the rest is
+    downloaded. TFDS's registered checksums hold for both. Nothing that exists is overwritten, and a set appears
+    under its own name only when it is complete.
+
+    Args:
+      name: of the set, as TFDS spells it (`name/config:version`).
+      data_dir: folder of prepared sets, laid out by TFDS; '' means TFDS's default. What has to be prepared goes
+        there, or to TFDS's default where data_dir is read-only.
+
+    Raises:
+      ValueError: there is no set of that name, or a file has another checksum than the registered one.
+      FileNotFoundError: the set is neither prepared nor within reach.
+    """
+    default = os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
+    given = pathlib.Path(data_dir or default).expanduser()
+    writes = writable(given) and writable(given / name)
+    home = given if writes else pathlib.Path(default).expanduser()
+    for folder in dict.fromkeys((given, home)):
+        builder = _builder(name, folder)
+        if builder.data_path.exists():
+            break
+    else:
+        _prepare(builder, [given / name, given / 'downloads' / 'manual', given])
+    return tfds.builder_from_directory(builder.data_path)
+
+
+def _builder(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
+    if name in OURS:
+        return OURS[name](data_dir=folder)
+    try:
+        return tfds.builder(name, data_dir=folder)
+    except ValueError:  # no such name, or no name at all: TFDS takes many lines to say so
+        known = {'digits', *tfds.list_builders(with_community_datasets=False), *_folders(folder)}
+        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0)
+        raise ValueError(
+            f'there is no image set {name!r}, nor one prepared in {folder}; nearest: {near[0]}'
+        ) from None
+
+
+def _folders(folder: pathlib.Path) -> Iterator[str]:
+    """Names of the sets prepared in folder, with and without a configuration."""
+    files = itertools.chain(folder.glob('*/*/dataset_info.json'), folder.glob('*/*/*/dataset_info.json'))
+    return (file.relative_to(folder).parts[0] for file in files)
+
+
+def _prepare(builder: tfds.core.DatasetBuilder, places: list[pathlib.Path]) -> None:
+    if type(builder) is not OURS.get(builder.name):
+        command = f'tfds build {builder.name} --data_dir={builder.data_dir_root} --file_format=array_record'
+        raise FileNotFoundError(f'{builder.name} is not prepared in {builder.data_path}; prepare it by: {command}')
+    files = [url.rpartition('/')[2] for url in builder.urls]
+    found = next((place for place in places if any((place / file).is_file() for file in files)), places[0])
+    missing = [file for file in files if not (found / file).is_file()]
+    if missing and not _reachable(builder.urls[0]):
+        wanted = f'put {", ".join(missing)} into {found}'
+        raise FileNotFoundError(f'{builder.name} is not prepared and its source is out of reach; {wanted}')
+    config = tfds.download.DownloadConfig(manual_dir=found, force_checksums_validation=True, try_download_gcs=False)
+    try:
+        builder.download_and_prepare(file_format='array_record', download_config=config)
+    except NonMatchingChecksumError as error:
+        raise ValueError(' '.join(str(error).split()).partition(' To debug')[0]) from None
+    except OSError:
+        if not builder.data_path.exists():  # else another process, started at the same time, came first
+            raise
+
+
+def _reachable(url: str) -> bool:
+    """Whether the source answers at all; TFDS alone would try for minutes before it says no."""
+    try:
+        requests.head(url, timeout=10)
+    except requests.exceptions.RequestException:
+        return False
+    return True

@@ -1,0 +1,110 @@
+"""Training sets that stay on the device: the batch of a step is a pure function of (seed, step).
+
+Letters: N examples, B examples a batch.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.base import Batch, Key, Resident
+from genjax.data.batches import require_batch
+
+ROUNDS = 16  # four would do for large sets (Luby and Rackoff 1988); sets of a few examples need these many
+ORDER = 2**31 + 1  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
+
+
+def resident(
+    arrays: Any, *, batch: int, seed: int, transform: Callable[[Any, jax.Array], Batch] | None = None
+) -> Resident:
+    """Puts arrays on the device and serves shuffled batches of their rows.
+
+    Every epoch of N // batch steps visits that many distinct batches of examples in an order of its own; the
+    N % batch examples left over are another random subset each epoch.
+
+    Args:
+      arrays: pytree of arrays that share their leading axis, [N, ...]; kept in their own dtypes.
+      batch: B, the number of examples in the global batch.
+      seed: of the order.
+      transform: (rows, step) -> batch, pure and traceable, of rows [B, ...] in the structure of arrays.
+
+    Raises:
+      ValueError: the leading axes differ, or batch lies outside 1 to N.
+    """
+    lengths = {len(x) for x in jax.tree.leaves(arrays)}
+    if len(lengths) != 1:
+        raise ValueError(f'arrays have {sorted(lengths)} rows; they must share one number')
+    (n,) = lengths
+    require_batch(batch, n)
+
+    def select(held: Any, step: jax.Array) -> Batch:
+        rows = epoch_rows(jax.random.fold_in(jax.random.key(seed), ORDER), n, batch, step)
+        chosen = jax.tree.map(lambda x: x[rows], held)
+        return chosen if transform is None else transform(chosen, step)
+
+    return Resident(jax.tree.map(jnp.asarray, arrays), select, fingerprint(arrays))
+
+
+def epoch_rows(key: Key, n: int, batch: int, step: jax.Array) -> jax.Array:
+    """The rows that a step takes of n, [batch] int32: its place in the permutation of its epoch.
+
+    The step is divided before it is multiplied, so nothing exceeds n, however long the run.
+    """
+    epoch, place = jnp.divmod(jnp.asarray(step, jnp.int32), n // batch)
+    return permutation(jax.random.fold_in(key, epoch), n, place * batch + jnp.arange(batch))
+
+
+def permutation(key: Key, n: int, index: jax.Array) -> jax.Array:
+    """Where a random permutation of range(n) sends each index, without a table.
+
+    A Feistel network on pairs (left, right) of radix a and b, close to sqrt(n) with a b >= n; an image
+    outside range(n) is sent on until it falls inside, which keeps the map a bijection and takes a second turn
+    for less than one index in sqrt(n).
+
+    Args:
+      key: names the permutation.
+      n: size of the permuted range, below 2**31.
+      index: integers in [0, n), of any shape.
+
+    Returns:
+      int32 in [0, n), shaped as index.
+
+    Source: Black and Rogaway 2002, "Ciphers with arbitrary finite domains", sections 4 (cycle walking) and 5
+      (generalised Feistel, alternating radices).
+    """
+    a = math.isqrt(n - 1) + 1
+    b = -(-n // a)
+    round_keys = jax.random.bits(key, (ROUNDS,), jnp.uint32)
+
+    def network(x):
+        left, right = x // b, x % b
+        for i in range(ROUNDS):
+            radix = b if i % 2 else a
+            left, right = right, (left + _mixed(right ^ round_keys[i]) % radix) % radix
+        return left * b + right
+
+    outside = lambda x: jnp.any(x >= n)
+    walk = lambda x: jnp.where(x >= n, network(x), x)
+    return jax.lax.while_loop(outside, walk, network(jnp.asarray(index, jnp.uint32))).astype(jnp.int32)
+
+
+def _mixed(x: jax.Array) -> jax.Array:
+    """Spreads every bit of a uint32 over all of its bits: the finaliser of MurmurHash3 (Appleby 2011)."""
+    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
+
+
+def fingerprint(arrays: Any) -> str:
+    """Sixteen hex digits of the sha256 of the arrays' names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256()
+    for path, x in jax.tree_util.tree_leaves_with_path(arrays):
+        x = np.ascontiguousarray(x)
+        digest.update(f'{jax.tree_util.keystr(path)} {x.dtype} {x.shape} '.encode())
+        digest.update(x.data)
+    return digest.hexdigest()[:16]

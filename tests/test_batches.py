@@ -1,0 +1,64 @@
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from genjax.data.batches import ordered, shuffled
+
+RECORDS = [{'x': np.full((2, 1), i), 'y': np.int32(i)} for i in range(10)]
+
+
+def numbers(batches):
+    return [batch['y'].tolist() for batch in batches]
+
+
+@pytest.mark.parametrize('first', [0, 1, 4, 10**7])
+def test_stream_is_load_from_any_step(first):
+    load, stream = shuffled(RECORDS, batch=4, seed=3)
+    streamed = list(itertools.islice(stream(first), 30))
+    assert numbers(streamed) == numbers(load(first + i) for i in range(30))
+    assert all(batch['x'].shape == (4, 2, 1) and (batch['x'][:, 0, 0] == batch['y']).all() for batch in streamed)
+
+
+def test_each_epoch_is_every_record_in_an_order_of_its_own():
+    load, _ = shuffled(RECORDS, batch=4, seed=3)
+    epochs = np.reshape(numbers(load(i) for i in range(10)), (4, 10))  # 4 epochs of 10 in 10 batches of 4
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_order_depends_on_the_seed_alone():
+    orders = [numbers([shuffled(RECORDS, batch=10, seed=seed)[0](0)]) for seed in (0, 1, 0)]
+    assert orders[0] == orders[2] != orders[1]
+
+
+def test_load_fetches_its_own_records_only():
+    fetched = []
+
+    def read(record):
+        fetched.append(int(record['y']))
+        return record
+
+    load, _ = shuffled(RECORDS, batch=3, seed=0, read=read)
+    batch = load(5)
+    assert sorted(fetched) == sorted(batch['y'].tolist())
+
+
+@pytest.mark.parametrize('batch', [0, 11])
+def test_impossible_batches_are_refused(batch):
+    with pytest.raises(ValueError, match=f'^batch is {batch}; a set of 10 examples allows 1 to 10$'):
+        shuffled(RECORDS, batch=batch, seed=0)
+
+
+def test_ordered_keeps_the_order_and_the_short_last_batch():
+    batches = ordered(RECORDS, batch=4, read=lambda record: {'y': record['y'] * np.int32(2)})
+    expected = [[0, 2, 4, 6], [8, 10, 12, 14], [16, 18]]
+    assert len(batches) == 3
+    assert numbers(batches) == numbers(batches[i] for i in range(3)) == expected
+
+
+def test_module_imports_neither_jax_nor_grain():
+    code = 'import sys, genjax.data.batches; print(sorted({"jax", "grain"} & set(sys.modules)))'
+    assert subprocess.check_output([sys.executable, '-c', code], text=True).strip() == '[]'

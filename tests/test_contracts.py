@@ -1,0 +1,146 @@
+"""What every algorithm and every experiment must keep, whatever it computes."""
+
+import importlib
+import inspect
+import pathlib
+import re
+import shlex
+
+import jax
+import numpy as np
+import pytest
+
+from genjax.data import prepare
+from genjax.mesh import by_jit, by_pmap, make_mesh, placement
+from genjax.train import Every, train
+from launch.overrides import override
+from tests.cases import ALGORITHMS, BATCH
+from tests.tiny_sets import tiny_cifar, tiny_mnist
+from tests.toy import assert_close
+
+ROOT = pathlib.Path(__file__).parent.parent
+EXPERIMENTS = sorted(path.stem for path in (ROOT / 'experiments').glob('[a-z]*.py'))
+EVERY = Every(log=10, evaluate=50, save=50)
+
+algorithms = pytest.mark.parametrize('case', ALGORITHMS)
+
+
+def run(case, *, observe=lambda: None, devices=1, steps=6, **options):
+    experiment = ALGORITHMS[case]()
+    update = experiment.algorithm.update
+
+    def observed(key, state, batch):
+        observe()
+        return update(key, state, batch)
+
+    experiment = experiment._replace(algorithm=experiment.algorithm._replace(update=observed))
+    mesh = make_mesh(jax.devices()[:devices])
+    return train(experiment, seed=3, steps=steps, mesh=mesh, **{'every': EVERY, **options})
+
+
+def test_every_algorithm_has_a_case():
+    files = {path.stem for path in (ROOT / 'genjax' / 'algorithms').glob('[a-z]*.py')}
+    assert files == set(ALGORITHMS)
+
+
+@algorithms
+def test_arguments_have_the_contracts_names_and_order(case):
+    algorithm = ALGORITHMS[case]().algorithm
+    names = {name: list(inspect.signature(f).parameters) for name, f in algorithm._asdict().items() if f}
+    contract = {
+        'init': ['key', 'batch'],
+        'update': ['key', 'state', 'batch'],
+        'evaluate': ['key', 'state', 'batch'],
+        'sample': ['key', 'state', 'n'],
+        'encode': ['key', 'state', 'batch'],
+        'decode': ['key', 'state', 'code'],
+    }
+    assert names == {name: contract[name] for name in names}
+
+
+@algorithms
+def test_shapes_are_the_contracts(case):
+    experiment = ALGORITHMS[case]()
+    algorithm, batch, key = experiment.algorithm, experiment.data.train[0], jax.random.key(0)
+    state = algorithm.init(key, batch)
+    after, metrics = jax.eval_shape(algorithm.update, key, state, batch)
+    same = lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype)
+    assert jax.tree.all(jax.tree.map(same, after, jax.eval_shape(lambda: state)))
+    assert {m.shape for m in metrics.values()} == {()}
+    assert {m.shape for m in jax.eval_shape(algorithm.evaluate, key, state, batch).values()} == {(BATCH,)}
+    if algorithm.sample:
+        x = jax.eval_shape(lambda k, s: algorithm.sample(k, s, 5), key, state)
+        assert {leaf.shape[0] for leaf in jax.tree.leaves(x)} == {5}
+    if algorithm.encode:
+        code = jax.eval_shape(algorithm.encode, key, state, batch)
+        assert {leaf.shape[0] for leaf in jax.tree.leaves(code)} == {BATCH}
+
+
+@algorithms
+def test_stop_and_resume_is_exact_to_the_bit_across_an_epoch(case, tmp_path):
+    whole = run(case, workdir=tmp_path / 'whole')
+    for until in (1, 4):
+        run(case, workdir=tmp_path / 'parts', until=until)
+    parts = run(case, workdir=tmp_path / 'parts')
+    jax.tree.map(np.testing.assert_array_equal, parts, whole)
+
+
+@algorithms
+def test_one_two_and_eight_devices_agree_over_100_steps(case):
+    one = run(case, steps=100)
+    for devices in (2, 8):
+        assert_close(one, run(case, steps=100, devices=devices), 1e-5)
+
+
+@algorithms
+def test_jit_and_pmap_agree(case):
+    by = {parallel: run(case, steps=20, devices=4, parallel=parallel) for parallel in (by_jit, by_pmap)}
+    assert_close(by[by_jit], by[by_pmap], 1e-5)
+
+
+@algorithms
+@pytest.mark.parametrize('fold', [1, 4])
+def test_a_run_traces_its_update_once(case, fold):
+    traces = []
+    run(case, steps=10, until=7, fold=fold, observe=lambda: traces.append(1))
+    assert len(traces) == 1
+
+
+def smoke(name):
+    """The configuration of an experiment's own smoke command, which its docstring states."""
+    module = importlib.import_module(f'experiments.{name}')
+    line = re.search(r'^Smoke +python -m launch (.*)$', inspect.getdoc(module), re.MULTILINE)
+    assert line, f'{name} states no smoke command'
+    flags = dict(flag.removeprefix('--').split('=', 1) for flag in shlex.split(line[1])[2:])
+    return module, override(module.get_config(), {k.removeprefix('config.'): v for k, v in flags.items()})
+
+
+@pytest.fixture
+def tiny_sets(place, tmp_path):
+    """A folder with every set that the experiments read, of a few images each."""
+    draw = np.random.default_rng(0)
+    place(tmp_path / 'mnist', tiny_mnist(draw)[1])
+    place(tmp_path / 'cifar10', tiny_cifar(draw)[1], prepare.Cifar10)
+    return tmp_path
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_every_experiment_builds_and_steps_twice_at_its_smoke_size(name, tiny_sets):
+    module, config = smoke(name)
+    assert config.seed == 0 and config.steps > 0
+    if 'data_dir' in config:
+        config.data_dir = str(tiny_sets)
+    experiment = module.build(config)
+    mesh = make_mesh(jax.devices()[:1])
+    state = train(experiment, seed=0, steps=2, mesh=mesh, workdir=tiny_sets / 'run', every=Every(1, 2, 2))
+    rows = (tiny_sets / 'run' / 'metrics.jsonl').read_text().splitlines()
+    assert len(rows) == 2
+    assert len(list((tiny_sets / 'run' / 'samples').iterdir())) >= len(experiment.probes)
+    rules = getattr(module, 'RULES', ())
+    placement(make_mesh(model=2), rules, jax.eval_shape(lambda: state))  # every rule fits
+    for suffix, _ in rules:
+        assert any(f'/{name}'.endswith(f'/{suffix}') for name in paths(state))
+
+
+def paths(tree):
+    return [jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in jax.tree.leaves_with_path(tree)]

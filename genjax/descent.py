@@ -53,16 +53,16 @@ def descend(
     def init(params):
         return Fit(params, optimizer.init(params), jax.tree.map(jnp.copy, params))
 
-    def update(key, fit, batch):
+    def update(key, state, batch):
         def mean_loss(params):
             means = {name: jnp.mean(values) for name, values in losses(key, params, batch).items()}
             return means['loss'], means
 
-        gradient, means = everywhere(jax.grad(mean_loss, has_aux=True)(fit.params))
+        gradient, means = everywhere(jax.grad(mean_loss, has_aux=True)(state.params))
         with jax.numpy_dtype_promotion('standard'):  # optax raises floats to integer powers; our code need not
-            steps, opt_state = optimizer.update(gradient, fit.opt_state, fit.params)
-        params = optax.apply_updates(fit.params, steps)
-        average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, fit.average, params)
+            steps, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, steps)
+        average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.average, params)
         return Fit(params, opt_state, average), means | {'gradient_norm': optax.tree.norm(gradient)}
 
     return Descent(init, update)

@@ -149,7 +149,6 @@ def test_tensorflow_is_never_imported(place, tmp_path):
 import sys
 sys.path.insert(0, {str(tmp_path / 'fake')!r})
 from genjax.data.images import images
-from tests.tiny_sets import MNIST_FILES, idx, tiny_cifar, tiny_mnist
 for n in (0, 2**30):
     data = images('mnist', batch=4, seed=0, data_dir={str(tmp_path)!r}, resident_bytes=n)
     data.train[0], data.test[0]

@@ -45,9 +45,7 @@ def shuffled(
     return steps.__getitem__, lambda step: iter(steps[step:].to_iter_dataset(options))
 
 
-def ordered(
-    source: Sequence[Any], *, batch: int, read: Callable[[Any], Any] = lambda record: record
-) -> Sequence[Any]:
+def ordered(source: Sequence[Any], *, batch: int, read: Callable[[Any], Any] = lambda record: record) -> Sequence[Any]:
     """The batches of source in its own order, made on access; the last may be shorter. Iterating uses threads.
 
     Args: as of `shuffled`.

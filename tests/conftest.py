@@ -9,6 +9,9 @@ import pytest
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
+# Most of the time goes into compiling, and much of that into the same programs.
+jax.config.update('jax_compilation_cache_dir', str(pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'xla'))
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 
 
 @pytest.fixture(scope='session')
@@ -36,12 +39,14 @@ def place(monkeypatch, tmp_path):
     monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'default'))
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
+    known = {}
+
     def write(folder, files, builder=None):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
         urls = {url.rpartition('/')[2]: url for url in (builder or prepare.Mnist)(data_dir=tmp_path / 'unused').urls}
-        known = {urls[name]: checksums.compute_url_info(folder / name) for name in files}
+        known.update({urls[name]: checksums.compute_url_info(folder / name) for name in files})
         monkeypatch.setattr(checksums, 'get_all_url_infos', lambda: known)
 
     return write

@@ -2,16 +2,16 @@
 
     make peers && .venv/bin/python -m benchmarks.unet --threads 1
 
-Every round runs each contender once, so that what else the machine does falls on all of them alike; the table
-holds medians, and their ratios to PyTorch's fastest. A train step is forward, backward and Adam, with dropout;
-a sampling step is forward alone. JAX in a loop runs two steps in one fori_loop, as the trainer does.
+A train step is forward, backward and Adam, with dropout; a sampling step is forward alone. JAX in a loop takes two
+steps in one fori_loop, as the trainer does. In every round each contender has its turn, so that what else the
+machine does falls on all alike. The table holds medians and their ratios to PyTorch's fastest. With one thread the
+clock is the processor's own, which does not count other programs.
 """
 
 import argparse
 import os
 import statistics
 import time
-import warnings
 
 
 def arguments() -> argparse.Namespace:
@@ -23,9 +23,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-ARGUMENTS = arguments() if __name__ == '__main__' else None
-if ARGUMENTS:  # XLA takes as many threads as the process has cores when jax starts, so this comes before the imports
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-ARGUMENTS.threads :])
+if __name__ == '__main__':
+    FLAGS = arguments()
+    # XLA takes a thread for each core that the process has when jax starts: this comes before the imports.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-FLAGS.threads :])
 
 import diffusers  # noqa: E402
 import jax  # noqa: E402
@@ -36,11 +37,15 @@ import torch  # noqa: E402
 from genjax.descent import descend  # noqa: E402
 from genjax.networks.unet import UNet  # noqa: E402
 
-LOOP = 2  # steps in one call
+LOOP = 2  # steps of JAX in one call
 
 
-def peer(dropout: float = 0.0) -> diffusers.UNet2DModel:
-    """diffusers' network in the configuration of google/ddpm-cifar10-32, with weights of its own."""
+def jax_network(dtype=jnp.float32) -> UNet:
+    return UNet(width=128, multipliers=(1, 2, 2, 2), attend_at=(16,), dropout=0.1, dtype=dtype)
+
+
+def torch_network() -> diffusers.UNet2DModel:
+    """The same network in the configuration of google/ddpm-cifar10-32, with weights of its own."""
     return diffusers.UNet2DModel(
         sample_size=32,
         block_out_channels=(128, 256, 256, 256),
@@ -54,36 +59,112 @@ def peer(dropout: float = 0.0) -> diffusers.UNet2DModel:
         freq_shift=1,
         attention_head_dim=None,
         center_input_sample=False,
-        dropout=dropout,
+        dropout=0.1,
     )
 
 
-def jax_steps(batch: int, dtype) -> tuple[dict, dict]:
-    """Train steps and sampling steps by name; a step returns when its result is there."""
-    net = UNet(width=128, multipliers=(1, 2, 2, 2), attend_at=(16,), dropout=0.1, dtype=dtype)
-    x, t = jnp.ones((batch, 32, 32, 3)), jnp.arange(batch)
-    params = net.lazy_init(jax.random.key(0), x, t)['params']
+def jax_train(batch: int, dtype=jnp.float32) -> dict:
+    """Train steps by name, each with the number of steps in a call; a call returns when its result is there."""
+    net, x, t = jax_network(dtype), jnp.ones((batch, 32, 32, 3)), jnp.arange(batch)
 
     def losses(key, params, x):
         y = net.apply({'params': params}, x, t, rngs={'dropout': key})
         return {'loss': jnp.mean(jnp.square(y - x), (1, 2, 3))}
 
     init, update = descend(losses, optax.adam(2e-4))
-    one = jax.jit(lambda step, fit: update(jax.random.key(step), fit, x)[0], donate_argnums=1)
-    many = jax.jit(
-        lambda steps, fit: jax.lax.fori_loop(0, steps, lambda i, fit: update(jax.random.key(i), fit, x)[0], fit),
-        donate_argnums=1,
-    )
-    forward = lambda params, x: net.apply({'params': params}, x, t)
-    ahead = jax.jit(forward)
-    walk = jax.jit(lambda steps, params, x: jax.lax.fori_loop(0, steps, lambda _, x: forward(params, x), x))
-    weights = jax.tree.map(jnp.copy, params)  # `one` and `many` take the others
-    fit = [init(params)]
+    one = lambda step, fit: update(jax.random.key(step), fit, x)[0]
+    once = jax.jit(one, donate_argnums=1)
+    loop = jax.jit(lambda steps, fit: jax.lax.fori_loop(0, steps, one, fit), donate_argnums=1)
+    fit = init(net.lazy_init(jax.random.key(0), x, t)['params'])
 
-    def train(step, count):
-        fit[0] = jax.block_until_ready(step(count, fit[0]))
+    def call(function, number):
+        nonlocal fit
+        fit = jax.block_until_ready(function(number, fit))
 
-    return (
-        {'JAX': lambda: train(one, 1), 'JAX in a loop': lambda: train(many, LOOP)},
-        {'JAX': lambda: ahead(weights, x).block_until_ready(), 'JAX in a loop': lambda: walk(LOOP, weights, x).block_until_ready()},
-    )
+    return {'JAX': (lambda: call(once, 0), 1), 'JAX in a loop': (lambda: call(loop, LOOP), LOOP)}
+
+
+def jax_sample(batch: int, dtype=jnp.float32) -> dict:
+    """Sampling steps by name, likewise."""
+    net, x, t = jax_network(dtype), jnp.ones((batch, 32, 32, 3)), jnp.arange(batch)
+    params = net.lazy_init(jax.random.key(0), x, t)
+    once = jax.jit(lambda params, x: net.apply(params, x, t))
+    loop = jax.jit(lambda steps, params, x: jax.lax.fori_loop(0, steps, lambda _, x: net.apply(params, x, t), x))
+    return {
+        'JAX': (lambda: once(params, x).block_until_ready(), 1),
+        'JAX in a loop': (lambda: loop(LOOP, params, x).block_until_ready(), LOOP),
+    }
+
+
+def torch_steps(batch: int, device: str, layout, compiled: bool = False, cast: bool = False) -> tuple:
+    """One train step and one sampling step of PyTorch."""
+    net = torch_network().to(device, memory_format=layout)
+    optimizer = torch.optim.Adam(net.parameters(), 2e-4)
+    x = torch.ones(batch, 3, 32, 32, device=device).to(memory_format=layout)
+    t = torch.arange(batch, device=device)
+    forward = torch.compile(net) if compiled else net
+    wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
+
+    def predict():
+        with torch.autocast(device, torch.bfloat16, enabled=cast):
+            return forward(x, t).sample
+
+    def train():
+        net.train()
+        optimizer.zero_grad()
+        torch.mean(torch.square(predict() - x)).backward()
+        optimizer.step()
+        wait()
+
+    @torch.no_grad()
+    def sample():
+        net.eval()
+        predict()
+        wait()
+
+    return train, sample
+
+
+def contenders(batch: int, training: bool) -> dict:
+    """name -> (call, steps in a call)."""
+    ours, part = (jax_train, 0) if training else (jax_sample, 1)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    calls = ours(batch)
+    for name, layout in {'PyTorch': torch.contiguous_format, 'PyTorch channels_last': torch.channels_last}.items():
+        calls[name] = torch_steps(batch, device, layout)[part], 1
+        if device == 'cuda':
+            calls[f'{name} compiled'] = torch_steps(batch, device, layout, compiled=True)[part], 1
+            calls[f'{name} compiled bf16'] = torch_steps(batch, device, layout, compiled=True, cast=True)[part], 1
+    if device == 'cuda':
+        calls |= {f'{name} bf16': call for name, call in ours(batch, jnp.bfloat16).items()}
+    return calls
+
+
+def medians(calls: dict, rounds: int, clock) -> dict:
+    """name -> median seconds a step; in each turn a first call that does not count warms caches and memory."""
+    seconds = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, (call, steps) in calls.items():
+            call()
+            start = clock()
+            call()
+            seconds[name].append((clock() - start) / steps)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def main():
+    torch.set_num_threads(FLAGS.threads)
+    clock = time.process_time if FLAGS.threads == 1 and not torch.cuda.is_available() else time.perf_counter
+    for what, batch, training in (
+        ('train step', FLAGS.train_batch, True),
+        ('sampling step', FLAGS.sample_batch, False),
+    ):
+        table = medians(contenders(batch, training), FLAGS.rounds, clock)
+        fastest = min(seconds for name, seconds in table.items() if name.startswith('PyTorch'))
+        print(f'{what}, batch {batch}, {FLAGS.threads} threads')
+        for name, seconds in table.items():
+            print(f'  {name:36}{1e3 * seconds:9.1f} ms{seconds / fastest:7.2f}', flush=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,5 +1,7 @@
 """Two routes to one answer: our convolution against lax's, its gradients against lax's own."""
 
+import re
+from collections import Counter
 from functools import partial
 
 import jax
@@ -29,9 +31,7 @@ CASES = [
 
 
 def plain(x, kernel, stride, pads):
-    return lax.conv_general_dilated(
-        x, kernel, (stride,) * 2, pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC'), precision='highest'
-    )
+    return lax.conv_general_dilated(x, kernel, (stride,) * 2, pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
 def drawn(sizes, window, examples=4, dtype=jnp.float32):
@@ -129,9 +129,14 @@ def test_an_accelerator_gets_plain_convolutions_only(case):
     def lowered(f):
         traced = jax.jit(lambda x, kernel: value_and_gradients(f, x, kernel, stride, pads)).trace(*inputs)
         text = traced.lower(lowering_platforms=('cuda',)).as_text()
-        return [text.count(f'stablehlo.{op}') for op in ('convolution', 'case', 'while', 'dot_general', 'pad')]
+        # A choice already made leaves a `case` of a single branch, which XLA removes.
+        chosen = {'case', 'constant', 'return'}
+        operations = Counter(op for op in re.findall(r'stablehlo\.(\w+)', text) if op not in chosen)
+        return operations, sorted(re.findall(r'dim_numbers = .*?\}', text))
 
-    assert lowered(convolve) == lowered(plain) == [3, 0, 0, 0, 0]
+    operations, convolutions = lowered(convolve)
+    assert (operations, convolutions) == lowered(plain)
+    assert len(convolutions) == operations['convolution'] == 3
 
 
 def test_the_module_is_flax_conv_with_the_same_parameters():

@@ -29,11 +29,11 @@ from genjax.train import Experiment, Probe
 def get_config():
     config = dict(
         seed=0,
-        steps=3000,
+        steps=1500,
         batch=64,
-        size=16,
-        unet=dict(width=32, multipliers=(1, 2), attend_at=(8,), dropout=0.1, blocks=1),
-        adam=dict(learning_rate=1e-3),
+        size=12,
+        unet=dict(width=32, multipliers=(1, 2), attend_at=(6,), dropout=0.1, blocks=1),
+        adam=dict(learning_rate=2e-3),
         ddpm=dict(steps=500, decay=0.995),
         every=dict(log=50, evaluate=500, save=500),
     )
@@ -48,7 +48,7 @@ def build(config):
     chain = trajectory(network, process, ancestral(process), shape, frames=40)
     terms = lambda key, fit: bound(key, process, predictor(network, fit.average), held_out)
     probes = {
-        'samples': Probe(1000, grid(algorithm.sample, n=64)),
+        'samples': Probe(500, grid(algorithm.sample, n=64)),
         'forward': Probe(config.steps, strip(noising(process, frames=8), held_out[:8])),
         'reverse': Probe(config.steps, film(chain, n=16)),
         'bound': Probe(config.steps, bound_table(terms)),

@@ -37,7 +37,7 @@ def get_config():
         unet=dict(width=32, multipliers=(1, 2, 2), attend_at=(7,), dropout=0.1, blocks=1),
         adam=dict(learning_rate=1e-3),
         ddpm=dict(steps=1000, decay=0.999),
-        every=dict(log=100, evaluate=2000, save=1000),
+        every=dict(log=100, evaluate=1000, save=500),
     )
     return ConfigDict(config)
 
@@ -50,7 +50,7 @@ def build(config):
     chain = trajectory(network, process, ancestral(process), shape, frames=40)
     terms = lambda key, fit: bound(key, process, predictor(network, fit.average), held_out)
     probes = {
-        'samples': Probe(2000, grid(algorithm.sample, n=64)),
+        'samples': Probe(1000, grid(algorithm.sample, n=64)),
         'forward': Probe(config.steps, strip(noising(process, frames=8), held_out[:8])),
         'reverse': Probe(config.steps, film(chain, n=16)),
         'bound': Probe(config.steps, bound_table(terms)),

@@ -11,7 +11,7 @@ import numpy as np
 from genjax.base import Algorithm, Batch, Key, Resident, State, Streamed, spread
 from genjax.mesh import Mesh, put_batch, replicated
 
-STEPS_A_CALL = {'cpu': 1, 'gpu': 20, 'tpu': 20}  # by backend; benchmarks/trainer.py measures it
+STEPS_A_CALL = {'cpu': 10, 'gpu': 20, 'tpu': 20}  # by backend; benchmarks/trainer.py measures it
 
 
 def as_feed(train: Any) -> Resident | Streamed:

@@ -1,7 +1,7 @@
 """DDPM on MNIST, with a U-Net small enough for a CPU.
 
 Run     python -m launch --exp ddpm_mnist
-Smoke   python -m launch --exp ddpm_mnist --config.steps=4 --config.batch=8 --config.ddpm.steps=6 --config.unet.width=8
+Smoke   python -m launch --exp ddpm_mnist --config.steps=4 --config.batch=8 --config.ddpm.steps=4 --config.unet.width=8
 Source  Ho et al. 2020, arXiv:2006.11239 (who trained on larger images); MNIST as TFDS has it
 Ours    (to be measured)
 """

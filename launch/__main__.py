@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from absl import logging
+
 from launch import catalogue
 from launch.flags import USAGE
 from launch.plan import plan
@@ -38,6 +40,7 @@ def _carry_out(argv: Sequence[str]) -> int:
 
 
 if __name__ == '__main__':
+    logging.set_verbosity(logging.ERROR)  # libraries warn of what is no trouble
     # Set before jax is imported, and only here: a library that writes into a home folder would surprise.
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/genjax/xla'))
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')

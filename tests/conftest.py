@@ -12,6 +12,7 @@ jax.config.update('jax_numpy_dtype_promotion', 'strict')
 # Most of the time goes into compiling, and much of that into the same programs.
 jax.config.update('jax_compilation_cache_dir', str(pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'xla'))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+jax.config.update('jax_disable_most_optimizations', True)  # of machine code; what is computed stays
 
 
 @pytest.fixture(scope='session')

@@ -67,8 +67,8 @@ def fixed_small(_: np.ndarray, posterior: np.ndarray) -> np.ndarray:
 
 
 def diffusion(betas: np.ndarray, variance: Callable[..., np.ndarray] = fixed_large) -> Process:
-    """The process of beta_1..beta_T [T], with (betas, posterior) -> sigma^2, each [T + 1]; a ValueError unless betas are
-    two or more numbers inside (0, 1)."""
+    """The process of beta_1..beta_T [T], with (betas, posterior) -> sigma^2, each [T + 1]; a ValueError unless betas
+    are two or more numbers inside (0, 1)."""
     if np.ndim(betas) != 1 or len(betas) < 2 or not 0 < np.min(betas) <= np.max(betas) < 1:
         raise ValueError(f'betas are {np.array2string(np.asarray(betas), threshold=6)}; needed: T > 1 in (0, 1)')
     betas = np.append(0.0, betas)

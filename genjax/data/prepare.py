@@ -11,6 +11,7 @@ import io
 import itertools
 import os
 import pathlib
+import sys
 import tarfile
 from collections.abc import Iterator
 
@@ -157,6 +158,8 @@ def _prepare(builder: tfds.core.DatasetBuilder, places: list[pathlib.Path]) -> N
     if missing and not _reachable(builder.urls[0]):
         wanted = f'put {", ".join(missing)} into {found}'
         raise FileNotFoundError(f'{builder.name} is not prepared and its source is out of reach; {wanted}')
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
     config = tfds.download.DownloadConfig(manual_dir=found, force_checksums_validation=True, try_download_gcs=False)
     try:
         builder.download_and_prepare(file_format='array_record', download_config=config)

@@ -33,12 +33,10 @@ def descend(
     """Gradient descent on the mean of per-example losses.
 
     Args:
-      losses: (key, params, batch) -> {'loss': [B], ...}; the mean of 'loss' is minimised, the means of all are
+      losses: (key, params, batch) -> {'loss': [B], ...}; the mean of 'loss' is minimised, and the means of all are
         the metrics, beside the norm of the gradient.
-      optimizer: any optax transformation.
-      decay: of the average, average <- decay * average + (1 - decay) * params after each update; 0 keeps
-        the average equal to the parameters.
-      axis: a mapped axis to average gradients and metrics over, besides the batch axis, which is known.
+      decay: average <- decay * average + (1 - decay) * params after each update; 0 keeps the two equal.
+      axis: a mapped axis to average over, besides the batch axis, which is known.
 
     Raises:
       ValueError: decay lies outside [0, 1).

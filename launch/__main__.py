@@ -43,5 +43,7 @@ if __name__ == '__main__':
     logging.set_verbosity(logging.ERROR)  # libraries warn of what is no trouble
     # Set before jax is imported, and only here: a library that writes into a home folder would surprise.
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/genjax/xla'))
-    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
+    # Small programs too: an initialisation compiles a hundred of them.
+    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
     sys.exit(main(sys.argv[1:]))

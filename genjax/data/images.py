@@ -3,6 +3,7 @@
 Letters: N examples, B of them a batch, H x W pixels, C channels.
 """
 
+import math
 from functools import partial
 from typing import Any
 
@@ -21,60 +22,52 @@ NOISE = 2**31  # folded into key(seed); a trainer's steps lie below it, its own 
 def images(
     name: str,
     *,
-    batch: int,
+    batch: int,  # B, of the global batch
     seed: int,
-    flip: bool = False,
+    flip: bool = False,  # mirror each training image left to right by the toss of a fair coin
     dequantize: bool = False,
     size: int | None = None,
     data_dir: str = '',
-    resident_bytes: int = 2**30,
+    resident_bytes: int = 2**30,  # kept decoded at the most, the training set on the device; a larger set is streamed
 ) -> Data:
     """An image set by name.
 
-    `train[step]` is {'image': float32 [B, H, W, C] in [-1, 1], 'label': int32 [B]}, a pure function of seed and
-    step; `test` is a sequence of such batches as numpy arrays, in a fixed order and without randomness, the last
-    one shorter. Sets without labels have only the image. A grey level g of 0 to 255 becomes (2 g - 255) / 255.
+    `train[step]` is {'image': float32 [B, H, W, C] in [-1, 1], 'label': int32 [B]}, a pure function of seed and step;
+    `test` is a sequence of such batches as numpy arrays, in a fixed order and without randomness, the last one
+    shorter. Sets without labels have only the image. A grey level g of 0 to 255 becomes (2 g - 255) / 255.
 
     Args:
       name: `digits` (8 x 8, of scikit-learn, needs no files), `mnist`, `fashion_mnist`, `cifar10`, or any set of
         uint8 images of one size that TFDS has prepared in data_dir.
-      batch: B, the number of examples in the global batch.
-      seed: of the order, the flips and the noise.
-      flip: whether to mirror each training image left to right by the toss of a fair coin.
       dequantize: whether to add uniform noise of one grey level to training images, (g + u) / 128 - 1 with u in
-        [0, 1), so that floor(128 (x + 1)) gives g back; test images lie in the middle, u = 1/2.
-        (Theis, van den Oord and Bethge 2016, arXiv:1511.01844, section 3.1.)
-      size: pixels of H and W; smaller images are put in the middle, on level 0. None keeps the set's own size,
-        which for digits is 16.
-      data_dir: folder of the sets as TFDS lays them out, and of files to prepare them from; '' means TFDS's
-        default.
-      resident_bytes: the most bytes of grey levels to keep decoded, the training set's on the device; a larger
-        set is decoded by threads as it is read.
+        [0, 1); test images lie in the middle, u = 1/2. (Theis et al. 2016, arXiv:1511.01844, section 3.1.)
+      size: H and W in pixels; smaller images are put in the middle, on level 0. None: the set's own, for digits 16.
+      data_dir: folder of the sets as TFDS lays them out, and of files to prepare them from; '' is TFDS's default.
 
     Raises:
       ValueError: no set has that name, batch is larger than the set, or size smaller than its images.
       FileNotFoundError: the set is neither prepared nor within reach.
     """
     train, test = _digits() if name == 'digits' else _prepared(name, data_dir)
-    height, width, channels = train.shape
-    if size is not None and size < max(height, width):
-        raise ValueError(f'size is {size}; {name} has images of {height} x {width} and needs at least that')
-    side = 16 if size is None and name == 'digits' else size
-    pixels = (side or height) * (side or width)
-    fits = lambda split: len(split.records) * pixels * channels <= resident_bytes
-    read = lambda record: _padded(kept(record), side)
-    finish = partial(_finished, middle=dequantize)
+    side = _side(name, size, train.shape)
+    size_of = lambda split: len(split.records) * (side**2 * split.shape[2] if side else math.prod(split.shape))
     augment = partial(_augmented, seed=seed, flip=flip, dequantize=dequantize)
-    if fits(train):
+    if size_of(train) <= resident_bytes:
         training = resident(_padded(train.arrays(), side), batch=batch, seed=seed, transform=augment)
     else:
-        load, stream = shuffled(train.records, batch=batch, seed=seed, read=read)
+        load, stream = shuffled(train.records, batch=batch, seed=seed, read=lambda record: _padded(kept(record), side))
         training = Streamed(load, stream, augment, train.fingerprint)
-    if fits(test):
-        testing = _cut(finish(_padded(test.arrays(), side)), batch)
-    else:
-        testing = ordered(test.records, batch=batch, read=lambda record: finish(read(record)))
-    return Data(training, testing)
+    finish = lambda rows: _finished(_padded(rows, side), middle=dequantize)
+    if size_of(test) <= resident_bytes:
+        return Data(training, _cut(finish(test.arrays()), batch))
+    return Data(training, ordered(test.records, batch=batch, read=lambda record: finish(kept(record))))
+
+
+def _side(name, size, shape):
+    """Pixels of H and W that images of a shape [H, W, C] are padded to; None for those that stay as they are."""
+    if size is not None and size < max(shape[:2]):
+        raise ValueError(f'size is {size}; {name} has images of {shape[0]} x {shape[1]} and needs at least that')
+    return 16 if size is None and name == 'digits' else size
 
 
 def _prepared(name: str, data_dir: str) -> tuple[Split, Split]:

@@ -1,6 +1,6 @@
 """DDPM on CIFAR-10, after Ho et al. 2020 (arXiv:2006.11239), who report FID 3.17 and at most 3.75 bits/dim.
 
-Run     python -m launch --exp ddpm_cifar --config.dtype=bfloat16
+Run     python -m launch --exp ddpm_cifar --config.unet.dtype=bfloat16
 Smoke   python -m launch --exp ddpm_cifar --config.steps=4 --config.batch=8 --config.ddpm.steps=4 --config.unet.width=8
 Source  section 4 and appendix B, and the authors' code where the paper is silent: batch 128, Adam at 2e-4 after
         5,000 steps of linear warm-up, gradients clipped at norm 1, dropout 0.1, random flips, EMA of 0.9999,
@@ -8,7 +8,6 @@ Source  section 4 and appendix B, and the authors' code where the paper is silen
 Ours    not trained to the end yet: this setting wants an accelerator for half a day
 """
 
-import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
@@ -42,8 +41,7 @@ def get_config():
         steps=800_000,
         batch=128,
         data_dir='',
-        dtype='float32',
-        unet=dict(width=128, multipliers=(1, 2, 2, 2), attend_at=(16,), dropout=0.1, blocks=2),
+        unet=dict(width=128, multipliers=(1, 2, 2, 2), attend_at=(16,), dropout=0.1, dtype='float32', blocks=2),
         adam=dict(learning_rate=2e-4),
         warmup=5000,
         clip=1.0,
@@ -54,7 +52,7 @@ def get_config():
 
 
 def build(config):
-    network, shape = UNet(**config.unet, dtype=jnp.dtype(config.dtype)), (32, 32, 3)
+    network, shape = UNet(**config.unet), (32, 32, 3)
     rate = optax.linear_schedule(0.0, config.adam.learning_rate, config.warmup)
     optimizer = optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate))
     algorithm = ddpm(network, optimizer, shape=shape, betas=linear_schedule, **config.ddpm)

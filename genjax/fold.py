@@ -21,15 +21,23 @@ def as_feed(train: Any) -> Resident | Streamed:
     return Streamed(train.__getitem__, lambda step: map(train.__getitem__, itertools.count(step)), lambda raw, _: raw)
 
 
-def first_batch(feed: Resident | Streamed, mesh: Mesh) -> Batch:
-    """The batch of step 0.
+def first_batch(feed: Resident | Streamed) -> Batch:
+    """The batch of step 0, as one program."""
+    return jax.jit(feed.batch)(_first_held(feed), np.int32(0))
+
+
+def _first_held(feed):
+    return feed.held if isinstance(feed, Resident) else feed.load(0)
+
+
+def abstract_batch(feed: Resident | Streamed, mesh: Mesh) -> Batch:
+    """The shapes of a batch, without computing one.
 
     Raises:
       ValueError: its arrays differ in length, or the devices do not divide it.
     """
-    raw = feed.held if isinstance(feed, Resident) else feed.load(0)
-    batch = jax.jit(feed.batch)(raw, np.int32(0))
-    lengths = {len(leaf) for leaf in jax.tree.leaves(batch)}
+    batch = jax.eval_shape(feed.batch, _first_held(feed), np.int32(0))
+    lengths = {leaf.shape[0] for leaf in jax.tree.leaves(batch)}
     if len(lengths) != 1:
         raise ValueError(f'a batch has arrays of {sorted(lengths)} examples; all need the same number')
     if (size := lengths.pop()) % mesh.size:

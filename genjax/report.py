@@ -168,6 +168,8 @@ def _live_line(start, steps, stream):
         return lambda step, metrics: None, lambda: None
     began = time.perf_counter()
     drawn = [-math.inf]
+    stream.write(f'step {start:,}/{steps:,}  compiling')
+    stream.flush()
 
     def show(step, metrics):
         now = time.perf_counter()

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from genjax import checkpoint
 from genjax.base import Algorithm, Data, Key, State
 from genjax.evaluation import evaluator
-from genjax.fold import STEPS_A_CALL, as_feed, calls, feeder, first_batch, folded, spans
+from genjax.fold import STEPS_A_CALL, abstract_batch, as_feed, calls, feeder, first_batch, folded, spans
 from genjax.mesh import Compile, Mesh, Rules, by_jit, placement
 from genjax.report import Values, open_report
 
@@ -68,7 +68,7 @@ def train(
     workdir: pathlib.Path | str | None = None,  # the run directory; without one nothing is written or resumed
     until: int | None = None,  # stop after this step as a planned interruption would, leaving a checkpoint
     every: Every = Every(),
-    best: str = 'test/loss',  # the metric, lower is better, whose best checkpoint is kept beside the latest two
+    best: str = 'test/loss',  # lower is better; of the steps both evaluated and saved, the best is kept too
     fold: int | None = None,  # steps in one call at the most; by default what was measured for the backend
     parallel: Compile = by_jit,  # or by_pmap
 ) -> State:
@@ -80,14 +80,14 @@ def train(
     """
     stop = steps if until is None else min(until, steps)
     fold = STEPS_A_CALL.get(jax.default_backend(), 1) if fold is None else fold
-    looks = {name: probe.every for name, probe in experiment.probes.items()} | every._asdict()
+    looks = {f'probe {name}': probe.every for name, probe in experiment.probes.items()} | every._asdict()
     _refuse_below_one(steps=steps, until=stop, fold=fold, **looks)
+    abstract = check(experiment, mesh=mesh, rules=rules)
     due = lambda step: {name for name, interval in looks.items() if step % interval == 0 or step == steps}
     pause = lambda step: step == stop or bool(due(step) - {'log'})
     keys, feed = keys_of(seed), as_feed(experiment.data.train)
-    example = first_batch(feed, mesh)
     with jax.set_mesh(mesh), _checkpoints(workdir, best) as saved:
-        start, state, tally = _begin(experiment.algorithm, keys.init, example, mesh, rules, saved)
+        start, state, tally = _begin(experiment.algorithm, keys.init, first_batch(feed), abstract, saved)
         run = parallel(folded(experiment.algorithm, feed, fold), mesh, jax.tree.map(lambda x: x.sharding, state))
         plan = spans(start, stop, fold, looks.values())
         made = calls(run, keys.steps, state, feeder(feed, mesh, fold, start), plan, pause)
@@ -119,6 +119,19 @@ def keys_of(seed: int) -> Keys:
     return Keys(root, *(jax.random.fold_in(root, 2**32 - 1 - i) for i in range(3)))
 
 
+def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = ()) -> State:
+    """The state that a run would begin with, as jax.ShapeDtypeStructs with shardings; computes and compiles nothing.
+
+    Raises:
+      ValueError: what algorithm, networks and data find wrong when traced; devices that do not divide the batch; a
+        rule that does not fit.
+    """
+    batch = abstract_batch(as_feed(experiment.data.train), mesh)
+    shapes = jax.eval_shape(experiment.algorithm.init, keys_of(0).init, batch)
+    place = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+    return jax.tree.map(place, shapes, placement(mesh, rules, shapes))
+
+
 def evaluate(experiment: Experiment, state: State, *, seed: int, mesh: Mesh) -> dict[str, float]:
     """Means over the whole test set, as a run with this seed reports them: {'test/loss': ...}."""
     with jax.set_mesh(mesh):
@@ -128,12 +141,10 @@ def evaluate(experiment: Experiment, state: State, *, seed: int, mesh: Mesh) -> 
 def probe(experiment: Experiment, state: State, *, seed: int, mesh: Mesh) -> Values:
     """What every probe sees in a state, as a run with this seed reports it."""
     with jax.set_mesh(mesh):
-        return _looker(experiment, keys_of(seed), mesh)(state, set(experiment.probes))
+        return _looker(experiment, keys_of(seed), mesh)(state, {f'probe {name}' for name in experiment.probes})
 
 
-def restore(
-    experiment: Experiment, *, seed: int, mesh: Mesh, workdir: pathlib.Path | str, rules: Rules = ()
-) -> tuple[int, State]:
+def restore(experiment: Experiment, *, mesh: Mesh, workdir: pathlib.Path | str, rules: Rules = ()) -> tuple[int, State]:
     """(step, state) of the latest checkpoint in a run directory, on this mesh.
 
     Raises:
@@ -141,10 +152,8 @@ def restore(
     """
     if not (pathlib.Path(workdir) / checkpoint.FOLDER).is_dir():
         raise FileNotFoundError(f'no checkpoint in {workdir}')
-    with jax.set_mesh(mesh), checkpoint.open_checkpoints(workdir, '') as saved:
-        example = first_batch(as_feed(experiment.data.train), mesh)
-        abstract = _abstract(experiment.algorithm, keys_of(seed).init, example, mesh, rules)
-        return checkpoint.restore(saved, abstract)[:2]
+    with checkpoint.open_checkpoints(workdir, '') as saved:
+        return checkpoint.restore(saved, check(experiment, mesh=mesh, rules=rules))[:2]
 
 
 def _refuse_below_one(**numbers):
@@ -157,18 +166,8 @@ def _checkpoints(workdir, best):
     return contextlib.nullcontext() if workdir is None else checkpoint.open_checkpoints(workdir, best)
 
 
-def _abstract(algorithm, key, example, mesh, rules):
-    shapes = jax.eval_shape(algorithm.init, key, example)
-    return jax.tree.map(
-        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-        shapes,
-        placement(mesh, rules, shapes),
-    )
-
-
-def _begin(algorithm, key, example, mesh, rules, saved):
+def _begin(algorithm, key, example, abstract, saved):
     """(step, state, tally) of the latest checkpoint, or of a new run."""
-    abstract = _abstract(algorithm, key, example, mesh, rules)
     if saved is not None and saved.latest_step() is not None:
         step, state, tally = checkpoint.restore(saved, abstract)
         return step, state, Tally(**tally)
@@ -222,7 +221,7 @@ def _looker(experiment, keys, mesh):
     def look(state, due):
         values = test(state) if 'evaluate' in due else {}
         for i, (name, probe) in enumerate(probes):
-            if name in due:
+            if f'probe {name}' in due:
                 seen = probe.measure(jax.random.fold_in(keys.probes, i), state)
                 values |= {f'{name}/{what}': value for what, value in seen.items()}
         return values

@@ -6,7 +6,7 @@ import pathlib
 import sys
 from typing import Any
 
-from genjax.mesh import by_jit, by_pmap, make_mesh
+from genjax.mesh import by_jit, by_pmap
 from genjax.report import write_samples
 from genjax.train import Every, NonFinite, evaluate, probe, restore, train
 from launch import rundir
@@ -24,6 +24,7 @@ def run_training(plan: Plan) -> int:
     try:
         train(
             plan.experiment,
+            seed=config.seed,
             steps=config.steps,
             until=flags.until,
             fold=flags.fold,
@@ -41,7 +42,7 @@ def run_training(plan: Plan) -> int:
 def run_evaluation(plan: Plan) -> int:
     """Prints the metrics of the last checkpoint on the whole test set."""
     step, state = _restored(plan)
-    values = evaluate(plan.experiment, state, seed=plan.config.seed, mesh=_mesh(plan))
+    values = evaluate(plan.experiment, state, seed=plan.config.seed, mesh=plan.mesh)
     rows = {'step': str(step)} | {name: f'{value:.6g}' for name, value in values.items()}
     width = max(map(len, rows))
     print('\n'.join(f'{name:{width}}  {text}' for name, text in rows.items()))
@@ -51,7 +52,7 @@ def run_evaluation(plan: Plan) -> int:
 def run_sampling(plan: Plan) -> int:
     """Runs every probe on the last checkpoint, and names the files that they wrote."""
     step, state = _restored(plan)
-    values = probe(plan.experiment, state, seed=plan.config.seed, mesh=_mesh(plan))
+    values = probe(plan.experiment, state, seed=plan.config.seed, mesh=plan.mesh)
     files = write_samples(plan.workdir, step, values)
     print('\n'.join(map(str, files)) or f'{plan.flags.exp} has no probe that writes a file')
     return 0
@@ -71,11 +72,7 @@ def _restored(plan: Plan):
 
 
 def _where(plan: Plan) -> dict[str, Any]:
-    return {'seed': plan.config.seed, 'mesh': _mesh(plan), 'rules': plan.rules, 'workdir': plan.workdir}
-
-
-def _mesh(plan: Plan):
-    return make_mesh(model=(plan.flags.mesh or {}).get('model', 1))
+    return {'mesh': plan.mesh, 'rules': plan.rules, 'workdir': plan.workdir}
 
 
 def _last_test(metrics: pathlib.Path) -> str:

@@ -23,6 +23,7 @@ class Plan(NamedTuple):
     identity: dict[str, Any]  # the config as the run directory holds it
     workdir: pathlib.Path
     experiment: Any  # genjax.train.Experiment
+    mesh: Any
     rules: Sequence[Any]
 
 
@@ -36,9 +37,14 @@ def plan(argv: Sequence[str]) -> Plan:
     module = catalogue.load(flags.exp)
     config = _config(module, flags)
     workdir, identity = _checked(flags, config)
+    from genjax.mesh import make_mesh
+    from genjax.train import check
+
+    mesh, rules = make_mesh(model=(flags.mesh or {}).get('model', 1)), getattr(module, 'RULES', ())
     with refusing(ValueError, OSError):
         experiment = module.build(config)
-    return Plan(argv, flags, config, identity, workdir, experiment, getattr(module, 'RULES', ()))
+        check(experiment, mesh=mesh, rules=rules)
+    return Plan(argv, flags, config, identity, workdir, experiment, mesh, rules)
 
 
 def _config(module: ModuleType, flags: Flags) -> ConfigDict:

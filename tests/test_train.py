@@ -110,7 +110,7 @@ def test_the_latest_two_checkpoints_and_the_best_stay(tmp_path):
 def test_a_checkpoint_restores_on_another_number_of_devices(tmp_path):
     state = run(toy(), mesh=make_mesh(jax.devices()[:2]), workdir=tmp_path)
     for devices in (1, 8):
-        step, found = restore(toy(), seed=0, mesh=make_mesh(jax.devices()[:devices]), workdir=tmp_path)
+        step, found = restore(toy(), mesh=make_mesh(jax.devices()[:devices]), workdir=tmp_path)
         assert step == 50
         assert_equal(found, state)
         assert found.params['mean'].sharding.num_devices == devices
@@ -118,7 +118,7 @@ def test_a_checkpoint_restores_on_another_number_of_devices(tmp_path):
 
 def test_restore_without_a_checkpoint_says_so(tmp_path):
     with pytest.raises(FileNotFoundError, match='no checkpoint in'):
-        restore(toy(), seed=0, mesh=one_device(), workdir=tmp_path)
+        restore(toy(), mesh=one_device(), workdir=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -140,7 +140,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(paral
         run(at_step, mesh=mesh, parallel=parallel)
     with pytest.raises(NonFinite, match=r'^step 37: loss is nan$'):
         run(late, fold=7, workdir=tmp_path, mesh=mesh, parallel=parallel)
-    assert restore(late, seed=0, mesh=mesh, workdir=tmp_path)[0] == 20
+    assert restore(late, mesh=mesh, workdir=tmp_path)[0] == 20
 
 
 def test_a_state_with_a_nan_is_never_saved(tmp_path):

@@ -84,8 +84,9 @@ def test_dropout_does_not_depend_on_the_number_of_devices():
     np.testing.assert_allclose(shares.reshape(whole.shape), whole, rtol=1e-4, atol=1e-4)
 
 
-def test_bfloat16_computes_the_same_with_float32_parameters_and_output():
-    full, half = UNet(**SMALL), UNet(**SMALL, dtype=jnp.bfloat16)
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, 'bfloat16'])
+def test_bfloat16_computes_the_same_with_float32_parameters_and_output(dtype):
+    full, half = UNet(**SMALL), UNet(**SMALL, dtype=dtype)
     x, t, params = drawn(full)
     assert jax.tree.map(lambda a: (a.shape, a.dtype), abstract_params(half, x)) == jax.tree.map(
         lambda a: (a.shape, a.dtype), abstract_params(full, x)
@@ -105,6 +106,8 @@ def test_bfloat16_computes_the_same_with_float32_parameters_and_output():
         (dict(multipliers=(1, 0)), (1, 8, 8, 3), 'multipliers are (1, 0)'),
         (dict(blocks=0), (1, 8, 8, 3), 'blocks is 0'),
         (dict(dropout=1.0), (1, 8, 8, 3), 'dropout is 1.0'),
+        (dict(dtype='float99'), (1, 8, 8, 3), 'dtype is float99; it must be one of float32, bfloat16'),
+        (dict(dtype=jnp.int32), (1, 8, 8, 3), 'int32'),
         (dict(attend_at=(16,)), (1, 8, 8, 3), 'attend_at is (16,); the levels have resolutions [8, 4]'),
         (dict(), (1, 9, 9, 3), '2 levels need H, W divisible by 2'),
         (dict(), (1, 8, 8), 'x and t have shapes (1, 8, 8) and (1,)'),

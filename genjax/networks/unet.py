@@ -17,6 +17,8 @@ from genjax.networks.conv import Conv
 spread = nn.initializers.variance_scaling(1.0, 'fan_avg', 'uniform')
 zeros = nn.initializers.zeros
 
+DTYPES = ('float32', 'bfloat16', 'float16', 'float64')
+
 
 def timestep_features(t: jax.Array, size: int) -> jax.Array:
     """Sines, then cosines of t [B] at size / 2 frequencies from 1 down to 1/10000, [B, size].
@@ -73,7 +75,7 @@ class Block(nn.Module):
 
     features: int
     dropout: float
-    dtype: jnp.dtype = jnp.float32
+    dtype: jnp.dtype | str = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, time: jax.Array) -> jax.Array:
@@ -122,7 +124,7 @@ class UNet(nn.Module):
       attend_at: the resolutions, in pixels, whose blocks are followed by attention.
       dropout: the share of features that each block drops, in [0, 1).
       blocks: residual blocks a level on the way down; one more on the way up.
-      dtype: of the computation; parameters, statistics of norms, softmax and the output are float32.
+      dtype: of the computation, also by name; parameters, statistics of norms, softmax and the output are float32.
 
     Raises:
       ValueError: when traced with fields or shapes that do not fit together.
@@ -133,7 +135,7 @@ class UNet(nn.Module):
     attend_at: tuple[int, ...]
     dropout: float
     blocks: int = 2
-    dtype: jnp.dtype = jnp.float32
+    dtype: jnp.dtype | str = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, t: jax.Array) -> jax.Array:
@@ -175,6 +177,8 @@ class UNet(nn.Module):
             raise ValueError(f'multipliers are {self.multipliers}; at least one, each at least 1, is needed')
         if self.blocks < 1:
             raise ValueError(f'blocks is {self.blocks}; it must be at least 1')
+        if str(self.dtype) not in DTYPES and self.dtype not in map(jnp.dtype, DTYPES):
+            raise ValueError(f'dtype is {self.dtype}; it must be one of {", ".join(DTYPES)}')
         if not 0 <= self.dropout < 1:
             raise ValueError(f'dropout is {self.dropout}; it must lie in [0, 1)')
         if x.ndim != 4 or t.shape != x.shape[:1]:

@@ -30,15 +30,14 @@ def images(
     data_dir: str = '',
     resident_bytes: int = 2**30,  # kept decoded at the most, the training set on the device; a larger set is streamed
 ) -> Data:
-    """An image set by name.
+    """An image set by name. Its batches are {'image': float32 [B, H, W, C] in [-1, 1], 'label': int32 [B]}.
 
-    `train[step]` is {'image': float32 [B, H, W, C] in [-1, 1], 'label': int32 [B]}, a pure function of seed and step;
-    `test` is a sequence of such batches as numpy arrays, in a fixed order and without randomness, the last one
-    shorter. Sets without labels have only the image. A grey level g of 0 to 255 becomes (2 g - 255) / 255.
+    `train[step]` is a pure function of seed and step; `test` a sequence of numpy batches in a fixed order, the last one
+    shorter. A grey level g of 0 to 255 becomes (2 g - 255) / 255. Sets without labels have only the image.
 
     Args:
-      name: `digits` (8 x 8, of scikit-learn, needs no files), `mnist`, `fashion_mnist`, `cifar10`, or any set of
-        uint8 images of one size that TFDS has prepared in data_dir.
+      name: `digits` (8 x 8, of scikit-learn), `mnist`, `fashion_mnist`, `cifar10`, or any set of uint8 images of one
+        size that TFDS has prepared in data_dir.
       dequantize: whether to add uniform noise of one grey level to training images, (g + u) / 128 - 1 with u in
         [0, 1); test images lie in the middle, u = 1/2. (Theis et al. 2016, arXiv:1511.01844, section 3.1.)
       size: H and W in pixels; smaller images are put in the middle, on level 0. None: the set's own, for digits 16.

@@ -37,8 +37,8 @@ def images(size, batch):
 
 
 def digits():
-    network = UNet(width=32, multipliers=(1, 2), attend_at=(8,), dropout=0.1, blocks=1)
-    return Experiment(ddpm(network, optax.adam(1e-3), shape=(16, 16, 1)), images(16, 64), {}), 40
+    network = UNet(width=32, multipliers=(1, 2), attend_at=(6,), dropout=0.1, blocks=1)
+    return Experiment(ddpm(network, optax.adam(1e-3), shape=(12, 12, 1)), images(12, 64), {}), 50
 
 
 def mnist():

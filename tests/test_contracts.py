@@ -16,6 +16,7 @@ import pytest
 from genjax.data import prepare
 from genjax.mesh import by_jit, by_pmap, make_mesh, placement
 from genjax.train import Every, train
+from launch.__main__ import main
 from launch.overrides import override
 from tests.cases import ALGORITHMS, BATCH
 from tests.tiny_sets import tiny_cifar, tiny_mnist
@@ -159,3 +160,23 @@ def test_every_experiment_builds_and_steps_twice_at_its_smoke_size(name, tiny_se
 
 def paths(tree):
     return [jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in jax.tree.leaves_with_path(tree)]
+
+
+@pytest.mark.parametrize(
+    ('flag', 'message'),
+    [
+        ('--config.unet.dropout=2.0', 'dropout is 2.0; it must lie in [0, 1)'),
+        ('--config.unet.attend_at=(5,)', 'attend_at is (5,); the levels have resolutions [12, 6]'),
+        ('--config.unet.width=0', 'width is 0; it must be positive and even'),
+        ('--config.ddpm.decay=1.0', 'decay is 1.0; the average needs 0 <= decay < 1'),
+        ('--config.size=5', 'size is 5; digits has images of 8 x 8 and needs at least that'),
+        ('--config.batch=1504', 'batch is 1504; a set of 1500 examples allows 1 to 1500'),
+    ],
+)
+def test_what_an_experiment_refuses_is_one_line_before_anything_is_written(
+    flag, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(['--exp', 'ddpm_digits', flag]) == 2
+    assert capsys.readouterr().err == f'{message}\n'
+    assert not list(tmp_path.iterdir())

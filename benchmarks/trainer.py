@@ -119,7 +119,7 @@ def main():
     cases = {'digits': digits, 'vae': vae, 'mnist': mnist}
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('cases', nargs='*', default=list(cases))
-    parser.add_argument('--fold', default='1,10')
+    parser.add_argument('--fold', default='1,10', help='steps a call, of each trainer that takes a turn')
     parser.add_argument('--rounds', type=int, default=3)
     args = parser.parse_args()
     for name in args.cases:

@@ -78,11 +78,12 @@ def _kernel_gradient(x, kernel, g, stride, pads, spread, dilation):
 def _kernel_gradient_by_products(x, shape, g, pads):
     """A matrix product for all places of the kernel at once: L shifts of x along W with K shifts of g along H.
 
-    A convolution would go to YNNPACK. A product takes about a thousand pixels, so that its copies stay in cache.
+    A convolution would go to YNNPACK. A product takes about four thousand pixels: few enough
+    for its copies to stay near, enough for two cores.
     """
     (B, H, _, _), (K, L, I, O), (_, M, N, _) = x.shape, shape, g.shape  # noqa: E741
     (above, _), sides = pads
-    size = math.gcd(B, 1 << (max(1, 1024 // (H * N)).bit_length() - 1))
+    size = math.gcd(B, 1 << (max(1, 4096 // (H * N)).bit_length() - 1))
 
     def add(total, x_and_g):
         x, g = _pad(x_and_g[0], 2, *sides), _pad(x_and_g[1], 1, K - 1 - above, H + above - M)

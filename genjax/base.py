@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec
 
 Key = jax.Array  # a typed key, jax.random.key
@@ -69,6 +70,13 @@ class Data(NamedTuple):
     test: Sequence[Batch]  # host batches, all of one length but for the last, which may be shorter
 
 
+class Embedding(NamedTuple):
+    """Words, or other names, with a vector each: what word models learn and files of word vectors hold."""
+
+    words: Sequence[str]  # V different ones, commonly the most frequent first
+    vectors: np.ndarray  # [V, D] float32
+
+
 AXIS = 'data'  # the axis that batches are split over: of the mesh under jit, the mapped one under pmap
 
 
@@ -84,6 +92,11 @@ def mapped() -> bool:
 def device_mean(tree: Any) -> Any:
     """The mean over the devices' shares of the batch under pmap; the identity elsewhere."""
     return jax.lax.pmean(tree, AXIS) if mapped() else tree
+
+
+def device_max(x: jax.Array) -> jax.Array:
+    """The largest over the devices' shares of the batch under pmap; the identity elsewhere."""
+    return jax.lax.pmax(x, AXIS) if mapped() else x
 
 
 def example_keys(key: Key, n: int) -> Key:
@@ -110,3 +123,12 @@ def spread(batch: Batch) -> Batch:
         whole = lambda x: mesh.empty or len(x) % mesh.size
         share = lambda x: x if whole(x) else jax.lax.with_sharding_constraint(x, split)
     return jax.tree.map(share, batch)
+
+
+def collect(batch: Batch) -> Batch:
+    """The inverse of `spread`: whatever share this program has, the leading axis whole on every device."""
+    if mapped():
+        return jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, tiled=True), batch)
+    if jax.sharding.get_abstract_mesh().empty:
+        return batch
+    return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, PartitionSpec()), batch)

@@ -14,9 +14,14 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 from PIL import Image
 
-SAMPLES = 'samples'  # in the run directory
+from genjax.base import Embedding
 
-Values = dict[str, Any]  # name -> number | picture [H, W, C] | film [T, H, W, C] | text | table (list of dicts)
+SAMPLES = 'samples'  # in the run directory
+PROJECTED = 10_000  # words of an embedding that TensorBoard's projector is given
+
+# name -> number | picture [H, W, C] | film [T, H, W, C] | text | table (list of dicts) | Embedding | bytes of a file,
+# whose name ends in the file's suffix
+Values = dict[str, Any]
 
 
 class Report(NamedTuple):
@@ -80,20 +85,30 @@ def _add_to_board(board, step, values):
             board.add_scalar(name, value, step)
         elif _is_picture(value):
             board.add_image(name, value if value.ndim == 3 else value[-1], step, dataformats='HWC')
-        else:
+        elif isinstance(value, Embedding):
+            _add_to_projector(board, name, step, value)
+        elif not isinstance(value, bytes):
             board.add_text(name, value if isinstance(value, str) else _tsv(value, ' | '), step)
     board.flush()
 
 
+def _add_to_projector(board, name, step, embedding):
+    vectors = np.asarray(embedding.vectors[:PROJECTED])
+    folder = pathlib.Path(board.logdir, f'{step:05d}', f'{name.replace("/", "_")}')
+    if not folder.exists():  # it would stand in the projector twice
+        board.add_embedding(vectors, metadata=list(embedding.words[:PROJECTED]), global_step=step, tag=folder.name)
+
+
 def write_samples(workdir: pathlib.Path | str, step: int, values: Values) -> list[pathlib.Path]:
-    """Writes every picture, film, text and table among the values to samples/, named by step; returns the files."""
+    """Writes every picture, film, text, table and file among the values to samples/, named by step; returns them."""
     folder = pathlib.Path(workdir) / SAMPLES
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write_sample(folder, n, step, v) for n, v in values.items() if not _is_number(v)]
+    written = {n: v for n, v in values.items() if not _is_number(v) and not isinstance(v, Embedding)}
+    return [_write_sample(folder, name, step, value) for name, value in written.items()]
 
 
 def _is_number(value):
-    return not isinstance(value, str | list) and np.ndim(value) == 0
+    return not isinstance(value, str | bytes | list | Embedding) and np.ndim(value) == 0
 
 
 def _is_picture(value):
@@ -125,6 +140,11 @@ def _write_sample(folder, name, step, value):
     stem = f'{name.replace("/", "_")}_{step:08d}'
     if _is_picture(value):
         return write_picture(folder / f'{stem}.{"png" if value.ndim == 3 else "gif"}', value)
+    if isinstance(value, bytes):
+        path = folder / pathlib.Path(name.replace('/', '_'))
+        path = path.with_stem(f'{path.stem}_{step:08d}')
+        _atomically(path, value)
+        return path
     text, suffix = (value, 'txt') if isinstance(value, str) else (_tsv(value, '\t'), 'tsv')
     _atomically(folder / f'{stem}.{suffix}', text.encode())
     return folder / f'{stem}.{suffix}'

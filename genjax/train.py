@@ -24,12 +24,14 @@ from genjax.report import Values, open_report
 class Probe(NamedTuple):
     every: int  # steps
     measure: Callable[[Key, State], Values]
+    scores: bool = False  # part of an evaluation: quick, and numbers, texts or tables that can be printed
 
 
 class Experiment(NamedTuple):
     algorithm: Algorithm
     data: Data
     probes: dict[str, Probe]
+    ask: Callable[[Key, State, str], Values] | None = None  # answers a question in words; ValueError if it cannot
 
 
 class Every(NamedTuple):
@@ -138,10 +140,17 @@ def evaluate(experiment: Experiment, state: State, *, seed: int, mesh: Mesh) -> 
         return evaluator(experiment.algorithm, experiment.data.test, keys_of(seed).test, mesh)(state)
 
 
-def probe(experiment: Experiment, state: State, *, seed: int, mesh: Mesh) -> Values:
-    """What every probe sees in a state, as a run with this seed reports it."""
+def probe(experiment: Experiment, state: State, *, seed: int, mesh: Mesh, scores: bool = False) -> Values:
+    """What every probe, or every one that scores, sees in a state, as a run with this seed reports it."""
+    due = {f'probe {name}' for name, probe in experiment.probes.items() if probe.scores or not scores}
     with jax.set_mesh(mesh):
-        return _looker(experiment, keys_of(seed), mesh)(state, {f'probe {name}' for name in experiment.probes})
+        return _looker(experiment, keys_of(seed), mesh)(state, due)
+
+
+def ask(experiment: Experiment, state: State, question: str, *, seed: int, mesh: Mesh) -> Values:
+    """What the experiment answers; ValueError if it cannot."""
+    with jax.set_mesh(mesh):
+        return experiment.ask(keys_of(seed).probes, state, question)
 
 
 def restore(experiment: Experiment, *, mesh: Mesh, workdir: pathlib.Path | str, rules: Rules = ()) -> tuple[int, State]:

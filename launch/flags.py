@@ -14,6 +14,7 @@ python -m launch --list                                        names the experim
   --data_dir DIR        where the prepared data lie
   --until STEP          stops after this step, as an interruption would; the same command goes on
   --mode MODE           train (default), evaluate or sample from the last checkpoint
+  --query TEXT          with --mode evaluate: a question that the experiment answers, as 'king' or 'king - man + woman'
   --parallel HOW        jit (default) or pmap
   --mesh data=4,model=2 how to lay out the devices; by default all along data
   --fold K              steps in one compiled call; by default what suits the device
@@ -27,6 +28,7 @@ class Flags(NamedTuple):
     data_dir: str | None = None
     until: int | None = None
     mode: str = 'train'
+    query: str | None = None
     parallel: str = 'jit'
     mesh: dict[str, int] | None = None  # axis -> devices along it
     fold: int | None = None
@@ -102,6 +104,7 @@ _READ: dict[str, Callable[[str, str], Any]] = {
     '--data_dir': _text,
     '--until': _count,
     '--mode': _one_of('train', 'evaluate', 'sample'),
+    '--query': _text,
     '--parallel': _one_of('jit', 'pmap'),
     '--mesh': _axes,
     '--fold': _count,

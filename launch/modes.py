@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from genjax.mesh import by_jit, by_pmap
-from genjax.report import write_samples
-from genjax.train import Every, NonFinite, evaluate, probe, restore, train
+from genjax.report import Values, write_samples
+from genjax.train import Every, NonFinite, ask, evaluate, probe, restore, train
 from launch import rundir
 from launch.plan import Plan
 from launch.provenance import launch_record
@@ -40,12 +40,16 @@ def run_training(plan: Plan) -> int:
 
 
 def run_evaluation(plan: Plan) -> int:
-    """Prints the metrics of the last checkpoint on the whole test set."""
+    """Prints what the last checkpoint scores, on the whole test set and with the probes that score; or its answer."""
     step, state = _restored(plan)
-    values = evaluate(plan.experiment, state, seed=plan.config.seed, mesh=plan.mesh)
-    rows = {'step': str(step)} | {name: f'{value:.6g}' for name, value in values.items()}
-    width = max(map(len, rows))
-    print('\n'.join(f'{name:{width}}  {text}' for name, text in rows.items()))
+    given = dict(seed=plan.config.seed, mesh=plan.mesh)
+    if plan.flags.query:
+        with refusing(ValueError):
+            values = ask(plan.experiment, state, plan.flags.query, **given)
+    else:
+        values = {'step': step} | evaluate(plan.experiment, state, **given)
+        values |= probe(plan.experiment, state, **given, scores=True)
+    print(_printed(values))
     return 0
 
 
@@ -84,3 +88,21 @@ def _last_test(metrics: pathlib.Path) -> str:
         if values:
             return f': {", ".join(values)} at step {row["step"]}'
     return ''
+
+
+def _printed(values: Values) -> str:
+    """Numbers one below the other, then texts and tables under their names."""
+    is_long = lambda value: isinstance(value, str | list)
+    numbers = [[name, f'{float(value):.6g}'] for name, value in values.items() if not is_long(value)]
+    long = [f'{name}\n{_block(value)}' for name, value in values.items() if is_long(value)]
+    return '\n\n'.join(([_aligned(numbers)] if numbers else []) + long)
+
+
+def _block(value: str | list[dict[str, Any]]) -> str:
+    return value if isinstance(value, str) else _aligned([list(value[0]), *(list(row.values()) for row in value)])
+
+
+def _aligned(rows: list[list[Any]]) -> str:
+    cells = [[f'{cell:.4g}' if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return '\n'.join('  '.join(map(str.ljust, row, widths)).rstrip() for row in cells)

@@ -44,6 +44,8 @@ def plan(argv: Sequence[str]) -> Plan:
     with refusing(ValueError, OSError):
         experiment = module.build(config)
         check(experiment, mesh=mesh, rules=rules)
+    if flags.query and not experiment.ask:
+        raise Refused(f'--query is {flags.query}, and {flags.exp} answers no questions')
     return Plan(argv, flags, config, identity, workdir, experiment, mesh, rules)
 
 
@@ -59,6 +61,8 @@ def _config(module: ModuleType, flags: Flags) -> ConfigDict:
 def _checked(flags: Flags, config: ConfigDict) -> tuple[pathlib.Path, dict[str, Any]]:
     import jax  # not before there is a config to launch: it takes a second
 
+    if flags.query and flags.mode != 'evaluate':
+        raise Refused(f'--query is {flags.query} and --mode is {flags.mode}; questions are for --mode evaluate')
     check_config(flags, config)
     check_devices(flags, config, jax.device_count())
     identity = rundir.identity(config)

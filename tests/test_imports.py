@@ -20,6 +20,7 @@ FOLDERS = (
 SPINE = {
     'base': set(),
     'descent': {'base'},
+    'counting': {'base'},
     'mesh': {'base'},
     'checkpoint': {'base'},
     'report': {'base'},
@@ -29,7 +30,7 @@ SPINE = {
     'train': {'base', 'mesh', 'checkpoint', 'report', 'fold', 'evaluation'},
 }
 ALLOWED = {
-    'genjax/algorithms': {'base', 'descent'},
+    'genjax/algorithms': {'base', 'descent', 'counting'},
     'genjax/networks': {'base', 'networks'},
     'genjax/data': {'base', 'data'},
     'genjax/metrics': {'base', 'metrics'},

@@ -1,0 +1,221 @@
+"""Text as numbers: a corpus is one array of word ids, read in one pass, of which memory holds ids and never the text.
+
+Letters: N places of a corpus, V words.
+"""
+
+import array
+import collections
+import contextlib
+import math
+import os
+import pathlib
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TextIO
+
+import numpy as np
+
+from genjax.data.resident import fingerprint
+from genjax.data.sources import sentences_of
+
+SEPARATOR = -1  # where there is no word: after each sentence, and as padding
+DROPPED = -2  # a word that the vocabulary lacks, until it is taken out
+RUNS, RUN = 100, 100  # runs of sentences held out, at the most; words of one, at the least
+
+
+class Vocabulary(NamedTuple):
+    """Words by falling count, those of one count in the order of their characters: a word's id is its place."""
+
+    words: tuple[str, ...]  # V different ones
+    counts: np.ndarray  # [V] int64, in the text that the vocabulary was made from
+
+
+class Corpus(NamedTuple):
+    """A text in the words of a vocabulary."""
+
+    ids: np.ndarray  # [N] int32: 0 to V - 1, and one SEPARATOR after each sentence; no sentence is empty
+    vocabulary: Vocabulary
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits told by the ids and the words."""
+        return fingerprint({'ids': self.ids, 'words': np.frombuffer('\n'.join(self.vocabulary.words).encode(), 'u1')})
+
+
+# An apostrophe joins letters and digits unless it begins a final 's; a point joins two digits.
+LETTERS = r'[^\W_]'  # and digits, of any script
+FINAL_S = rf"'s(?!'?{LETTERS})"
+TOKEN = re.compile(rf"{LETTERS}+(?:(?:(?!{FINAL_S})'|(?<=\d)\.(?=\d)){LETTERS}+)*|{FINAL_S}")
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text in lower case; what lies between them is dropped.
+
+    A word is a run of letters and digits. Hyphens and underscores part words; an apostrophe within a word stays
+    (don't, o'brien), but a final 's is a word of its own (king, 's); a point between digits stays (1.5). A text that
+    is already so, its words parted by spaces, comes out as text.split() would part it.
+    """
+    return TOKEN.findall(text.lower().replace('\N{RIGHT SINGLE QUOTATION MARK}', "'"))
+
+
+def read_corpus(
+    source: str | os.PathLike | Iterable[str],
+    *,
+    min_count: int = 5,  # words that occur less often are dropped, as word2vec does
+    max_size: int | None = None,  # V at the most: the most frequent words stay
+    unknown: str | None = None,  # a word that stands for those that the vocabulary lacks, which else are dropped
+    vocabulary: Vocabulary | None = None,  # read with this one; min_count and max_size then have no say
+    tokenize: Callable[[str], Iterable[str]] = tokens,  # str.split for what is parted by spaces already
+    data_dir: str = '',
+) -> Corpus:
+    """Reads a text and makes its vocabulary.
+
+    Args:
+      source: a file with one sentence or paragraph a line (UTF-8, plain or .gz, .xz, .zip), or `docs` (the docstrings
+        of the packages that genjax requires), `text8`, or `tfds:NAME`, or the sentences themselves. In a file, a line
+        of more than 1,000 words is cut after every 1,000.
+      unknown: it counts what it stands for, has its place by that count, and is in the vocabulary even at 0.
+      data_dir: folder of text8 and of the sets that TFDS has prepared; '' is TFDS's default.
+
+    Raises:
+      ValueError: the source is not UTF-8, has no words, or fewer than two that are frequent enough; a number is out
+        of range, or the vocabulary given lacks `unknown`.
+      OSError: the source cannot be read.
+    """
+    name = source if isinstance(source, str | os.PathLike) else 'the text'
+    _refuse(min_count, max_size, unknown, vocabulary)
+    sentences = source if name is not source else sentences_of(os.fspath(source), data_dir)
+    numbers, words = _numbered(sentences, tokenize)
+    if not words:
+        raise ValueError(f'{name} has no words')
+    if vocabulary is None:
+        counts = dict(zip(words, np.bincount(numbers)[1:].tolist(), strict=True))
+        vocabulary = _ranked(counts, min_count, max_size, unknown)
+        if len(vocabulary.words) < 2:
+            found = f'{len(words):,} different words, {len(vocabulary.words)} of them kept at min_count {min_count}'
+            raise ValueError(f'{name} has {found}; a vocabulary needs at least 2')
+    ids = _renumbered(numbers, words, vocabulary.words, unknown)
+    if not ids.size:
+        raise ValueError(f'{name} has none of the {len(vocabulary.words):,} words of the vocabulary given')
+    return Corpus(ids, vocabulary)
+
+
+def _refuse(min_count, max_size, unknown, vocabulary):
+    if min_count < 1:
+        raise ValueError(f'min_count is {min_count}; it must be at least 1')
+    if max_size is not None and max_size < 2:
+        raise ValueError(f'max_size is {max_size}; a vocabulary needs at least 2 words')
+    if vocabulary is not None and len(vocabulary.words) < 2:
+        raise ValueError(f'the vocabulary given has {len(vocabulary.words)} words; at least 2 are needed')
+    if vocabulary is not None and unknown is not None and unknown not in vocabulary.words:
+        raise ValueError(f'unknown is {unknown!r}, which the vocabulary given does not have')
+
+
+def _numbered(sentences: Iterable[str], tokenize: Callable[[str], Iterable[str]]) -> tuple[np.ndarray, list[str]]:
+    """The words by first appearance, and the text in their numbers: 1, 2, ..., with a 0 after each sentence."""
+    number = collections.defaultdict()
+    number.default_factory = number.__len__
+    number[None] = 0
+    numbers = array.array('i')
+    with _live_line(sys.stderr) as show:
+        for sentence in sentences:
+            numbers.extend(map(number.__getitem__, tokenize(sentence)))
+            numbers.append(0)
+            show(len(numbers))
+    return np.asarray(numbers), list(number)[1:]
+
+
+def _ranked(counts: dict[str, int], min_count: int, max_size: int | None, unknown: str | None) -> Vocabulary:
+    ranked = sorted((-count, word) for word, count in counts.items() if count >= min_count and word != unknown)
+    if unknown is not None:
+        ranked = ranked[: max_size and max_size - 1]
+        rest = sum(counts.values()) + sum(minus for minus, _ in ranked)
+        ranked = sorted([*ranked, (-rest, unknown)])
+    ranked = ranked[:max_size]
+    return Vocabulary(tuple(word for _, word in ranked), np.array([-minus for minus, _ in ranked], np.int64))
+
+
+def _renumbered(numbers: np.ndarray, words: list[str], kept: tuple[str, ...], unknown: str | None) -> np.ndarray:
+    """Numbers by first appearance as ids; sentences that lose all of their words lose their separator too."""
+    place = {word: i for i, word in enumerate(kept)}
+    other = DROPPED if unknown is None else place[unknown]
+    ids = np.array([SEPARATOR, *(place.get(word, other) for word in words)], np.int32)[numbers]
+    ids = ids[ids != DROPPED]
+    word = ids != SEPARATOR
+    word[1:] |= word[:-1].copy()  # a separator stays after a word
+    return ids[word]
+
+
+@contextlib.contextmanager
+def _live_line(stream: TextIO) -> Iterator[Callable[[int], None]]:
+    """show(words read): a line drawn anew five times a second, and nothing where no one watches."""
+    if not stream.isatty():
+        yield lambda count: None
+        return
+    began, drawn = time.perf_counter(), [-math.inf]
+
+    def show(count):
+        now = time.perf_counter()
+        if now - drawn[0] >= 0.2:
+            drawn[0] = now
+            stream.write(f'\r\x1b[Kreading  {count:,} words  {count / (now - began):.3g} words/s')
+            stream.flush()
+
+    try:
+        yield show
+    finally:
+        stream.write('\n')
+
+
+def held_out(corpus: Corpus, *, words: int) -> tuple[Corpus, Corpus]:
+    """Parts a corpus into (train, test); the test part is taken from evenly over the whole, in runs of sentences.
+
+    There are r = words // 100 runs, but 1 at the least and 100 at the most. Of n words in all, the sentence that begins
+    at word p is held out where r p mod n < words. Both parts keep the vocabulary, with its counts of the whole.
+
+    Args:
+      words: to hold out, more or less: sentences stay whole.
+
+    Raises:
+      ValueError: words is below 1, or leaves no sentence to train on.
+    """
+    before = np.cumsum(corpus.ids != SEPARATOR)  # the words up to each place
+    ends = np.flatnonzero(corpus.ids == SEPARATOR)
+    total = int(before[-1])
+    begins = np.concatenate([[0], before[ends[:-1]]])
+    out = min(max(words // RUN, 1), RUNS) * begins % total < words
+    if words < 1 or out.all():
+        raise ValueError(f'words to hold out are {words:,}; at least 1 of {total:,}, and not every sentence')
+    test = np.repeat(out, np.diff(ends, prepend=-1))
+    return corpus._replace(ids=corpus.ids[~test]), corpus._replace(ids=corpus.ids[test])
+
+
+def write_vocabulary(path: str | os.PathLike, vocabulary: Vocabulary) -> None:
+    """Writes a line `word<TAB>count` for each word, in UTF-8; the file appears whole or not at all."""
+    path = pathlib.Path(path)
+    lines = [f'{word}\t{count}\n' for word, count in zip(vocabulary.words, vocabulary.counts, strict=True)]
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.write_bytes(''.join(lines).encode())
+    partial.replace(path)
+
+
+def read_vocabulary(path: str | os.PathLike) -> Vocabulary:
+    """The vocabulary that such a file holds.
+
+    Raises:
+      ValueError: the file is not UTF-8, a line is not `word<TAB>count`, or a word is there twice.
+      OSError: the file cannot be read.
+    """
+    try:
+        text = pathlib.Path(path).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not UTF-8: byte {error.start:,} begins no character') from None
+    counts = {}
+    for number, line in enumerate(text.removesuffix('\n').split('\n'), 1):
+        word, tab, count = line.rpartition('\t')
+        if not tab or not count.isdecimal() or word in counts:
+            raise ValueError(f'{path}, line {number} is {line!r}; each line must be a new word, a tab and its count')
+        counts[word] = int(count)
+    return Vocabulary(tuple(counts), np.fromiter(counts.values(), np.int64))

@@ -5,8 +5,10 @@ import numpy as np
 import optax
 
 from genjax.algorithms.ddpm import ddpm
+from genjax.algorithms.word2vec import bounded, kept_share, negative_sampling, word2vec
 from genjax.base import Data, Resident
 from genjax.networks.unet import UNet
+from genjax.networks.windows import skip_gram
 from genjax.train import Experiment
 
 BATCH = 16
@@ -22,4 +24,23 @@ def ddpm_case() -> Experiment:
     return Experiment(algorithm, Data(Resident(jnp.asarray(images), batch), tests), {})
 
 
-ALGORITHMS = {'ddpm': ddpm_case}
+def text(length: int) -> Data:
+    """Excerpts of `length` places of a random text of 20 words, in sentences of five; an epoch is 2.5 batches."""
+    rng = np.random.default_rng(2)
+    words = np.minimum(rng.geometric(0.15, (40, length)) - 1, 19).astype(np.int32)
+    words[:, ::6] = -1
+    batch = lambda held, step: {'words': held[(step * BATCH + jnp.arange(BATCH)) % 40]}
+    return Data(Resident(jnp.asarray(words), batch), [{'words': words[:BATCH]}, {'words': words[BATCH:21]}])
+
+
+def word2vec_case() -> Experiment:
+    """Skip-gram with subsampling, three blocks to an excerpt."""
+    counts = 1000 * 0.85 ** np.arange(20)
+    output = negative_sampling(counts, negatives=5, shared=3)
+    options = dict(
+        keep=kept_share(counts, 0.05), dimension=6, rate=lambda step: 0.05 / (1 + 0.01 * step), add=bounded(0.3)
+    )
+    return Experiment(word2vec(skip_gram(window=3, block=8), output, **options), text(24), {})
+
+
+ALGORITHMS = {'ddpm': ddpm_case, 'word2vec': word2vec_case}

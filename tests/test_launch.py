@@ -45,7 +45,7 @@ WRONG = {
     '--exp=gaussian': '--exp=gaussian is no experiment; there are: other, toy',
     '--until=1': '--exp is missing; python -m launch --list names the experiments',
     '--exp=toy --workdri=x': '--workdri is no flag; did you mean --workdir?',
-    '--exp=toy seed=3': 'seed is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, '
+    '--exp=toy seed=3': 'seed is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, --query, '
     '--parallel, --mesh, --fold, --config.KEY, --list, --help',
     '--exp=toy --workdir=': '--workdir needs a value',
     '--exp=toy --workdir': '--workdir needs a value',

@@ -1,0 +1,262 @@
+"""word2vec: two vectors a word, learnt by predicting words from their neighbours.
+
+Mikolov et al. 2013a, arXiv:1301.3781 (skip-gram, CBOW), and 2013b, arXiv:1310.4546 (negative sampling, subsampling).
+
+The words that subsampling keeps are packed, text by text, and then taken T at a time of all B texts at once: a block.
+Each block gathers the rows that it needs of the one table of vectors, takes the gradient of the sum of its losses with
+respect to these rows, and adds it with one scatter. So a step costs what its words cost, whatever the vocabulary, and
+matrix products do the work: of T centres with their neighbours, and with M negatives that they share, weighted so that
+the expected gradient is that of K negatives drawn for each pair.
+
+Letters: V words, D dimensions, B texts of L places, T centres, w the window, P = T + 2w places, J scores a centre,
+K negatives a pair, M of them drawn for T centres.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.base import Algorithm, Key, collect, device_max, device_mean, example_keys
+
+
+class Vectors(NamedTuple):
+    """Two vectors a word in one table, so that one scatter serves both: two into one array would copy it."""
+
+    step: jax.Array  # int32
+    table: jax.Array  # [2V, D]: the input vectors v, which encode gives, then the output vectors u
+
+
+class Output(NamedTuple):
+    """How predictions are judged.
+
+    against: (key, n) -> words [n, M] that the n blocks of a text are judged against.
+    losses: (hidden [B, T, D], scores [J, B, T], on [J, B, T], rows [B, M, D]) -> [B, T], for each centre the sum over
+      its pairs: on is 1 or 0, rows are the output vectors of the words judged against.
+    """
+
+    against: Callable[[Key, int], jax.Array]
+    losses: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def pair_loss(v: jax.Array, u: jax.Array, negatives: jax.Array) -> jax.Array:
+    """-log s(u.v) - sum_k log s(-u_k.v), s the logistic function: one pair, as it is defined.
+
+    Args:
+      v: the input vector of a word, or the mean of several, [D].
+      u: the output vector of the word that it predicts, [D].
+      negatives: those of K words of noise, [K, D].
+
+    Source: Mikolov et al. 2013b, equation 4.
+    """
+    return jax.nn.softplus(-u @ v) + jax.nn.softplus(negatives @ v).sum()
+
+
+def kept_share(counts: np.ndarray, sample: float) -> np.ndarray:
+    """The probability that subsampling keeps an occurrence of each word, min(1, sqrt(t/f) + t/f), [V] float32.
+
+    Args:
+      counts: of the words, [V]; f is a word's share of them.
+      sample: t.
+
+    Source: word2vec.c; Mikolov et al. 2013b, equation 5, have sqrt(t/f).
+    """
+    ratio = sample * counts.sum() / np.maximum(counts, 1)
+    return np.minimum(1, np.sqrt(ratio) + ratio).astype(np.float32)
+
+
+def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(accept, other), [V] each: i, drawn evenly, stands for itself with probability accept[i], else for other[i].
+
+    Source: Walker 1977, "An efficient method for generating discrete random variables"; as built by Vose 1991.
+    """
+    accept = weights.astype(np.float64) * (len(weights) / weights.sum())
+    other = np.arange(len(weights), dtype=np.int32)
+    small, large = list(np.flatnonzero(accept < 1)), list(np.flatnonzero(accept >= 1))
+    while small and large:
+        less, more = small.pop(), large[-1]
+        other[less] = more
+        accept[more] -= 1 - accept[less]
+        if accept[more] < 1:
+            small.append(large.pop())
+    return accept.astype(np.float32), other
+
+
+def negative_sampling(counts: np.ndarray, *, negatives: int = 5, shared: int = 16, power: float = 0.75) -> Output:
+    """Tells pairs of the text from pairs with noise, by logistic regression.
+
+    Args:
+      counts: of the words, [V]; noise words are drawn in proportion to their power.
+      negatives: K.
+      shared: M.
+      power: of the counts.
+
+    Source: Mikolov et al. 2013b, section 2.2.
+    """
+    accept, other = map(jnp.asarray, alias_table(counts**power))
+
+    def against(key, n):
+        place, coin = jax.random.split(key)
+        words = jax.random.randint(place, (n, shared), 0, len(counts))
+        return jnp.where(jax.random.uniform(coin, words.shape) < accept[words], words, other[words])
+
+    def losses(hidden, scores, on, rows):
+        noise = jax.nn.softplus(jnp.einsum('btd,bmd->btm', hidden, rows)).sum(-1)
+        return (on * jax.nn.softplus(-scores)).sum(0) + on.sum(0) * (negatives / shared) * noise
+
+    return Output(against, losses)
+
+
+def full_softmax(size: int, *, chunk: int = 4096) -> Output:
+    """-log of exp(u_o.v) / sum_w exp(u_w.v), over the whole vocabulary, `chunk` words at a time.
+
+    Args:
+      size: V.
+
+    Source: Mikolov et al. 2013b, equation 2.
+    """
+
+    def against(key, n):
+        del key
+        return jnp.broadcast_to(jnp.arange(size), (n, size))
+
+    def losses(hidden, scores, on, rows):
+        return on.sum(0) * log_partition(hidden, rows, chunk=chunk) - (on * scores).sum(0)
+
+    return Output(against, losses)
+
+
+def log_partition(hidden: jax.Array, rows: jax.Array, *, chunk: int) -> jax.Array:
+    """log sum_w exp(u_w.h) of hidden [B, T, D] and rows u [B, V, D]: [B, T]; neither pass holds more than a chunk."""
+    texts, size, dimension = rows.shape
+    chunk = min(chunk, size)
+    chunks = -(-size // chunk)
+    padded = jnp.pad(rows, ((0, 0), (0, chunks * chunk - size), (0, 0))).reshape(texts, chunks, chunk, dimension)
+
+    @jax.checkpoint
+    def one(so_far, part):
+        index, rows = part
+        scores = jnp.einsum('btd,bcd->btc', hidden, rows)
+        inside = (index * chunk + jnp.arange(chunk) < size)[None, None]
+        return jnp.logaddexp(so_far, jax.nn.logsumexp(jnp.where(inside, scores, -jnp.inf), -1)), None
+
+    nothing = jnp.full(hidden.shape[:2], -jnp.inf)
+    return jax.lax.scan(one, nothing, (jnp.arange(chunks), jnp.moveaxis(padded, 1, 0)))[0]
+
+
+def added(table: jax.Array, rows: jax.Array, steps: jax.Array) -> jax.Array:
+    """The table [2V, D] with steps [R, D] added to its rows [R], which may repeat."""
+    return table.at[rows].add(steps, mode='promise_in_bounds')
+
+
+def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+    """As `added`, each row by the sum s of its steps, shortened to s min(1, limit / |s|).
+
+    In a large block a frequent word's steps, all taken at one point, add up to far more than the sum of steps taken
+    one after another, which turn as they go: 4,096 centres diverge without a bound.
+    """
+
+    def add(table, rows, steps):
+        some = dict(size=len(rows), fill_value=len(table))
+        different, which = jnp.unique(rows, return_inverse=True, **some)
+        sums = jnp.zeros_like(steps).at[which].add(steps)
+        length = jnp.linalg.norm(sums, axis=-1, keepdims=True)
+        return table.at[different].add(sums * jnp.minimum(1, limit / jnp.maximum(length, limit)), mode='drop')
+
+    return add
+
+
+def word2vec(
+    model: Any,
+    output: Output,
+    *,
+    keep: np.ndarray,
+    dimension: int,
+    rate: Callable[[jax.Array], jax.Array],
+    add: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] = added,
+) -> Algorithm:
+    """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences; codes are the input vectors [B, L, D].
+
+    The loss is the mean over pairs; in training, over those of the step's first block before it is learnt.
+
+    Args:
+      model: `skip_gram` or `cbow` of genjax.networks.windows.
+      output: `negative_sampling` or `full_softmax`.
+      keep: the probability of keeping an occurrence of each word, [V]; see `kept_share`.
+      dimension: D, at least 1, or ValueError.
+      rate: the learning rate of a step, which comes as float32.
+      add: how the steps of a block change the table; `bounded` where B x T is large.
+    """
+    if dimension < 1:
+        raise ValueError(f'dimension is {dimension}; at least 1 is needed')
+    prepare, block = partial(_prepared, model, output, keep), partial(_block, model, output, len(keep))
+
+    def init(key, batch):
+        del batch
+        inputs = jax.random.uniform(key, (len(keep), dimension), minval=-0.5, maxval=0.5) / dimension
+        return Vectors(jnp.zeros((), jnp.int32), jnp.concatenate([inputs, jnp.zeros_like(inputs)]))
+
+    def update(key, state, batch):
+        texts = prepare(key, batch['words'])
+        learn = lambda i, table: add(table, *_steps(table, *block(texts, i), rate(state.step.astype(jnp.float32))))
+        loss, pairs = device_mean(jax.tree.map(jnp.sum, _judged(state.table, *block(texts, 0))))
+        # The loss first, or the table that it reads would have to be copied.
+        table, loss = jax.lax.optimization_barrier((state.table, loss))
+        table = jax.lax.fori_loop(0, device_max(texts.blocks), learn, table)
+        return Vectors(state.step + 1, table), {'loss': loss / jnp.maximum(pairs, 1)}
+
+    def evaluate(key, state, batch):
+        texts = prepare(key, batch['words'])
+        judge = lambda i, sums: jax.tree.map(jnp.add, sums, _judged(state.table, *block(texts, i)))
+        loss, pairs = jax.lax.fori_loop(0, texts.blocks, judge, (jnp.zeros(len(batch['words'])),) * 2)
+        return {'loss': loss / jnp.maximum(pairs, 1)}
+
+    def encode(key, state, batch):
+        del key
+        words = batch['words']
+        return jnp.where((words < 0)[..., None], 0, state.table[jnp.maximum(words, 0)])
+
+    return Algorithm(init, update, evaluate, encode=encode)
+
+
+class _Texts(NamedTuple):
+    """A batch, ready to be learnt."""
+
+    packed: Any  # as the model packs it
+    against: jax.Array  # [B, n, M]
+    blocks: jax.Array  # of the n, those that hold words
+
+
+def _prepared(model, output, keep, key, words):
+    """Subsamples the words and draws what their blocks are judged against, each text by its own key."""
+    keys = jax.vmap(jax.random.split)(example_keys(key, len(words)))
+    packed, blocks = model.pack(keys[:, 0], words, jnp.asarray(keep))
+    return _Texts(packed, jax.vmap(partial(output.against, n=model.most_blocks(words)))(keys[:, 1]), blocks)
+
+
+def _block(model, output, size, texts, i):
+    """The rows of the table that block i needs, [B, R], and its losses and pairs (vectors) -> [B], [B]."""
+    inputs, targets, on = model.block(texts.packed, i)
+    rows = jnp.concatenate([inputs, size + targets, size + texts.against[:, i]], 1)
+    ends = [inputs.shape[1], inputs.shape[1] + targets.shape[1]]
+
+    def losses(vectors):
+        inputs, targets, others = jnp.split(vectors, ends, 1)
+        hidden, scores, pairs = model.scores(inputs, targets, on)
+        return output.losses(hidden, scores, pairs, others).sum(1), pairs.sum((0, 2))
+
+    return rows, losses
+
+
+def _judged(table, rows, losses):
+    return losses(table.at[rows].get(mode='promise_in_bounds'))
+
+
+def _steps(table, rows, losses, rate):
+    """What descent adds to the table: rows [B R], steps [B R, D], of all devices."""
+    gradient = jax.grad(lambda vectors: losses(vectors)[0].sum())(table.at[rows].get(mode='promise_in_bounds'))
+    rows, gradient = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), collect((rows, gradient)))
+    return rows, -rate * gradient

@@ -1,0 +1,319 @@
+"""word2vec against its definition pair by pair, and against the optima that theory gives."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from genjax.algorithms.word2vec import (
+    Vectors,
+    added,
+    alias_table,
+    bounded,
+    full_softmax,
+    kept_share,
+    log_partition,
+    negative_sampling,
+    pair_loss,
+    word2vec,
+)
+from genjax.base import Data, Embedding
+from genjax.data.excerpts import excerpts
+from genjax.data.planted import analogies as planted_analogies
+from genjax.data.planted import planted
+from genjax.data.text import Corpus, Vocabulary, read_corpus
+from genjax.mesh import make_mesh
+from genjax.metrics.words import analogies
+from genjax.networks.windows import cbow, offsets, skip_gram
+from genjax.train import Every, Experiment, train
+
+V, D, B, L, T = 11, 6, 2, 20, 8
+COUNTS = np.arange(V, 0, -1) ** 2
+RATE = 0.1
+models = pytest.mark.parametrize('model', [skip_gram, cbow])
+
+
+def texts(seed=0):
+    words = np.random.default_rng(seed).integers(0, V, (B, L)).astype(np.int32)
+    words[:, 7] = words[0, 15] = -1
+    return {'words': jnp.asarray(words)}
+
+
+def vectors(seed=0, size=V):
+    return Vectors(jnp.zeros((), jnp.int32), 0.5 * jax.random.normal(jax.random.key(seed), (2 * size, D)))
+
+
+def learner(model, output, **options):
+    options = dict(keep=np.ones(V, np.float32), dimension=D, rate=lambda step: RATE) | options
+    return word2vec(model(window=2, block=T), output, **options)
+
+
+def predictions(model, key, words):
+    """Every prediction of one update that has a single block: (input words, the word that they predict)."""
+    packed, blocks = model(window=2, block=T).pack(
+        jax.vmap(jax.random.split)(keys_of_texts(key))[:, 0], words, jnp.ones(V)
+    )
+    assert blocks == 1
+    predicts, predicted, on = map(np.asarray, model(window=2, block=T).block(packed, 0))
+    for b, t in np.ndindex(*on.shape[1:]):
+        around = [(t + 2 + o, j) for j, o in enumerate(offsets(2)) if on[j, b, t]]
+        if model is skip_gram:
+            yield from (([int(predicts[b, t])], int(predicted[b, place])) for place, _ in around)
+        elif around:
+            yield [int(predicts[b, place]) for place, _ in around], int(predicted[b, t])
+
+
+def keys_of_texts(key):
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(B))
+
+
+def short_texts():
+    return {'words': texts()['words'][:, :T]}
+
+
+def by_definition(model, key, words, table, loss):
+    """The step of plain descent: the gradient of every prediction's loss, each input word given the whole error."""
+    step = np.zeros_like(table)
+    for inputs, target in predictions(model, key, words):
+        v = table[np.array(inputs)].mean(0)
+        to_v, to_u = jax.grad(loss, (0, 1))(v, table[V:], target)
+        np.add.at(step, np.array(inputs), -RATE * np.asarray(to_v))
+        step[V:] -= RATE * np.asarray(to_u)
+    return step
+
+
+@models
+def test_without_negatives_the_step_is_that_of_the_definition(model):
+    key, state, batch = jax.random.key(3), vectors(), short_texts()
+    algorithm = learner(model, negative_sampling(COUNTS, negatives=0))
+    positive = lambda v, u, target: pair_loss(v, u[target], jnp.zeros((0, D)))
+    expected = by_definition(model, key, batch['words'], state.table, positive)
+    found = algorithm.update(key, state, batch)[0].table - state.table
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert np.abs(expected).max() > 0.01
+
+
+@models
+def test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair(model):
+    """The expectation is exact over the noise words; the mean over many draws comes as near as its own error says."""
+    state, batch, draws, k = vectors(), short_texts(), 4000, 5
+    noise = jnp.asarray(COUNTS**0.75 / np.sum(COUNTS**0.75), jnp.float32)
+    expected_loss = lambda v, u, target: (
+        jax.nn.softplus(-u[target] @ v) + k * noise @ jax.vmap(lambda w: jax.nn.softplus(w @ v))(u)
+    )
+    # The windows are drawn by the text's key too, so the same keys are held and the noise drawn anew by hand.
+    key = jax.random.key(3)
+    expected = by_definition(model, key, batch['words'], state.table, expected_loss)
+    output = negative_sampling(COUNTS, negatives=k, shared=3)
+
+    def step(draw):
+        redrawn = output._replace(against=lambda key, n: output.against(jax.random.fold_in(key, draw), n))
+        return learner(model, redrawn).update(key, state, batch)[0].table - state.table
+
+    steps = np.asarray(jax.jit(lambda n: jax.lax.map(step, n, batch_size=200))(jnp.arange(draws)), np.float64)
+    error = steps.std(0) / np.sqrt(draws)
+    assert (np.abs(steps.mean(0) - expected) < 5 * error + 1e-6).all()
+    assert np.median(error[error > 0]) < 0.02 * np.abs(expected).max()  # so the test could fail
+
+
+@models
+def test_the_step_of_the_full_softmax_is_that_of_the_definition(model):
+    key, state, batch = jax.random.key(3), vectors(), short_texts()
+    softmax = lambda v, u, target: -jax.nn.log_softmax(u @ v)[target]
+    expected = by_definition(model, key, batch['words'], state.table, softmax)
+    for chunk in (3, 4, V, 50):
+        algorithm = learner(model, full_softmax(V, chunk=chunk))
+        found = algorithm.update(key, state, batch)[0].table - state.table
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('chunk', [1, 4, 10, 64])
+def test_the_partition_by_chunks_is_the_direct_one_in_value_and_gradient(chunk):
+    hidden = 3 * jax.random.normal(jax.random.key(0), (B, T, D))
+    rows = 3 * jax.random.normal(jax.random.key(1), (B, 10, D))
+    direct = lambda h, u: jax.nn.logsumexp(jnp.einsum('btd,bvd->btv', h, u), -1)
+    chunked = lambda h, u: log_partition(h, u, chunk=chunk)
+    np.testing.assert_allclose(chunked(hidden, rows), direct(hidden, rows), rtol=1e-5)
+    gradient = lambda f: jax.grad(lambda h, u: jnp.sum(f(h, u) ** 2), (0, 1))(hidden, rows)
+    for a, b in zip(gradient(chunked), gradient(direct), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
+
+
+@models
+def test_the_reported_losses_are_the_mean_over_pairs(model):
+    key, state, batch = jax.random.key(3), vectors(), short_texts()
+    algorithm = learner(model, full_softmax(V))
+    table = state.table
+    losses = [
+        -jax.nn.log_softmax(table[V:] @ table[np.array(i)].mean(0))[t]
+        for i, t in predictions(model, key, batch['words'])
+    ]
+    assert float(algorithm.update(key, state, batch)[1]['loss']) == pytest.approx(float(np.mean(losses)), rel=1e-5)
+    assert float(algorithm.evaluate(key, state, batch)['loss'].mean()) == pytest.approx(
+        float(np.mean([_mean_of_text(model, key, batch, table, b) for b in range(B)])), rel=1e-5
+    )
+
+
+def _mean_of_text(model, key, batch, table, b):
+    alone = jnp.full_like(batch['words'], -1).at[b].set(batch['words'][b])
+    found = [-jax.nn.log_softmax(table[V:] @ table[np.array(i)].mean(0))[t] for i, t in predictions(model, key, alone)]
+    return np.mean(found)
+
+
+def test_the_loss_of_negative_sampling_is_the_oracles_on_a_held_out_text():
+    """Ten thousand pairs, each judged alone by pair_loss against negatives of its own."""
+    rng, k = np.random.default_rng(5), 5
+    words = rng.choice(V, (8, 600), p=COUNTS / COUNTS.sum()).astype(np.int32)
+    state = vectors(2)
+    output = negative_sampling(COUNTS, negatives=k, shared=16)
+    algorithm = word2vec(
+        skip_gram(window=1, block=32), output, keep=np.ones(V, np.float32), dimension=D, rate=lambda _: RATE
+    )
+    found = float(algorithm.evaluate(jax.random.key(0), state, {'words': jnp.asarray(words)})['loss'].mean())
+    pairs = np.concatenate(
+        [np.stack(p, -1).reshape(-1, 2) for p in ((words[:, :-1], words[:, 1:]), (words[:, 1:], words[:, :-1]))]
+    )
+    noise = rng.choice(V, (len(pairs), k), p=COUNTS**0.75 / (COUNTS**0.75).sum())
+    table = state.table
+    losses = jax.vmap(pair_loss)(table[pairs[:, 0]], table[V + pairs[:, 1]], table[V + noise])
+    error = float(losses.std()) / np.sqrt(8 * 600 / 32 * 16 / k)  # of the shared negatives, generously
+    assert found == pytest.approx(float(losses.mean()), abs=3 * error)
+    assert error < 0.05 * found
+
+
+def test_the_alias_table_holds_the_distribution():
+    for weights in (COUNTS**0.75, np.ones(7), np.array([1e-9, 1.0, 1e9]), np.random.default_rng(0).random(1000) ** 4):
+        accept, other = alias_table(weights)
+        held = accept.astype(np.float64)
+        np.add.at(held, other, 1 - accept.astype(np.float64))
+        np.testing.assert_allclose(held / len(weights), weights / weights.sum(), rtol=1e-5, atol=1e-7)
+
+
+def test_noise_words_are_drawn_by_their_power():
+    draws = np.asarray(negative_sampling(COUNTS, shared=100).against(jax.random.key(0), 2000))
+    expected = COUNTS**0.75 / (COUNTS**0.75).sum()
+    found = np.bincount(draws.ravel(), minlength=V) / draws.size
+    assert (np.abs(found - expected) < 5 * np.sqrt(expected / draws.size)).all()
+
+
+def test_subsampling_keeps_what_word2vec_c_keeps():
+    counts = np.array([10_000, 1_000, 10, 1])
+    f = counts / counts.sum()
+    expected = [min(1, (np.sqrt(x / 1e-3) + 1) * 1e-3 / x) for x in f]  # as the C program writes it
+    np.testing.assert_allclose(kept_share(counts, 1e-3), expected, rtol=1e-6)
+
+
+def test_a_bound_shortens_the_sum_of_a_rows_steps():
+    table, rows = jnp.zeros((5, 2)), jnp.array([3, 1, 3, 0])
+    steps = jnp.array([[3.0, 0.0], [0.1, 0.0], [0.0, 4.0], [0.0, 2.0]])
+    np.testing.assert_allclose(bounded(1e9)(table, rows, steps), added(table, rows, steps))
+    np.testing.assert_allclose(
+        bounded(0.5)(table, rows, steps), [[0, 0.5], [0.1, 0], [0, 0], [0.3, 0.4], [0, 0]], rtol=1e-6
+    )
+
+
+@models
+@pytest.mark.parametrize('output', [negative_sampling(np.ones(5000)), full_softmax(5000)])
+def test_no_step_copies_the_table(model, output):
+    """In the compiled text, beside the loop over the blocks and inside it."""
+    algorithm = word2vec(model(window=2, block=T), output, keep=np.ones(5000), dimension=D, rate=lambda _: RATE)
+    state = algorithm.init(jax.random.key(0), None)
+
+    def steps(state):
+        return jax.lax.fori_loop(0, 3, lambda i, s: algorithm.update(jax.random.key(i), s, texts())[0], state)
+
+    text = jax.jit(steps, donate_argnums=0).lower(state).compile().as_text()
+    assert 'f32[10000,6]' in text
+    assert not re.findall(r'= f32\[10000,6\]\S* copy', text)
+
+
+def run(algorithm, data, steps, **options):
+    every = Every(steps, steps, steps)
+    return train(
+        Experiment(algorithm, data, {}), seed=0, steps=steps, mesh=make_mesh(jax.devices()[:1]), every=every, **options
+    )
+
+
+def chain_text(size=8, length=40_000):
+    """A text from a Markov chain in which every pair of words occurs, and its counts of neighbours [size, size]."""
+    rng = np.random.default_rng(0)
+    moves = (rng.dirichlet(np.full(size, 2.0), size) + 0.02).cumsum(1)
+    ids = np.zeros(length, np.int32)
+    for i, u in enumerate(rng.random(length - 1)):
+        ids[i + 1] = np.searchsorted(moves[ids[i]], u * moves[ids[i], -1])
+    pairs = np.zeros((size, size))
+    np.add.at(pairs, (ids[:-1], ids[1:]), 1)
+    return Corpus(ids, Vocabulary(tuple(map(str, range(size))), np.bincount(ids))), pairs + pairs.T
+
+
+def falling(start, steps):
+    return lambda step: start * (1 - step / steps) ** 2 + 1e-4
+
+
+def test_negative_sampling_at_full_rank_reaches_pmi_less_log_k():
+    """Levy and Goldberg 2014, equation 7: u.v = log(#(w, c) |D| / (#(w) #(c))) - log k, for noise by the counts."""
+    corpus, pairs = chain_text()
+    counts, k, steps = corpus.vocabulary.counts, 2, 1500
+    output = negative_sampling(counts, negatives=k, shared=16, power=1.0)
+    keep, rate = np.ones(8, np.float32), falling(0.03, steps)
+    algorithm = word2vec(skip_gram(window=1, block=16), output, keep=keep, dimension=8, rate=rate)
+    state = run(algorithm, excerpts(corpus, batch=8, steps=steps, epochs=20, seed=0), steps)
+    optimum = np.log(pairs / (pairs.sum(1, keepdims=True) * (counts / counts.sum()))) - np.log(k)
+    assert np.abs(state.table[:8] @ state.table[8:].T - optimum).max() < 0.1
+    assert np.ptp(optimum) > 2
+
+
+def test_the_full_softmax_at_full_rank_reaches_the_conditional_counts():
+    corpus, pairs = chain_text()
+    steps = 400
+    keep, rate = np.ones(8, np.float32), falling(0.03, steps)
+    algorithm = word2vec(skip_gram(window=1, block=16), full_softmax(8), keep=keep, dimension=8, rate=rate)
+    state = run(algorithm, excerpts(corpus, batch=8, steps=steps, epochs=6, seed=0), steps)
+    found = jax.nn.softmax(state.table[:8] @ state.table[8:].T)
+    assert np.abs(found - pairs / pairs.sum(1, keepdims=True)).max() < 0.01
+
+
+@models
+def test_every_planted_analogy_is_answered(model):
+    corpus = read_corpus(planted(0, 12_000)[0], min_count=1)
+    counts, steps = corpus.vocabulary.counts, 1000
+    output = negative_sampling(counts)
+    algorithm = word2vec(
+        model(window=2, block=32),
+        output,
+        keep=np.ones(len(counts), np.float32),
+        dimension=40,
+        rate=falling(0.05, steps),
+    )
+    state = run(algorithm, excerpts(corpus, batch=4, steps=steps, epochs=30, seed=0), steps)
+    embedding = Embedding(corpus.vocabulary.words, np.asarray(state.table[: len(counts)]))
+    sections = analogies(embedding, planted_analogies(), restrict=None)
+    assert [(s.right, s.answered) for s in sections] == [(s.asked, s.asked) for s in sections]
+
+
+def test_tables_split_over_devices_learn_the_same():
+    data = Data(_fixed_texts(), [])
+    algorithm = word2vec(
+        skip_gram(window=2, block=T), negative_sampling(np.ones(12)), keep=np.ones(12), dimension=D, rate=lambda _: RATE
+    )
+    experiment, options = Experiment(algorithm, data, {}), dict(seed=0, steps=5)
+    whole = train(experiment, **options, mesh=make_mesh(jax.devices()[:1]))
+    split = train(experiment, **options, mesh=make_mesh(model=4), rules=[('table', PartitionSpec('model'))])
+    assert {shard.data.shape for shard in split.table.addressable_shards} == {(6, D)}
+    np.testing.assert_allclose(split.table, whole.table, rtol=1e-5, atol=1e-6)
+
+
+class _fixed_texts:
+    def __getitem__(self, step):
+        return {'words': np.random.default_rng(step).integers(0, 12, (8, L)).astype(np.int32)}
+
+
+def test_codes_are_input_vectors_and_nought_where_there_is_no_word():
+    state, batch = vectors(), texts()
+    codes = learner(skip_gram, negative_sampling(COUNTS)).encode(jax.random.key(0), state, batch)
+    words = np.asarray(batch['words'])
+    np.testing.assert_array_equal(codes[words >= 0], state.table[words[words >= 0]])
+    assert not codes[words < 0].any()

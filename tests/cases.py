@@ -4,7 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
 from genjax.algorithms.ddpm import ddpm
+from genjax.algorithms.ngram import ngram
 from genjax.algorithms.word2vec import bounded, kept_share, negative_sampling, word2vec
 from genjax.base import Data, Resident
 from genjax.networks.unet import UNet
@@ -43,4 +45,26 @@ def word2vec_case() -> Experiment:
     return Experiment(word2vec(skip_gram(window=3, block=8), output, **options), text(24), {})
 
 
-ALGORITHMS = {'ddpm': ddpm_case, 'word2vec': word2vec_case}
+def cooccurrence_case() -> Experiment:
+    """Excerpts that overlap by the window of two places."""
+    draw = np.random.default_rng(1)
+    ids = np.where(draw.random(600) < 0.2, -1, np.minimum(draw.geometric(0.2, 600) - 1, 11)).astype(np.int32)
+    places = lambda step: ((step * BATCH + jnp.arange(BATCH)) * 4)[:, None] + jnp.arange(6)[None]
+    batch = lambda held, step: {'words': held[places(step) % 600]}
+    vectors = factors(12, dimension=3)
+    algorithm = cooccurrence(12, window=2, capacity=78, margin=2, weight=dynamic(2), vectors=vectors)
+    tests = [{'words': ids[:96].reshape(BATCH, 6)}, {'words': ids[96:126].reshape(5, 6)}]
+    return Experiment(algorithm, Data(Resident(jnp.asarray(ids), batch), tests), {})
+
+
+def ngram_case() -> Experiment:
+    """Trigrams of text with ends of sentences."""
+    return Experiment(ngram(20, order=3, capacity=(21, 500, 2000), length=5), text(12), {})
+
+
+ALGORITHMS = {
+    'cooccurrence': cooccurrence_case,
+    'ddpm': ddpm_case,
+    'ngram': ngram_case,
+    'word2vec': word2vec_case,
+}

@@ -201,16 +201,20 @@ def word2vec(
 
     def update(key, state, batch):
         texts = prepare(key, batch['words'])
-        learn = lambda i, table: add(table, *_steps(table, *block(texts, i), rate(state.step.astype(jnp.float32))))
-        loss, pairs = device_mean(jax.tree.map(jnp.sum, _judged(state.table, *block(texts, 0))))
-        # The loss first, or the table that it reads would have to be copied.
-        table, loss = jax.lax.optimization_barrier((state.table, loss))
-        table = jax.lax.fori_loop(0, device_max(texts.blocks), learn, table)
+        learn = lambda i, table: _learned(table, *block(texts, i), rate(state.step.astype(jnp.float32)), add)
+        # The first block apart, so that only its losses are computed; all are wanted for the gradients alone.
+        table, losses, pairs = learn(0, state.table)
+        loss, pairs = device_mean((losses.sum(), pairs.sum()))
+        table = jax.lax.fori_loop(1, device_max(texts.blocks), lambda i, table: learn(i, table)[0], table)
         return Vectors(state.step + 1, table), {'loss': loss / jnp.maximum(pairs, 1)}
 
     def evaluate(key, state, batch):
         texts = prepare(key, batch['words'])
-        judge = lambda i, sums: jax.tree.map(jnp.add, sums, _judged(state.table, *block(texts, i)))
+
+        def judge(i, sums):
+            rows, losses = block(texts, i)
+            return jax.tree.map(jnp.add, sums, losses(_taken(state.table, rows)))
+
         loss, pairs = jax.lax.fori_loop(0, texts.blocks, judge, (jnp.zeros(len(batch['words'])),) * 2)
         return {'loss': loss / jnp.maximum(pairs, 1)}
 
@@ -251,12 +255,17 @@ def _block(model, output, size, texts, i):
     return rows, losses
 
 
-def _judged(table, rows, losses):
-    return losses(table.at[rows].get(mode='promise_in_bounds'))
+def _learned(table, rows, losses, rate, add):
+    """The table after a step of descent with the blocks of all devices; the losses [B] before it and the pairs [B]."""
 
+    def total(vectors):
+        found, pairs = losses(vectors)
+        return found.sum(), (found, pairs)
 
-def _steps(table, rows, losses, rate):
-    """What descent adds to the table: rows [B R], steps [B R, D], of all devices."""
-    gradient = jax.grad(lambda vectors: losses(vectors)[0].sum())(table.at[rows].get(mode='promise_in_bounds'))
+    gradient, judged = jax.grad(total, has_aux=True)(_taken(table, rows))
     rows, gradient = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), collect((rows, gradient)))
-    return rows, -rate * gradient
+    return add(table, rows, -rate * gradient), *judged
+
+
+def _taken(table, rows):
+    return table.at[rows].get(mode='promise_in_bounds')

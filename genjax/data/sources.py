@@ -34,6 +34,8 @@ def sentences_of(source: str, data_dir: str = '') -> Iterator[str]:
         return lines(_text8(data_dir))
     if source.startswith('tfds:'):
         return _prepared(source.removeprefix('tfds:'), data_dir)
+    if not source:
+        raise ValueError("the corpus is ''; name a text file, docs, text8 or tfds:NAME")
     return lines(pathlib.Path(source).expanduser())
 
 

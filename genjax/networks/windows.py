@@ -16,9 +16,9 @@ import jax.numpy as jnp
 
 
 class Packed(NamedTuple):
-    """What subsampling kept of B texts, at the front of each, between margins of w places."""
+    """What subsampling kept of B texts, at the front of each; L' is L, rounded up to whole blocks."""
 
-    words: jax.Array  # [B, w + L + w] int32, 0 where there is none
+    words: jax.Array  # [B, w + L' + w] int32, 0 where there is none
     sentences: jax.Array  # the number of the word's sentence in its text; -1 where there is none
     windows: jax.Array  # how far the word as a centre looks, 1 to w; 0 where there is none
 
@@ -76,7 +76,8 @@ def _model(window, block, places, scores):
             raise ValueError(f'{name} is {number}; at least 1 is needed')
 
     def pack(keys, words, keep):
-        packed, kept = jax.vmap(partial(_packed, window), (0, 0, None))(keys, words, keep)
+        size = 2 * window + -(-words.shape[1] // block) * block
+        packed, kept = jax.vmap(partial(_packed, window, size), (0, 0, None))(keys, words, keep)
         return packed, -(-kept.max() // block)
 
     def cut(packed, i):
@@ -86,15 +87,15 @@ def _model(window, block, places, scores):
     return Model(pack, lambda words: -(-words.shape[1] // block), cut, scores)
 
 
-def _packed(window, key, words, keep):
-    """Subsamples one text [L]; also the number of words kept."""
+def _packed(window, size, key, words, keep):
+    """Subsamples one text [L] into arrays of a size that whole blocks fill; also the number of words kept."""
     coin, reach = jax.random.split(key)
     kept = (words >= 0) & (jax.random.uniform(coin, words.shape) < keep[words])
     ends = jnp.cumsum(kept)
-    place = window + jnp.where(kept, ends - 1, len(words) + window)
+    place = jnp.where(kept, window + ends - 1, size)
 
     def moved(x, nothing):
-        return jnp.full(len(words) + 2 * window, nothing).at[place].set(x, mode='drop')
+        return jnp.full(size, nothing).at[place].set(x, mode='drop')
 
     windows = jax.random.randint(reach, words.shape, 1, window + 1)
     return Packed(moved(words, 0), moved(jnp.cumsum(words < 0), -1), moved(windows, 0)), ends[-1]

@@ -1,0 +1,62 @@
+"""word2vec on any text file: the mean of the neighbours predicts the word between them (CBOW), by negative sampling.
+
+A file has one sentence or paragraph a line, plain or .gz or .xz. A run is `epochs` passes through it, cut into `steps`.
+
+Run     python -m launch --exp cbow_file --config.corpus=corpus.txt.xz --config.word_sets=words
+Smoke   python -m launch --exp cbow_file --config.corpus=README.md --config.steps=4 --config.epochs=1 --config.batch=2
+        --config.held_out=60
+Source  Mikolov et al. 2013, arXiv:1301.3781 and arXiv:1310.4546
+Ours    -
+"""
+
+import optax
+from ml_collections import ConfigDict
+
+from genjax.algorithms.word2vec import kept_share, negative_sampling, word2vec
+from genjax.data.excerpts import excerpts
+from genjax.data.text import held_out, read_corpus
+from genjax.data.vectors import to_binary, to_safetensors
+from genjax.data.wordsets import read_sets
+from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowledge
+from genjax.networks.windows import cbow
+from genjax.train import Experiment, Probe
+
+
+def get_config():
+    config = dict(
+        seed=0,
+        steps=2000,
+        epochs=5.0,
+        batch=8,  # excerpts of the text that are read side by side
+        corpus='',
+        min_count=5,
+        max_size=1_000_000,  # words
+        held_out=20_000,  # words
+        word_sets='',  # folder of similarity sets and analogies; '' for none
+        model=dict(window=5, block=64),
+        noise=dict(negatives=5, shared=16),
+        sample=1e-3,
+        dimension=100,
+        rate=(0.025, 1e-4),  # at the start and at the end
+        examples=('king', 'paris', 'river', 'music', 'monday', 'quickly', 'better', 'three'),
+        every=dict(log=50, evaluate=500, save=500),
+    )
+    return ConfigDict(config)
+
+
+def build(config):
+    text = read_corpus(config.corpus, min_count=config.min_count, max_size=config.max_size)
+    words, counts = text.vocabulary
+    rate = optax.linear_schedule(*config.rate, config.steps)
+    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate)
+    algorithm = word2vec(cbow(**config.model), negative_sampling(counts, **config.noise), **options)
+    train, test = held_out(text, words=config.held_out)
+    chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
+    embed = embedder(words, lambda key, state: state.table[: len(words)])
+    sets = read_sets(config.word_sets) if config.word_sets else ()
+    probes = {
+        'words': Probe(config.every.evaluate, knowledge(embed, config.examples, *sets), scores=True),
+        'capitals': Probe(config.steps, capitals(embed)),
+        'vectors': Probe(config.steps, export(embed, {'word2vec.bin': to_binary, 'words.safetensors': to_safetensors})),
+    }
+    return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))

@@ -1,0 +1,58 @@
+"""An n-gram language model of a text file: Kneser-Ney by one pass of counting, its perplexity and its sentences.
+
+Run     python -m launch --exp ngram_file --config.corpus=corpus.txt.xz --config.max_size=50000
+Smoke   python -m launch --exp ngram_file --config.corpus=README.md --config.steps=4 --config.held_out=60
+        --config.batch=4
+Source  Kneser and Ney 1995; Chen and Goodman 1999
+Ours    -
+"""
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from genjax.algorithms.ngram import kneser_ney, margin, ngram, perplexity
+from genjax.data.excerpts import passage
+from genjax.data.text import held_out, read_corpus
+from genjax.train import Experiment, Probe
+
+
+def get_config():
+    config = dict(
+        seed=0,
+        steps=20,  # in which the text is read once
+        batch=1024,
+        corpus='',
+        max_size=20_000,  # words, one of them for all others
+        unknown='<unk>',
+        held_out=20_000,  # words
+        order=3,
+        capacity=(5_000_000, 14_000_000),  # different 2-grams, 3-grams, ... at the most
+        discount=0.9,
+        every=dict(log=1, evaluate=20, save=20),
+    )
+    return ConfigDict(config)
+
+
+def build(config):
+    text = read_corpus(config.corpus, min_count=1, max_size=config.max_size, unknown=config.unknown)
+    names, size = text.vocabulary.words, len(text.vocabulary.words)
+    train, test = held_out(text, words=config.held_out)
+    # No more m-grams than events of the text, nor 1-grams than outcomes.
+    capacity = [size + 1, *(min(rows, len(train.ids)) for rows in config.capacity)]
+    algorithm = ngram(size, order=config.order, capacity=capacity, smoothing=kneser_ney(config.discount))
+    data = passage(train, batch=config.batch, steps=config.steps, overlap=margin(config.order), test=test)
+    score, write = perplexity(algorithm.evaluate, data.test), written(algorithm.sample, names, n=20)
+    probe = Probe(config.steps, lambda key, state: score(key, state) | write(key, state))
+    return Experiment(algorithm, data, {'text': probe})
+
+
+def written(sample, names, *, n):
+    """n sentences as a table."""
+    draw = jax.jit(sample, static_argnums=2)
+
+    def measure(key, state):
+        rows = np.asarray(draw(key, state, n))
+        return {'sentences': [{'sentence': ' '.join(names[i] for i in row if i >= 0)} for row in rows]}
+
+    return measure

@@ -1,0 +1,59 @@
+"""word2vec with the full softmax, as it is first written down: each word's probability is over the whole vocabulary.
+
+On the docstrings of the packages that genjax requires, and the words that occur in them twenty times or more.
+
+Run     python -m launch --exp softmax_docs
+Smoke   python -m launch --exp softmax_docs --config.corpus=README.md --config.steps=4 --config.epochs=1
+        --config.batch=2 --config.held_out=60 --config.min_count=2
+Source  Mikolov et al. 2013, arXiv:1310.4546, equations 1 and 2
+Ours    -
+"""
+
+import optax
+from ml_collections import ConfigDict
+
+from genjax.algorithms.word2vec import full_softmax, kept_share, word2vec
+from genjax.data.excerpts import excerpts
+from genjax.data.text import held_out, read_corpus
+from genjax.data.vectors import to_binary, to_safetensors
+from genjax.data.wordsets import read_sets
+from genjax.metrics.wordprobes import answers, embedder, export, knowledge
+from genjax.networks.windows import skip_gram
+from genjax.train import Experiment, Probe
+
+
+def get_config():
+    config = dict(
+        seed=0,
+        steps=2000,
+        epochs=4.0,
+        batch=8,  # excerpts of the text that are read side by side
+        corpus='docs',
+        min_count=20,
+        held_out=20_000,  # words
+        word_sets='',  # folder of similarity sets and analogies; '' for none
+        model=dict(window=5, block=64),
+        sample=1e-3,
+        dimension=100,
+        rate=(0.025, 1e-4),  # at the start and at the end
+        examples=('array', 'rows', 'gradient', 'float32', 'random', 'image', 'classifier', 'thread'),
+        every=dict(log=50, evaluate=500, save=500),
+    )
+    return ConfigDict(config)
+
+
+def build(config):
+    text = read_corpus(config.corpus, min_count=config.min_count)
+    words, counts = text.vocabulary
+    rate = optax.linear_schedule(*config.rate, config.steps)
+    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate)
+    algorithm = word2vec(skip_gram(**config.model), full_softmax(len(words)), **options)
+    train, test = held_out(text, words=config.held_out)
+    chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
+    embed = embedder(words, lambda key, state: state.table[: len(words)])
+    sets = read_sets(config.word_sets) if config.word_sets else ()
+    probes = {
+        'words': Probe(config.every.evaluate, knowledge(embed, config.examples, *sets), scores=True),
+        'vectors': Probe(config.steps, export(embed, {'word2vec.bin': to_binary, 'words.safetensors': to_safetensors})),
+    }
+    return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))

@@ -1,0 +1,63 @@
+"""word2vec on text8, the first 100 MB of the English Wikipedia of 2006: skip-gram with negative sampling.
+
+text8 is read from --data_dir, or fetched there once (31 MB).
+
+Run     python -m launch --exp word2vec_text8 --config.word_sets=words
+Smoke   python -m launch --exp word2vec_text8 --config.corpus=README.md --config.steps=4 --config.epochs=1
+        --config.batch=2 --config.held_out=60
+Source  Mikolov et al. 2013, arXiv:1310.4546; text8: mattmahoney.net/dc/textdata
+Ours    not run: text8 was out of reach
+"""
+
+import optax
+from ml_collections import ConfigDict
+
+from genjax.algorithms.word2vec import kept_share, negative_sampling, word2vec
+from genjax.data.excerpts import excerpts
+from genjax.data.text import held_out, read_corpus
+from genjax.data.vectors import to_binary, to_safetensors
+from genjax.data.wordsets import read_sets
+from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowledge
+from genjax.networks.windows import skip_gram
+from genjax.train import Experiment, Probe
+
+
+def get_config():
+    config = dict(
+        seed=0,
+        steps=2000,
+        epochs=5.0,
+        batch=8,  # excerpts of the text that are read side by side
+        corpus='text8',
+        data_dir='',  # where text8 lies, or is put
+        min_count=5,
+        max_size=1_000_000,  # words
+        held_out=20_000,  # words
+        word_sets='',  # folder of similarity sets and analogies; '' for none
+        model=dict(window=5, block=64),
+        noise=dict(negatives=5, shared=16),
+        sample=1e-3,
+        dimension=100,
+        rate=(0.025, 1e-4),  # at the start and at the end
+        examples=('king', 'paris', 'river', 'music', 'monday', 'quickly', 'better', 'three'),
+        every=dict(log=50, evaluate=500, save=500),
+    )
+    return ConfigDict(config)
+
+
+def build(config):
+    text = read_corpus(config.corpus, min_count=config.min_count, max_size=config.max_size, data_dir=config.data_dir)
+    words, counts = text.vocabulary
+    rate = optax.linear_schedule(*config.rate, config.steps)
+    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate)
+    algorithm = word2vec(skip_gram(**config.model), negative_sampling(counts, **config.noise), **options)
+    train, test = held_out(text, words=config.held_out)
+    chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
+    embed = embedder(words, lambda key, state: state.table[: len(words)])
+    sets = read_sets(config.word_sets) if config.word_sets else ()
+    probes = {
+        'words': Probe(config.every.evaluate, knowledge(embed, config.examples, *sets), scores=True),
+        'capitals': Probe(config.steps, capitals(embed)),
+        'vectors': Probe(config.steps, export(embed, {'word2vec.bin': to_binary, 'words.safetensors': to_safetensors})),
+    }
+    return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))

@@ -1,0 +1,84 @@
+"""Word vectors as a run reports them: functions (key, state) -> values that a Probe can hold, and answers to questions.
+
+Each takes `embed`, (key, state) -> Embedding: the words and vectors that a state holds.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from genjax.base import Embedding, Key, State
+from genjax.metrics.nearest import index_of, lookup, nearest, unit
+from genjax.metrics.wordfigures import neighbour_table, pairs_plane
+from genjax.metrics.words import Pair, Question, scores
+
+Embed = Callable[[Key, State], Embedding]
+Measure = Callable[[Key, State], dict[str, Any]]
+
+
+def embedder(words: Sequence[str], vectors: Callable[[Key, State], jax.Array]) -> Embed:
+    """From vectors, (key, state) -> [V, D], to the Embedding of the V words."""
+    return lambda key, state: Embedding(words, np.asarray(vectors(key, state)))
+
+
+def knowledge(
+    embed: Embed,
+    examples: Sequence[str],
+    similarity_sets: Mapping[str, Sequence[Pair]] | None = None,
+    questions: Sequence[Question] = (),
+    *,
+    k: int = 8,
+) -> Measure:
+    """The k nearest neighbours of the examples, and every score on the sets and questions, if there are any."""
+
+    def measure(key, state):
+        embedding = embed(key, state)
+        return scores(embedding, similarity_sets or {}, questions) | {
+            'neighbours': neighbour_table(embedding, examples, k)
+        }
+
+    return measure
+
+
+def capitals(embed: Embed) -> Measure:
+    """Countries and capitals in the plane of their principal components."""
+    return lambda key, state: {'plane': pairs_plane(embed(key, state))}
+
+
+def export(embed: Embed, formats: Mapping[str, Callable[[Embedding], bytes]]) -> Measure:
+    """Files of the vectors, by name and writer, and the words for TensorBoard's projector."""
+
+    def measure(key, state):
+        embedding = embed(key, state)
+        return {name: write(embedding) for name, write in formats.items()} | {'projector': embedding}
+
+    return measure
+
+
+def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[str, Any]]:
+    """Answers 'king, queen' by the neighbours of each word, 'king - man + woman' by those of the sum.
+
+    What is asked with is left out of the answer. Vectors are added at length 1 (3CosAdd, Mikolov et al. 2013).
+
+    Raises:
+      ValueError: a word is not in the vocabulary; the line offers close spellings.
+    """
+
+    def answer(key, state, question):
+        embedding = embed(key, state)
+        index = index_of(embedding.words)
+        table = []
+        for part in question.split(','):
+            terms = re.findall(r'(^|[+-])\s*([^\s+-]\S*)', part.strip())
+            places = np.array([lookup(index, word) for _, word in terms or [('', part.strip())]])
+            signs = np.array([-1.0 if sign == '-' else 1.0 for sign, _ in terms], np.float32)
+            direction = signs @ np.asarray(unit(embedding.vectors[places]))
+            (found,), (cosines,) = nearest(embedding.vectors, direction[None], k, places[None])
+            near = [f'{embedding.words[i]} {c:.2f}' for i, c in zip(found, cosines, strict=True)]
+            table.append({'question': part.strip(), 'answer': ', '.join(near)})
+        return {'answers': table}
+
+    return answer

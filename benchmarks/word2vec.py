@@ -1,0 +1,125 @@
+"""word2vec against gensim: words a second, scores and memory, at the same settings on the same text.
+
+    python -m benchmarks.word2vec --data GENJAX_DATA [--models skip_gram,cbow] [--seeds 2] [--cores 1]
+
+The two sides take turns, each run in a process of its own that may use `cores` processors; gensim has as many workers and
+reads the text as fast as it can (corpus_file). Both have dimension 100, window 5, 5 negatives, subsampling 1e-3, min_count 5,
+5 epochs and a rate falling from 0.025 to 1e-4. genjax runs as its users run it, by python -m launch. Words a second are
+those of the text times the epochs over the seconds of training, compiling included and reading left out on both sides.
+One code computes the scores of both: Spearman's correlations, the Google analogies among the first 30,000 words
+(3CosAdd), and the mean of the four.
+"""
+
+import argparse
+import json
+import lzma
+import os
+import pathlib
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+EXPERIMENTS = {'skip_gram': 'word2vec_file', 'cbow': 'cbow_file'}
+SCORES = 'men', 'wordsim353', 'simlex999', 'analogies', 'mean'
+EPOCHS, STEPS = 5, 2000
+
+
+def genjax(model, seed, text, word_sets, folder):
+    """One run by python -m launch, with its speed and scores from its own record."""
+    workdir, started = pathlib.Path(folder, 'run'), time.perf_counter()
+    config = dict(corpus=text, word_sets=word_sets, seed=seed, epochs=EPOCHS, steps=STEPS, held_out=1000)
+    flags = [f'--config.{name}={value}' for name, value in config.items()]
+    flags += [f'--config.every.{name}={STEPS}' for name in ('evaluate', 'save')]
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'launch', '--exp', EXPERIMENTS[model], '--workdir', workdir, *flags]
+    )
+    record, first = workdir / 'metrics.jsonl', None
+    while process.poll() is None:
+        if first is None and record.exists() and record.stat().st_size:
+            first = time.perf_counter() - started
+        time.sleep(0.1)
+    rows = [json.loads(line) for line in record.read_text().splitlines()]
+    shutil.rmtree(workdir)
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    scores = {name: rows[-1][f'words/{name}'] for name in SCORES}
+    return dict(seconds=rows[-1]['time/seconds'], memory=memory, first=first, **scores)
+
+
+def gensim(model, seed, text, word_sets, cores):
+    """One run in this process."""
+    from gensim.models import Word2Vec
+
+    from genjax.base import Embedding
+    from genjax.data.wordsets import read_sets
+    from genjax.metrics.words import scores
+
+    settings = dict(vector_size=100, window=5, negative=5, sample=1e-3, min_count=5, alpha=0.025, min_alpha=1e-4)
+    learner = Word2Vec(sg=int(model == 'skip_gram'), seed=seed + 1, workers=cores, **settings)
+    learner.build_vocab(corpus_file=text)
+    total = dict(total_examples=learner.corpus_count, total_words=learner.corpus_total_words)
+    began = time.perf_counter()
+    learner.train(corpus_file=text, epochs=EPOCHS, **total)
+    seconds = time.perf_counter() - began
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = scores(Embedding(learner.wv.index_to_key, learner.wv.vectors), *read_sets(word_sets))
+    return dict(seconds=seconds, memory=memory, first=None, **{name: found[name] for name in SCORES})
+
+
+def one(side, model, seed, cores, text, word_sets):
+    """This process pinned, one run, and its figures as a line of JSON on standard output."""
+    os.sched_setaffinity(0, range(cores))
+    with tempfile.TemporaryDirectory() as folder:
+        run = (
+            genjax(model, seed, text, word_sets, folder)
+            if side == 'genjax'
+            else gensim(model, seed, text, word_sets, cores)
+        )
+    print(json.dumps(run))
+
+
+def apart(side, model, seed, cores, text, word_sets):
+    """`one` in a process of its own, so that no run warms another's memory or peak."""
+    code = f'from benchmarks.word2vec import one; one(*{(side, model, seed, cores, text, word_sets)!r})'
+    done = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', type=pathlib.Path, required=True)
+    parser.add_argument('--models', default='skip_gram,cbow')
+    parser.add_argument('--seeds', type=int, default=2)
+    parser.add_argument('--cores', type=int, default=1)
+    options = parser.parse_args()
+    head = 'model', 'side', 'seed', 'words/s', 'first metric, s', 'memory, GiB', *SCORES
+    print('| ' + ' | '.join(head) + ' |\n|' + ' --- |' * len(head), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        text = pathlib.Path(folder, 'corpus.txt')
+        text.write_bytes(lzma.open(options.data / 'text/corpus.txt.xz').read())
+        words = len(text.read_bytes().split()) * EPOCHS
+        for model in options.models.split(','):
+            compare(model, options, str(text), words)
+
+
+def compare(model, options, text, words):
+    """A line for each run and one for the ratio of the medians."""
+    speeds, means = {'gensim': [], 'genjax': []}, {'gensim': [], 'genjax': []}
+    for seed in range(options.seeds):
+        for side in speeds:
+            run = apart(side, model, seed, options.cores, text, str(options.data / 'words'))
+            speeds[side].append(words / run['seconds'])
+            means[side].append(run['mean'])
+            first = '' if run['first'] is None else f'{run["first"]:.1f}'
+            cells = [model, side, seed, f'{speeds[side][-1]:,.0f}', first, f'{run["memory"] / 2**20:.2f}']
+            print('| ' + ' | '.join(map(str, cells + [f'{100 * run[name]:.1f}' for name in SCORES])) + ' |', flush=True)
+    ratio = statistics.median(speeds['genjax']) / statistics.median(speeds['gensim'])
+    gain = statistics.mean(means['genjax']) - statistics.mean(means['gensim'])
+    print(f'{model}, {options.cores} cores: {ratio:.2f} times the words/s, mean score {100 * gain:+.2f}', flush=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -34,7 +34,7 @@ def get_config():
         held_out=20_000,  # words
         word_sets='',  # folder of similarity sets and analogies; '' for none
         model=dict(window=5, block=64),
-        noise=dict(negatives=5, shared=16),
+        noise=dict(negatives=5, shared=32),
         sample=1e-3,
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end

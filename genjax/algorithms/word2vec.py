@@ -85,7 +85,7 @@ def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return accept.astype(np.float32), other
 
 
-def negative_sampling(counts: np.ndarray, *, negatives: int = 5, shared: int = 16, power: float = 0.75) -> Output:
+def negative_sampling(counts: np.ndarray, *, negatives: int = 5, shared: int = 32, power: float = 0.75) -> Output:
     """Tells pairs of the text from pairs with noise, by logistic regression.
 
     Args:

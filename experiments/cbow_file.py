@@ -12,12 +12,13 @@ Ours    -
 import optax
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec import kept_share, negative_sampling, word2vec
+from genjax.algorithms.word2vec import kept_share, word2vec
 from genjax.data.excerpts import excerpts
 from genjax.data.text import held_out, read_corpus
 from genjax.data.vectors import to_binary, to_safetensors
 from genjax.data.wordsets import read_sets
 from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowledge
+from genjax.networks.outputs import negative_sampling
 from genjax.networks.windows import cbow
 from genjax.train import Experiment, Probe
 

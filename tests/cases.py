@@ -7,8 +7,9 @@ import optax
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
 from genjax.algorithms.ddpm import ddpm
 from genjax.algorithms.ngram import ngram
-from genjax.algorithms.word2vec import bounded, kept_share, negative_sampling, word2vec
+from genjax.algorithms.word2vec import bounded, kept_share, word2vec
 from genjax.base import Data, Resident
+from genjax.networks.outputs import negative_sampling
 from genjax.networks.unet import UNet
 from genjax.networks.windows import skip_gram
 from genjax.train import Experiment

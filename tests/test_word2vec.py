@@ -8,18 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from genjax.algorithms.word2vec import (
-    Vectors,
-    added,
-    alias_table,
-    bounded,
-    full_softmax,
-    kept_share,
-    log_partition,
-    negative_sampling,
-    pair_loss,
-    word2vec,
-)
+from genjax.algorithms.word2vec import Vectors, added, bounded, kept_share, pair_loss, word2vec
 from genjax.base import Data, Embedding, Resident
 from genjax.data.excerpts import excerpts
 from genjax.data.planted import analogies as planted_analogies
@@ -28,6 +17,7 @@ from genjax.data.text import Corpus, Vocabulary, read_corpus
 from genjax.fold import folded
 from genjax.mesh import by_jit, make_mesh, placement
 from genjax.metrics.words import analogies
+from genjax.networks.outputs import alias_table, full_softmax, log_partition, negative_sampling
 from genjax.networks.windows import cbow, offsets, skip_gram
 from genjax.train import Every, Experiment, train
 

@@ -9,6 +9,7 @@ sparse matrix, N(w, c) how often context c was seen near word w, N(w) the sum of
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -32,10 +33,7 @@ class Entries(NamedTuple):
     size: Array  # [] int32
 
 
-def uniform(distance: int) -> int:
-    """Every pair in the window counts 1."""
-    del distance
-    return 1
+uniform = lambda distance: 1  # every pair in the window
 
 
 def harmonic(window: int) -> Callable[[int], int]:
@@ -113,8 +111,7 @@ def pmi(matrix: Entries, vocabulary_size: int, *, shift: float = 1.0, smoothing:
 
 def ppmi(matrix: Entries, vocabulary_size: int, **options: float) -> Entries:
     """Positive pointwise mutual information, max(`pmi`, 0)."""
-    found = pmi(matrix, vocabulary_size, **options)
-    return found._replace(values=jnp.maximum(found.values, 0))
+    return matrix._replace(values=jnp.maximum(pmi(matrix, vocabulary_size, **options).values, 0))
 
 
 def multiply(matrix: Entries, x: Array, length: int) -> Array:
@@ -200,12 +197,10 @@ def cooccurrence(
 ) -> Algorithm:
     """Counts the pairs of words that stand at most W places apart.
 
-    Batches are {'words': int32 [B, L]}, the state is a table `Counts` of pairs. The metrics of an update are the
-    numbers of different pairs, `pairs`, infinite once the table has overflown, and of those among them that are new,
-    `new_pairs`. `evaluate` gives the loss -log P(c | w) in nats, the mean over an excerpt's pairs by their weight, with
-    P(c | w) = (N(w, c) + k) / (N(w) + k V); for an excerpt without pairs it is log V. `encode` gives the vector of
-    each place, [B, L, D], 0 where there is no word. It computes those of all words first: for many batches call
-    `vectors` once.
+    Batches are {'words': int32 [B, L]}, the state is a table `Counts` of pairs. Metrics are the numbers of different
+    pairs, `pairs`, infinite once the table has overflown, and of new ones, `new_pairs`. `evaluate` gives -log P(c | w)
+    in nats, the weighted mean over an excerpt's pairs (log V without any), P(c | w) = (N(w, c) + k) / (N(w) + k V).
+    `encode` computes the vectors of all words, then gives those of each place, [B, L, D], 0 where there is no word.
 
     Raises:
       ValueError: a number is out of its range, a weight no positive integer; or what `empty` refuses.
@@ -215,36 +210,41 @@ def cooccurrence(
     if not (whole and vocabulary_size >= 1 and margin >= 0 and smoothing > 0):
         found = f'{vocabulary_size} words, window {window}, weights {weights}, margin {margin}, smoothing {smoothing}'
         raise ValueError(f'{found}; needed: 1 or more, 1 or more, integers of 1 or more, 0 or more, above 0')
-    init = lambda key, batch: empty(capacity, 2)
-    ordered = lambda found: jnp.sort(found, -1) if symmetric else found
+    weighted = partial(_weighted, np.asarray(weights, np.uint32), margin, symmetric)
+    evaluate = partial(_evaluate, weighted, symmetric, vocabulary_size, smoothing)
+    init, update = lambda key, batch: empty(capacity, 2), partial(_update, weighted, symmetric)
+    return Algorithm(init, update, evaluate, encode=partial(_encode, vectors) if vectors else None)
 
-    def weighted(batch):
-        found = pairs(batch['words'], window, margin)  # [B, W, L, 2]
-        return found, jnp.where(found[..., 0] >= 0, np.asarray(weights, np.uint32)[None, :, None], 0)
 
-    def update(key, state, batch):
-        del key
-        found, values = weighted(batch)
-        # Each of two equal words is the other's context.
-        values = jnp.where(symmetric & (found[..., 0] == found[..., 1]), 2 * values, values)
-        state, new = add(state, ordered(found).reshape(-1, 2), values.ravel())
-        return state, {'pairs': stored(state), 'new_pairs': jnp.sum(new[:, 0] >= 0).astype(jnp.float32)}
+def _weighted(weights, margin, symmetric, batch):
+    """The pairs of a batch as they are stored, [B, W, L, 2], and what each counts, [B, W, L]."""
+    found = pairs(batch['words'], len(weights), margin)
+    found = jnp.sort(found, -1) if symmetric else found
+    return found, jnp.where(found[..., 0] >= 0, weights[None, :, None], 0)
 
-    def evaluate(key, state, batch):
-        del key
-        found, values = weighted(batch)
-        matrix = entries(state, symmetric)
-        seen = totals(matrix.values, matrix.rows, vocabulary_size)[jnp.maximum(found, 0)]  # [B, W, L, 2]
-        joint = lookup(state, ordered(found)).astype(jnp.float32)[..., None]
-        nats = jnp.log(seen + smoothing * vocabulary_size) - jnp.log(joint + smoothing)
-        nats = jnp.mean(nats, -1) if symmetric else nats[..., 0]
-        weight = values.astype(jnp.float32)
-        total = jnp.sum(weight, (1, 2))
-        loss = jnp.sum(weight * nats, (1, 2)) / jnp.maximum(total, 1)
-        return {'loss': jnp.where(total > 0, loss, math.log(vocabulary_size))}
 
-    def encode(key, state, batch):
-        words = batch['words'][..., None]
-        return jnp.where(words >= 0, vectors(key, state)[batch['words']], 0)
+def _update(weighted, symmetric, key, state, batch):
+    del key
+    found, values = weighted(batch)
+    # Each of two equal words is the other's context.
+    values = jnp.where(symmetric & (found[..., 0] == found[..., 1]), 2 * values, values)
+    state, new = add(state, found.reshape(-1, 2), values.ravel())
+    return state, {'pairs': stored(state), 'new_pairs': jnp.sum(new[:, 0] >= 0).astype(jnp.float32)}
 
-    return Algorithm(init, update, evaluate, encode=encode if vectors else None)
+
+def _evaluate(weighted, symmetric, vocabulary_size, smoothing, key, state, batch):
+    del key
+    found, values = weighted(batch)
+    rows, _, counts, _ = entries(state, symmetric)
+    seen = totals(counts, rows, vocabulary_size)[jnp.maximum(found, 0)]  # [B, W, L, 2]
+    joint = lookup(state, found).astype(jnp.float32)
+    nats = jnp.log(seen + smoothing * vocabulary_size) - jnp.log(joint + smoothing)[..., None]
+    nats = jnp.mean(nats, -1) if symmetric else nats[..., 0]
+    total = jnp.sum(values, (1, 2)).astype(jnp.float32)
+    loss = jnp.sum(values.astype(jnp.float32) * nats, (1, 2)) / jnp.maximum(total, 1)
+    return {'loss': jnp.where(total > 0, loss, math.log(vocabulary_size))}
+
+
+def _encode(vectors, key, state, batch):
+    words = batch['words'][..., None]
+    return jnp.where(words >= 0, vectors(key, state)[batch['words']], 0)

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Algorithm, Key, collect, device_max, device_mean, example_keys
+from genjax.base import Algorithm, collect, device_max, device_mean, example_keys
 
 
 class Vectors(NamedTuple):
@@ -28,18 +28,6 @@ class Vectors(NamedTuple):
 
     step: jax.Array  # int32
     table: jax.Array  # [2V, D]: the input vectors v, which encode gives, then the output vectors u
-
-
-class Output(NamedTuple):
-    """How predictions are judged.
-
-    against: (key, n) -> words [n, M] that the n blocks of a text are judged against.
-    losses: (hidden [B, T, D], scores [J, B, T], on [J, B, T], rows [B, M, D]) -> [B, T], for each centre the sum over
-      its pairs: on is 1 or 0, rows are the output vectors of the words judged against.
-    """
-
-    against: Callable[[Key, int], jax.Array]
-    losses: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 def pair_loss(v: jax.Array, u: jax.Array, negatives: jax.Array) -> jax.Array:
@@ -68,85 +56,6 @@ def kept_share(counts: np.ndarray, sample: float) -> np.ndarray:
     return np.minimum(1, np.sqrt(ratio) + ratio).astype(np.float32)
 
 
-def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(accept, other), [V] each: i, drawn evenly, stands for itself with probability accept[i], else for other[i].
-
-    Source: Walker 1977, "An efficient method for generating discrete random variables"; as built by Vose 1991.
-    """
-    accept = weights.astype(np.float64) * (len(weights) / weights.sum())
-    other = np.arange(len(weights), dtype=np.int32)
-    small, large = list(np.flatnonzero(accept < 1)), list(np.flatnonzero(accept >= 1))
-    while small and large:
-        less, more = small.pop(), large[-1]
-        other[less] = more
-        accept[more] -= 1 - accept[less]
-        if accept[more] < 1:
-            small.append(large.pop())
-    return accept.astype(np.float32), other
-
-
-def negative_sampling(counts: np.ndarray, *, negatives: int = 5, shared: int = 32, power: float = 0.75) -> Output:
-    """Tells pairs of the text from pairs with noise, by logistic regression.
-
-    Args:
-      counts: of the words, [V]; noise words are drawn in proportion to their power.
-      negatives: K.
-      shared: M.
-      power: of the counts.
-
-    Source: Mikolov et al. 2013b, section 2.2.
-    """
-    accept, other = map(jnp.asarray, alias_table(counts**power))
-
-    def against(key, n):
-        place, coin = jax.random.split(key)
-        words = jax.random.randint(place, (n, shared), 0, len(counts))
-        return jnp.where(jax.random.uniform(coin, words.shape) < accept[words], words, other[words])
-
-    def losses(hidden, scores, on, rows):
-        noise = jax.nn.softplus(jnp.einsum('btd,bmd->btm', hidden, rows)).sum(-1)
-        return (on * jax.nn.softplus(-scores)).sum(0) + on.sum(0) * (negatives / shared) * noise
-
-    return Output(against, losses)
-
-
-def full_softmax(size: int, *, chunk: int = 4096) -> Output:
-    """-log of exp(u_o.v) / sum_w exp(u_w.v), over the whole vocabulary, `chunk` words at a time.
-
-    Args:
-      size: V.
-
-    Source: Mikolov et al. 2013b, equation 2.
-    """
-
-    def against(key, n):
-        del key
-        return jnp.broadcast_to(jnp.arange(size), (n, size))
-
-    def losses(hidden, scores, on, rows):
-        return on.sum(0) * log_partition(hidden, rows, chunk=chunk) - (on * scores).sum(0)
-
-    return Output(against, losses)
-
-
-def log_partition(hidden: jax.Array, rows: jax.Array, *, chunk: int) -> jax.Array:
-    """log sum_w exp(u_w.h) of hidden [B, T, D] and rows u [B, V, D]: [B, T]; neither pass holds more than a chunk."""
-    texts, size, dimension = rows.shape
-    chunk = min(chunk, size)
-    chunks = -(-size // chunk)
-    padded = jnp.pad(rows, ((0, 0), (0, chunks * chunk - size), (0, 0))).reshape(texts, chunks, chunk, dimension)
-
-    @jax.checkpoint
-    def one(so_far, part):
-        index, rows = part
-        scores = jnp.einsum('btd,bcd->btc', hidden, rows)
-        inside = (index * chunk + jnp.arange(chunk) < size)[None, None]
-        return jnp.logaddexp(so_far, jax.nn.logsumexp(jnp.where(inside, scores, -jnp.inf), -1)), None
-
-    nothing = jnp.full(hidden.shape[:2], -jnp.inf)
-    return jax.lax.scan(one, nothing, (jnp.arange(chunks), jnp.moveaxis(padded, 1, 0)))[0]
-
-
 def added(table: jax.Array, rows: jax.Array, steps: jax.Array) -> jax.Array:
     """The table [2V, D] with steps [R, D] added to its rows [R], which may repeat."""
     return table.at[rows].add(steps, mode='promise_in_bounds')
@@ -170,87 +79,101 @@ def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Arr
 
 
 def word2vec(
-    model: Any,
-    output: Output,
+    model: Any,  # `skip_gram` or `cbow` of genjax.networks.windows
+    output: Any,  # `negative_sampling` or `full_softmax` of genjax.networks.outputs
     *,
-    keep: np.ndarray,
-    dimension: int,
-    rate: Callable[[jax.Array], jax.Array],
-    add: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] = added,
+    keep: np.ndarray,  # the probability of keeping an occurrence of each word, [V]; see kept_share
+    dimension: int,  # D
+    rate: Callable[[jax.Array], jax.Array],  # the learning rate of a step, which comes as float32
+    add: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] = added,  # or `bounded`, where B x T is large
 ) -> Algorithm:
     """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences; codes are the input vectors [B, L, D].
 
     The loss is the mean over pairs; in training, over those of the step's first block before it is learnt.
 
-    Args:
-      model: `skip_gram` or `cbow` of genjax.networks.windows.
-      output: `negative_sampling` or `full_softmax`.
-      keep: the probability of keeping an occurrence of each word, [V]; see `kept_share`.
-      dimension: D, at least 1, or ValueError.
-      rate: the learning rate of a step, which comes as float32.
-      add: how the steps of a block change the table; `bounded` where B x T is large.
+    Raises:
+      ValueError: dimension is below 1.
     """
     if dimension < 1:
         raise ValueError(f'dimension is {dimension}; at least 1 is needed')
-    prepare, block = partial(_prepared, model, output, keep), partial(_block, model, output, len(keep))
+    reader = _Reader(model, output, keep)
+    return Algorithm(
+        partial(_init, len(keep), dimension),
+        partial(_update, reader, rate, add),
+        partial(_evaluate, reader),
+        encode=_encode,
+    )
 
-    def init(key, batch):
-        del batch
-        inputs = jax.random.uniform(key, (len(keep), dimension), minval=-0.5, maxval=0.5) / dimension
-        return Vectors(jnp.zeros((), jnp.int32), jnp.concatenate([inputs, jnp.zeros_like(inputs)]))
 
-    def update(key, state, batch):
-        texts = prepare(key, batch['words'])
-        learn = lambda i, table: _learned(table, *block(texts, i), rate(state.step.astype(jnp.float32)), add)
-        # The first block apart, so that only its losses are computed; all are wanted for the gradients alone.
-        table, losses, pairs = learn(0, state.table)
-        loss, pairs = device_mean((losses.sum(), pairs.sum()))
-        table = jax.lax.fori_loop(1, device_max(texts.blocks), lambda i, table: learn(i, table)[0], table)
-        return Vectors(state.step + 1, table), {'loss': loss / jnp.maximum(pairs, 1)}
+class _Reader(NamedTuple):
+    """How batches are read."""
 
-    def evaluate(key, state, batch):
-        texts = prepare(key, batch['words'])
-
-        def judge(i, sums):
-            rows, losses = block(texts, i)
-            return jax.tree.map(jnp.add, sums, losses(_taken(state.table, rows)))
-
-        loss, pairs = jax.lax.fori_loop(0, texts.blocks, judge, (jnp.zeros(len(batch['words'])),) * 2)
-        return {'loss': loss / jnp.maximum(pairs, 1)}
-
-    def encode(key, state, batch):
-        del key
-        words = batch['words']
-        return jnp.where((words < 0)[..., None], 0, state.table[jnp.maximum(words, 0)])
-
-    return Algorithm(init, update, evaluate, encode=encode)
+    model: Any
+    output: Any
+    keep: np.ndarray
 
 
 class _Texts(NamedTuple):
-    """A batch, ready to be learnt."""
+    """A batch as it is read."""
 
-    packed: Any  # as the model packs it
+    packed: Any  # by the model
     against: jax.Array  # [B, n, M]
     blocks: jax.Array  # of the n, those that hold words
 
 
-def _prepared(model, output, keep, key, words):
+def _init(size, dimension, key, batch):
+    del batch
+    inputs = jax.random.uniform(key, (size, dimension), minval=-0.5, maxval=0.5) / dimension
+    return Vectors(jnp.zeros((), jnp.int32), jnp.concatenate([inputs, jnp.zeros_like(inputs)]))
+
+
+def _update(reader, rate, add, key, state, batch):
+    texts = _read(reader, key, batch['words'])
+    now = rate(state.step.astype(jnp.float32))
+    learn = lambda i, table: _learned(table, *_block(reader, texts, i), now, add)
+    # The first block apart, so that only its losses are computed: of the others the gradients are enough.
+    table, losses, pairs = learn(0, state.table)
+    loss, pairs = device_mean((losses.sum(), pairs.sum()))
+    table = jax.lax.fori_loop(1, device_max(texts.blocks), lambda i, table: learn(i, table)[0], table)
+    return Vectors(state.step + 1, table), {'loss': loss / jnp.maximum(pairs, 1)}
+
+
+def _evaluate(reader, key, state, batch):
+    texts = _read(reader, key, batch['words'])
+
+    def judge(i, sums):
+        rows, losses = _block(reader, texts, i)
+        return jax.tree.map(jnp.add, sums, losses(_taken(state.table, rows)))
+
+    loss, pairs = jax.lax.fori_loop(0, texts.blocks, judge, (jnp.zeros(len(batch['words'])),) * 2)
+    return {'loss': loss / jnp.maximum(pairs, 1)}
+
+
+def _encode(key, state, batch):
+    del key
+    words = batch['words']
+    return jnp.where((words < 0)[..., None], 0, state.table[jnp.maximum(words, 0)])
+
+
+def _read(reader, key, words):
     """Subsamples the words and draws what their blocks are judged against, each text by its own key."""
     keys = jax.vmap(jax.random.split)(example_keys(key, len(words)))
-    packed, blocks = model.pack(keys[:, 0], words, jnp.asarray(keep))
-    return _Texts(packed, jax.vmap(partial(output.against, n=model.most_blocks(words)))(keys[:, 1]), blocks)
+    packed, blocks = reader.model.pack(keys[:, 0], words, jnp.asarray(reader.keep))
+    against = jax.vmap(partial(reader.output.against, n=reader.model.most_blocks(words)))(keys[:, 1])
+    return _Texts(packed, against, blocks)
 
 
-def _block(model, output, size, texts, i):
+def _block(reader, texts, i):
     """The rows of the table that block i needs, [B, R], and its losses and pairs (vectors) -> [B], [B]."""
-    inputs, targets, on = model.block(texts.packed, i)
+    inputs, targets, on = reader.model.block(texts.packed, i)
+    size = len(reader.keep)
     rows = jnp.concatenate([inputs, size + targets, size + texts.against[:, i]], 1)
     ends = [inputs.shape[1], inputs.shape[1] + targets.shape[1]]
 
     def losses(vectors):
         inputs, targets, others = jnp.split(vectors, ends, 1)
-        hidden, scores, pairs = model.scores(inputs, targets, on)
-        return output.losses(hidden, scores, pairs, others).sum(1), pairs.sum((0, 2))
+        hidden, scores, pairs = reader.model.scores(inputs, targets, on)
+        return reader.output.losses(hidden, scores, pairs, others).sum(1), pairs.sum((0, 2))
 
     return rows, losses
 

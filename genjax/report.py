@@ -166,6 +166,25 @@ def write_picture(path: pathlib.Path, pixels: np.ndarray) -> pathlib.Path:
     return path
 
 
+def write_curve(workdir: pathlib.Path | str) -> None:
+    """Draws the losses that metrics.jsonl has, training and test, against the step: samples/loss.png."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure  # a figure of its own: pyplot keeps a list of all
+
+    rows = [json.loads(line) for line in (pathlib.Path(workdir) / 'metrics.jsonl').read_text('utf-8').splitlines()]
+    figure = Figure((7, 4.5), 100, layout='tight')
+    axes = figure.add_subplot(xlabel='step', ylabel='loss')
+    for name, style in (('loss', '-'), ('test/loss', 'o--')):
+        points = [(row['step'], row[name]) for row in rows if row.get(name) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=name, markersize=4)
+    if axes.lines:
+        axes.legend()
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        write_picture(pathlib.Path(workdir) / SAMPLES / 'loss.png', np.asarray(canvas.buffer_rgba())[..., :3])
+
+
 def _clock(start):
     """clock(step) -> seconds since the beginning, and steps a second since the last restart(step)."""
     began = time.perf_counter()

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from genjax.mesh import by_jit, by_pmap
-from genjax.report import Values, write_samples
+from genjax.report import Values, write_curve, write_samples
 from genjax.train import Every, NonFinite, ask, evaluate, probe, restore, train
 from launch import rundir
 from launch.plan import Plan
@@ -35,6 +35,7 @@ def run_training(plan: Plan) -> int:
     except NonFinite as error:
         print(error, file=sys.stderr)
         return 3
+    write_curve(plan.workdir)
     print(f'{plan.workdir}{_last_test(plan.workdir / "metrics.jsonl")}')
     return 0
 

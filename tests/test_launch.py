@@ -74,6 +74,7 @@ WRONG = {
     '--exp=toy --until=0': '--until is 0; it takes a whole number, 1 or more',
     '--exp=toy --fold=0': '--fold is 0; it takes a whole number, 1 or more',
     '--exp=toy --fold=1.0': '--fold is 1.0; it takes a whole number, 1 or more',
+    '--exp=toy --query=where': '--query is where and --mode is train; questions are for --mode evaluate',
     '--exp=toy --mode=test': '--mode is test; it takes train or evaluate or sample',
     '--exp=toy --parallel=pmpa': '--parallel is pmpa; it takes jit or pmap',
     '--exp=toy --mesh=8': '--mesh is 8; it takes data=N or data=N,model=M',
@@ -125,20 +126,26 @@ def test_trains_evaluates_and_samples(folder, capsys):
     metrics = (run / 'metrics.jsonl').read_bytes()
 
     assert main(['--exp=toy', '--mode=evaluate']) == 0
-    assert dict(map(str.split, capsys.readouterr().out.splitlines())) == {
-        'step': '4',
-        'test/loss': f'{loss:.6g}',
-    }
+    assert capsys.readouterr().out == f'step       4\ntest/loss  {loss:.6g}\n\nnear/near\nyes\n'
 
     for path in (run / 'samples').iterdir():
         path.unlink()
     assert main(['--exp=toy', '--mode=sample']) == 0
     files = {pathlib.Path(line) for line in capsys.readouterr().out.splitlines()}
-    assert files == {path.relative_to(folder) for path in (run / 'samples').iterdir()} and len(files) == 2
+    assert files == {path.relative_to(folder) for path in (run / 'samples').iterdir()} and len(files) == 3
 
     assert (run / 'metrics.jsonl').read_bytes() == metrics
     modes = [launch['flags'][1:] for launch in rundir.read(run / 'manifest.json')['launches']]
     assert modes == [[], ['--mode=evaluate'], ['--mode=sample']]
+
+
+def test_answers_a_question_about_the_last_checkpoint(folder, capsys):
+    assert main(['--exp=toy']) == 0
+    capsys.readouterr()
+    assert main(['--exp=toy', '--mode=evaluate', '--query=where']) == 0
+    assert capsys.readouterr().out == 'far  0.1875\n\nplaces\nfrom  to\n0     3\n10    3\n'
+    assert main(['--exp=toy', '--mode=evaluate', '--query', 'how far']) == 2
+    assert capsys.readouterr().err == "'how far' is no question\n"
 
 
 @pytest.mark.parametrize('how', ['--parallel=pmap', '--mesh=data=4,model=2', '--fold=2'])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genjax.base import Embedding
 from genjax.metrics.figures import film, grid, strip, tile, to_pixels
-from genjax.report import open_report
+from genjax.report import open_report, write_curve
 
 
 def test_every_kind_of_value_lands_where_it_is_looked_for(tmp_path):
@@ -20,6 +21,8 @@ def test_every_kind_of_value_lands_where_it_is_looked_for(tmp_path):
         'probe/film': np.stack([picture, picture + 1]),
         'probe/words': 'hello',
         'probe/rows': [{'word': 'a', 'count': 1}, {'word': 'b', 'count': 2}],
+        'probe/vectors.bin': b'\0\1',
+        'probe/projector': Embedding(['a', 'b'], np.array([[1, 2], [3, 4]], np.float32)),
     }
     with open_report(tmp_path, start=0, steps=10) as report:
         report.write(5, values)
@@ -31,8 +34,41 @@ def test_every_kind_of_value_lands_where_it_is_looked_for(tmp_path):
         assert image.n_frames == 2
     assert (samples / 'probe_words_00000005.txt').read_text() == 'hello'
     assert (samples / 'probe_rows_00000005.tsv').read_text() == 'word\tcount\na\t1\nb\t2\n'
-    assert len(list(samples.iterdir())) == 4
+    assert (samples / 'probe_vectors_00000005.bin').read_bytes() == b'\0\1'
+    assert len(list(samples.iterdir())) == 5
+    projected = tmp_path / '00005' / 'probe_projector'
+    assert (projected / 'metadata.tsv').read_text().split() == ['a', 'b']
+    np.testing.assert_array_equal(np.loadtxt(projected / 'tensors.tsv'), [[1, 2], [3, 4]])
+    assert '00005/probe_projector/tensors.tsv' in (tmp_path / 'projector_config.pbtxt').read_text()
     assert list(tmp_path.glob('events.out.tfevents.*'))
+
+
+def test_a_resumed_run_projects_its_vectors_once(tmp_path, capsys):
+    for _ in range(2):
+        with open_report(tmp_path, start=0, steps=10) as report:
+            report.write(5, {'words': Embedding(['a', 'b'], np.eye(2, dtype=np.float32))})
+    assert (tmp_path / 'projector_config.pbtxt').read_text().count('embeddings') == 1
+    assert not capsys.readouterr().out
+
+
+def test_the_curve_shows_both_losses(tmp_path):
+    rows = [
+        {'step': 1, 'loss': 3.0},
+        {'step': 2, 'loss': 1.0, 'test/loss': 2.0},
+        {'step': 3, 'rate': 1.0, 'loss': None},
+    ]
+    (tmp_path / 'samples').mkdir()
+    (tmp_path / 'metrics.jsonl').write_text(''.join(f'{json.dumps(row)}\n' for row in rows))
+    write_curve(tmp_path)
+    picture = np.asarray(Image.open(tmp_path / 'samples' / 'loss.png'))
+    colours = {tuple(c) for c in picture.reshape(-1, 3)}
+    assert {(0x1F, 0x77, 0xB4), (0xFF, 0x7F, 0x0E)} <= colours
+
+
+def test_a_run_without_losses_has_no_curve(tmp_path):
+    (tmp_path / 'metrics.jsonl').write_text('{"step": 1, "pairs": 2.0}\n')
+    write_curve(tmp_path)
+    assert not (tmp_path / 'samples').exists()
 
 
 def test_a_number_that_is_none_is_null_in_the_lines(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genjax.base import Embedding
-from genjax.metrics.wordfigures import CAPITALS, curve, neighbour_table, pairs_plane, plane
+from genjax.metrics.wordfigures import CAPITALS, neighbour_table, pairs_plane, plane
 
 DRAW = np.random.default_rng(0)
 
@@ -55,12 +55,6 @@ def test_words_of_another_case_are_found_only_by_folding():
     assert blue(pairs_plane(capitals())) and not blue(pairs_plane(capitals(), fold=str))
 
 
-def test_a_curve_falls_from_left_to_right():
-    picture = curve([0, 1, 2], [3.0, 2.0, 1.0], name='bits')
-    rows, columns = np.nonzero((picture == (0, 0x72, 0xB2)).all(-1))
-    assert picture.shape == (600, 800, 3) and np.corrcoef(rows, columns)[0, 1] > 0.999
-
-
 def test_a_table_has_a_row_for_every_word_known_or_not():
     embedding = Embedding(['cat', 'dog', 'sun'], np.array([[1, 0], [1, 1], [0, -1]], np.float32))
     assert neighbour_table(embedding, ['cat', 'kat'], 10) == [
@@ -72,6 +66,5 @@ def test_a_table_has_a_row_for_every_word_known_or_not():
 def test_no_figure_is_left_behind():
     import matplotlib.pyplot
 
-    curve([0, 1], [1.0, 0.0])
     pairs_plane(capitals())
     assert matplotlib.pyplot.get_fignums() == []

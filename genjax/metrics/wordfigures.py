@@ -73,15 +73,6 @@ def pairs_plane(
     return _pixels(figure)
 
 
-def curve(steps: Sequence[int], losses: Sequence[float], *, name: str = 'loss') -> np.ndarray:
-    """A loss against the step."""
-    figure, axes = _axes()
-    axes.plot(steps, losses, color=BLUE)
-    axes.set(xlabel='step', ylabel=name)
-    axes.grid(color='#dddddd')
-    return _pixels(figure)
-
-
 def _axes():
     """A figure of its own, outside of pyplot, which keeps a list of all figures."""
     from matplotlib.figure import Figure

@@ -71,14 +71,14 @@ def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[st
         embedding = embed(key, state)
         index = index_of(embedding.words)
         table = []
-        for part in question.split(','):
-            terms = re.findall(r'(^|[+-])\s*([^\s+-]\S*)', part.strip())
-            places = np.array([lookup(index, word) for _, word in terms or [('', part.strip())]])
-            signs = np.array([-1.0 if sign == '-' else 1.0 for sign, _ in terms], np.float32)
+        for part in map(str.strip, question.split(',')):
+            first, *rest = re.split(r'\s+([+-])\s*', part)
+            signs = np.array([1.0, *(1.0 if sign == '+' else -1.0 for sign in rest[::2])], np.float32)
+            places = np.array([lookup(index, word) for word in (first, *rest[1::2])])
             direction = signs @ np.asarray(unit(embedding.vectors[places]))
             (found,), (cosines,) = nearest(embedding.vectors, direction[None], k, places[None])
             near = [f'{embedding.words[i]} {c:.2f}' for i, c in zip(found, cosines, strict=True)]
-            table.append({'question': part.strip(), 'answer': ', '.join(near)})
+            table.append({'question': part, 'answer': ', '.join(near)})
         return {'answers': table}
 
     return answer

@@ -40,6 +40,13 @@ def build(config):
     data = Data(train, [np.full(5, 3, np.float32)])
     probes = {
         'where': Probe(2, lambda key, state: {'where': f'at {state["position"]}'}),
+        'near': Probe(4, lambda key, state: {'near': 'yes'}, scores=True),
         'picture': Probe(4, lambda key, state: {'picture': np.zeros((2, 2, 3), np.uint8)}),
     }
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm, data, probes, ask if config.get('data_dir') is not None else None)
+
+
+def ask(key, state, question):
+    if question != 'where':
+        raise ValueError(f'{question!r} is no question')
+    return {'far': 3 - state['position'], 'places': [{'from': 0, 'to': 3}, {'from': 10, 'to': 3}]}

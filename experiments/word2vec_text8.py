@@ -10,6 +10,7 @@ Ours    not run: text8 was out of reach
 """
 
 import optax
+from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from genjax.algorithms.word2vec import kept_share, word2vec
@@ -21,6 +22,8 @@ from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowl
 from genjax.networks.outputs import negative_sampling
 from genjax.networks.windows import skip_gram
 from genjax.train import Experiment, Probe
+
+RULES = (('table', PartitionSpec('model')),)  # for vocabularies of millions
 
 
 def get_config():

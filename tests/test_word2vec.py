@@ -198,18 +198,36 @@ def test_a_bound_shortens_the_sum_of_a_rows_steps():
     )
 
 
+def trainers_program(algorithm, mesh, rules=()):
+    """The compiled text of ten steps in the trainer."""
+    feed = Resident(jnp.tile(texts()['words'], (4, 1)), lambda held, step: {'words': held})
+    with jax.set_mesh(mesh):
+        state = algorithm.init(jax.random.key(0), texts())
+        places = placement(mesh, rules, state)
+        fold = by_jit(folded(algorithm, feed, 10), mesh, places)
+        given = jax.random.key(0), jax.device_put(state, places), feed.held, np.int32(0), np.int32(10)
+        return fold.lower(*given).compile().as_text()
+
+
 @models
 @pytest.mark.parametrize('output', [negative_sampling(np.ones(500)), full_softmax(500)])
 def test_the_trainers_program_never_copies_the_table(model, output):
     keep = np.ones(500, np.float32)
     algorithm = word2vec(model(window=2, block=T), output, keep=keep, dimension=D, rate=lambda _: RATE)
-    feed, mesh = Resident(texts(), lambda held, step: held), make_mesh(jax.devices()[:1])
-    with jax.set_mesh(mesh):
-        state = algorithm.init(jax.random.key(0), texts())
-        fold = by_jit(folded(algorithm, feed, 10), mesh, placement(mesh, (), state))
-        text = fold.lower(jax.random.key(0), state, feed.held, np.int32(0), np.int32(10)).compile().as_text()
-    assert len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2  # the first block, the rest
+    text = trainers_program(algorithm, make_mesh(jax.devices()[:1]))
+    assert len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2  # the first block, and all others in a loop
     assert not re.findall(r'= f32\[1000,6\]\S* copy', text)
+
+
+@pytest.mark.parametrize('rules', [(), [('table', PartitionSpec('model'))]])
+def test_devices_exchange_rows_and_never_tables(rules):
+    keep = np.ones(500, np.float32)
+    output = negative_sampling(np.ones(500), shared=3)
+    algorithm = word2vec(skip_gram(window=2, block=T), output, keep=keep, dimension=D, rate=lambda _: RATE)
+    text = trainers_program(algorithm, make_mesh(model=4), rules)
+    exchanged = re.findall(r'= \(?\w+\[([\d,]*)\]\S* (?:all-\w+|collective-\w+|reduce-scatter)', text)
+    places = 8 * (T + T + 4 + 3)  # of all texts: inputs, targets, negatives
+    assert exchanged and all(np.prod([int(n) for n in shape.split(',') if n]) <= places * D for shape in exchanged)
 
 
 def run(algorithm, data, steps, **options):

@@ -8,16 +8,14 @@ Ours    -
 """
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
-from genjax.base import Embedding
 from genjax.data.excerpts import passage
 from genjax.data.text import held_out, read_corpus
+from genjax.data.vectors import to_binary, to_safetensors
 from genjax.data.wordsets import read_sets
-from genjax.metrics.wordfigures import neighbour_table
-from genjax.metrics.words import scores
+from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowledge, seen
 from genjax.train import Experiment, Probe
 
 
@@ -34,7 +32,8 @@ def get_config():
         window=5,
         capacity=20_000_000,  # different pairs at the most
         dimension=100,
-        neighbours=('king', 'france', 'river', 'music', 'function', 'array'),
+        power=0.5,  # of the singular values
+        examples=('king', 'paris', 'river', 'music', 'monday', 'quickly', 'better', 'three'),
         every=dict(log=1, evaluate=40, save=40),
     )
     return ConfigDict(config)
@@ -44,22 +43,19 @@ def build(config):
     text = read_corpus(config.corpus, min_count=config.min_count, max_size=config.max_size)
     words, size = text.vocabulary.words, len(text.vocabulary.words)
     train, test = held_out(text, words=config.held_out)
-    vectors = factors(size, dimension=config.dimension)
+    vectors = factors(size, dimension=config.dimension, power=config.power)
     algorithm = cooccurrence(
         size,
         window=config.window,
         capacity=min(config.capacity, size * (size + 1) // 2),
+        vectors=vectors,
         weight=dynamic(config.window),
         margin=config.window,
-        vectors=vectors,
     )
     data = passage(train, batch=config.batch, steps=config.steps, overlap=config.window, test=test)
-    sets = read_sets(config.word_sets) if config.word_sets else None
-    compute = jax.jit(vectors)
-
-    def known(key, state):
-        embedding = Embedding(words, np.asarray(compute(key, state)))
-        seen = scores(embedding, sets.similarity, sets.analogies) if sets else {}
-        return seen | {'neighbours': neighbour_table(embedding, config.neighbours)}
-
-    return Experiment(algorithm, data, {'words': Probe(config.steps, known)})
+    embed = embedder(words, jax.jit(vectors))
+    sets = read_sets(config.word_sets) if config.word_sets else ()
+    files = export(bin=to_binary, safetensors=to_safetensors)
+    # All at once, since the factors are computed for each probe anew.
+    probes = {'words': Probe(config.steps, seen(embed, knowledge(config.examples, *sets), capitals, files))}
+    return Experiment(algorithm, data, probes, answers(embed))

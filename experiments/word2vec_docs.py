@@ -15,7 +15,7 @@ from genjax.data.excerpts import excerpts
 from genjax.data.text import held_out, read_corpus
 from genjax.data.vectors import to_binary, to_safetensors
 from genjax.data.wordsets import read_sets
-from genjax.metrics.wordprobes import answers, embedder, export, knowledge
+from genjax.metrics.wordprobes import answers, embedder, export, knowledge, seen
 from genjax.networks.outputs import negative_sampling
 from genjax.networks.windows import skip_gram
 from genjax.train import Experiment, Probe
@@ -52,8 +52,9 @@ def build(config):
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
     embed = embedder(words, lambda key, state: state.table[: len(words)])
     sets = read_sets(config.word_sets) if config.word_sets else ()
+    files = export(bin=to_binary, safetensors=to_safetensors)
     probes = {
-        'words': Probe(config.every.evaluate, knowledge(embed, config.examples, *sets), scores=True),
-        'vectors': Probe(config.steps, export(embed, {'word2vec.bin': to_binary, 'words.safetensors': to_safetensors})),
+        'words': Probe(config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True),
+        'vectors': Probe(config.steps, seen(embed, files)),
     }
     return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))

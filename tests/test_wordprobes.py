@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genjax.data.vectors import from_binary, to_binary
-from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowledge
+from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowledge, seen
 
 WORDS = ('king', 'queen', 'man', 'woman', 'x-ray')
 VECTORS = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 0], [0, 0, 1], [-1, 0, 0]], np.float32)
@@ -12,7 +12,7 @@ EMBED = embedder(WORDS, lambda key, state: state)
 
 
 def test_knowledge_has_scores_where_there_are_sets_and_always_neighbours():
-    found = knowledge(EMBED, ['king', 'kind'], k=1)(None, VECTORS)
+    found = seen(EMBED, knowledge(['king', 'kind'], k=1))(None, VECTORS)
     assert found == {
         'neighbours': [
             {'word': 'king', 'neighbours': 'man 0.71'},
@@ -21,16 +21,16 @@ def test_knowledge_has_scores_where_there_are_sets_and_always_neighbours():
     }
     sets = {'royal': [('king', 'man', 3.0), ('king', 'queen', 2.0), ('man', 'woman', 1.0)]}
     questions = [('family', 'man', 'king', 'woman', 'queen')]
-    found = knowledge(EMBED, ['king'], sets, questions, k=1)(None, VECTORS)
+    found = seen(EMBED, knowledge(['king'], sets, questions, k=1))(None, VECTORS)
     assert found['royal'] == pytest.approx(1) and found['analogies'] == 1
 
 
 def test_the_exported_file_is_the_vectors():
-    found = export(EMBED, {'words.bin': to_binary})(None, VECTORS)
+    found = seen(EMBED, export(bin=to_binary), capitals)(None, VECTORS)
     assert from_binary(found['words.bin']).words == list(WORDS)
     np.testing.assert_array_equal(from_binary(found['words.bin']).vectors, VECTORS)
     assert found['projector'].words == WORDS
-    assert capitals(EMBED)(None, VECTORS)['plane'].dtype == np.uint8
+    assert found['capitals'].dtype == np.uint8
 
 
 @pytest.mark.parametrize(

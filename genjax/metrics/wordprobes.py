@@ -1,6 +1,6 @@
-"""Word vectors as a run reports them: functions (key, state) -> values that a Probe can hold, and answers to questions.
+"""Word vectors as a run reports them, and its answers to questions.
 
-Each takes `embed`, (key, state) -> Embedding: the words and vectors that a state holds.
+A look is a function of an Embedding that gives values to report; `seen` makes of some looks what a Probe can hold.
 """
 
 import re
@@ -16,7 +16,7 @@ from genjax.metrics.wordfigures import neighbour_table, pairs_plane
 from genjax.metrics.words import Pair, Question, scores
 
 Embed = Callable[[Key, State], Embedding]
-Measure = Callable[[Key, State], dict[str, Any]]
+Look = Callable[[Embedding], dict[str, Any]]
 
 
 def embedder(words: Sequence[str], vectors: Callable[[Key, State], jax.Array]) -> Embed:
@@ -24,38 +24,45 @@ def embedder(words: Sequence[str], vectors: Callable[[Key, State], jax.Array]) -
     return lambda key, state: Embedding(words, np.asarray(vectors(key, state)))
 
 
+def seen(embed: Embed, *looks: Look) -> Callable[[Key, State], dict[str, Any]]:
+    """What all the looks give, of one Embedding."""
+
+    def measure(key, state):
+        embedding = embed(key, state)
+        return {name: value for look in looks for name, value in look(embedding).items()}
+
+    return measure
+
+
 def knowledge(
-    embed: Embed,
     examples: Sequence[str],
     similarity_sets: Mapping[str, Sequence[Pair]] | None = None,
     questions: Sequence[Question] = (),
     *,
     k: int = 8,
-) -> Measure:
+) -> Look:
     """The k nearest neighbours of the examples, and every score on the sets and questions, if there are any."""
 
-    def measure(key, state):
-        embedding = embed(key, state)
-        return scores(embedding, similarity_sets or {}, questions) | {
-            'neighbours': neighbour_table(embedding, examples, k)
-        }
+    def look(embedding):
+        table = neighbour_table(embedding, examples, k)
+        return scores(embedding, similarity_sets or {}, questions) | {'neighbours': table}
 
-    return measure
+    return look
 
 
-def capitals(embed: Embed) -> Measure:
-    """Countries and capitals in the plane of their principal components."""
-    return lambda key, state: {'plane': pairs_plane(embed(key, state))}
+def capitals(embedding: Embedding) -> dict[str, Any]:
+    """Countries and their capitals in the plane of their principal components."""
+    return {'capitals': pairs_plane(embedding)}
 
 
-def export(embed: Embed, formats: Mapping[str, Callable[[Embedding], bytes]]) -> Measure:
-    """Files of the vectors, by name and writer, and the words for TensorBoard's projector."""
+def export(**writers: Callable[[Embedding], bytes]) -> Look:
+    """The vectors as files, by the files' suffixes and writers, and for TensorBoard's projector."""
 
-    def measure(key, state):
-        embedding = embed(key, state)
-        return {name: write(embedding) for name, write in formats.items()} | {'projector': embedding}
+    def look(embedding):
+        files = {f'words.{suffix}': write(embedding) for suffix, write in writers.items()}
+        return files | {'projector': embedding}
 
-    return measure
+    return look
 
 
 def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[str, Any]]:

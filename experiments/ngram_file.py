@@ -1,6 +1,7 @@
 """An n-gram language model of a text file: Kneser-Ney by one pass of counting, its perplexity and its sentences.
 
-Run     python -m launch --exp ngram_file --config.corpus=corpus.txt.xz --config.max_size=50000
+Run     python -m launch --exp ngram_file --config.corpus=corpus.txt.xz
+        and then, with --mode evaluate --query 'the king of france', the probability of a sentence
 Smoke   python -m launch --exp ngram_file --config.corpus=README.md --config.steps=4 --config.held_out=60
         --config.batch=4
 Source  Kneser and Ney 1995; Chen and Goodman 1999
@@ -13,7 +14,7 @@ from ml_collections import ConfigDict
 
 from genjax.algorithms.ngram import kneser_ney, margin, ngram, perplexity
 from genjax.data.excerpts import passage
-from genjax.data.text import held_out, read_corpus
+from genjax.data.text import held_out, read_corpus, tokens
 from genjax.train import Experiment, Probe
 
 
@@ -23,7 +24,7 @@ def get_config():
         steps=20,  # in which the text is read once
         batch=1024,
         corpus='',
-        max_size=20_000,  # words, one of them for all others
+        max_size=50_000,  # words, one of them for all others
         unknown='<unk>',
         held_out=20_000,  # words
         order=3,
@@ -42,9 +43,11 @@ def build(config):
     capacity = [size + 1, *(min(rows, len(train.ids)) for rows in config.capacity)]
     algorithm = ngram(size, order=config.order, capacity=capacity, smoothing=kneser_ney(config.discount))
     data = passage(train, batch=config.batch, steps=config.steps, overlap=margin(config.order), test=test)
-    score, write = perplexity(algorithm.evaluate, data.test), written(algorithm.sample, names, n=20)
-    probe = Probe(config.steps, lambda key, state: score(key, state) | write(key, state))
-    return Experiment(algorithm, data, {'text': probe})
+    probes = {
+        'test': Probe(config.steps, perplexity(algorithm.evaluate, data.test), scores=True),
+        'samples': Probe(config.steps, written(algorithm.sample, names, n=20)),
+    }
+    return Experiment(algorithm, data, probes, probability(algorithm.evaluate, names, config.unknown, config.order))
 
 
 def written(sample, names, *, n):
@@ -56,3 +59,18 @@ def written(sample, names, *, n):
         return {'sentences': [{'sentence': ' '.join(names[i] for i in row if i >= 0)} for row in rows]}
 
     return measure
+
+
+def probability(evaluate, names, unknown, order):
+    """Answers a sentence with its probability, by the chain rule, and its perplexity."""
+    index = {name: i for i, name in enumerate(names)}
+
+    def answer(key, state, sentence):
+        words = tokens(sentence)
+        ids = [index.get(word, index[unknown]) for word in words]
+        around = np.pad(np.array(ids, np.int32), (margin(order), 1), constant_values=-1)
+        found = {name: float(value[0]) for name, value in evaluate(key, state, {'words': around[None]}).items()}
+        read = ' '.join(names[i] for i in ids)
+        return {'log10 probability': -found['nats'] / np.log(10), 'perplexity': np.exp(found['loss']), 'read': read}
+
+    return answer

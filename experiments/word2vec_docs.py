@@ -10,7 +10,7 @@ Ours    -
 import optax
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec import kept_share, word2vec
+from genjax.algorithms.word2vec import added, bounded, kept_share, word2vec
 from genjax.data.excerpts import excerpts
 from genjax.data.text import held_out, read_corpus
 from genjax.data.vectors import to_binary, to_safetensors
@@ -36,6 +36,7 @@ def get_config():
         sample=1e-3,
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end
+        bound=None,  # of a row's step, for large batches
         examples=('array', 'rows', 'gradient', 'float32', 'random', 'png', 'clustering', 'thread'),
         every=dict(log=50, evaluate=500, save=500),
     )
@@ -46,7 +47,8 @@ def build(config):
     text = read_corpus(config.corpus, min_count=config.min_count)
     words, counts = text.vocabulary
     rate = optax.linear_schedule(*config.rate, config.steps)
-    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate)
+    add = added if config.bound is None else bounded(config.bound)
+    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate, add=add)
     algorithm = word2vec(skip_gram(**config.model), negative_sampling(counts, **config.noise), **options)
     train, test = held_out(text, words=config.held_out)
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)

@@ -13,7 +13,7 @@ import optax
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec import kept_share, word2vec
+from genjax.algorithms.word2vec import added, bounded, kept_share, word2vec
 from genjax.data.excerpts import excerpts
 from genjax.data.text import held_out, read_corpus
 from genjax.data.vectors import to_binary, to_safetensors
@@ -42,6 +42,7 @@ def get_config():
         sample=1e-3,
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end
+        bound=None,  # of a row's step, for large batches
         examples=('king', 'paris', 'river', 'music', 'monday', 'quickly', 'better', 'three'),
         every=dict(log=50, evaluate=500, save=500),
     )
@@ -52,7 +53,8 @@ def build(config):
     text = read_corpus(config.corpus, min_count=config.min_count, max_size=config.max_size)
     words, counts = text.vocabulary
     rate = optax.linear_schedule(*config.rate, config.steps)
-    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate)
+    add = added if config.bound is None else bounded(config.bound)
+    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate, add=add)
     algorithm = word2vec(skip_gram(**config.model), negative_sampling(counts, **config.noise), **options)
     train, test = held_out(text, words=config.held_out)
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)

@@ -118,7 +118,7 @@ def test_out_of_reach_says_which_files_to_put_where(place, tmp_path, there):
 
 @pytest.mark.parametrize('name, near', [('mnits', 'mnist'), ('digit', 'digits'), ('cifar-10', 'cifar10')])
 def test_unknown_names_are_answered_with_the_nearest(place, tmp_path, name, near):
-    with pytest.raises(ValueError, match=f'^there is no image set {name!r}.* nearest: {near}$'):
+    with pytest.raises(ValueError, match=f'^there is no set {name!r}.* nearest: {near}$'):
         images(name, batch=4, seed=0, data_dir=str(tmp_path))
 
 

@@ -19,7 +19,7 @@ from genjax.mesh import by_jit, make_mesh, placement
 from genjax.metrics.words import analogies
 from genjax.networks.outputs import alias_table, full_softmax, log_partition, negative_sampling
 from genjax.networks.windows import cbow, offsets, skip_gram
-from genjax.train import Every, Experiment, train
+from genjax.train import Every, Experiment, NonFinite, evaluate, train
 
 V, D, B, L, T = 11, 6, 2, 20, 8
 COUNTS = np.arange(V, 0, -1) ** 2
@@ -274,6 +274,25 @@ def test_the_full_softmax_at_full_rank_reaches_the_conditional_counts():
     state = run(algorithm, excerpts(corpus, batch=8, steps=steps, epochs=6, seed=0), steps)
     found = jax.nn.softmax(state.table[:8] @ state.table[8:].T)
     assert np.abs(found - pairs / pairs.sum(1, keepdims=True)).max() < 0.01
+
+
+def test_a_large_block_learns_if_it_is_bounded_and_only_then():
+    """A thousand centres of eight words: each row's step is the sum of hundreds, all taken at one point."""
+    corpus, _ = chain_text(length=20_000)
+    output = negative_sampling(corpus.vocabulary.counts)
+    data = excerpts(corpus, batch=16, steps=50, epochs=5, seed=0, test=corpus)
+
+    def loss(add):
+        options = dict(keep=np.ones(8, np.float32), dimension=8, rate=lambda _: 0.05, add=add)
+        experiment = Experiment(word2vec(skip_gram(window=1, block=64), output, **options), data, {})
+        state = train(
+            experiment, seed=0, steps=50, mesh=(mesh := make_mesh(jax.devices()[:1])), every=Every(50, 50, 50)
+        )
+        return evaluate(experiment, state, seed=0, mesh=mesh)['test/loss']
+
+    with pytest.raises(NonFinite):
+        loss(added)
+    assert loss(bounded(0.3)) < 6 * np.log(2) - 0.3  # what vectors of nought give, less what there is to learn
 
 
 @models

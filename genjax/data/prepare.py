@@ -139,7 +139,7 @@ def _builder(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     except ValueError:  # no such name, or no name at all: TFDS takes many lines to say so
         known = {'digits', *tfds.list_builders(with_community_datasets=False), *_folders(folder)}
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0)
-        raise ValueError(f'there is no image set {name!r}, nor one prepared in {folder}; nearest: {near[0]}') from None
+        raise ValueError(f'there is no set {name!r}, nor one prepared in {folder}; nearest: {near[0]}') from None
 
 
 def _folders(folder: pathlib.Path) -> Iterator[str]:

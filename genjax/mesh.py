@@ -38,7 +38,8 @@ def make_mesh(devices: Sequence[jax.Device] | None = None, *, model: int = 1) ->
 def placement(mesh: Mesh, rules: Rules, tree: Any) -> Any:
     """The sharding of every leaf of a state: the first rule whose suffix ends the leaf's path, else a copy each.
 
-    A suffix is made of whole path components, as 'Dense_0/kernel'. Optimiser moments and averages end in the
+    An axis that the mesh lacks splits nothing, so an experiment's rules suit every mesh. A suffix is made of whole
+    path components, as 'Dense_0/kernel'. Optimiser moments and averages end in the
     same path as their parameter and so are split alike.
 
     Raises:
@@ -50,7 +51,8 @@ def placement(mesh: Mesh, rules: Rules, tree: Any) -> Any:
 def _place(mesh, rules, path, leaf):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
     spec = next((spec for suffix, spec in rules if f'/{name}'.endswith(f'/{suffix}')), PartitionSpec())
-    sharding = NamedSharding(mesh, spec)
+    known = PartitionSpec(*(axis if axis in mesh.axis_names else None for axis in spec))
+    sharding = NamedSharding(mesh, known)
     try:
         sharding.shard_shape(leaf.shape)
     except (ValueError, IndexError):

@@ -150,11 +150,12 @@ def test_every_experiment_builds_and_steps_twice_at_its_smoke_size(name, tiny_se
         config.data_dir = str(tiny_sets)
     experiment = module.build(config)
     mesh = make_mesh(jax.devices()[:1])
-    state = train(experiment, seed=0, steps=2, mesh=mesh, workdir=tiny_sets / 'run', every=Every(1, 2, 2))
+    rules = getattr(module, 'RULES', ())
+    options = dict(rules=rules, workdir=tiny_sets / 'run', every=Every(1, 2, 2))
+    state = train(experiment, seed=0, steps=2, mesh=mesh, **options)
     rows = (tiny_sets / 'run' / 'metrics.jsonl').read_text().splitlines()
     assert len(rows) == 2
     assert len(list((tiny_sets / 'run' / 'samples').iterdir())) >= len(experiment.probes)
-    rules = getattr(module, 'RULES', ())
     placement(make_mesh(model=2), rules, jax.eval_shape(lambda: state))  # every rule fits
     for suffix, _ in rules:
         assert any(f'/{name}'.endswith(f'/{suffix}') for name in paths(state))

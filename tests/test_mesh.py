@@ -33,6 +33,11 @@ def test_the_first_rule_whose_components_end_the_path_places_a_leaf():
     assert places['out']['kernel'].spec == P()
 
 
+def test_an_axis_that_the_mesh_lacks_splits_nothing():
+    places = placement(make_mesh(), (('kernel', P(None, 'model')),), {'kernel': jnp.zeros((4, 3))})
+    assert places['kernel'].is_fully_replicated
+
+
 def test_a_rule_that_does_not_fit_is_named():
     rules = (('kernel', P(None, 'model')),)
     for shape in ((4, 3), (4,)):

@@ -12,7 +12,7 @@ Ours    -
 import optax
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec import kept_share, word2vec
+from genjax.algorithms.word2vec import bounded, kept_share, word2vec
 from genjax.data.excerpts import excerpts
 from genjax.data.text import held_out, read_corpus
 from genjax.data.vectors import to_binary, to_safetensors
@@ -26,17 +26,18 @@ from genjax.train import Experiment, Probe
 def get_config():
     config = dict(
         seed=0,
-        steps=2000,
-        epochs=4.0,
-        batch=8,  # excerpts of the text that are read side by side
+        steps=1000,
+        epochs=2.0,
+        batch=1,  # excerpts of the text that are read side by side: each would gather the whole vocabulary
         corpus='docs',
         min_count=20,
         held_out=20_000,  # words
         word_sets='',  # folder of similarity sets and analogies; '' for none
-        model=dict(window=5, block=64),
+        model=dict(window=5, block=256),
         sample=1e-3,
         dimension=100,
-        rate=(0.025, 1e-4),  # at the start and at the end
+        rate=(0.1, 1e-4),  # at the start and at the end
+        bound=0.3,  # of a row's step: consecutive words repeat
         examples=('array', 'rows', 'gradient', 'float32', 'random', 'image', 'classifier', 'thread'),
         every=dict(log=50, evaluate=500, save=500),
     )
@@ -47,7 +48,9 @@ def build(config):
     text = read_corpus(config.corpus, min_count=config.min_count)
     words, counts = text.vocabulary
     rate = optax.linear_schedule(*config.rate, config.steps)
-    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate)
+    options = dict(
+        keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate, add=bounded(config.bound)
+    )
     algorithm = word2vec(skip_gram(**config.model), full_softmax(len(words)), **options)
     train, test = held_out(text, words=config.held_out)
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)

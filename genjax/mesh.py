@@ -39,8 +39,8 @@ def placement(mesh: Mesh, rules: Rules, tree: Any) -> Any:
     """The sharding of every leaf of a state: the first rule whose suffix ends the leaf's path, else a copy each.
 
     An axis that the mesh lacks splits nothing, so an experiment's rules suit every mesh. A suffix is made of whole
-    path components, as 'Dense_0/kernel'. Optimiser moments and averages end in the
-    same path as their parameter and so are split alike.
+    path components, as 'Dense_0/kernel'. Optimiser moments and averages end in the same path as their parameter and
+    so are split alike.
 
     Raises:
       ValueError: a rule does not fit the shape of a leaf that it names.

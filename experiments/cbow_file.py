@@ -6,7 +6,8 @@ Run     python -m launch --exp cbow_file --config.corpus=corpus.txt.xz --config.
 Smoke   python -m launch --exp cbow_file --config.corpus=README.md --config.steps=4 --config.epochs=1 --config.batch=2
         --config.held_out=60
 Source  Mikolov et al. 2013, arXiv:1301.3781 and arXiv:1310.4546
-Ours    -
+Ours    21 million words of Wikipedia, 5 epochs, 86 s in all (commit 9a9d736, one core): MEN 0.568, WordSim-353 0.604,
+        SimLex-999 0.273, Google analogies 32.7 % among the first 30,000 words
 """
 
 import optax

@@ -5,7 +5,8 @@ Run     python -m launch --exp ngram_file --config.corpus=corpus.txt.xz
 Smoke   python -m launch --exp ngram_file --config.corpus=README.md --config.steps=4 --config.held_out=60
         --config.batch=4
 Source  Kneser and Ney 1995; Chen and Goodman 1999
-Ours    -
+Ours    21 million words of Wikipedia, 50,000 different ones, order 3: 136 s in all, 1.7 GiB (commit bfddffe, one core):
+        perplexity 245.7 on 20,000 words held out
 """
 
 import jax

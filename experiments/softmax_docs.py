@@ -36,7 +36,7 @@ def get_config():
         model=dict(window=5, block=256),
         sample=1e-3,
         dimension=100,
-        rate=(0.1, 1e-4),  # at the start and at the end
+        rate=(0.025, 1e-4),  # at the start and at the end
         bound=0.3,  # of a row's step: consecutive words repeat
         examples=('array', 'rows', 'gradient', 'float32', 'random', 'image', 'classifier', 'thread'),
         every=dict(log=50, evaluate=500, save=500),

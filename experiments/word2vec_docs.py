@@ -4,7 +4,8 @@ Run     make run EXP=word2vec_docs
 Smoke   python -m launch --exp word2vec_docs --config.corpus=README.md --config.steps=4 --config.epochs=1
         --config.batch=2 --config.held_out=60
 Source  Mikolov et al. 2013, arXiv:1310.4546
-Ours    -
+Ours    20 epochs of 1.6 million words, 2 min in all on a busy machine of 2 cores (commit 28fac29): test loss 2.253;
+        neighbours of png: svg, bmp, img, pgf, jpeg, gif; of clustering: agglomerative, hierarchical, hdbscan
 """
 
 import optax

@@ -14,7 +14,7 @@ N = 3
 
 
 def test_each_copy_is_the_run_that_spends_its_keys_alone():
-    algorithm, data, _ = toy()
+    algorithm, data = toy()[:2]
     many = replicas(algorithm, N)
     key = jax.random.key(5)
     states = many.init(key, data.train[0])
@@ -32,7 +32,7 @@ def test_each_copy_is_the_run_that_spends_its_keys_alone():
 
 
 def test_maps_keep_the_examples_first():
-    algorithm, data, _ = toy()
+    algorithm, data = toy()[:2]
     algorithm = algorithm._replace(
         encode=lambda key, state, batch: batch['x'] - state.params['mean'][None],
         decode=lambda key, state, code: code + state.params['mean'][None],

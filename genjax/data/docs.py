@@ -21,10 +21,12 @@ PACKAGES = (
     'optax',
     'orbax',
     'requests',
+    'safetensors',
     'scipy',
     'sklearn',
     'tensorboardX',
     'tensorflow_datasets',
+    'threadpoolctl',
 )
 
 # What is not English: fenced code, an example with its output up to the next empty line, what is indented under a

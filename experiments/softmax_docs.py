@@ -6,7 +6,7 @@ Run     python -m launch --exp softmax_docs
 Smoke   python -m launch --exp softmax_docs --config.corpus=README.md --config.steps=4 --config.epochs=1
         --config.batch=2 --config.held_out=60 --config.min_count=2
 Source  Mikolov et al. 2013, arXiv:1310.4546, equations 1 and 2
-Ours    two epochs in 265 s on one core of a busy machine (commit 97d8fb8): test loss 6.722 nats a pair; neighbours of rows:
+Ours    two epochs in 265 s on one core of a busy machine (commit 97d8fb8): test loss 6.722 nats; neighbours of rows:
         columns, cols, clusters; of float32: float64, initializers, complex128
 """
 

@@ -45,7 +45,7 @@ class Resident:
     fingerprint: str = ''
 
     def __getitem__(self, step: int) -> Batch:
-        return self.batch(self.held, jnp.asarray(step, jnp.int32))
+        return jax.jit(self.batch)(self.held, jnp.asarray(step, jnp.int32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Streamed:
     fingerprint: str = ''
 
     def __getitem__(self, step: int) -> Batch:
-        return self.batch(self.load(step), jnp.asarray(step, jnp.int32))
+        return jax.jit(self.batch)(self.load(step), jnp.asarray(step, jnp.int32))
 
 
 class Data(NamedTuple):

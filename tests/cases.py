@@ -4,11 +4,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from genjax.algorithms.autoencoder import Model as Autoencoder
+from genjax.algorithms.autoencoder import autoencoder, masking
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
 from genjax.algorithms.ddpm import ddpm
 from genjax.algorithms.ngram import ngram
+from genjax.algorithms.pca import pca
+from genjax.algorithms.vae import Model, iwae, vae
 from genjax.algorithms.word2vec import bounded, kept_share, word2vec
 from genjax.base import Data, Resident
+from genjax.networks.likelihoods import bernoulli, squares
+from genjax.networks.mlp import MLP
 from genjax.networks.outputs import negative_sampling
 from genjax.networks.unet import UNet
 from genjax.networks.windows import skip_gram
@@ -63,9 +69,39 @@ def ngram_case() -> Experiment:
     return Experiment(ngram(20, order=3, capacity=(21, 500, 2000), length=5), text(12), {})
 
 
+def rows(x: np.ndarray) -> Data:
+    """Batches of 40 rows: an epoch is 2.5 batches."""
+    x = x.astype(np.float32)
+    batch = lambda held, step: {'x': held[(step * BATCH + jnp.arange(BATCH)) % 40]}
+    return Data(Resident(jnp.asarray(x), batch), [{'x': x[:BATCH]}, {'x': x[BATCH:21]}])
+
+
+def pca_case() -> Experiment:
+    """Two whitened components of five columns, one of them far from 0."""
+    x = np.random.default_rng(4).normal(size=(40, 5)) * [4, 1, 3, 1, 1] + [0, 0, 0, 0, 1e3]
+    return Experiment(pca(2, whiten=True), rows(x), {})
+
+
+def autoencoder_case() -> Experiment:
+    """Denoising and sparse."""
+    model = Autoencoder(MLP((8,), (3,)), MLP((8,), (6,)), squares(1.0))
+    algorithm = autoencoder(model, optax.adam(1e-3), corrupt=masking(0.2), sparsity=0.1, decay=0.9)
+    return Experiment(algorithm, rows(np.random.default_rng(3).normal(size=(40, 6))), {})
+
+
+def vae_case() -> Experiment:
+    """The importance weighted bound of three samples on binary rows."""
+    model = Model(MLP((8,), (2, 2)), MLP((8,), (6,)), bernoulli, 2)
+    algorithm = vae(model, optax.adam(1e-3), objective=iwae(3), decay=0.9)
+    return Experiment(algorithm, rows(np.random.default_rng(5).random((40, 6)) < 0.5), {})
+
+
 ALGORITHMS = {
+    'autoencoder': autoencoder_case,
     'cooccurrence': cooccurrence_case,
     'ddpm': ddpm_case,
     'ngram': ngram_case,
+    'pca': pca_case,
+    'vae': vae_case,
     'word2vec': word2vec_case,
 }

@@ -30,6 +30,15 @@ def tile(images: np.ndarray, *, columns: int, height: int = 64, gap: int = 2) ->
     return np.broadcast_to(sheet, (*sheet.shape[:2], 3)) if c == 1 else sheet
 
 
+def drawn(figure: Any) -> np.ndarray:
+    """The pixels of a matplotlib Figure, uint8 [H, W, 3]; not one of pyplot's, which keeps a list of all."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
 def grid(sample: Callable[[Key, State, int], Any], *, n: int) -> Measure:
     """n samples, images in [-1, 1], as a square of pictures."""
     draw = jax.jit(sample, static_argnums=2)

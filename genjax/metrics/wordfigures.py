@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from genjax.base import Embedding
+from genjax.metrics.figures import drawn
 from genjax.metrics.nearest import Fold, index_of, neighbours
 
 CAPITALS = (  # the pairs of figure 2 of Mikolov et al. 2013
@@ -70,7 +71,7 @@ def pairs_plane(
         axes.scatter(*points[:, 0].T, color=BLUE, marker='o', zorder=2)
         axes.scatter(*points[:, 1].T, edgecolors=ORANGE, facecolors='white', marker='s', zorder=2)
         _name(figure, axes, points, [[embedding.words[i] for i in pair] for pair in places])
-    return _pixels(figure)
+    return drawn(figure)
 
 
 def _axes():
@@ -79,14 +80,6 @@ def _axes():
 
     figure = Figure(INCHES, DOTS, layout='tight')
     return figure, figure.add_subplot()
-
-
-def _pixels(figure):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _name(figure, axes, points, names):

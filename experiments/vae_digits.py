@@ -1,0 +1,62 @@
+"""A VAE of two latent dimensions on the 8 x 8 digits of scikit-learn: the lecture's loss and its manifold of digits.
+
+Run     python -m launch --exp vae_digits
+Smoke   python -m launch --exp vae_digits --config.steps=4 --config.widths='(8,)' --config.importance=50
+Source  Kingma and Welling 2014, arXiv:1312.6114, figure 4; c ||x - x^||^2 + KL[N(mu, sigma), N(0, I)]
+Ours    COMMIT
+"""
+
+import flax.linen as nn
+import jax
+import optax
+from ml_collections import ConfigDict
+
+from genjax.algorithms.vae import Model, elbo, log_likelihood, vae
+from genjax.data.derived import vectors
+from genjax.data.images import images
+from genjax.metrics.codes import code_accuracy, manifold, reconstructions, scatter, unit_images
+from genjax.metrics.figures import grid
+from genjax.metrics.likelihood import importance
+from genjax.networks.likelihoods import fixed_gaussian
+from genjax.networks.mlp import MLP
+from genjax.train import Experiment, Probe
+
+
+def get_config():
+    config = dict(
+        seed=0,
+        steps=5_000,
+        batch=100,
+        latent=2,
+        widths=(128, 128),
+        scale=0.2,  # of p(x | z), grey levels from 0 to 1: the lecture's c is 1 / (2 scale^2)
+        elbo=dict(beta=1.0, free_nats=0.0),
+        learning_rate=1e-3,
+        decay=0.995,
+        importance=5000,  # samples an image of the test likelihood
+        every=dict(log=200, evaluate=1000, save=1000),
+    )
+    return ConfigDict(config)
+
+
+def build(config):
+    data = vectors(images('digits', batch=config.batch, size=8, seed=config.seed))
+    encoder = MLP(config.widths, (2, config.latent), nn.gelu)
+    decoder = MLP(config.widths, (64,), nn.gelu)
+    model = Model(encoder, decoder, fixed_gaussian(config.scale), config.latent)
+    optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
+    algorithm = vae(model, optimizer, objective=elbo(**config.elbo), decay=config.decay)
+    likelihood = log_likelihood(model, samples=config.importance)
+    encode, decode, view = algorithm.encode, algorithm.decode, unit_images((8, 8, 1))
+    known = [data.train[i] for i in range(1500 // config.batch)]
+    means = lambda key, state, n: view(decode(key, state, jax.random.normal(key, (n, config.latent))))
+    probes = {
+        'samples': Probe(1000, grid(means, n=64)),
+        'reconstructions': Probe(1000, reconstructions(encode, decode, data.test[0], view=view)),
+        'codes': Probe(1000, scatter(encode, known)),
+        'accuracy': Probe(config.steps, code_accuracy(encode, known, data.test), scores=True),
+        'test': Probe(config.steps, importance(likelihood, data.test, samples=config.importance), scores=True),
+    }
+    if config.latent == 2:
+        probes['manifold'] = Probe(1000, manifold(decode, view=view))
+    return Experiment(algorithm, data, probes)

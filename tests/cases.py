@@ -1,5 +1,6 @@
 """One small experiment for each algorithm, for the contracts that all must keep."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -8,6 +9,7 @@ from genjax.algorithms.autoencoder import Model as Autoencoder
 from genjax.algorithms.autoencoder import autoencoder, masking
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
 from genjax.algorithms.ddpm import ddpm
+from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
 from genjax.algorithms.ngram import ngram
 from genjax.algorithms.pca import pca
 from genjax.algorithms.vae import Model, iwae, vae
@@ -96,10 +98,21 @@ def vae_case() -> Experiment:
     return Experiment(algorithm, rows(np.random.default_rng(5).random((40, 6)) < 0.5), {})
 
 
+def density_case() -> Experiment:
+    """Both divergences at once: from the rows to a Gaussian, and from that to a mixture."""
+    means, covariances = jnp.array([[-1.0, 0.0, 2.0], [3.0, 1.0, 0.0]]), jnp.stack([jnp.eye(3)] * 2)
+    log_p = mixed(gaussian, (0.3, 0.7), jax.vmap(gaussian_of)(means, covariances))
+    both = forward_kl(gaussian), reverse_kl(gaussian, log_p, samples=2)
+    losses = lambda key, params, batch: {'loss': sum(f(key, params, batch)['loss'] for f in both)}
+    x = np.random.default_rng(3).normal(0, [1, 2, 3], (40, 3))
+    return Experiment(density(gaussian, losses, optax.adam(1e-2), decay=0.9), rows(x), {})
+
+
 ALGORITHMS = {
     'autoencoder': autoencoder_case,
     'cooccurrence': cooccurrence_case,
     'ddpm': ddpm_case,
+    'density': density_case,
     'ngram': ngram_case,
     'pca': pca_case,
     'vae': vae_case,

@@ -71,7 +71,7 @@ def log_joint(model: Model, params: Any, x: Array, z: Array) -> Array:
 
 def kl_terms(q: Posterior) -> Array:
     """KL(q(z_j | x) || N(0, 1)) of each latent dimension j, nats [B, Z] (appendix B)."""
-    return (q.mean**2 + jnp.exp(q.log_variance) - 1 - q.log_variance) / 2
+    return (q.mean**2 + jnp.expm1(q.log_variance) - q.log_variance) / 2
 
 
 def log_weights(key: Key, model: Model, params: Any, x: Array, samples: int) -> Array:

@@ -27,7 +27,7 @@ $(VENV)/ready: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	touch $@
 
-# PyTorch, gensim and the other peers that benchmarks/ and the tests marked `peers` compare with.
+# PyTorch, gensim, hmmlearn and the other peers that benchmarks/ and the tests marked `peers` compare with.
 peers: venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
 

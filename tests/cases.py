@@ -10,11 +10,13 @@ from genjax.algorithms.autoencoder import autoencoder, masking
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
 from genjax.algorithms.ddpm import ddpm
 from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
+from genjax.algorithms.hmm import hmm
 from genjax.algorithms.ngram import ngram
 from genjax.algorithms.pca import pca
 from genjax.algorithms.vae import Model, iwae, vae
 from genjax.algorithms.word2vec import bounded, kept_share, word2vec
 from genjax.base import Data, Resident
+from genjax.networks.emissions import discrete
 from genjax.networks.likelihoods import bernoulli, squares
 from genjax.networks.mlp import MLP
 from genjax.networks.outputs import negative_sampling
@@ -108,11 +110,23 @@ def density_case() -> Experiment:
     return Experiment(density(gaussian, losses, optax.adam(1e-2), decay=0.9), rows(x), {})
 
 
+def hmm_case() -> Experiment:
+    """Three states and six symbols, sequences of 4 to 10 of them, stepwise EM with a prior; an epoch is 2.5 batches."""
+    draw = np.random.default_rng(3)
+    held = {'x': draw.integers(0, 6, (40, 10), np.int32), 'length': draw.integers(4, 11, 40).astype(np.int32)}
+    batch = lambda held, step: {name: rows[(step * BATCH + jnp.arange(BATCH)) % 40] for name, rows in held.items()}
+    tests = [{name: rows[a:b] for name, rows in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
+    emission = discrete(6, pseudocount=0.5)
+    algorithm = hmm(3, emission, stepsize=lambda step: (step + 1) ** -0.6, pseudocount=0.5, length=5)
+    return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
+
+
 ALGORITHMS = {
     'autoencoder': autoencoder_case,
     'cooccurrence': cooccurrence_case,
     'ddpm': ddpm_case,
     'density': density_case,
+    'hmm': hmm_case,
     'ngram': ngram_case,
     'pca': pca_case,
     'vae': vae_case,

@@ -11,11 +11,15 @@ from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
 from genjax.algorithms.ddpm import ddpm
 from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
 from genjax.algorithms.hmm import hmm
+from genjax.algorithms.mixture import mixture
+from genjax.algorithms.naive_bayes import gaussian as gaussian_features
+from genjax.algorithms.naive_bayes import naive_bayes
 from genjax.algorithms.ngram import ngram
 from genjax.algorithms.pca import pca
 from genjax.algorithms.vae import Model, iwae, vae
 from genjax.algorithms.word2vec import bounded, kept_share, word2vec
 from genjax.base import Data, Resident
+from genjax.networks.covariances import full
 from genjax.networks.emissions import discrete
 from genjax.networks.likelihoods import bernoulli, squares
 from genjax.networks.mlp import MLP
@@ -121,12 +125,32 @@ def hmm_case() -> Experiment:
     return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
 
 
+def naive_bayes_case() -> Experiment:
+    """Gaussian features of three classes; an epoch is 2.5 batches."""
+    draw = np.random.default_rng(3)
+    label = draw.integers(0, 3, 40).astype(np.int32)
+    held = {'x': draw.normal(label[:, None], 1, (40, 5)).astype(np.float32), 'label': label}
+    batch = lambda held, step: {name: part[(step * BATCH + jnp.arange(BATCH)) % 40] for name, part in held.items()}
+    tests = [{name: part[a:b] for name, part in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
+    algorithm = naive_bayes(3, gaussian_features(1e-2), alpha=1.0)
+    return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
+
+
+def mixture_case() -> Experiment:
+    """Stepwise EM of three full covariances; an epoch is 2.5 batches."""
+    x = np.random.default_rng(6).normal(size=(40, 3)) + np.repeat(np.eye(3) * 4, 14, 0)[:40]
+    algorithm = mixture(3, covariance=full, floor=1e-2, rate=lambda step: (step + 2) ** -0.6)
+    return Experiment(algorithm, rows(x[np.argsort(x.sum(1) % 0.01)]), {})
+
+
 ALGORITHMS = {
     'autoencoder': autoencoder_case,
     'cooccurrence': cooccurrence_case,
     'ddpm': ddpm_case,
     'density': density_case,
     'hmm': hmm_case,
+    'mixture': mixture_case,
+    'naive_bayes': naive_bayes_case,
     'ngram': ngram_case,
     'pca': pca_case,
     'vae': vae_case,

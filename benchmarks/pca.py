@@ -1,6 +1,6 @@
 """PCA of MNIST, 60,000 x 784, against scikit-learn's solvers: seconds to fit, and whether the subspaces agree.
 
-    python -m benchmarks.pca --data GENJAX_DATA [--dimension 50] [--batch 1000] [--rounds 5] [--peers full,randomized]
+    python -m benchmarks.pca --data GENJAX_DATA [--dimension 50] [--batch 2000] [--rounds 5] [--peers full,randomized]
 
 genjax fits as its trainer does: one pass over resident rows in random order, ten batches a compiled call, and then the
 components by either solver. Cold has both programs compiled anew, warm runs them again. scikit-learn has the same
@@ -92,7 +92,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--data', type=pathlib.Path, required=True, help='folder of data sets, with mnist/ in it')
     parser.add_argument('--dimension', type=int, default=50)
-    parser.add_argument('--batch', type=int, default=1000)
+    parser.add_argument('--batch', type=int, default=2000)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--peers', default=PEERS, help='solvers of scikit-learn')
     args = parser.parse_args()

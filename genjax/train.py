@@ -182,7 +182,7 @@ def _begin(algorithm, key, example, abstract, saved):
         return step, state, Tally(**tally)
     # Leaf by leaf and uncompiled: as one program a large network's initialisation takes most of a minute to compile.
     # Copied, since the state will be donated, and what init was given must outlive that.
-    put = lambda leaf, like: jax.device_put(jnp.asarray(leaf, like.dtype), like.sharding, may_alias=False)
+    put = lambda leaf, like: jax.device_put(jnp.array(leaf, like.dtype), like.sharding)
     return 0, jax.tree.map(put, algorithm.init(key, example), abstract), Tally()
 
 

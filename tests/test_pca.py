@@ -250,7 +250,7 @@ def test_what_cannot_be_is_refused_in_one_line():
     with pytest.raises(ValueError, match='^dimension is 0; at least 1 component is needed$'):
         pca(0)
     experiment = Experiment(pca(4), table(gaussian(20, 3), batch=10), {})
-    with pytest.raises(ValueError, match='^dimension is 4, x has shape .10, 3.; needed: .B, D. with D of 4 or more'):
+    with pytest.raises(ValueError, match='^dimension is 4, x has shape .10, 3.; needed: .B, D., D of 4 or more'):
         train(experiment, seed=0, steps=1, mesh=make_mesh(jax.devices()[:1]), every=Every())
     with pytest.raises(ValueError, match='^rank is 6; 5 rows of 64 columns allow 1 to 5$'):
         svd(KEY, jnp.ones((5, 64)), 6)

@@ -233,7 +233,7 @@ def pca(
     def init(key, batch):
         shape = batch['x'].shape
         if len(shape) != 2 or shape[1] < dimension:
-            raise ValueError(f'dimension is {dimension}, x has shape {shape}; needed: [B, D] with D of {dimension} or more')
+            raise ValueError(f'dimension is {dimension}, x has shape {shape}; needed: [B, D], D of {dimension} or more')
         return empty(jnp.mean(batch['x'], 0))
 
     def update(key, state, batch):

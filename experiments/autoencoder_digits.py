@@ -52,7 +52,7 @@ def build(config):
         'denoised': Probe(config.steps, reconstructions(*maps, first(32), view=view, corrupt=corrupt)),
         'between': Probe(config.steps, interpolations(*maps, first(16), view=view)),
         'plane': Probe(config.steps, scatter(model.encode, test)),
-        'random codes': Probe(config.steps, grid(pixels, n=100)),
+        'drawn': Probe(config.steps, grid(pixels, n=100)),
     }
     if config.code == 2:
         fitted = lambda key, state, normals: model.decode(key, state, random_codes(state.moments, normals))

@@ -4,7 +4,8 @@ Run     python -m launch --exp iwae_mnist
 Smoke   python -m launch --exp iwae_mnist --config.steps=4 --config.batch=8 --config.importance=50
         --config.widths='(16,)' --config.samples=3
 Source  Burda et al. 2016, arXiv:1509.00519, table 1, who report 84.78 nats by 5,000 importance samples for k = 50
-Ours    COMMIT
+Ours    not run to its end; 20,000 steps of batch 100 at a rate of 4e-3 (commit e215165, one core, 7 min) come to
+        92.53 nats with k = 5, 94.26 with k = 1
 """
 
 import flax.linen as nn

@@ -3,7 +3,7 @@
 Run     python -m launch --exp pca_digits
 Smoke   python -m launch --exp pca_digits --config.steps=2 --config.batch=60 --config.ranks='(1, 4)'
 Source  Tipping and Bishop 1999, "Probabilistic principal component analysis", J. R. Statist. Soc. B 61
-Ours    15 steps, 11 s of CPU time in all (commit COMMIT); of 297 held-out digits the mean -log p is -22.54 nats, the
+Ours    15 steps, 11 s of CPU time in all (commit e215165); of 297 held-out digits the mean -log p is -22.54 nats, the
         squared error of 16 components 0.746; codes give away 95.6 % of labels to a linear probe, 98.3 % to 5-NN
 """
 

@@ -229,9 +229,8 @@ def mixture(
     if not (components >= 1 and rows >= 1 and floor >= 0):
         raise ValueError(f'{components} components, rows {rows}, floor {floor}; needed: at least 1, 1 and 0')
 
-    def init(key, batch):
-        begun = start or hard_start(key, covariance, batch['x'], components, floor, rows)
-        return Expectation(jax.tree.map(jnp.copy, begun), jnp.zeros((), jnp.int32))
+    begin = lambda key, batch: start or hard_start(key, covariance, batch['x'], components, floor, rows)
+    init = lambda key, batch: Expectation(begin(key, batch), jnp.zeros((), jnp.int32))
 
     def update(key, state, batch):
         x, old = batch['x'], state.mixture

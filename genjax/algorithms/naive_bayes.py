@@ -29,9 +29,7 @@ class Feature(NamedTuple):
     init: Callable[[int, int], Any]  # (C, D) -> statistics of no examples
     add: Callable[[Any, Array, Array], Any]  # (statistics, label [B], x [B, D]) -> statistics, the same on all devices
     fit: Callable[[Any], Any]  # statistics -> parameters, each with a leading axis C
-    log_prob: Callable[
-        ..., tuple
-    ]  # (one class's parameters, x [D], floor) -> terms of `log_joint`: nats, events unseen
+    log_prob: Callable[..., tuple]  # (one class's parameters, x [D], floor) -> terms of `log_joint`: nats, unseen
     draw: Callable[[Key, Any], Array]  # (key, one class's parameters) -> x [D]
 
 
@@ -198,6 +196,18 @@ def measure(joint: Array, unseen: Array, label: Array) -> Metrics:
     return {'loss': -own(jax.nn.log_softmax(joint)), 'joint': -own(joint), 'error': error, 'unseen': own(unseen)}
 
 
+def fatal(feature: Feature, before: Counted, after: Counted, batch: Any) -> Metrics:
+    """What ends a run by being infinite instead of 0: examples that are none, and counts that have wrapped around."""
+    classes, label = len(before.classes), batch['label']
+    smaller = jax.tree.map(lambda a, b: (a.dtype == jnp.uint32) & jnp.any(b < a), before, after)
+    found = {
+        f'x outside {feature.support}': ~feature.inside(batch['x']),
+        f'label outside 0 to {classes - 1}': (label < 0) | (label >= classes),
+        'counts over 2^32': jax.tree.reduce(jnp.logical_or, smaller),
+    }
+    return {name: device_max(jnp.where(jnp.any(bad), jnp.inf, 0.0)) for name, bad in found.items()}
+
+
 def naive_bayes(
     classes: int,  # C
     feature: Feature,
@@ -208,13 +218,9 @@ def naive_bayes(
     """Naive Bayes: batches are {'x': float32 [B, D], 'label': int32 [B]}, the state is a `Counted`.
 
     `evaluate` gives what `measure` does, and an update its means over the batch before that is counted (prequential,
-    Dawid 1984), beside what ends the run by being infinite instead of 0: 'x outside ...' where the batch leaves the
-    feature's support, 'label outside ...', and 'counts over 2^32'. `encode` needs no label and gives log p(y | x),
-    [B, C]; `sample` draws from p(x, y), in the form of a batch.
-
-    Raises:
-      ValueError: classes < 2, a negative pseudocount, a floor outside (0, 1), or batches of another form.
-    """
+    Dawid 1984), beside what `fatal` does. `encode` needs no label and gives log p(y | x), [B, C]; `sample` draws from
+    p(x, y), in the form of a batch. A ValueError for classes < 2, negative pseudocounts, a floor outside (0, 1), or
+    batches of another form."""
     if not (classes >= 2 and 0 < floor < 1):
         raise ValueError(f'naive Bayes of classes {classes}, floor {floor}; needed: classes >= 2, 0 < floor < 1')
     _require_pseudocounts(alpha, classes)
@@ -231,13 +237,7 @@ def naive_bayes(
         label, means = batch['label'], device_mean(jax.tree.map(jnp.mean, evaluate(key, state, batch)))
         new = counts_of(label, jnp.ones(len(label), jnp.uint32), classes)
         after = Counted(state.classes + new, feature.add(state.features, label, batch['x']))
-        smaller = jax.tree.map(lambda a, b: (a.dtype == jnp.uint32) & jnp.any(b < a), state, after)
-        fatal = {
-            f'x outside {feature.support}': ~feature.inside(batch['x']),
-            f'label outside 0 to {classes - 1}': (label < 0) | (label >= classes),
-            'counts over 2^32': jax.tree.reduce(jnp.logical_or, smaller),
-        }
-        return after, means | {name: device_max(jnp.where(jnp.any(bad), jnp.inf, 0.0)) for name, bad in fatal.items()}
+        return after, means | fatal(feature, state, after, batch)
 
     def sample(key, state, n):
         prior, parameters = fitted(state)

@@ -4,6 +4,7 @@ B sequences of L places, K states; V symbols, or D entries of an x.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -127,42 +128,48 @@ def gaussian(covariance: Covariance = diagonal, *, floor: float = 1e-6) -> Emiss
     """
     if not floor > 0:
         raise ValueError(f'floor is {floor}; a variance must be positive')
+    functions = (_gaussian_init, _gaussian_log_prob, _gaussian_sums, _gaussian_maximum, _gaussian_draw)
+    return Emission(*(partial(function, covariance, floor) for function in functions))
 
-    def init(key, x, real, states):
-        _require(x, x.ndim == 3 and jnp.issubdtype(x.dtype, jnp.floating), 'floats [B, L, D]')
-        point = Gaussians(x[0, :1], covariance.square(x[0, :1]))
-        whole, _ = maximum(point, sums(point, x, real[..., None].astype(x.dtype)))
-        means = _spread(key, x.reshape(-1, x.shape[2]), real.ravel(), states)
-        return Gaussians(means, jnp.broadcast_to(whole.covariance, (states, *whole.covariance.shape[1:])))
 
-    def log_prob(gaussians, x):
-        def one(root, d):
-            z, log_det = covariance.whiten(root, d)
-            return -jnp.sum(z**2) / 2 - log_det - len(d) * np.log(2 * np.pi) / 2
+def _gaussian_init(covariance, floor, key, x, real, states):
+    _require(x, x.ndim == 3 and jnp.issubdtype(x.dtype, jnp.floating), 'floats [B, L, D]')
+    point = Gaussians(x[0, :1], covariance.square(x[0, :1]))
+    sums = _gaussian_sums(covariance, floor, point, x, real[..., None].astype(x.dtype))
+    whole = _gaussian_maximum(covariance, floor, point, sums)[0].covariance
+    means = _spread(key, x.reshape(-1, x.shape[2]), real.ravel(), states)
+    return Gaussians(means, jnp.broadcast_to(whole, (states, *whole.shape[1:])))
 
-        points = jax.vmap(jax.vmap(one, (None, 0)), (None, 0))
-        return jax.vmap(points, (0, 2), 2)(jax.vmap(covariance.root)(gaussians.covariance), _less(x, gaussians.mean))
 
-    def sums(gaussians, x, weights):
-        d = _less(x, gaussians.mean)
-        # A sequence by itself first: one long float32 sum would lose its small terms.
-        total = lambda y: jnp.sum(jnp.sum(weights.reshape(*weights.shape, *[1] * (y.ndim - 3)) * y, 1), 0)
-        return Moments(total(jnp.ones_like(d[..., 0])), total(d), total(covariance.square(d)))
+def _gaussian_log_prob(covariance, floor, gaussians, x):
+    def one(root, d):
+        z, log_det = covariance.whiten(root, d)
+        return -jnp.sum(z**2) / 2 - log_det - len(d) * np.log(2 * np.pi) / 2
 
-    def maximum(gaussians, sums):
-        mean_of = lambda y: y / jnp.maximum(sums.zeroth, TINY).reshape(-1, *[1] * (y.ndim - 1))
-        shift = mean_of(sums.first)
-        moved = mean_of(sums.second) - covariance.square(shift)
-        seen = (sums.zeroth > 0).reshape(-1, *[1] * (moved.ndim - 1))
-        floored = jnp.where(seen, jax.vmap(lambda c: covariance.floored(c, floor))(moved), gaussians.covariance)
-        second = sums.zeroth.reshape(seen.shape) * moved
-        return Gaussians(gaussians.mean + shift, floored), Moments(sums.zeroth, jnp.zeros_like(shift), second)
+    points = jax.vmap(jax.vmap(one, (None, 0)), (None, 0))
+    return jax.vmap(points, (0, 2), 2)(jax.vmap(covariance.root)(gaussians.covariance), _less(x, gaussians.mean))
 
-    def draw(key, gaussians, state):
-        mean, root = gaussians.mean[state], covariance.root(gaussians.covariance[state])
-        return mean + covariance.colour(root, jax.random.normal(key, mean.shape))
 
-    return Emission(init, log_prob, sums, maximum, draw)
+def _gaussian_sums(covariance, floor, gaussians, x, weights):
+    d = _less(x, gaussians.mean)
+    # A sequence by itself first: one long float32 sum would lose its small terms.
+    total = lambda y: jnp.sum(jnp.sum(weights.reshape(*weights.shape, *[1] * (y.ndim - 3)) * y, 1), 0)
+    return Moments(total(jnp.ones_like(d[..., 0])), total(d), total(covariance.square(d)))
+
+
+def _gaussian_maximum(covariance, floor, gaussians, sums):
+    mean_of = lambda y: y / jnp.maximum(sums.zeroth, TINY).reshape(-1, *[1] * (y.ndim - 1))
+    shift = mean_of(sums.first)
+    moved = mean_of(sums.second) - covariance.square(shift)
+    seen = (sums.zeroth > 0).reshape(-1, *[1] * (moved.ndim - 1))
+    floored = jnp.where(seen, jax.vmap(lambda c: covariance.floored(c, floor))(moved), gaussians.covariance)
+    second = sums.zeroth.reshape(seen.shape) * moved
+    return Gaussians(gaussians.mean + shift, floored), Moments(sums.zeroth, jnp.zeros_like(shift), second)
+
+
+def _gaussian_draw(covariance, floor, key, gaussians, state):
+    mean, root = gaussians.mean[state], covariance.root(gaussians.covariance[state])
+    return mean + covariance.colour(root, jax.random.normal(key, mean.shape))
 
 
 def _less(x, mean):

@@ -10,6 +10,8 @@ from genjax.algorithms.autoencoder import autoencoder, masking
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
 from genjax.algorithms.ddpm import ddpm
 from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
+from genjax.algorithms.gan import Model as Players
+from genjax.algorithms.gan import gan
 from genjax.algorithms.hmm import hmm
 from genjax.algorithms.mixture import mixture
 from genjax.algorithms.naive_bayes import gaussian as gaussian_features
@@ -21,6 +23,7 @@ from genjax.algorithms.word2vec import bounded, kept_share, word2vec
 from genjax.base import Data, Resident
 from genjax.networks.covariances import full
 from genjax.networks.emissions import discrete
+from genjax.networks.games import gradient_penalty, non_saturating, r1
 from genjax.networks.likelihoods import bernoulli, squares
 from genjax.networks.mlp import MLP
 from genjax.networks.outputs import negative_sampling
@@ -143,11 +146,21 @@ def mixture_case() -> Experiment:
     return Experiment(algorithm, rows(x[np.argsort(x.sum(1) % 0.01)]), {})
 
 
+def gan_case() -> Experiment:
+    """Two critic steps and two penalties."""
+    model = Players(MLP((8,), (3,)), MLP((8,), ()), 2)
+    optimizers = optax.adam(1e-3), optax.adam(2e-3)
+    options = dict(penalties=(gradient_penalty(1.0), r1(0.1)), critic_steps=2, decay=0.9)
+    algorithm = gan(model, *optimizers, game=non_saturating, **options)
+    return Experiment(algorithm, rows(np.random.default_rng(7).normal(size=(40, 3))), {})
+
+
 ALGORITHMS = {
     'autoencoder': autoencoder_case,
     'cooccurrence': cooccurrence_case,
     'ddpm': ddpm_case,
     'density': density_case,
+    'gan': gan_case,
     'hmm': hmm_case,
     'mixture': mixture_case,
     'naive_bayes': naive_bayes_case,

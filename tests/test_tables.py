@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.data.derived import binarized, derived, grey, vectors
+from genjax.base import Data
+from genjax.data.derived import binarized, derived, grey, stacked, vectors
 from genjax.data.images import images
 from genjax.data.tables import table
 
@@ -84,3 +85,21 @@ def test_binarised_images_are_drawn_anew_with_the_probability_of_their_grey_leve
     assert abs(uncertain.mean()) < 4 * (p[~certain] * (1 - p[~certain])).mean() ** 0.5 / uncertain.size**0.5
     tests = [binarized(pictures, seed=seed).test[0]['x'] for seed in (0, 0, 1)]
     assert np.array_equal(tests[0], tests[1]) and not np.array_equal(tests[0], tests[2])
+
+
+def test_stacked_images_have_one_image_to_a_channel_and_a_label_of_three_digits():
+    digits = images('digits', batch=50, seed=0, size=8)
+    data = stacked(digits)
+    batch, parts = data.train[2], [digits.train[i] for i in (6, 7, 8)]
+    for i, (part, place) in enumerate(zip(parts, (100, 10, 1), strict=True)):
+        np.testing.assert_array_equal(batch['x'][..., i], part['image'][..., 0])
+        np.testing.assert_array_equal(batch['label'] // place % 10, part['label'])
+    test = data.test[-1]
+    np.testing.assert_array_equal(test['x'][0, ..., 2], digits.test[-1]['image'][2, ..., 0])
+    label = digits.test[-1]['label']
+    assert test['label'][-1] == 100 * label[-1] + 10 * label[0] + label[1]
+
+
+def test_only_grey_images_can_be_stacked():
+    with pytest.raises(ValueError, match='^images have 3 channels; only those of one can be stacked$'):
+        stacked(Data(None, [{'image': np.zeros((2, 4, 4, 3))}]))

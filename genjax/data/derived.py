@@ -37,6 +37,37 @@ def vectors(data: Data) -> Data:
     return derived(data, lambda batch, step: _with_x(batch, grey(batch['image'])))
 
 
+def pictures(data: Data) -> Data:
+    """Image batches as {'x': float32 [B, H, W, C] in [-1, 1]} and the label, where there is one."""
+    return derived(data, lambda batch, step: _with_x(batch, batch['image']))
+
+
+def stacked(data: Data) -> Data:
+    """Grey image batches as {'x': [B, H, W, 3] in [-1, 1], 'label': int32 [B]}: an image to a channel, 1,000 classes.
+
+    The channels of training batch s are the batches 3 s, 3 s + 1 and 3 s + 2, and a label is 100 a + 10 b + c of their
+    labels; a test image has itself and its next two neighbours in its batch (Metz et al. 2017, arXiv:1611.02163).
+
+    Raises:
+      ValueError: the images have more than one channel.
+    """
+    train, join = (
+        data.train,
+        lambda a, b, c: {
+            'x': jnp.concatenate([a['image'], b['image'], c['image']], -1),
+            'label': 100 * a['label'] + 10 * b['label'] + c['label'],
+        },
+    )
+    if (channels := data.test[0]['image'].shape[-1]) != 1:
+        raise ValueError(f'images have {channels} channels; only those of one can be stacked')
+    turned = lambda batch, places: jax.tree.map(lambda rows: np.roll(rows, -places, 0), batch)
+    changed = dataclasses.replace(
+        train, batch=lambda held, step: join(*(train.batch(held, 3 * step + i) for i in range(3)))
+    )
+    tests = [jax.tree.map(np.asarray, join(batch, turned(batch, 1), turned(batch, 2))) for batch in data.test]
+    return Data(changed, tests)
+
+
 def binarized(data: Data, *, seed: int) -> Data:
     """Image batches as {'x': float32 [B, H W C] of 0 and 1} and the label: a grey level is the probability of 1.
 

@@ -73,6 +73,7 @@ def train(
     best: str = 'test/loss',  # lower is better; of the steps both evaluated and saved, the best is kept too
     fold: int | None = None,  # steps in one call at the most; by default what was measured for the backend
     parallel: Compile = by_jit,  # or by_pmap
+    interrupted: Callable[[], bool] = lambda: False,  # asked after each call; once true, the run saves and returns
 ) -> State:
     """Folds `steps` batches into a state, or goes on from the last checkpoint in the run directory.
 
@@ -86,19 +87,20 @@ def train(
     _refuse_below_one(steps=steps, until=stop, fold=fold, **looks)
     abstract = check(experiment, mesh=mesh, rules=rules)
     due = lambda step: {name for name, interval in looks.items() if step % interval == 0 or step == steps}
-    pause = lambda step: step == stop or bool(due(step) - {'log'})
+    pause = lambda step: step == stop or bool(due(step) - {'log'}) or interrupted()
     keys, feed = keys_of(seed), as_feed(experiment.data.train)
     with jax.set_mesh(mesh), _checkpoints(workdir, best) as saved:
         start, state, tally = _begin(experiment.algorithm, keys.init, first_batch(feed), abstract, saved)
         run = parallel(folded(experiment.algorithm, feed, fold), mesh, jax.tree.map(lambda x: x.sharding, state))
         plan = spans(start, stop, fold, looks.values())
         made = calls(run, keys.steps, state, feeder(feed, mesh, fold, start), plan, pause)
-        save = lambda step, *rest: ('save' in due(step) or step == stop) and _save(saved, best, step, *rest)
+        save = lambda step, *rest: _save(saved, best, step, *rest)
+        last = lambda step: step == stop or interrupted()
         with open_report(workdir, start=start, steps=steps) as report:
-            return _look_on(made, state, tally, due, _looker(experiment, keys, mesh), report, save)
+            return _look_on(made, state, tally, due, last, _looker(experiment, keys, mesh), report, save)
 
 
-def _look_on(made, state, tally, due, look, report, save):
+def _look_on(made, state, tally, due, last, look, report, save):
     """Averages, evaluates, probes, reports and saves what the calls have made; returns the last state."""
     for step, rows, state in made:
         tally = _added(tally, step, rows)
@@ -109,8 +111,10 @@ def _look_on(made, state, tally, due, look, report, save):
         seen = {} if state is None else look(state, due(step))
         if averages or seen:
             report.write(step, averages | seen)
-        if state is not None:
+        if state is not None and ((ends := last(step)) or 'save' in due(step)):
             save(step, state, tally, seen)
+            if ends:
+                break
     return state
 
 

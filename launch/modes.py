@@ -1,5 +1,6 @@
 """What a plan is carried out as: trained, evaluated or sampled from. Each returns an exit code."""
 
+import contextlib
 import json
 import math
 import pathlib
@@ -9,35 +10,48 @@ from typing import Any
 from genjax.mesh import by_jit, by_pmap
 from genjax.report import Values, write_curve, write_samples
 from genjax.train import Every, NonFinite, ask, evaluate, probe, restore, train
-from launch import rundir
+from launch import lock, rundir, signals
 from launch.plan import Plan
 from launch.provenance import launch_record
 from launch.refusal import refusing
 
 
 def run_training(plan: Plan) -> int:
-    """Trains, or goes on, and says where and how it did on the test set; 3 if a number was not finite."""
+    """Trains, or goes on, and says where and how it did on the test set.
+
+    Returns 3 if a number was not finite, signals.STOPPED if a signal stopped it before its last step.
+    """
+    with contextlib.ExitStack() as stack:
+        with refusing(OSError):
+            stack.enter_context(lock.held(plan.workdir))
+        interrupted = stack.enter_context(signals.heard())
+        _claim(plan)
+        try:
+            _train(plan, interrupted)
+        except NonFinite as error:
+            print(error, file=sys.stderr)
+            return 3
+        write_curve(plan.workdir)
+    print(f'{plan.workdir}{_last_test(plan.workdir / "metrics.jsonl")}')
+    last = plan.flags.until or plan.config.steps
+    return 0 if (plan.workdir / 'checkpoints' / str(last)).exists() else signals.STOPPED
+
+
+def _train(plan, interrupted):
     flags, config = plan.flags, plan.config
     options = {'best': config.best} if 'best' in config else {}
     options |= {'every': Every(**config.every)} if 'every' in config else {}
-    _claim(plan)
-    try:
-        train(
-            plan.experiment,
-            seed=config.seed,
-            steps=config.steps,
-            until=flags.until,
-            fold=flags.fold,
-            parallel=by_pmap if flags.parallel == 'pmap' else by_jit,
-            **options,
-            **_where(plan),
-        )
-    except NonFinite as error:
-        print(error, file=sys.stderr)
-        return 3
-    write_curve(plan.workdir)
-    print(f'{plan.workdir}{_last_test(plan.workdir / "metrics.jsonl")}')
-    return 0
+    train(
+        plan.experiment,
+        seed=config.seed,
+        steps=config.steps,
+        until=flags.until,
+        fold=flags.fold,
+        parallel=by_pmap if flags.parallel == 'pmap' else by_jit,
+        interrupted=interrupted,
+        **options,
+        **_where(plan),
+    )
 
 
 def run_evaluation(plan: Plan) -> int:

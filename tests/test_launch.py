@@ -2,13 +2,15 @@ import errno
 import json
 import os
 import pathlib
+import platform
+import signal
 import subprocess
 import sys
 
 import pytest
 
 import experiments
-from launch import catalogue, rundir
+from launch import catalogue, lock, rundir
 from launch.__main__ import main
 
 HERE = pathlib.Path(__file__).parent
@@ -26,7 +28,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def contents(folder):
-    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob('*')}
+    files = [path for path in folder.rglob('*') if path.name != '.lock']
+    return {str(path): path.read_bytes() if path.is_file() else None for path in files}
 
 
 def only_run(folder):
@@ -175,6 +178,36 @@ def test_a_stop_and_the_same_command_are_one_run(folder):
     assert main(['--exp', 'toy', '--workdir', 'halves']) == 0
     assert rows(folder / 'halves') == rows(folder / 'whole')
     assert len(rundir.read(folder / 'halves/manifest.json')['launches']) == 2
+
+
+def test_a_signal_saves_and_exits_with_75_and_the_same_command_goes_on(folder, capfd):
+    assert main(['--exp=toy', '--workdir=whole', '--config.steps=6']) == 0
+    again = ['--exp=toy', '--workdir=parts', '--config.fails=signal', '--config.steps=6']
+    for step, code in {2: 75, 4: 75, 6: 0}.items():  # the last one comes when all is done
+        assert main(again) == code
+        assert rows(folder / 'parts')[-1]['step'] == step
+        assert capfd.readouterr().err == '\nsaving; a second signal leaves at once\n'
+    assert rows(folder / 'parts') == rows(folder / 'whole')
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_second_signal_leaves_at_once():
+    code = (
+        'import os, signal; from launch.signals import heard; e = heard(); e.__enter__(); '
+        'os.kill(os.getpid(), 2); os.kill(os.getpid(), 15); print("still here")'
+    )
+    done = subprocess.run([sys.executable, '-c', code], cwd=HERE.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (128 + 15, '')
+
+
+def test_two_launches_of_one_directory_do_not_meet(folder, capsys):
+    with lock.held(folder / 'a'):
+        before = contents(folder)
+        assert main(['--exp=toy', '--workdir=a']) == 2
+        says = f'workdir a is held by process {os.getpid()} on {platform.node()} since 20'
+        assert capsys.readouterr().err.startswith(says)
+        assert contents(folder) == before
+    assert main(['--exp=toy', '--workdir=a']) == 0
 
 
 def test_a_number_that_is_not_finite_exits_with_3(capsys):

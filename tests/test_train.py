@@ -196,3 +196,14 @@ def test_spans_cut_at_every_interval_and_cover_every_step_once():
     ends = {first + count for first, count in made}
     assert {10, 15, 20, 30, 40, 45, 47} <= ends
     assert max(count for _, count in made) <= 10
+
+
+@pytest.mark.parametrize('fold', [1, 7])
+def test_an_interrupted_run_saves_where_it_is_and_goes_on_to_the_bit(fold, tmp_path):
+    whole = run(toy(), fold=fold, workdir=tmp_path / 'whole')
+    asked = iter([False] * 3 + [True] * 100)
+    run(toy(), fold=fold, workdir=tmp_path / 'parts', interrupted=lambda: next(asked))
+    step, _ = restore(toy(), mesh=one_device(), workdir=tmp_path / 'parts')
+    assert 0 < step < 50
+    assert_equal(run(toy(), fold=fold, workdir=tmp_path / 'parts'), whole)
+    assert lines(tmp_path / 'parts') == lines(tmp_path / 'whole')

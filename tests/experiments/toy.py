@@ -4,6 +4,9 @@ For the tests of launch: gradient descent on (x - 3)^2 / 2 from x = 0, so that t
 9/2 (1 - rate)^(2s).
 """
 
+import os
+import signal
+
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
@@ -38,8 +41,14 @@ def build(config):
     target = jnp.full(config.batch, 3.0)
     train = Resident(target, lambda held, step: held, config.get('data_dir') or 'threes')
     data = Data(train, [np.full(5, 3, np.float32)])
+
+    def where(key, state):
+        if config.fails == 'signal':
+            os.kill(os.getpid(), signal.SIGTERM)
+        return {'where': f'at {state["position"]}'}
+
     probes = {
-        'where': Probe(2, lambda key, state: {'where': f'at {state["position"]}'}),
+        'where': Probe(2, where),
         'near': Probe(4, lambda key, state: {'near': 'yes'}, scores=True),
         'picture': Probe(4, lambda key, state: {'picture': np.zeros((2, 2, 3), np.uint8)}),
     }

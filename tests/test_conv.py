@@ -27,6 +27,7 @@ CASES = [
     ((9, 7), (2, 3), 3, ((0, 2), (1, 0))),
     ((9, 7), (3, 3), 1, ((0, 0), (0, 0))),
     ((7, 7), (2, 2), 1, ((3, 2), (2, 4))),
+    ((9, 8), (4, 5), 3, ((1, 2), (0, 1))),
 ]
 
 
@@ -56,6 +57,35 @@ def test_value_and_gradients_equal_those_of_lax(case):
     inputs = drawn(sizes, window)
     ours, theirs = (jax.jit(partial(value_and_gradients, f, stride=stride, pads=pads)) for f in (convolve, plain))
     assert_close(ours(*inputs), theirs(*inputs))
+
+
+@pytest.mark.parametrize(('window', 'spread', 'pads'), [((4, 4), 2, ((2, 2), (2, 2))), ((3, 5), 3, ((1, 2), (4, 0)))])
+def test_a_spread_convolution_and_all_its_derivatives_equal_those_of_lax(window, spread, pads):
+    inputs = drawn((4, 3), window, examples=6)  # two at a time
+
+    def theirs(x, kernel, stride, pads):
+        dimensions = dict(dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+        return lax.conv_general_dilated(x, kernel, (1, 1), pads, (spread, spread), **dimensions)
+
+    ours = lambda x, kernel, stride, pads: convolve(x, kernel, stride, pads, spread)
+
+    def everything(f, x, kernel):
+        curved = lambda x, kernel: jnp.sum(jnp.sin(f(x, kernel, 1, pads)))
+        slope = lambda x, kernel: sum(jnp.sum(g**2) for g in jax.grad(curved, (0, 1))(x, kernel))
+        return *value_and_gradients(f, x, kernel, 1, pads), *jax.grad(slope, (0, 1))(x, kernel)
+
+    assert_close(*(jax.jit(partial(everything, f))(*inputs) for f in (ours, theirs)), 3e-5)
+
+
+def test_a_spread_convolution_is_the_transpose_of_one_with_that_stride():
+    x, kernel = drawn((8, 6), (4, 4))
+    strided = lambda x: convolve(x, kernel, 2, ((1, 1), (1, 1)))
+    g = jnp.cos(jnp.arange(4 * 4 * 3 * 6, dtype=jnp.float32)).reshape(4, 4, 3, 6)
+    (expected,) = jax.linear_transpose(lambda x: plain(x, kernel, 2, ((1, 1), (1, 1))), x)(g)
+    module = Conv(5, (4, 4), spread=2, padding=((2, 2), (2, 2)), bias=False)
+    ours = module.apply({'params': {'kernel': kernel[::-1, ::-1].swapaxes(2, 3)}}, g)
+    assert_close([ours], [expected])
+    np.testing.assert_allclose(jnp.vdot(strided(x), g), jnp.vdot(x, ours), rtol=1e-4)
 
 
 @pytest.mark.parametrize('case', [CASES[0], CASES[1]])
@@ -145,6 +175,10 @@ def test_the_module_is_flax_conv_with_the_same_parameters():
         (Conv(6), nn.Conv(6, (3, 3))),
         (Conv(6, strides=2), nn.Conv(6, (3, 3), strides=2)),
         (Conv(6, (5, 4), padding='VALID'), nn.Conv(6, (5, 4), padding='VALID')),
+        (
+            Conv(6, (4, 4), spread=2, padding=((2, 2), (2, 2)), bias=False),
+            nn.ConvTranspose(6, (4, 4), (2, 2), use_bias=False),
+        ),
         (Conv(6, strides=2, padding=((0, 1), (0, 1))), nn.Conv(6, (3, 3), strides=2, padding=((0, 1), (0, 1)))),
     ]:
         params = ours.init(jax.random.key(0), x)

@@ -1,0 +1,147 @@
+"""The Frechet distance: closed forms, scipy's root of a matrix, few examples, and the bias that they bring."""
+
+import math
+
+import numpy as np
+import pytest
+
+from genjax.metrics import frechet as module
+from genjax.metrics.frechet import Moments, bias_curve, default_sizes, distance, extrapolate, frechet, merge, moments
+
+
+def population(mean, covariance):
+    return Moments(np.asarray(mean, float), np.asarray(covariance, float), math.inf)
+
+
+def random_covariance(draw, d):
+    root = draw.normal(size=(d, d + 3))
+    return root @ root.T / d
+
+
+def test_two_gaussians_on_a_line():
+    a, b = population([1.0], [[4.0]]), population([-2.0], [[0.25]])
+    assert frechet(a, b) == pytest.approx(3**2 + (2 - 0.5) ** 2, rel=1e-12)
+
+
+def test_gaussians_with_common_axes():
+    """Commuting covariances: the roots of the variances along each axis, one of them 0, are apart by themselves."""
+    draw = np.random.default_rng(0)
+    axes, _ = np.linalg.qr(draw.normal(size=(6, 6)))
+    scales = draw.gamma(1, size=(2, 6)) * [[1, 1, 1, 0, 1, 1], [1, 1, 1, 1, 0, 1]]
+    a, b = (population(mean, axes * scale**2 @ axes.T) for mean, scale in zip(np.eye(6)[:2], scales, strict=True))
+    expected = 2 + ((scales[0] - scales[1]) ** 2).sum()
+    assert frechet(a, b) == pytest.approx(expected, rel=1e-7)  # rounding of a variance 0 is 1e-8 in its root
+    assert frechet(b, a) == pytest.approx(frechet(a, b), rel=1e-12)
+
+
+def test_it_is_the_formula_with_scipys_root():
+    from scipy.linalg import sqrtm
+
+    draw = np.random.default_rng(1)
+    for d in (2, 17, 60):
+        a, b = random_covariance(draw, d), random_covariance(draw, d)
+        apart = draw.normal(size=d)
+        expected = apart @ apart + np.trace(a + b - 2 * sqrtm(a @ b).real)
+        assert frechet(population(apart, a), population(np.zeros(d), b)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_fewer_examples_than_features():
+    """The second route needs no covariance: the trace of the root is the nuclear norm of the centred cross product."""
+    draw = np.random.default_rng(2)
+    a, b = draw.normal(size=(12, 80)), draw.normal(size=(20, 80)) * 2 + 1
+    centred = [(x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b)]
+    overlap = np.linalg.norm(centred[0] @ centred[1].T, 'nuc')
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + sum((x**2).sum() for x in centred) - 2 * overlap
+    assert distance(a, b) == pytest.approx(expected, rel=1e-12)
+    copies = distance(a, draw.permutation(a))
+    assert abs(copies) < 1e-12 * np.trace(moments(a).covariance)
+
+
+def test_features_that_are_always_zero_change_nothing():
+    draw = np.random.default_rng(3)
+    a, b = draw.normal(size=(200, 5)), draw.normal(size=(300, 5)) + 0.3
+    wider = [np.concatenate([x, np.zeros((len(x), 40))], 1) for x in (a, b)]
+    assert distance(*wider) == pytest.approx(distance(a, b), rel=1e-6)
+
+
+@pytest.mark.parametrize('edges', [[50], [1, 2, 60], list(range(1, 100))])
+def test_moments_of_parts_merge_to_those_of_the_whole(edges):
+    features = np.random.default_rng(4).normal(size=(100, 4)) + 1e4  # where sums of squares would lose 8 digits
+    whole, merged = moments(features), None
+    for part in np.split(features, edges):
+        merged = moments(part) if merged is None else merge(merged, moments(part))
+    np.testing.assert_allclose(whole.covariance, np.cov(features.T), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-14)
+    np.testing.assert_allclose(merged.covariance, whole.covariance, rtol=1e-9, atol=1e-10)
+    assert merged.n == 100
+
+
+def exact_bias(n):
+    """E of the distance between two sets of n from N(0, 1): of means 2 / n, of scales 2 (1 - c_4(n)^2)."""
+    c4 = math.sqrt(2 / (n - 1)) * math.exp(math.lgamma(n / 2) - math.lgamma((n - 1) / 2))
+    return 2 / n + 2 * (1 - c4**2)
+
+
+def test_the_bias_of_few_examples_is_the_exact_one():
+    draw = np.random.default_rng(5)
+    for n in (3, 10):
+        found = [distance(*draw.normal(size=(2, n, 1))) for _ in range(3000)]
+        assert np.mean(found) == pytest.approx(exact_bias(n), abs=4 * np.std(found) / np.sqrt(len(found)))
+
+
+def test_the_curve_starts_at_the_bias_and_goes_to_the_truth():
+    """One feature, N(0, 1) and N(1, 1): the truth is 1; the whole set itself is a little off it."""
+    draw = np.random.default_rng(6)
+    a, b = draw.normal(size=(4000, 1)), draw.normal(size=(4000, 1)) + 1
+    sizes = np.repeat([20, 30, 60], 400)
+    for other, truth, whole in [(b, 1, distance(a, b)), (None, 0, 0)]:
+        curve = bias_curve(draw, a, other, sizes=sizes)
+        smallest = curve.values[sizes == 20]
+        error = smallest.std() / np.sqrt(len(smallest))
+        assert smallest.mean() == pytest.approx(whole + exact_bias(20), abs=4 * error)
+        assert curve.limit == pytest.approx(whole, abs=8 * error)  # the line takes 1 / 20 to 1 / 60 on to 0
+        assert abs(curve.limit - truth) < abs(smallest.mean() - truth)
+
+
+def test_the_limit_is_near_the_truth_in_many_dimensions():
+    """N(0, I) and N(m, I) of D features, |m| = 1: n examples add 2 D / n by their means and, to first order in 1/n,
+    D (D + 1) / 2n by their covariances."""
+    draw, d, n = np.random.default_rng(1), 24, 200
+    pairs = [(draw.normal(size=(n, d)), draw.normal(size=(n, d)) + d**-0.5) for _ in range(30)]
+    assert np.mean([distance(*pair) for pair in pairs]) == pytest.approx(1 + 2 * d / n + d * (d + 1) / 2 / n, rel=0.05)
+    limits = [bias_curve(draw, *pair, sizes=default_sizes(n, 5)).limit for pair in pairs]
+    assert np.mean(limits) == pytest.approx(1, abs=4 * np.std(limits) / np.sqrt(30))
+
+
+def test_a_line_in_one_over_n_is_continued_exactly_and_sizes_are_even_on_it():
+    sizes = default_sizes(1000)
+    assert extrapolate(sizes, 3 + 70 / sizes) == pytest.approx(3, rel=1e-10)
+    assert (sizes[0], sizes[-1]) == (250, 1000)
+    np.testing.assert_allclose(np.diff(1 / sizes), -0.003 / 9, rtol=0.03)
+
+
+def test_subsets_hold_no_example_twice_and_share_none(monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, 'distance', lambda *sides: seen.append(sides) or 0.0)
+    a, b = np.arange(10)[:, None], np.arange(10, 17)[:, None]
+    bias_curve(np.random.default_rng(0), a, sizes=[2, 5])
+    bias_curve(np.random.default_rng(0), a, b, sizes=[2, 7])
+    assert [tuple(map(len, sides)) for sides in seen] == [(2, 2), (5, 5), (2, 2), (7, 7)]
+    assert all(len(set(np.concatenate(sides).ravel())) == 2 * len(sides[0]) for sides in seen)
+    assert all((sides[1] >= 10).all() for sides in seen[2:])
+
+
+def test_what_cannot_be_measured_is_refused_in_one_line():
+    a = np.ones((4, 3))
+    with pytest.raises(ValueError, match='^moments of 3 and 2 features cannot be compared$'):
+        distance(a, a[:, :2])
+    with pytest.raises(ValueError, match='^4 and 1 examples; a covariance needs at least 2$'):
+        distance(a, a[:1])
+    with pytest.raises(ValueError, match=r'^features have shape \(4,\); a table'):
+        moments(a[:, 0])
+    with pytest.raises(ValueError, match=r'^features are not finite in columns \[1\]$'):
+        moments(a * [[1, np.nan, 1]])
+    with pytest.raises(ValueError, match=r'^sizes are \[2, 3\]; at least two different ones from 2 to 2 are wanted$'):
+        bias_curve(np.random.default_rng(0), a, sizes=[2, 3])
+    with pytest.raises(ValueError, match=r'^sizes are \[3, 3\]; at least two different'):
+        bias_curve(np.random.default_rng(0), a, a, sizes=[3, 3])

@@ -1,0 +1,133 @@
+"""The residual pair without normalisation: its parts by another route, its beginning, its derivatives."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.flatten_util import ravel_pytree
+
+from genjax.networks.r3gan import Block, Discriminator, Generator, coarser, finer, grouped
+
+SMALL = dict(widths=(16, 8), blocks=1, group=8, side=4)
+
+
+def drawn(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
+
+
+def lively(network, *inputs):
+    """Parameters in which no branch is at zero, as after some training."""
+    params = jax.jit(network.init)(jax.random.key(0), *inputs)
+    leaves, tree = jax.tree.flatten(params)
+    return jax.tree.unflatten(tree, [p + 0.2 * drawn(*p.shape, seed=i) for i, p in enumerate(leaves)])
+
+
+def blurred(x, stride, spread, gain):
+    """lax's own convolution of each channel with (1, 3, 3, 1) along both axes."""
+    kernel = jnp.outer(jnp.array([1.0, 3, 3, 1]), jnp.array([1.0, 3, 3, 1])) * gain / 64
+    kernel, pads = jnp.tile(kernel[:, :, None, None], (1, 1, 1, x.shape[-1])), ((spread,) * 2,) * 2
+    steps = dict(lhs_dilation=(spread,) * 2, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    return lax.conv_general_dilated(x, kernel, (stride,) * 2, pads, feature_group_count=x.shape[-1], **steps)
+
+
+def test_resampling_is_the_filter_1_3_3_1():
+    x = drawn(2, 6, 4, 3)
+    np.testing.assert_allclose(finer(x), blurred(x, stride=1, spread=2, gain=4), atol=1e-6)
+    np.testing.assert_allclose(coarser(x), blurred(x, stride=2, spread=1, gain=1), atol=1e-6)
+
+
+def grouped_by_lax(x, kernel, groups):
+    axes = ('NHWC', 'HWIO', 'NHWC')
+    return lax.conv_general_dilated(x, kernel, (1, 1), 'SAME', dimension_numbers=axes, feature_group_count=groups)
+
+
+@pytest.mark.parametrize('groups', [3, 9])  # one by one, and all at once
+def test_the_grouped_convolution_and_its_derivatives_are_those_of_lax(groups):
+    x, kernel = drawn(2, 5, 4, 2 * groups), drawn(3, 3, 2, 9, seed=1)
+
+    def derivatives(f, x, kernel):
+        loss = lambda x, kernel: jnp.sum(jnp.sin(f(x, kernel, groups)))
+        penalty = lambda x, kernel: jnp.sum(jax.grad(loss)(x, kernel) ** 2)
+        return f(x, kernel, groups), jax.grad(loss, (0, 1))(x, kernel), jax.grad(penalty, (0, 1))(x, kernel)
+
+    ours, theirs = (jax.jit(lambda x, kernel, f=f: derivatives(f, x, kernel)) for f in (grouped, grouped_by_lax))
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max()))
+    jax.tree.map(close, ours(x, kernel), theirs(x, kernel))
+
+
+def test_an_accelerator_gets_one_grouped_convolution():
+    traced = jax.jit(lambda x, kernel: grouped(x, kernel, 3)).trace(drawn(2, 5, 4, 6), drawn(3, 3, 2, 9))
+    text = traced.lower(lowering_platforms=('cuda',)).as_text()
+    assert text.count('stablehlo.convolution') == 1 and 'feature_group_count = 3' in text
+
+
+def test_a_block_begins_as_the_identity_and_its_kernels_with_the_fix_up_scale():
+    block, x = Block(expansion=2, group=16, depth=16), drawn(3, 4, 4, 128)
+    params = block.init(jax.random.key(0), x)
+    np.testing.assert_array_equal(block.apply(params, x), x)
+    params = params['params']
+    gain = math.sqrt(2 / 1.04) * 16**-0.25
+    assert jnp.std(params['widen']['kernel']) == pytest.approx(gain / math.sqrt(128), rel=0.02)
+    assert jnp.std(params['kernel']) == pytest.approx(gain / math.sqrt(9 * 16), rel=0.02)
+    assert sum(p.size for p in jax.tree.leaves(params)) == 128 * 256 * 2 + 9 * 16 * 256 + 2 * 256
+
+
+def test_the_parameters_are_as_many_as_the_official_networks():
+    label, z, x = jnp.zeros(1, jnp.int32), jnp.zeros((1, 64)), jnp.zeros((1, 32, 32, 3))
+    count = lambda net, *inputs: sum(
+        math.prod(p.shape) for p in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0), *inputs))
+    )
+    assert count(Generator((768,) * 4, classes=10), z, label) == 20_781_952
+    assert count(Discriminator((768,) * 4, classes=10), x, label) == 21_280_512
+
+
+@pytest.mark.parametrize('classes', [None, 3])
+def test_shapes_and_no_example_sees_another(classes):
+    labels = () if classes is None else (jnp.array([0, 2, 1]),)
+    generator, discriminator = Generator(channels=1, classes=classes, **SMALL), Discriminator(classes=classes, **SMALL)
+    z, x = drawn(3, 5), drawn(3, 8, 8, 1)
+    for network, inputs, shape in [(generator, z, (3, 8, 8, 1)), (discriminator, x, (3,))]:
+        params = lively(network, inputs, *labels)
+        apply = jax.jit(network.apply)
+        y, changed = apply(params, inputs, *labels), apply(params, inputs.at[1].add(1), *labels)
+        assert y.shape == shape and y.dtype == jnp.float32
+        np.testing.assert_array_equal(np.delete(changed, 1, 0), np.delete(y, 1, 0))
+        assert not np.allclose(changed[1], y[1])
+        if labels:
+            relabelled = apply(params, inputs, labels[0].at[1].set(0))
+            assert not np.allclose(relabelled[1], y[1])
+
+
+def test_the_slope_penalty_has_the_gradient_of_finite_differences():
+    discriminator, x = Discriminator(**SMALL), drawn(2, 8, 8, 1)
+    params = lively(discriminator, x)
+    with jax.enable_x64(True):
+        x, params = jax.tree.map(lambda a: jnp.asarray(np.asarray(a, np.float64)), (x, params))
+        vector, back = ravel_pytree(params)
+        critic = lambda vector, x: jnp.sum(discriminator.apply(back(vector), x))
+        penalty = jax.jit(lambda vector: jnp.sum(jax.grad(critic, 1)(vector, x) ** 2))
+        direction = jnp.cos(jnp.arange(vector.size, dtype=vector.dtype))
+        slope = jnp.vdot(jax.jit(jax.grad(penalty))(vector), direction)
+        difference = (penalty(vector + 1e-6 * direction) - penalty(vector - 1e-6 * direction)) / 2e-6
+    assert float(slope) == pytest.approx(float(difference), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('network', 'inputs', 'message'),
+    [
+        (Generator(()), (4, 5), r'widths \(\), blocks 2, group 16, expansion 2, side 4: all must be at least 1'),
+        (Generator((20,)), (4, 5), 'group is 16; it must divide 40, a width times expansion'),
+        (Generator((16,), classes=3), (4, 5), 'classes is 3; labels are missing'),
+        (
+            Discriminator((16, 16)),
+            (4, 9, 9, 1),
+            r'x has shape \(4, 9, 9, 1\); side 4 and 2 widths need \[8, 8\] pixels',
+        ),
+    ],
+)
+def test_misfits_are_refused(network, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        network.init(jax.random.key(0), jnp.zeros(inputs))

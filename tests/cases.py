@@ -1,5 +1,6 @@
 """One small experiment for each algorithm, for the contracts that all must keep."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +8,7 @@ import optax
 
 from genjax.algorithms.autoencoder import Model as Autoencoder
 from genjax.algorithms.autoencoder import autoencoder, masking
+from genjax.algorithms.classifier import classifier
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
 from genjax.algorithms.ddpm import ddpm
 from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
@@ -21,12 +23,15 @@ from genjax.algorithms.pca import pca
 from genjax.algorithms.vae import Model, iwae, vae
 from genjax.algorithms.word2vec import bounded, kept_share, word2vec
 from genjax.base import Data, Resident
+from genjax.networks.classifier import Classifier
 from genjax.networks.covariances import full
 from genjax.networks.emissions import discrete
-from genjax.networks.games import gradient_penalty, non_saturating, r1
+from genjax.networks.games import gradient_penalty, hinge, r1
 from genjax.networks.likelihoods import bernoulli, squares
 from genjax.networks.mlp import MLP
+from genjax.networks.norms import BatchNorm
 from genjax.networks.outputs import negative_sampling
+from genjax.networks.spectral import Spectral
 from genjax.networks.unet import UNet
 from genjax.networks.windows import skip_gram
 from genjax.train import Experiment
@@ -100,6 +105,16 @@ def autoencoder_case() -> Experiment:
     return Experiment(algorithm, rows(np.random.default_rng(3).normal(size=(40, 6))), {})
 
 
+def classifier_case() -> Experiment:
+    """One hidden layer on images of noise; an epoch is 2.5 batches."""
+    draw = np.random.default_rng(7)
+    held = {'x': draw.normal(size=(40, 4, 4, 1)).astype(np.float32), 'label': draw.integers(0, 3, 40, np.int32)}
+    batch = lambda held, step: {name: rows[(step * BATCH + jnp.arange(BATCH)) % 40] for name, rows in held.items()}
+    tests = [{name: rows[a:b] for name, rows in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
+    algorithm = classifier(Classifier((), 5, 3), optax.adam(1e-3), decay=0.9)
+    return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
+
+
 def vae_case() -> Experiment:
     """The importance weighted bound of three samples on binary rows."""
     model = Model(MLP((8,), (2, 2)), MLP((8,), (6,)), bernoulli, 2)
@@ -146,17 +161,39 @@ def mixture_case() -> Experiment:
     return Experiment(algorithm, rows(x[np.argsort(x.sum(1) % 0.01)]), {})
 
 
+class Normed(nn.Module):
+    """A generator of rows with batch norm and labels."""
+
+    @nn.compact
+    def __call__(self, z, label):
+        h = nn.tanh(BatchNorm(classes=3)(nn.Dense(8)(z), label))
+        return nn.Dense(4)(h)
+
+
+class Bounded(nn.Module):
+    """A discriminator of rows with spectral norm and labels."""
+
+    @nn.compact
+    def __call__(self, x, label):
+        x = jnp.concatenate([x, jax.nn.one_hot(label, 3)], -1)
+        return Spectral(nn.Dense(1))(nn.tanh(Spectral(nn.Dense(8))(x)))[:, 0]
+
+
 def gan_case() -> Experiment:
-    """Two critic steps and two penalties."""
-    model = Players(MLP((8,), (3,)), MLP((8,), ()), 2)
-    optimizers = optax.adam(1e-3), optax.adam(2e-3)
-    options = dict(penalties=(gradient_penalty(1.0), r1(0.1)), critic_steps=2, decay=0.9)
-    algorithm = gan(model, *optimizers, game=non_saturating, **options)
-    return Experiment(algorithm, rows(np.random.default_rng(7).normal(size=(40, 3))), {})
+    """All that can be carried: batch norm, spectral norm's vectors, an average; labels, views, two critic steps."""
+    draw = np.random.default_rng(7)
+    held = {'x': draw.normal(size=(40, 4)).astype(np.float32), 'label': draw.integers(0, 3, 40, np.int32)}
+    batch = lambda held, step: {name: part[(step * BATCH + jnp.arange(BATCH)) % 40] for name, part in held.items()}
+    tests = [{name: part[a:b] for name, part in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
+    shaken = lambda key, x: x + 0.1 * jax.random.normal(key, x.shape)
+    options = dict(penalties=(r1(0.1), gradient_penalty(0.1)), critic_steps=2, decay=0.9, augment=shaken)
+    algorithm = gan(Players(Normed(), Bounded(), 2, 3), optax.sgd(1e-2), optax.adam(1e-3), game=hinge, **options)
+    return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
 
 
 ALGORITHMS = {
     'autoencoder': autoencoder_case,
+    'classifier': classifier_case,
     'cooccurrence': cooccurrence_case,
     'ddpm': ddpm_case,
     'density': density_case,

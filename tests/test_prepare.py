@@ -28,33 +28,33 @@ def levels(batch):
 def test_mnist_is_prepared_from_files_already_there(place, tmp_path, where):
     parts, files = tiny_mnist(np.random.default_rng(0))
     place(tmp_path / where, files)
-    data = images('mnist', batch=12, seed=0, data_dir=str(tmp_path))
+    data = images('mnist', batch=130, seed=0, data_dir=str(tmp_path))
     assert rows(*levels(data.train[0])) == rows(*parts[0])
     assert rows(*levels(data.test[0])) == rows(*parts[1])
-    assert data.train[0]['image'].shape == (12, 28, 28, 1)
-    assert len(tfds.data_source('mnist', split='test', data_dir=tmp_path)) == 5  # TFDS itself reads it now
+    assert data.train[0]['image'].shape == (130, 28, 28, 1)
+    assert len(tfds.data_source('mnist', split='test', data_dir=tmp_path)) == 20  # TFDS itself reads it now
 
 
 def test_cifar10_is_prepared_from_its_archive(place, tmp_path):
     parts, files = tiny_cifar(np.random.default_rng(0))
     place(tmp_path, files, prepare.Cifar10)
-    data = images('cifar10', batch=10, seed=0, data_dir=str(tmp_path))
+    data = images('cifar10', batch=130, seed=0, data_dir=str(tmp_path))
     assert rows(*levels(data.train[0])) == rows(*parts[0])
     assert rows(*levels(data.test[0])) == rows(*parts[1])
     builder = tfds.builder('cifar10', data_dir=tmp_path)
     assert builder.info.features['label'].names == [f'kind{i}' for i in range(10)]
     ids = sorted(record['id'].decode() for record in builder.as_data_source('test'))
-    assert ids == [f'test_0000{i}' for i in range(4)]
+    assert ids == [f'test_{i:05}' for i in range(20)]
 
 
 def test_streamed_records_are_the_decoded_ones(place, tmp_path):
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
     resident, streamed = (
-        images('mnist', batch=12, seed=0, size=32, data_dir=str(tmp_path), resident_bytes=n) for n in (2**30, 0)
+        images('mnist', batch=130, seed=0, size=32, data_dir=str(tmp_path), resident_bytes=n) for n in (2**30, 0)
     )
     assert rows(*levels(resident.train[0])) == rows(*levels(streamed.train[0]))
     np.testing.assert_array_equal(resident.test[0]['image'], streamed.test[0]['image'])
-    assert streamed.train[0]['image'].shape == (12, 32, 32, 1) and streamed.train[0]['label'].dtype == np.int32
+    assert streamed.train[0]['image'].shape == (130, 32, 32, 1) and streamed.train[0]['label'].dtype == np.int32
     assert len(resident.test) == len(streamed.test) == 1
 
 
@@ -88,7 +88,7 @@ def test_an_interrupted_preparation_leaves_nothing_that_looks_complete(place, tm
         images('mnist', batch=4, seed=0, data_dir=str(tmp_path))
     assert not list(tmp_path.glob('mnist/*3.0.1*'))
     monkeypatch.setattr(prepare, '_png', whole)
-    assert images('mnist', batch=12, seed=0, data_dir=str(tmp_path)).train[0]['label'].shape == (12,)
+    assert images('mnist', batch=130, seed=0, data_dir=str(tmp_path)).train[0]['label'].shape == (130,)
 
 
 def test_a_read_only_folder_is_left_as_it_is(place, tmp_path):
@@ -97,7 +97,7 @@ def test_a_read_only_folder_is_left_as_it_is(place, tmp_path):
     place(given, files)
     given.chmod(0o555)
     for _ in range(2):
-        data = images('mnist', batch=12, seed=0, data_dir=str(given))
+        data = images('mnist', batch=130, seed=0, data_dir=str(given))
         assert rows(*levels(data.train[0])) == rows(*parts[0])
     assert sorted(path.name for path in given.rglob('*')) == sorted(MNIST_FILES)
     assert (tmp_path / 'default' / 'mnist' / '3.0.1').is_dir()
@@ -134,7 +134,7 @@ def test_each_set_finds_the_files_in_its_own_folder_first(place, tmp_path):
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
     parts, files = tiny_mnist(np.random.default_rng(1))
     place(tmp_path / 'fashion_mnist', files, prepare.FashionMnist)
-    data = images('fashion_mnist', batch=12, seed=0, data_dir=str(tmp_path))
+    data = images('fashion_mnist', batch=130, seed=0, data_dir=str(tmp_path))
     assert rows(*levels(data.train[0])) == rows(*parts[0])
     assert tfds.builder('fashion_mnist', data_dir=tmp_path).info.features['label'].names[9] == 'Ankle boot'
 

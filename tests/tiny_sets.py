@@ -17,16 +17,16 @@ def idx(array):
 
 def tiny_mnist(rng):
     """Two parts of (image [N, 28, 28], label [N]), and the four files that hold them."""
-    parts = [(rng.integers(0, 256, (n, 28, 28), np.uint8), np.arange(n, dtype=np.uint8) % 10) for n in (12, 5)]
+    parts = [(rng.integers(0, 256, (n, 28, 28), np.uint8), np.arange(n, dtype=np.uint8) % 10) for n in (130, 20)]
     arrays = [array for part in parts for array in part]
     return parts, {name: idx(array) for name, array in zip(MNIST_FILES, arrays, strict=True)}
 
 
 def tiny_cifar(rng):
     """Two parts of (image [N, 32, 32, 3], label [N]), and the archive that holds them."""
-    parts = [(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n, dtype=np.uint8) % 10) for n in (10, 4)]
+    parts = [(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n, dtype=np.uint8) % 10) for n in (130, 20)]
     rows = [np.c_[label, image.transpose(0, 3, 1, 2).reshape(len(image), -1)] for image, label in parts]
-    files = {f'data_batch_{i + 1}.bin': rows[0][2 * i : 2 * i + 2].tobytes() for i in range(5)}
+    files = {f'data_batch_{i + 1}.bin': part.tobytes() for i, part in enumerate(np.split(rows[0], 5))}
     files |= {
         'test_batch.bin': rows[1].tobytes(),
         'batches.meta.txt': b'\n'.join([b'kind%d' % i for i in range(10)]),

@@ -1,0 +1,60 @@
+"""A GAN on MNIST, measured by a classifier's features beside real digits.
+
+The networks are DCGAN's; the discriminator has R1 and, which R1 does not go with, no batch norm.
+
+Run     python -m launch --exp gan_mnist
+Smoke   python -m launch --exp gan_mnist --config.steps=4 --config.batch=4 --config.width=2 --config.samples=20
+        --config.classifier=2
+Source  Radford et al. 2016, arXiv:1511.06434; R1 of Mescheder et al. 2018, arXiv:1801.04406; the averaged generator of
+        Yazici et al. 2019, arXiv:1806.04498
+Ours    COMMIT
+"""
+
+import optax
+from ml_collections import ConfigDict
+
+from experiments._extractor import mnist_judge
+from genjax.algorithms.gan import Model, gan
+from genjax.data.derived import pictures
+from genjax.data.images import images
+from genjax.metrics.fidelityprobes import scored, shown
+from genjax.metrics.figures import grid
+from genjax.networks.dcgan import Discriminator, Generator
+from genjax.networks.games import non_saturating, r1
+from genjax.train import Experiment, Probe
+
+
+def get_config():
+    config = dict(
+        seed=0,
+        steps=6_000,
+        batch=64,
+        width=32,
+        latent=64,
+        gamma=1.0,  # of R1
+        learning_rate=1e-3,  # in the beginning
+        decay=0.999,
+        samples=10_000,  # that are scored
+        classifier=2_000,  # steps
+        data_dir='',
+        every=dict(log=100, evaluate=1000, save=1000),
+    )
+    return ConfigDict(config)
+
+
+def build(config):
+    data = pictures(images('mnist', batch=config.batch, size=32, seed=config.seed, data_dir=config.data_dir))
+    model = Model(Generator(32, 1, config.width), Discriminator(config.width, norm=False), config.latent)
+    rate = optax.cosine_decay_schedule(config.learning_rate, config.steps)
+    adam = optax.adam(rate, b1=0.0, b2=0.99)
+    options = dict(penalties=(r1(config.gamma),), decay=config.decay)
+    algorithm = gan(model, adam, adam, game=non_saturating, **options)
+    shown_to_judge = lambda key, state, n: algorithm.sample(key, state, n)[:, 2:-2, 2:-2]
+    judged = dict(n=config.samples, seed=config.seed, steps=config.classifier, data_dir=config.data_dir)
+    compared = mnist_judge(shown_to_judge, **judged)
+    probes = {
+        'samples': Probe(500, grid(algorithm.sample, n=64)),
+        'scores': Probe(config.steps, scored(compared), scores=True),
+        'fidelity': Probe(config.steps, shown(compared)),
+    }
+    return Experiment(algorithm, data, probes)

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from genjax.algorithms.gan import Model, REFERENCE, gan, noises
+from genjax.algorithms.gan import REFERENCE, Model, gan, noises, saturation
 from genjax.data.tables import table
 from genjax.mesh import make_mesh
 from genjax.networks.games import hinge, minimax, non_saturating, r1, wasserstein
@@ -113,10 +113,11 @@ def test_the_average_samples_and_the_newest_plays():
     state = run(algorithm)
     newest = state.generator._replace(fit=state.generator.fit._replace(params=None))
     assert algorithm.sample(KEY, state._replace(generator=newest), 4).shape == (4, 2)  # needs no others
-    later, _ = algorithm.update(KEY, state, {'x': X[:16]})
-    moved = jax.tree.map(lambda a, p, old: a - (0.9 * old + 0.1 * p), *[
-        later.generator.fit.average, later.generator.fit.params, state.generator.fit.average
-    ])
+    later, _ = jax.jit(algorithm.update)(KEY, state, {'x': X[:16]})
+    moved = jax.tree.map(
+        lambda a, p, old: a - (0.9 * old + 0.1 * p),
+        *[later.generator.fit.average, later.generator.fit.params, state.generator.fit.average],
+    )
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(moved)) < 1e-6
 
 
@@ -144,8 +145,6 @@ def test_samples_take_the_labels_in_turn():
 def test_saturation_counts_pairs_without_slope():
     """Hinge is flat beyond 1 on both sides; a minimax discriminator that is sure has no slope either."""
     shifted = lambda real, fake: (jnp.array(real), jnp.array(fake))
-    from genjax.algorithms.gan import saturation
-
     np.testing.assert_array_equal(saturation(hinge, *shifted([2.0, 0.5, 2.0], [-2.0, -2.0, 0.0])), [1, 0, 0])
     np.testing.assert_array_equal(saturation(minimax, *shifted([6.0, 4.0], [-6.0, -6.0])), [1, 0])
     np.testing.assert_array_equal(saturation(wasserstein, *shifted([9.0], [-9.0])), [0])

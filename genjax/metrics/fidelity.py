@@ -187,6 +187,8 @@ def _remark(score):
         return ''
     if score.limit is None:
         return f'changes with the number of examples, {few}'
+    if score.limit < 0:
+        return f'biased; {few} are too few to say by how much'
     return 'unbiased' if score.limit == score.value else f'biased by {score.value - score.limit:+.3g} with {few}'
 
 

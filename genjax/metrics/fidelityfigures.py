@@ -42,4 +42,4 @@ def _name_sizes(axes, sizes):
     """Ticks at infinity and at about five sizes that lie apart."""
     places = np.linspace(1 / sizes.max(), 1 / sizes.min(), 5)
     shown = sizes[np.abs(1 / sizes[:, None] - places).argmin(0)]
-    axes.set_xticks([0, *1 / shown], ['infinitely\nmany', *map(str, shown)])
+    axes.set_xticks([0, *1 / shown], ['\u221e', *map(str, shown)])

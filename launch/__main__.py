@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from absl import logging
 
 from launch import catalogue
-from launch.flags import USAGE
+from launch.flags import USAGE, parse
 from launch.plan import plan
 from launch.refusal import Refused
 
@@ -32,6 +32,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _carry_out(argv: Sequence[str]) -> int:
+    if (flags := parse(argv)).sweep:
+        from launch import sweep
+
+        return sweep.launch(argv, flags)
     checked = plan(argv)
     from launch import modes  # seconds of imports, which a refusal need not wait for
 

@@ -18,6 +18,11 @@ python -m launch --list                                        names the experim
   --parallel HOW        jit (default) or pmap
   --mesh data=4,model=2 how to lay out the devices; by default all along data
   --fold K              steps in one compiled call; by default what suits the device
+
+  --sweep KEY=A,B,C     a run for each value, KEY=0:4 for 0, 1, 2, 3; given more than once, for each combination; own is
+                        the sweep that the experiment has; launched again, it goes on where it stood
+  --workers N           runs of a sweep at a time; by default one an accelerator, or one on a CPU
+  --dry_run             with --sweep: prints the runs, all checked, and starts none
 """
 
 
@@ -32,32 +37,48 @@ class Flags(NamedTuple):
     parallel: str = 'jit'
     mesh: dict[str, int] | None = None  # axis -> devices along it
     fold: int | None = None
+    sweep: tuple[str, ...] = ()
+    workers: int | None = None
+    dry_run: bool = False
 
 
 def parse(argv: Sequence[str]) -> Flags:
-    """Reads `--flag=value` and `--flag value`; of a flag given twice the last counts.
+    """Reads `--flag=value` and `--flag value`; of a flag given twice the last counts, but for --sweep.
 
     Raises:
       Refused: an unknown flag, a value that is missing or not allowed, no --exp.
     """
     values, overrides = {}, {}
-    for name, text in _pairs(argv):
+    for name, text in pairs(argv):
         if name.startswith('--config.'):
             overrides[name.removeprefix('--config.')] = text
+        elif name == '--sweep':
+            values['sweep'] = (*values.get('sweep', ()), text)
         else:
             values[name.removeprefix('--')] = _READ[name](name, text)
     if 'exp' not in values:
         raise Refused('--exp is missing; python -m launch --list names the experiments')
+    for name in ('workers', 'dry_run'):
+        if name in values and 'sweep' not in values:
+            raise Refused(f'--{name} is given without --sweep')
     return Flags(overrides=overrides, **values)
 
 
-def _pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+def pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(flag, its value as text), in order.
+
+    Raises:
+      Refused: an unknown flag, or a value that is missing.
+    """
     words = iter(argv)
     for word in words:
         name, equals, text = word.partition('=')
         config = name.startswith('--config.')
         if not config and name not in _READ:
             raise Refused(f'{name} is no flag; {nearest(name, [*_READ, "--config.KEY", "--list", "--help"])}')
+        if not equals and name in _BARE:
+            yield name, 'true'
+            continue
         if not equals:
             text = next(words, '--')
         if (not equals and text.startswith('--')) or (not text and not config):
@@ -98,6 +119,7 @@ def _axes(name: str, text: str) -> dict[str, int]:
     return {axis: int(n) for axis, n in axes}
 
 
+_BARE = ('--dry_run',)  # without a value: true
 _READ: dict[str, Callable[[str, str], Any]] = {
     '--exp': _text,
     '--workdir': _path,
@@ -108,4 +130,7 @@ _READ: dict[str, Callable[[str, str], Any]] = {
     '--parallel': _one_of('jit', 'pmap'),
     '--mesh': _axes,
     '--fold': _count,
+    '--sweep': _text,
+    '--workers': _count,
+    '--dry_run': lambda name, text: _one_of('true', 'false')(name, text) == 'true',
 }

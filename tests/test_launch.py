@@ -49,7 +49,7 @@ WRONG = {
     '--until=1': '--exp is missing; python -m launch --list names the experiments',
     '--exp=toy --workdri=x': '--workdri is no flag; did you mean --workdir?',
     '--exp=toy seed=3': 'seed is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, --query, '
-    '--parallel, --mesh, --fold, --config.KEY, --list, --help',
+    '--parallel, --mesh, --fold, --sweep, --workers, --dry_run, --config.KEY, --list, --help',
     '--exp=toy --workdir=': '--workdir needs a value',
     '--exp=toy --workdir': '--workdir needs a value',
     '--exp=toy --config.seed --fold=2': '--config.seed needs a value',

@@ -29,6 +29,7 @@ def run_training(plan: Plan) -> int:
         try:
             _train(plan, interrupted)
         except NonFinite as error:
+            rundir.conclude(plan.workdir, str(error))
             print(error, file=sys.stderr)
             return 3
         write_curve(plan.workdir)

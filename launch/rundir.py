@@ -61,6 +61,13 @@ def claim(workdir: pathlib.Path, name: str, config: dict[str, Any], data: str | 
     write(workdir / 'manifest.json', manifest | {'launches': [*manifest['launches'], launch]})
 
 
+def conclude(workdir: pathlib.Path, ended: str):
+    """Notes in manifest.json why the newest launch ended before its time."""
+    manifest = read(workdir / 'manifest.json')
+    manifest['launches'][-1]['ended'] = ended
+    write(workdir / 'manifest.json', manifest)
+
+
 def read(path: pathlib.Path) -> Any:
     """What a JSON file holds, or None where there is no file."""
     try:

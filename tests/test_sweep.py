@@ -133,7 +133,6 @@ def test_an_interrupted_sweep_starts_nothing_more_and_tells_what_runs_to_leave(t
     assert codes == {0: 75}
 
 
-RUNS = ['vae_digits', 'ddpm_digits', 'gan_digits']
 SMOKE = {
     'vae_digits': '--config.steps=400 --config.widths=(8,) --config.importance=50 --config.samples=40 '
     '--config.classifier=2 --config.every.save=20 --config.every.log=20',
@@ -159,22 +158,21 @@ def results(folder):
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_and_launched_again_ends_as_one_that_was_not(tmp_path):
-    """Twelve points of three experiments; parent and workers are killed with -9 in the middle of each sweep."""
-    environment = os.environ | {'PYTHONPATH': str(HERE.parent)}
-    for place in ('whole', 'killed'):
+@pytest.mark.parametrize('name', SMOKE)
+def test_a_sweep_that_is_killed_and_launched_again_ends_as_one_that_was_not(name, tmp_path):
+    """Four points; parent and workers are killed with -9 when a first checkpoint lies there."""
+    whole, killed = (dict(cwd=tmp_path / place, env=os.environ | {'PYTHONPATH': str(HERE.parent)}) for place in 'ab')
+    for place in 'ab':
         (tmp_path / place).mkdir()
-    for name in RUNS:
-        whole, killed = (dict(cwd=tmp_path / place, env=environment) for place in ('whole', 'killed'))
-        subprocess.run(command(name), check=True, **whole)
-        parent = subprocess.Popen(command(name), start_new_session=True, **killed)
-        while not list((tmp_path / 'killed/runs').glob(f'{name}-*/checkpoints/[0-9]*')):
-            assert parent.poll() is None
-            time.sleep(0.1)
-        children = subprocess.run(['pgrep', '-P', str(parent.pid)], capture_output=True, text=True).stdout.split()
-        for process in [parent.pid, *map(int, children)]:
-            os.kill(process, signal.SIGKILL)
-        parent.wait()
-        subprocess.run(command(name), check=True, **killed)
-    assert len(results(tmp_path / 'whole')) == 12
-    assert results(tmp_path / 'killed') == results(tmp_path / 'whole')
+    subprocess.run(command(name), check=True, **whole)
+    parent = subprocess.Popen(command(name), start_new_session=True, **killed)
+    while not list((tmp_path / 'b/runs').glob('*/checkpoints/[0-9]*')):
+        assert parent.poll() is None
+        time.sleep(0.1)
+    children = subprocess.run(['pgrep', '-P', str(parent.pid)], capture_output=True, text=True).stdout.split()
+    for process in [parent.pid, *map(int, children)]:
+        os.kill(process, signal.SIGKILL)
+    parent.wait()
+    subprocess.run(command(name), check=True, **killed)
+    assert len(results(tmp_path / 'a')) == 4
+    assert results(tmp_path / 'b') == results(tmp_path / 'a')

@@ -50,7 +50,9 @@ def mnist_judge(sample: Sample, *, n: int, seed: int, steps: int, data_dir: str)
 
 def cifar_judge(sample: Sample, *, n: int, seed: int, steps: int, data_dir: str, weights: str) -> Judge:
     """Of CIFAR-10: by InceptionV3 with the weights of a file, or by a classifier where that is ''."""
-    extractor = functools.partial(inceptionv3, weights) if weights else functools.partial(cifar, steps, data_dir)
+    if weights:
+        found = inceptionv3(weights)  # read at once: a wrong file must not wait for the first probe
+    extractor = (lambda: found) if weights else functools.partial(cifar, steps, data_dir)
     return compared('cifar10', sample, extractor, n=n, seed=seed, data_dir=data_dir)
 
 

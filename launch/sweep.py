@@ -20,6 +20,7 @@ from launch.plan import Plan, plan
 from launch.refusal import Refused
 
 ROOT = pathlib.Path(__file__).parent.parent
+MOST = signals.STOPPED - 1  # failures that an exit code tells
 Texts = dict[str, str]  # dotted key of the config -> value
 
 
@@ -114,26 +115,42 @@ def status(point: Point) -> str:
     return 'done' if max(steps) >= point.steps else f'step {max(steps)} of {point.steps}'
 
 
+def started(point, device):
+    """The launch of a point, its output in a file beside its run directory; in a session of its own, so that a key
+    pressed in the terminal reaches it through us alone."""
+    seen = {} if device is None else {'CUDA_VISIBLE_DEVICES': device, 'TPU_VISIBLE_CHIPS': device}
+    point.workdir.parent.mkdir(parents=True, exist_ok=True)
+    with open(log_of(point), 'a', encoding='utf-8') as log:
+        command = [sys.executable, '-m', 'launch', *point.argv]
+        output = dict(stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, env=_environment() | seen, start_new_session=True, **output)
+
+
+def _environment():
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])
+    return dict(os.environ, PYTHONPATH=path)
+
+
 def run(
     found: Sequence[Point],
     workers: int,
     devices: Sequence[str],
     interrupted: Callable[[], bool],
-    start: Callable[[Point, str | None], subprocess.Popen] | None = None,
+    start: Callable[[Point, str | None], subprocess.Popen] = started,
 ) -> dict[int, int]:
     """Launches what is not done, `workers` at a time; returns the exit codes by number of point.
 
     Args:
       devices: numbers of accelerators, which workers take in turn; without any they share what there is.
       interrupted: once true nothing more is started, and what runs is told to save and leave.
-      start: starts a point on a device; by default as a process of its own.
+      start: starts a point on a device.
     """
     waiting = collections.deque((i, point) for i, point in enumerate(found) if status(point) != 'done')
     free, running, codes, told_to_stop = collections.deque(range(workers)), {}, {}, False
     while running or (waiting and not interrupted()):
         while waiting and free and not interrupted():
             slot, (i, point) = free.popleft(), waiting.popleft()
-            running[i] = slot, point, (start or started)(point, devices[slot % len(devices)] if devices else None)
+            running[i] = slot, point, start(point, devices[slot % len(devices)] if devices else None)
         if interrupted() and not told_to_stop:
             told_to_stop = True
             for _, _, process in running.values():
@@ -151,22 +168,6 @@ def run(
     return codes
 
 
-def started(point, device):
-    """The launch of a point, its output in a file beside its run directory; in a session of its own, so that a key
-    pressed in the terminal reaches it through us alone."""
-    seen = {} if device is None else {'CUDA_VISIBLE_DEVICES': device, 'TPU_VISIBLE_CHIPS': device}
-    point.workdir.parent.mkdir(parents=True, exist_ok=True)
-    with open(log_of(point), 'a', encoding='utf-8') as log:
-        command = [sys.executable, '-m', 'launch', *point.argv]
-        output = dict(stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        return subprocess.Popen(command, env=_environment() | seen, start_new_session=True, **output)
-
-
-def _environment():
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])
-    return dict(os.environ, PYTHONPATH=path)
-
-
 def log_of(point: Point) -> pathlib.Path:
     return point.workdir.with_name(f'{point.workdir.name}.log')
 
@@ -181,7 +182,10 @@ def outcome(point: Point, code: int) -> str:
 
 
 def launch(argv: Sequence[str], flags: Flags) -> int:
-    """Carries out a sweep; returns how many of its points failed, at most 100, or signals.STOPPED if it was stopped."""
+    """Carries out a sweep; returns how many of its points failed, at most MOST.
+
+    Where none failed and the sweep or a point was stopped by a signal, it is signals.STOPPED.
+    """
     asked = os.environ.get('JAX_PLATFORMS')
     os.environ['JAX_PLATFORMS'] = 'cpu'  # what is only checked here must not hold an accelerator
     try:
@@ -194,10 +198,10 @@ def launch(argv: Sequence[str], flags: Flags) -> int:
     devices = accelerators()
     with signals.heard() as interrupted:
         codes = run(found, flags.workers or len(devices) or 1, devices, interrupted)
-        stopped = interrupted()
+        stopped = interrupted() or signals.STOPPED in codes.values()
     print(table(found))
     failed = sum(code not in (0, signals.STOPPED) for code in codes.values())
-    return signals.STOPPED if stopped and not failed else min(failed, 100)
+    return signals.STOPPED if stopped and not failed else min(failed, MOST)
 
 
 def accelerators() -> list[str]:

@@ -2,9 +2,12 @@
 
 import os
 import pathlib
+import sys
 
 import jax
 import pytest
+
+import experiments
 
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
@@ -22,6 +25,17 @@ def real_data() -> pathlib.Path:
     if not pathlib.Path(folder).is_dir() or not folder:
         pytest.skip('GENJAX_DATA names no folder of real data sets')
     return pathlib.Path(folder)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory, and the experiments of tests/experiments in place of the real ones."""
+    monkeypatch.setattr(experiments, '__path__', [str(pathlib.Path(__file__).parent / 'experiments')])
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    for name in ('toy', 'other'):
+        sys.modules.pop(f'experiments.{name}', None)
+        vars(experiments).pop(name, None)
 
 
 @pytest.fixture

@@ -16,15 +16,7 @@ from launch.__main__ import main
 HERE = pathlib.Path(__file__).parent
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """An empty working directory, and the experiments of tests/experiments in place of the real ones."""
-    monkeypatch.setattr(experiments, '__path__', [str(HERE / 'experiments')])
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    for name in ('toy', 'other'):
-        sys.modules.pop(f'experiments.{name}', None)
-        vars(experiments).pop(name, None)
+pytestmark = pytest.mark.usefixtures('folder')
 
 
 def contents(folder):

@@ -12,24 +12,12 @@ import time
 
 import pytest
 
-import experiments
 from launch import catalogue, sweep
 from launch.__main__ import main
 from launch.flags import parse
 from launch.sweep import Point
 
 HERE = pathlib.Path(__file__).parent
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty working directory, and the experiments of tests/experiments in place of the real ones."""
-    monkeypatch.setattr(experiments, '__path__', [str(HERE / 'experiments')])
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    for name in ('toy', 'other'):
-        sys.modules.pop(f'experiments.{name}', None)
-        vars(experiments).pop(name, None)
 
 
 def test_points_are_every_combination_the_last_axis_changing_fastest(folder):
@@ -131,6 +119,13 @@ def test_an_interrupted_sweep_starts_nothing_more_and_tells_what_runs_to_leave(t
     asked = iter([False] * 4)
     codes = sweep.run(made(tmp_path, 3), 1, [], lambda: next(asked, True), shell("trap 'exit 75' TERM; sleep 5 & wait"))
     assert codes == {0: 75}
+
+
+@pytest.mark.parametrize(('codes', 'code'), [((0, 0), 0), ((0, 75), 75), ((3, 75), 1), ((3, -9), 2)])
+def test_the_exit_code_counts_failures_or_says_that_one_was_stopped(codes, code, folder, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, 'run', lambda *args: dict(enumerate(codes)))
+    monkeypatch.setattr(sweep, 'accelerators', list)
+    assert main(['--exp=toy', '--sweep=seed=0:2']) == code
 
 
 SMOKE = {

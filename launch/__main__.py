@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _carry_out(argv: Sequence[str]) -> int:
-    if (flags := parse(argv)).sweep:
+    if (flags := parse(argv)).sweep or flags.on == 'slurm':
         from launch import sweep
 
         return sweep.launch(argv, flags)

@@ -23,6 +23,12 @@ python -m launch --list                                        names the experim
                         the sweep that the experiment has; launched again, it goes on where it stood
   --workers N           runs of a sweep at a time; by default one an accelerator, or one on a CPU
   --dry_run             with --sweep: prints the runs, all checked, and starts none
+  --vmap seed           with --sweep: runs that differ in their seed alone are trained as one program
+  --on WHERE            local (default) or slurm: there a job for each run of a sweep, or for the one run
+  --slurm.KEY=VALUE     what is asked of Slurm, as --slurm.partition=gpu --slurm.time=240
+
+  --distributed         one of several processes that train one run together; they find each other by what Slurm, a TPU
+                        pod or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say
 """
 
 
@@ -40,6 +46,10 @@ class Flags(NamedTuple):
     sweep: tuple[str, ...] = ()
     workers: int | None = None
     dry_run: bool = False
+    vmap: str | None = None
+    on: str = 'local'
+    slurm: dict[str, str] = {}  # option -> text
+    distributed: bool = False
 
 
 def parse(argv: Sequence[str]) -> Flags:
@@ -48,20 +58,24 @@ def parse(argv: Sequence[str]) -> Flags:
     Raises:
       Refused: an unknown flag, a value that is missing or not allowed, no --exp.
     """
-    values, overrides = {}, {}
+    values, overrides, slurm = {}, {}, {}
     for name, text in pairs(argv):
         if name.startswith('--config.'):
             overrides[name.removeprefix('--config.')] = text
+        elif name.startswith('--slurm.'):
+            slurm[name.removeprefix('--slurm.')] = text
         elif name == '--sweep':
             values['sweep'] = (*values.get('sweep', ()), text)
         else:
             values[name.removeprefix('--')] = _READ[name](name, text)
     if 'exp' not in values:
         raise Refused('--exp is missing; python -m launch --list names the experiments')
-    for name in ('workers', 'dry_run'):
+    for name in ('workers', 'dry_run', 'vmap'):
         if name in values and 'sweep' not in values:
             raise Refused(f'--{name} is given without --sweep')
-    return Flags(overrides=overrides, **values)
+    if slurm and values.get('on') != 'slurm':
+        raise Refused(f'--slurm.{next(iter(slurm))} is given without --on slurm')
+    return Flags(overrides=overrides, slurm=slurm, **values)
 
 
 def pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -74,8 +88,9 @@ def pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     for word in words:
         name, equals, text = word.partition('=')
         config = name.startswith('--config.')
-        if not config and name not in _READ:
-            raise Refused(f'{name} is no flag; {nearest(name, [*_READ, "--config.KEY", "--list", "--help"])}')
+        if not config and not name.startswith('--slurm.') and name not in _READ:
+            known = [*_READ, '--config.KEY', '--slurm.KEY', '--list', '--help']
+            raise Refused(f'{name} is no flag; {nearest(name, known)}')
         if not equals and name in _BARE:
             yield name, 'true'
             continue
@@ -119,7 +134,11 @@ def _axes(name: str, text: str) -> dict[str, int]:
     return {axis: int(n) for axis, n in axes}
 
 
-_BARE = ('--dry_run',)  # without a value: true
+def _yes(name: str, text: str) -> bool:
+    return _one_of('true', 'false')(name, text) == 'true'
+
+
+_BARE = ('--dry_run', '--distributed')  # without a value: true
 _READ: dict[str, Callable[[str, str], Any]] = {
     '--exp': _text,
     '--workdir': _path,
@@ -132,5 +151,8 @@ _READ: dict[str, Callable[[str, str], Any]] = {
     '--fold': _count,
     '--sweep': _text,
     '--workers': _count,
-    '--dry_run': lambda name, text: _one_of('true', 'false')(name, text) == 'true',
+    '--dry_run': _yes,
+    '--vmap': _one_of('seed'),
+    '--on': _one_of('local', 'slurm'),
+    '--distributed': _yes,
 }

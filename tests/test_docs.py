@@ -123,5 +123,13 @@ def test_the_packages_are_those_required(request):
     required = {line.split('#')[0].strip() for line in lines} - {''}
     imported = {'PIL': 'pillow', 'absl': 'absl-py', 'orbax': 'orbax-checkpoint', 'sklearn': 'scikit-learn'}
     named = {imported.get(package, package.replace('_', '-')) for package in docs.PACKAGES}
-    assert required - named == {'importlib-resources', 'pytest', 'pytest-xdist', 'ruff'}
+    assert required - named == {
+        'hypothesis',
+        'importlib-resources',
+        'jinja2',
+        'pytest',
+        'pytest-xdist',
+        'ruff',
+        'submitit',
+    }
     assert named <= required and sorted(docs.PACKAGES) == list(docs.PACKAGES)

@@ -41,7 +41,12 @@ WRONG = {
     '--until=1': '--exp is missing; python -m launch --list names the experiments',
     '--exp=toy --workdri=x': '--workdri is no flag; did you mean --workdir?',
     '--exp=toy seed=3': 'seed is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, --query, '
-    '--parallel, --mesh, --fold, --sweep, --workers, --dry_run, --config.KEY, --list, --help',
+    '--parallel, --mesh, --fold, --sweep, --workers, --dry_run, --vmap, --on, --distributed, --config.KEY, '
+    '--slurm.KEY, --list, --help',
+    '--exp=toy --vmap=seed': '--vmap is given without --sweep',
+    '--exp=toy --slurm.time=3': '--slurm.time is given without --on slurm',
+    '--exp=toy --on=kubernetes': '--on is kubernetes; it takes local or slurm',
+    '--exp=toy --on=slurm --mode=sample': '--on is slurm and --mode is sample; jobs train',
     '--exp=toy --workdir=': '--workdir needs a value',
     '--exp=toy --workdir': '--workdir needs a value',
     '--exp=toy --config.seed --fold=2': '--config.seed needs a value',

@@ -12,10 +12,10 @@ import time
 
 import pytest
 
-from launch import catalogue, sweep
+from launch import catalogue, local, points
 from launch.__main__ import main
 from launch.flags import parse
-from launch.sweep import Point
+from launch.points import Point
 
 HERE = pathlib.Path(__file__).parent
 
@@ -23,13 +23,13 @@ HERE = pathlib.Path(__file__).parent
 def test_points_are_every_combination_the_last_axis_changing_fastest(folder):
     flags = parse(['--exp=toy', '--sweep=seed=0:2', '--sweep', 'walk.sizes=(1,2),[3, 4]', '--sweep=walk.rate=1e-1,1'])
     product = itertools.product(('0', '1'), ('(1,2)', '[3, 4]'), ('1e-1', '1'))
-    assert sweep.points(flags) == [dict(zip(('seed', 'walk.sizes', 'walk.rate'), p, strict=True)) for p in product]
+    assert points.points(flags) == [dict(zip(('seed', 'walk.sizes', 'walk.rate'), p, strict=True)) for p in product]
 
 
 def test_the_experiments_own_points_are_combined_with_others(folder, monkeypatch):
     own = lambda: iter([{'walk.rate': 0.1}, {'walk.rate': 0.5, 'seed': 7}])
     monkeypatch.setattr(catalogue.load('toy'), 'sweep', own, raising=False)
-    found = sweep.points(parse(['--exp=toy', '--sweep=own', '--sweep=steps=2,3']))
+    found = points.points(parse(['--exp=toy', '--sweep=own', '--sweep=steps=2,3']))
     assert found == [
         {'walk.rate': '0.1', 'steps': '2'},
         {'walk.rate': '0.5', 'seed': '7', 'steps': '2'},
@@ -88,7 +88,7 @@ def shell(line):
     """A start that runs a line of the shell in place of a launch, with $RUN and $DEVICE set."""
 
     def start(point, device):
-        with open(sweep.log_of(point), 'a') as log:
+        with open(local.log_of(point), 'a') as log:
             given = os.environ | {'RUN': str(point.workdir), 'DEVICE': str(device)}
             return subprocess.Popen(['sh', '-c', line], env=given, stdout=log, stderr=log)
 
@@ -99,32 +99,32 @@ def test_what_is_done_is_skipped_and_a_failure_stops_no_other(tmp_path, capsys):
     found = made(tmp_path, 4)
     (tmp_path / 'run-1/checkpoints/4').mkdir(parents=True)
     line = 'case $RUN in *2) echo broken; exit 3;; *) mkdir -p $RUN/checkpoints/4; echo fine;; esac'
-    assert sweep.run(found, 2, [], lambda: False, shell(line)) == {0: 0, 2: 3, 3: 0}
-    assert [sweep.status(point) for point in found] == ['done', 'done', 'new', 'done']
+    assert local.run(found, 2, [], lambda: False, shell(line)) == {0: 0, 2: 3, 3: 0}
+    assert [points.status(point) for point in found] == ['done', 'done', 'new', 'done']
     out = capsys.readouterr().out
     assert out.count('fine') == 2 and 'seed=2  FAILED with 3: broken' in out and 'run-1' not in out
-    assert sweep.run(found, 2, [], lambda: False, shell('mkdir -p $RUN/checkpoints/4')) == {2: 0}
+    assert local.run(found, 2, [], lambda: False, shell('mkdir -p $RUN/checkpoints/4')) == {2: 0}
 
 
 def test_so_many_at_a_time_each_on_a_device_of_its_own(tmp_path):
     line = (
         'echo $DEVICE; mkdir $RUN.on.$DEVICE || exit 1; ls -d *.on.* | wc -l >> count; sleep 0.3; rmdir $RUN.on.$DEVICE'
     )
-    sweep.run(made(tmp_path, 5), 2, ['0', '1'], lambda: False, shell(f'cd {tmp_path}; {line}'))
+    local.run(made(tmp_path, 5), 2, ['0', '1'], lambda: False, shell(f'cd {tmp_path}; {line}'))
     assert max(map(int, (tmp_path / 'count').read_text().split())) == 2
     assert sorted(path.read_text().strip() for path in tmp_path.glob('*.log'))[::4] == ['0', '1']
 
 
 def test_an_interrupted_sweep_starts_nothing_more_and_tells_what_runs_to_leave(tmp_path):
     asked = iter([False] * 4)
-    codes = sweep.run(made(tmp_path, 3), 1, [], lambda: next(asked, True), shell("trap 'exit 75' TERM; sleep 5 & wait"))
+    codes = local.run(made(tmp_path, 3), 1, [], lambda: next(asked, True), shell("trap 'exit 75' TERM; sleep 5 & wait"))
     assert codes == {0: 75}
 
 
 @pytest.mark.parametrize(('codes', 'code'), [((0, 0), 0), ((0, 75), 75), ((3, 75), 1), ((3, -9), 2)])
 def test_the_exit_code_counts_failures_or_says_that_one_was_stopped(codes, code, folder, monkeypatch, capsys):
-    monkeypatch.setattr(sweep, 'run', lambda *args: dict(enumerate(codes)))
-    monkeypatch.setattr(sweep, 'accelerators', list)
+    monkeypatch.setattr(local, 'run', lambda *args: dict(enumerate(codes)))
+    monkeypatch.setattr(local, 'accelerators', list)
     assert main(['--exp=toy', '--sweep=seed=0:2']) == code
 
 

@@ -1,0 +1,136 @@
+"""The points of a sweep: which they are, that all of them can run, and how far each has come.
+
+A point is a config, and its run directory follows from that; so a sweep that is launched again goes on where it stood.
+"""
+
+import collections
+import contextlib
+import itertools
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from launch import catalogue
+from launch.flags import Flags, pairs
+from launch.plan import Plan, plan
+from launch.refusal import Refused
+
+OWN = ('sweep', 'workers', 'dry_run', 'vmap', 'on', 'slurm')  # flags that are not a point's
+Texts = dict[str, str]  # dotted key of the config -> value
+
+
+class Point(NamedTuple):
+    texts: Texts  # what sets it apart: dotted key -> value
+    argv: list[str]  # of its own launch
+    workdir: pathlib.Path
+    steps: int
+
+
+def axis(text: str) -> tuple[str, list[str]]:
+    """(key, values) of 'key=a,b,c', or of 'key=0:4', which is 0, 1, 2, 3; commas within brackets separate nothing.
+
+    Raises:
+      Refused: there is no key or no value, or a value comes twice.
+    """
+    key, _, listed = text.partition('=')
+    numbers = re.fullmatch(r'(-?\d+):(-?\d+)', listed)
+    values = [str(i) for i in range(*map(int, numbers.groups()))] if numbers else _split(listed)
+    if not key or not all(values) or not values:
+        raise Refused(f'--sweep is {text}; it takes key=a,b,c or key=0:4, or own for those of the experiment')
+    if len(set(values)) < len(values):
+        raise Refused(f'--sweep is {text}, which has a value twice')
+    return key, values
+
+
+def _split(text):
+    """The parts between commas that stand in no bracket."""
+    parts, depth = [''], 0
+    for letter in text:
+        depth += (letter in '([{') - (letter in ')]}')
+        if letter == ',' and not depth:
+            parts.append('')
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def points(flags: Flags) -> list[Texts]:
+    """Every combination of the axes, the last one changing fastest; of the experiment's own points where asked.
+
+    Raises:
+      Refused: a key that is given twice, or points that the experiment does not have.
+    """
+    own = getattr(catalogue.load(flags.exp), 'sweep', None)
+    if 'own' in flags.sweep and own is None:
+        raise Refused(f'--sweep is own, and {flags.exp} has no sweep of its own')
+    axes = [axis(text) for text in flags.sweep if text != 'own']
+    keys = [*flags.overrides, *(key for key, _ in axes)]
+    if twice := [key for key, count in collections.Counter(keys).items() if count > 1]:
+        raise Refused(f'{twice[0]} is given twice, by --sweep and --config or by two of --sweep')
+    made = [{key: str(value) for key, value in point.items()} for point in own()] if 'own' in flags.sweep else [{}]
+    product = itertools.product(*([(key, value) for value in values] for key, values in axes))
+    return [point | dict(chosen) for chosen in product for point in made]
+
+
+def checked(argv: Sequence[str], flags: Flags) -> list[Point]:
+    """The points, each of which could be launched as it stands; without --sweep the one run.
+
+    Raises:
+      Refused: one cannot, and which; or two are the same run.
+    """
+    shared = [f'{name}={text}' for name, text in pairs(argv) if name.removeprefix('--').split('.')[0] not in OWN]
+    if flags.sweep and (flags.workdir or flags.mode != 'train'):
+        raise Refused('--sweep trains, each point in a directory of its own; it takes no --workdir and no --mode')
+    if flags.mode != 'train':
+        raise Refused(f'--on is slurm and --mode is {flags.mode}; jobs train')
+    with _on_cpu():
+        found = [_point(i, shared, texts) for i, texts in enumerate(points(flags))]
+    if twice := [p for p, count in collections.Counter(p.workdir for p in found).items() if count > 1]:
+        raise Refused(f'two points of the sweep are the same run, {twice[0]}')
+    return found
+
+
+@contextlib.contextmanager
+def _on_cpu() -> Iterator[None]:
+    """What is only checked here must not hold an accelerator."""
+    asked = os.environ.get('JAX_PLATFORMS')
+    os.environ['JAX_PLATFORMS'] = 'cpu'
+    try:
+        yield
+    finally:
+        os.environ.pop('JAX_PLATFORMS') if asked is None else os.environ.update(JAX_PLATFORMS=asked)
+
+
+def _point(i: int, shared: Sequence[str], texts: Texts) -> Point:
+    words = [*shared, *(f'--config.{key}={value}' for key, value in texts.items())]
+    try:
+        planned = plan(words)
+    except Refused as refusal:
+        where = f'point {i + 1} of the sweep, {told(texts)}: ' if texts else ''
+        raise Refused(f'{where}{refusal}') from None
+    return Point(texts, words, planned.workdir, _last(planned))
+
+
+def _last(planned: Plan) -> int:
+    return planned.flags.until or planned.config.steps
+
+
+def told(texts: Mapping[str, str]) -> str:
+    return ', '.join(f'{key}={value}' for key, value in texts.items()) or 'the config as it is'
+
+
+def status(point: Point) -> str:
+    """'new', 'step N of M' or 'done', by the checkpoints that lie there."""
+    steps = [int(path.name) for path in point.workdir.glob('checkpoints/*') if path.name.isdecimal()]
+    if not steps:
+        return 'new'
+    return 'done' if max(steps) >= point.steps else f'step {max(steps)} of {point.steps}'
+
+
+def table(found: Sequence[Point]) -> str:
+    """A line a point: its status, its directory, what sets it apart."""
+    rows = [(status(point), str(point.workdir), told(point.texts)) for point in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return '\n'.join('  '.join(map(str.ljust, row, widths)).rstrip() for row in rows)

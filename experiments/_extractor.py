@@ -40,20 +40,27 @@ def compared(name: str, sample: Sample, extractor: Callable[[], Extractor], *, n
 
 def digits_judge(sample: Sample, *, n: int, seed: int, steps: int) -> Judge:
     """Of the 8 x 8 digits; 1,000 steps of the classifier take 15 s, and it is right of 99.0 % of the test digits."""
-    return compared('digits', sample, functools.partial(digits, steps), n=n, seed=seed, size=8)
+    return compared('digits', sample, later(digits, steps), n=n, seed=seed, size=8)
 
 
 def mnist_judge(sample: Sample, *, n: int, seed: int, steps: int, data_dir: str) -> Judge:
     """Of MNIST; 2,000 steps of the classifier are enough."""
-    return compared('mnist', sample, functools.partial(mnist, steps, data_dir), n=n, seed=seed, data_dir=data_dir)
+    return compared('mnist', sample, later(mnist, steps, data_dir), n=n, seed=seed, data_dir=data_dir)
 
 
 def cifar_judge(sample: Sample, *, n: int, seed: int, steps: int, data_dir: str, weights: str) -> Judge:
     """Of CIFAR-10: by InceptionV3 with the weights of a file, or by a classifier where that is ''."""
     if weights:
         found = inceptionv3(weights)  # read at once: a wrong file must not wait for the first probe
-    extractor = (lambda: found) if weights else functools.partial(cifar, steps, data_dir)
+    extractor = (lambda: found) if weights else later(cifar, steps, data_dir)
     return compared('cifar10', sample, extractor, n=n, seed=seed, data_dir=data_dir)
+
+
+def later(train: Callable[..., Extractor], steps: int, *where: str) -> Callable[[], Extractor]:
+    """Trains an extractor when it is called; a ValueError at once if there are no steps."""
+    if steps < 1:
+        raise ValueError(f'steps of the classifier are {steps}; at least 1 is needed')
+    return functools.partial(train, steps, *where)
 
 
 @functools.cache
@@ -96,11 +103,12 @@ def shifted(data: Data) -> Data:
 
 
 def trained(name: str, network: Classifier, data: Data, *, steps: int) -> Extractor:
-    """The extractor that a classifier becomes in some steps, on one device; a ValueError if there are none."""
-    optimizer = optax.adamw(optax.cosine_decay_schedule(2e-3, max(steps, 1)), weight_decay=1e-2)
+    """The extractor that a classifier becomes in some steps, on one device."""
+    optimizer = optax.adamw(optax.cosine_decay_schedule(2e-3, steps), weight_decay=1e-2)
     experiment = Experiment(classifier(network, optimizer), shifted(data)._replace(test=[]), {})
     mesh = jax.make_mesh((1,), ('data',), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
-    state = train(experiment, seed=0, steps=steps, mesh=mesh, every=Every(steps, steps, steps))
+    with jax.set_mesh(mesh):  # it is asked for within a run, on that one's mesh
+        state = train(experiment, seed=0, steps=steps, mesh=mesh, every=Every(steps, steps, steps))
     params = jax.device_get(state.average)
     features = jax.jit(lambda x: Features(*network.apply({'params': params}, x)))
     return Extractor(name, digest(params), 'none', features)

@@ -53,13 +53,16 @@ class Streamed:
     """A training set that stays on the host and arrives batch by batch.
 
     load: step -> raw numpy batch. stream: step -> endless iterator over load(step), load(step + 1), ..., which
-    may read ahead. batch: (raw, step) -> batch, pure and traceable, runs on the device. fingerprint: a digest.
+    may read ahead. batch: (raw, step) -> batch, pure and traceable, runs on the device. fingerprint: a digest. share:
+    (i, n, step) -> a stream of the i-th of n equal parts of each batch, for one of n processes; None where each has to
+    read all.
     """
 
     load: Callable[[int], Any]
     stream: Callable[[int], Iterator[Any]]
     batch: Callable[[Any, jax.Array], Batch]
     fingerprint: str = ''
+    share: Callable[[int, int, int], Iterator[Any]] | None = None
 
     def __getitem__(self, step: int) -> Batch:
         return jax.jit(self.batch)(self.load(step), jnp.asarray(step, jnp.int32))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.base import Algorithm, Batch, Key, Resident, State, Streamed, spread
-from genjax.mesh import Mesh, put_batch, replicated
+from genjax.mesh import Mesh, part, put, put_batch, put_part, replicated
 
 STEPS_A_CALL = {'cpu': 10, 'gpu': 20, 'tpu': 20}  # by backend; benchmarks/trainer.py measures it
 
@@ -79,14 +79,17 @@ def folded(algorithm: Algorithm, feed: Resident | Streamed, length: int) -> Call
 def feeder(feed: Resident | Streamed, mesh: Mesh, length: int, start: int) -> Callable[[int], Any]:
     """count -> what fold holds for the next `count` steps: the resident arrays, or host batches stacked."""
     if isinstance(feed, Resident):
-        held = jax.device_put(feed.held, replicated(mesh))
+        held = jax.tree.map(lambda x: put(x, replicated(mesh)), feed.held)
         return lambda count: held
-    raws = feed.stream(start)
+    i, n = part(mesh)
+    shared = n > 1 and feed.share is not None
+    raws = feed.share(i, n, start) if shared else feed.stream(start)
+    move = put_part if shared else put_batch
 
     def stacked(count):
         rows = list(itertools.islice(raws, count))
         rows += rows[-1:] * (length - count)  # one shape, one program; what is added is not read
-        return put_batch(mesh, jax.tree.map(lambda *leaves: np.stack(leaves), *rows), axis=1)
+        return move(mesh, jax.tree.map(lambda *leaves: np.stack(leaves), *rows), axis=1)
 
     return stacked
 

@@ -5,7 +5,9 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from genjax.base import AXIS
@@ -64,10 +66,61 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def first() -> bool:
+    """Whether this is the first of the processes that train together, the one that reports."""
+    return jax.process_index() == 0
+
+
+def put(x: Any, sharding: NamedSharding) -> jax.Array:
+    """Moves an array that every process holds whole to the devices; each process moves what its own devices need."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(put(jax.random.key_data(x), sharding), impl=jax.random.key_impl(x))
+    x = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+
 def put_batch(mesh: Mesh, batch: Any, axis: int = 0) -> Any:
     """Moves a global host batch to the devices, split over all of them along `axis`."""
-    spec = PartitionSpec(*[None] * axis, mesh.axis_names)
-    return jax.device_put(batch, NamedSharding(mesh, spec))
+    return jax.tree.map(lambda x: put(x, _split(mesh, axis)), batch)
+
+
+def part(mesh: Mesh) -> tuple[int, int]:
+    """(i, n): a batch that is split over the mesh has n equal parts, one a process, of which this one's is the i-th.
+
+    It is (0, 1), the whole, where the processes' devices do not lie in rows of one length.
+    """
+    owners = [device.process_index for device in mesh.devices.flat]
+    ranks = list(dict.fromkeys(owners))
+    n, each = len(ranks), len(owners) // len(ranks)
+    in_rows = owners == [rank for rank in ranks for _ in range(each)]
+    return (ranks.index(jax.process_index()), n) if in_rows else (0, 1)
+
+
+def put_part(mesh: Mesh, rows: Any, axis: int = 0) -> Any:
+    """`put_batch` where each process holds the part of the batch that `part` says."""
+    n = part(mesh)[1]
+    shape = lambda x: (*x.shape[:axis], x.shape[axis] * n, *x.shape[axis + 1 :])
+    whole = lambda x: jax.make_array_from_process_local_data(_split(mesh, axis), x, shape(x))
+    return jax.tree.map(whole, rows)
+
+
+def _split(mesh, axis):
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, mesh.axis_names))
+
+
+def at_home(tree: Any, mesh: Mesh) -> Any:
+    """Copies of global arrays on one device of each process."""
+    copies = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(lambda x: x.addressable_data(0), copies)
+
+
+def from_first(number: float) -> float:
+    """What the first process says, on all of them."""
+    if jax.process_count() == 1:
+        return number
+    return float(multihost_utils.broadcast_one_to_all(np.float32(number)))
 
 
 # A way to compile takes fold(key, state, ...) -> (state, rest) and gives it compiled, with the state donated.
@@ -83,9 +136,11 @@ def by_pmap(fold: Callable, mesh: Mesh, places: Any) -> Callable:
     """The same function once a device, on that device's share of the batch; states are whole on each.
 
     Raises:
-      ValueError: the mesh has a second axis, which pmap cannot split parameters over.
+      ValueError: the mesh has a second axis, which pmap cannot split parameters over, or devices of other processes.
     """
     del places
+    if jax.process_count() > 1:
+        raise ValueError(f'pmap runs in one process, and these are {jax.process_count()}; jit runs in all')
     if mesh.axis_names != (AXIS,):
         raise ValueError(f'pmap needs a mesh with the one axis {AXIS!r}, not {mesh.axis_names}')
 

@@ -5,26 +5,21 @@ nothing else has to be saved, and a run that was stopped goes on to the bit.
 """
 
 import contextlib
-import math
+import functools
 import pathlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from genjax import checkpoint
 from genjax.base import Algorithm, Data, Key, State
-from genjax.evaluation import evaluator
 from genjax.fold import STEPS_A_CALL, abstract_batch, as_feed, calls, feeder, first_batch, folded, spans
-from genjax.mesh import Compile, Mesh, Rules, by_jit, placement
+from genjax.mesh import Compile, Mesh, Rules, by_jit, first, placement, put, replicated
 from genjax.report import Values, open_report
-
-
-class Probe(NamedTuple):
-    every: int  # steps
-    measure: Callable[[Key, State], Values]
-    scores: bool = False  # part of an evaluation: quick, and numbers, texts or tables that can be printed
+from genjax.watch import Look, Probe, Tally, looker, watcher
+from genjax.watch import NonFinite as NonFinite  # what train raises
 
 
 class Experiment(NamedTuple):
@@ -42,22 +37,11 @@ class Every(NamedTuple):
     save: int = 1000
 
 
-class NonFinite(ArithmeticError):
-    """A metric is not finite, or a part of the state is not a number."""
-
-
 class Keys(NamedTuple):
     steps: Key  # step s spends fold_in(steps, s)
     init: Key
     test: Key  # the same at every evaluation, as the probes' is: what changes between two is the state
     probes: Key
-
-
-class Tally(NamedTuple):
-    """Sums over the steps since the last line of averages."""
-
-    count: int = 0
-    sums: dict[str, float] = {}
 
 
 def train(
@@ -81,41 +65,47 @@ def train(
       ValueError: a number of steps below 1, or a batch that the devices do not divide.
       NonFinite: the run went wrong; the checkpoints written before stay.
     """
+    way = course(experiment.probes, steps=steps, until=until, every=every, fold=fold)
+    abstract = check(experiment, mesh=mesh, rules=rules)
+    keys, feed = keys_of(seed), as_feed(experiment.data.train)
+    with jax.set_mesh(mesh), contextlib.ExitStack() as stack:
+        saved = None if workdir is None else stack.enter_context(checkpoint.open_checkpoints(workdir, best))
+        start, state, tally = begin(experiment.algorithm, keys.init, first_batch(feed), abstract, saved)
+        report = stack.enter_context(open_report(workdir if first() else None, start=start, steps=steps))
+        watch = watcher(eyes(experiment, keys, mesh), way.due, report, saved, best)
+        run = parallel(folded(experiment.algorithm, feed, way.fold), mesh, jax.tree.map(lambda x: x.sharding, state))
+        held = feeder(feed, mesh, way.fold, start)
+        pause = lambda step: way.pause(step) or interrupted()
+        made = calls(run, put(keys.steps, replicated(mesh)), state, held, way.spans(start), pause)
+        for step, rows, state in made:  # noqa: B007
+            ends = functools.cache(lambda: step == way.stop or interrupted())  # noqa: B023
+            tally = watch(tally, step, rows, state, ends)
+            if state is not None and ends():
+                break
+        return state
+
+
+class Course(NamedTuple):
+    """When a run stops, and what it does on the way."""
+
+    stop: int
+    fold: int  # steps in one call at the most
+    due: Callable[[int], set[str]]
+    pause: Callable[[int], bool]  # whether the state is wanted at a step
+    spans: Callable[[int], Any]  # from a step on: (first step, count) of each call
+
+
+def course(probes: dict[str, Probe], *, steps: int, until: int | None, every: Every, fold: int | None) -> Course:
+    """Raises ValueError for a number of steps below 1."""
     stop = steps if until is None else min(until, steps)
     fold = STEPS_A_CALL.get(jax.default_backend(), 1) if fold is None else fold
-    looks = {f'probe {name}': probe.every for name, probe in experiment.probes.items()} | every._asdict()
-    _refuse_below_one(steps=steps, until=stop, fold=fold, **looks)
-    abstract = check(experiment, mesh=mesh, rules=rules)
+    looks = {f'probe {name}': probe.every for name, probe in probes.items()} | every._asdict()
+    for name, number in (dict(steps=steps, until=stop, fold=fold) | looks).items():
+        if number < 1:
+            raise ValueError(f'{name} is {number}; at least 1 step is needed')
     due = lambda step: {name for name, interval in looks.items() if step % interval == 0 or step == steps}
-    pause = lambda step: step == stop or bool(due(step) - {'log'}) or interrupted()
-    keys, feed = keys_of(seed), as_feed(experiment.data.train)
-    with jax.set_mesh(mesh), _checkpoints(workdir, best) as saved:
-        start, state, tally = _begin(experiment.algorithm, keys.init, first_batch(feed), abstract, saved)
-        run = parallel(folded(experiment.algorithm, feed, fold), mesh, jax.tree.map(lambda x: x.sharding, state))
-        plan = spans(start, stop, fold, looks.values())
-        made = calls(run, keys.steps, state, feeder(feed, mesh, fold, start), plan, pause)
-        save = lambda step, *rest: _save(saved, best, step, *rest)
-        last = lambda step: step == stop or interrupted()
-        with open_report(workdir, start=start, steps=steps) as report:
-            return _look_on(made, state, tally, due, last, _looker(experiment, keys, mesh), report, save)
-
-
-def _look_on(made, state, tally, due, last, look, report, save):
-    """Averages, evaluates, probes, reports and saves what the calls have made; returns the last state."""
-    for step, rows, state in made:
-        tally = _added(tally, step, rows)
-        report.show(step, {name: row[-1] for name, row in rows.items()})
-        averages = {}
-        if 'log' in due(step):
-            averages, tally = _means(tally) | report.clock(step), Tally()
-        seen = {} if state is None else look(state, due(step))
-        if averages or seen:
-            report.write(step, averages | seen)
-        if state is not None and ((ends := last(step)) or 'save' in due(step)):
-            save(step, state, tally, seen)
-            if ends:
-                break
-    return state
+    pause = lambda step: step == stop or bool(due(step) - {'log'})
+    return Course(stop, fold, due, pause, lambda start: spans(start, stop, fold, looks.values()))
 
 
 def keys_of(seed: int) -> Keys:
@@ -141,14 +131,14 @@ def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = ()) -> State:
 def evaluate(experiment: Experiment, state: State, *, seed: int, mesh: Mesh) -> dict[str, float]:
     """Means over the whole test set, as a run with this seed reports them: {'test/loss': ...}."""
     with jax.set_mesh(mesh):
-        return evaluator(experiment.algorithm, experiment.data.test, keys_of(seed).test, mesh)(state)
+        return eyes(experiment, keys_of(seed), mesh)(state, {'evaluate'})
 
 
 def probe(experiment: Experiment, state: State, *, seed: int, mesh: Mesh, scores: bool = False) -> Values:
     """What every probe, or every one that scores, sees in a state, as a run with this seed reports it."""
     due = {f'probe {name}' for name, probe in experiment.probes.items() if probe.scores or not scores}
     with jax.set_mesh(mesh):
-        return _looker(experiment, keys_of(seed), mesh)(state, due)
+        return eyes(experiment, keys_of(seed), mesh)(state, due)
 
 
 def ask(experiment: Experiment, state: State, question: str, *, seed: int, mesh: Mesh) -> Values:
@@ -169,74 +159,18 @@ def restore(experiment: Experiment, *, mesh: Mesh, workdir: pathlib.Path | str, 
         return checkpoint.restore(saved, check(experiment, mesh=mesh, rules=rules))[:2]
 
 
-def _refuse_below_one(**numbers):
-    for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f'{name} is {number}; at least 1 step is needed')
+def eyes(experiment: Experiment, keys: Keys, mesh: Mesh) -> Look:
+    """What a run with these keys sees in a state."""
+    test_key = put(keys.test, replicated(mesh))
+    return looker(experiment.algorithm, experiment.data.test, experiment.probes, test_key, keys.probes, mesh)
 
 
-def _checkpoints(workdir, best):
-    return contextlib.nullcontext() if workdir is None else checkpoint.open_checkpoints(workdir, best)
-
-
-def _begin(algorithm, key, example, abstract, saved):
+def begin(algorithm: Algorithm, key: Key, example: Any, abstract: State, saved: Any) -> tuple[int, State, Tally]:
     """(step, state, tally) of the latest checkpoint, or of a new run."""
     if saved is not None and saved.latest_step() is not None:
         step, state, tally = checkpoint.restore(saved, abstract)
         return step, state, Tally(**tally)
     # Leaf by leaf and uncompiled: as one program a large network's initialisation takes most of a minute to compile.
     # Copied, since the state will be donated, and what init was given must outlive that.
-    put = lambda leaf, like: jax.device_put(jnp.array(leaf, like.dtype), like.sharding)
-    return 0, jax.tree.map(put, algorithm.init(key, example), abstract), Tally()
-
-
-def _save(saved, best, step, state, tally, seen):
-    """Saves a state that holds no NaN."""
-    bad = [name for name, nan in zip(_paths(state), jax.device_get(_nans(state)), strict=True) if nan]
-    if bad:
-        raise NonFinite(f'step {step}: {bad[0]} holds a NaN')
-    if saved is not None and step not in saved.all_steps():
-        checkpoint.save(saved, step, state, tally._asdict(), {best: seen[best]} if best in seen else {})
-
-
-@jax.jit
-def _nans(state):
-    is_float = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.floating)
-    return [jnp.isnan(leaf).any() if is_float(leaf) else False for leaf in jax.tree.leaves(state)]
-
-
-def _paths(tree):
-    return [jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in jax.tree.leaves_with_path(tree)]
-
-
-def _added(tally, step, rows):
-    """Adds the metrics of the steps up to `step`, one by one, so that the sums do not depend on the calls."""
-    count = len(next(iter(rows.values())))
-    sums = dict(tally.sums)
-    rows = sorted(rows.items(), key=lambda item: item[0] != 'loss')  # the loss is what an error should name
-    for i in range(count):
-        for name, row in rows:
-            if not math.isfinite(row[i]):
-                raise NonFinite(f'step {step - count + i + 1}: {name} is {row[i]}')
-            sums[name] = sums.get(name, 0.0) + float(row[i])
-    return Tally(tally.count + count, sums)
-
-
-def _means(tally):
-    return {name: total / tally.count for name, total in tally.sums.items()}
-
-
-def _looker(experiment, keys, mesh):
-    """look(state, due) -> what the evaluation and the probes that are due see."""
-    test = evaluator(experiment.algorithm, experiment.data.test, keys.test, mesh)
-    probes = sorted(experiment.probes.items())
-
-    def look(state, due):
-        values = test(state) if 'evaluate' in due else {}
-        for i, (name, probe) in enumerate(probes):
-            if f'probe {name}' in due:
-                seen = probe.measure(jax.random.fold_in(keys.probes, i), state)
-                values |= {f'{name}/{what}': value for what, value in seen.items()}
-        return values
-
-    return look
+    place = lambda leaf, like: put(jnp.array(leaf, like.dtype), like.sharding)
+    return 0, jax.tree.map(place, algorithm.init(key, example), abstract), Tally()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from launch import catalogue
+from launch import catalogue, hosts
 from launch.flags import USAGE, parse
 from launch.plan import plan
 from launch.refusal import Refused
@@ -36,6 +36,11 @@ def _carry_out(argv: Sequence[str]) -> int:
         from launch import sweep
 
         return sweep.launch(argv, flags)
+    if flags.vmap:
+        from launch import vmapped
+
+        return vmapped.train(argv)
+    hosts.join(flags.distributed)
     checked = plan(argv)
     from launch import modes  # seconds of imports, which a refusal need not wait for
 

@@ -23,7 +23,8 @@ python -m launch --list                                        names the experim
                         the sweep that the experiment has; launched again, it goes on where it stood
   --workers N           runs of a sweep at a time; by default one an accelerator, or one on a CPU
   --dry_run             with --sweep: prints the runs, all checked, and starts none
-  --vmap seed           with --sweep: runs that differ in their seed alone are trained as one program
+  --vmap seed           with --sweep: runs that differ in their seed alone are trained as one program; without it
+                        seed=A,B or seed=0:4 names them
   --on WHERE            local (default) or slurm: there a job for each run of a sweep, or for the one run
   --slurm.KEY=VALUE     what is asked of Slurm, as --slurm.partition=gpu --slurm.time=240
 
@@ -70,9 +71,16 @@ def parse(argv: Sequence[str]) -> Flags:
             values[name.removeprefix('--')] = _READ[name](name, text)
     if 'exp' not in values:
         raise Refused('--exp is missing; python -m launch --list names the experiments')
+    together = values.get('vmap', 'seed') != 'seed'  # its own seeds are named
     for name in ('workers', 'dry_run', 'vmap'):
-        if name in values and 'sweep' not in values:
+        if name in values and 'sweep' not in values and not (name == 'vmap' and together):
             raise Refused(f'--{name} is given without --sweep')
+    if together and ('sweep' in values or values.get('on') == 'slurm'):
+        raise Refused(f'--vmap is {values["vmap"]}; with --sweep or --on slurm it takes seed')
+    if values.get('distributed') and ('sweep' in values or values.get('on') == 'slurm'):
+        raise Refused(
+            '--distributed is of one run; a sweep or a job says how many processes each run has by --slurm.nodes'
+        )
     if slurm and values.get('on') != 'slurm':
         raise Refused(f'--slurm.{next(iter(slurm))} is given without --on slurm')
     return Flags(overrides=overrides, slurm=slurm, **values)
@@ -112,9 +120,14 @@ def _path(name: str, text: str) -> pathlib.Path:
 
 
 def _count(name: str, text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not _positive(text):
         raise Refused(f'{name} is {text}; it takes a whole number, 1 or more')
     return int(text)
+
+
+def _positive(text: str) -> bool:
+    """Whether it is a whole number, 1 or more, of so many digits as anything here may have."""
+    return text.isdecimal() and len(text) < 20 and int(text) > 0
 
 
 def _one_of(*allowed: str) -> Callable[[str, str], str]:
@@ -126,10 +139,14 @@ def _one_of(*allowed: str) -> Callable[[str, str], str]:
     return read
 
 
+def _seeds(name: str, text: str) -> str:
+    return text if text.startswith('seed=') else _one_of('seed')(name, text)
+
+
 def _axes(name: str, text: str) -> dict[str, int]:
     axes = [part.split('=') for part in text.split(',')]
     known = all(len(axis) == 2 and axis[0] in ('data', 'model') for axis in axes)
-    if not known or len(dict(axes)) < len(axes) or not all(n.isdecimal() and int(n) for _, n in axes):
+    if not known or len(dict(axes)) < len(axes) or not all(_positive(n) for _, n in axes):
         raise Refused(f'{name} is {text}; it takes data=N or data=N,model=M')
     return {axis: int(n) for axis, n in axes}
 
@@ -152,7 +169,7 @@ _READ: dict[str, Callable[[str, str], Any]] = {
     '--sweep': _text,
     '--workers': _count,
     '--dry_run': _yes,
-    '--vmap': _one_of('seed'),
+    '--vmap': _seeds,
     '--on': _one_of('local', 'slurm'),
     '--distributed': _yes,
 }

@@ -7,54 +7,89 @@ import pathlib
 import sys
 from typing import Any
 
-from genjax.mesh import by_jit, by_pmap
-from genjax.report import Values, write_curve, write_samples
+from genjax.checkpoint import Unrestorable
+from genjax.mesh import by_jit, by_pmap, first
+from genjax.report import Values, write_curve, write_hparams, write_samples
 from genjax.train import Every, NonFinite, ask, evaluate, probe, restore, train
-from launch import lock, rundir, signals
+from launch import hosts, lock, mishaps, recorder, rundir, signals
+from launch.overrides import flat
 from launch.plan import Plan
 from launch.provenance import launch_record
 from launch.refusal import refusing
 
 
+@mishaps.told
 def run_training(plan: Plan) -> int:
     """Trains, or goes on, and says where and how it did on the test set.
 
     Returns 3 if a number was not finite, signals.STOPPED if a signal stopped it before its last step.
     """
     with contextlib.ExitStack() as stack:
-        with refusing(OSError):
-            stack.enter_context(lock.held(plan.workdir))
-        interrupted = stack.enter_context(signals.heard())
-        _claim(plan)
+        interrupted = hosts.agreed(stack.enter_context(signals.heard()))
+        hosts.once(lambda: hold(plan, stack))
         try:
             _train(plan, interrupted)
         except NonFinite as error:
-            rundir.conclude(plan.workdir, str(error))
-            print(error, file=sys.stderr)
+            if first():
+                lose(plan, error)
             return 3
-        write_curve(plan.workdir)
+        except Exception as error:
+            with contextlib.suppress(OSError):  # of a disk that is full
+                if first():
+                    rundir.conclude(plan.workdir, mishaps.reason(error))
+            raise
+        if first():
+            show(plan)
+    return ended(plan)
+
+
+def hold(plan: Plan, stack: contextlib.ExitStack):
+    """Takes the run directory for this launch, until the stack ends.
+
+    Raises:
+      Refused: it is held by another, or not this run's.
+    """
+    with refusing(OSError, about=f'workdir {plan.workdir}'):
+        stack.enter_context(lock.held(plan.workdir))
+    _claim(plan)
+    write_hparams(plan.workdir, flat(plan.identity))
+
+
+def lose(plan: Plan, error: NonFinite):
+    """Notes that a run ended with a number that is not finite."""
+    rundir.conclude(plan.workdir, str(error))
+    print(f'{recorder.command(plan, error.step)}\n{error}', file=sys.stderr)
+    recorder.record(plan, error)
+
+
+def show(plan: Plan):
+    """Draws a run's curve, and says where and how it did on the test set."""
+    write_curve(plan.workdir)
     print(f'{plan.workdir}{_last_test(plan.workdir / "metrics.jsonl")}')
+
+
+def ended(plan: Plan) -> int:
+    """The exit code of a launch that saved and left."""
     last = plan.flags.until or plan.config.steps
     return 0 if (plan.workdir / 'checkpoints' / str(last)).exists() else signals.STOPPED
 
 
-def _train(plan, interrupted):
+def options(plan: Plan) -> dict[str, Any]:
+    """What `train` is told but for the seed and the place."""
     flags, config = plan.flags, plan.config
-    options = {'best': config.best} if 'best' in config else {}
-    options |= {'every': Every(**config.every)} if 'every' in config else {}
-    train(
-        plan.experiment,
-        seed=config.seed,
-        steps=config.steps,
-        until=flags.until,
-        fold=flags.fold,
-        parallel=by_pmap if flags.parallel == 'pmap' else by_jit,
-        interrupted=interrupted,
-        **options,
-        **_where(plan),
-    )
+    given = {'best': config.best} if 'best' in config else {}
+    given |= {'every': Every(**config.every)} if 'every' in config else {}
+    return given | dict(steps=config.steps, until=flags.until, fold=flags.fold)
 
 
+def _train(plan, interrupted):
+    parallel = by_pmap if plan.flags.parallel == 'pmap' else by_jit
+    told = dict(seed=plan.config.seed, parallel=parallel, interrupted=interrupted)
+    with refusing(Unrestorable):
+        train(plan.experiment, **told, **options(plan), **_where(plan))
+
+
+@mishaps.told
 def run_evaluation(plan: Plan) -> int:
     """Prints what the last checkpoint scores, on the whole test set and with the probes that score; or its answer."""
     step, state = _restored(plan)
@@ -65,29 +100,32 @@ def run_evaluation(plan: Plan) -> int:
     else:
         values = {'step': step} | evaluate(plan.experiment, state, **given)
         values |= probe(plan.experiment, state, **given, scores=True)
-    print(_printed(values))
+    if first():
+        print(_printed(values))
     return 0
 
 
+@mishaps.told
 def run_sampling(plan: Plan) -> int:
     """Runs every probe on the last checkpoint, and names the files that they wrote."""
     step, state = _restored(plan)
     values = probe(plan.experiment, state, seed=plan.config.seed, mesh=plan.mesh)
     files = write_samples(plan.workdir, step, values)
-    print('\n'.join(map(str, files)) or f'{plan.flags.exp} has no probe that writes a file')
+    if first():
+        print('\n'.join(map(str, files)) or f'{plan.flags.exp} has no probe that writes a file')
     return 0
 
 
 def _claim(plan: Plan):
     data = getattr(plan.experiment.data.train, 'fingerprint', None)
-    with refusing(OSError):
+    with refusing(OSError, about=f'workdir {plan.workdir}'):
         rundir.claim(plan.workdir, plan.flags.exp, plan.identity, data, launch_record(plan.argv))
 
 
 def _restored(plan: Plan):
-    with refusing(FileNotFoundError):
+    with refusing(FileNotFoundError, Unrestorable):
         step, state = restore(plan.experiment, **_where(plan))
-    _claim(plan)
+    hosts.once(lambda: _claim(plan))
     return step, state
 
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from launch import catalogue, rundir
+from launch import catalogue, liveness, rundir
 from launch.flags import Flags, parse
-from launch.limits import check_config, check_devices
+from launch.limits import check_config, check_devices, check_memory
 from launch.overrides import override
 from launch.refusal import Refused, refusing
 
@@ -37,16 +37,28 @@ def plan(argv: Sequence[str]) -> Plan:
     module = catalogue.load(flags.exp)
     config = _config(module, flags)
     workdir, identity = _checked(flags, config)
-    from genjax.mesh import make_mesh
-    from genjax.train import check
-
-    mesh, rules = make_mesh(model=(flags.mesh or {}).get('model', 1)), getattr(module, 'RULES', ())
-    with refusing(ValueError, OSError):
-        experiment = module.build(config)
-        check(experiment, mesh=mesh, rules=rules)
+    experiment, mesh, rules = built(module, flags, config)
     if flags.query and not experiment.ask:
         raise Refused(f'--query is {flags.query}, and {flags.exp} answers no questions')
     return Plan(argv, flags, config, identity, workdir, experiment, mesh, rules)
+
+
+def built(module: ModuleType, flags: Flags, config: ConfigDict) -> tuple[Any, Any, Sequence[Any]]:
+    """The experiment of a config, with the mesh and the rules that it is trained by.
+
+    Raises:
+      Refused: it cannot be built or begun; or a setting is without effect.
+    """
+    from genjax.mesh import make_mesh
+    from genjax.train import check
+
+    rules = getattr(module, 'RULES', ())
+    with refusing(ValueError, OSError, MemoryError):
+        mesh = make_mesh(model=(flags.mesh or {}).get('model', 1))
+        experiment, unread = liveness.built(module.build, config)
+        liveness.check(flags, module.get_config(), config, unread)
+        check_memory(check(experiment, mesh=mesh, rules=rules))
+    return experiment, mesh, rules
 
 
 def _config(module: ModuleType, flags: Flags) -> ConfigDict:
@@ -63,6 +75,8 @@ def _checked(flags: Flags, config: ConfigDict) -> tuple[pathlib.Path, dict[str, 
 
     if flags.query and flags.mode != 'evaluate':
         raise Refused(f'--query is {flags.query} and --mode is {flags.mode}; questions are for --mode evaluate')
+    if flags.query and jax.process_count() > 1:
+        raise Refused(f'--query is {flags.query}, and {jax.process_count()} processes run; one alone answers questions')
     check_config(flags, config)
     check_devices(flags, config, jax.device_count())
     identity = rundir.identity(config)

@@ -16,14 +16,24 @@ def numbers(batches):
 
 @pytest.mark.parametrize('first', [0, 1, 4, 10**7])
 def test_stream_is_load_from_any_step(first):
-    load, stream = shuffled(RECORDS, batch=4, seed=3)
+    load, stream, _ = shuffled(RECORDS, batch=4, seed=3)
     streamed = list(itertools.islice(stream(first), 30))
     assert numbers(streamed) == numbers(load(first + i) for i in range(30))
     assert all(batch['x'].shape == (4, 2, 1) and (batch['x'][:, 0, 0] == batch['y']).all() for batch in streamed)
 
 
+@pytest.mark.parametrize('first', [0, 7])
+def test_the_parts_of_processes_make_up_the_batch(first):
+    load, _, share = shuffled(RECORDS, batch=4, seed=3)
+    parts = zip(*(itertools.islice(share(i, 2, first), 20) for i in range(2)), strict=True)
+    joined = [[*a['y'].tolist(), *b['y'].tolist()] for a, b in parts]
+    assert joined == numbers(load(first + i) for i in range(20))
+    with pytest.raises(ValueError, match='batch is 4, which the 3 processes do not divide'):
+        share(0, 3, 0)
+
+
 def test_each_epoch_is_every_record_in_an_order_of_its_own():
-    load, _ = shuffled(RECORDS, batch=4, seed=3)
+    load, _, _ = shuffled(RECORDS, batch=4, seed=3)
     epochs = np.reshape(numbers(load(i) for i in range(10)), (4, 10))  # 4 epochs of 10 in 10 batches of 4
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
@@ -41,7 +51,7 @@ def test_load_fetches_its_own_records_only():
         fetched.append(int(record['y']))
         return record
 
-    load, _ = shuffled(RECORDS, batch=3, seed=0, read=read)
+    load, _, _ = shuffled(RECORDS, batch=3, seed=0, read=read)
     batch = load(5)
     assert sorted(fetched) == sorted(batch['y'].tolist())
 

@@ -22,12 +22,15 @@ SPINE = {
     'descent': {'base'},
     'counting': {'base'},
     'mesh': {'base'},
-    'checkpoint': {'base'},
+    'digest': {'base'},
+    'checkpoint': {'base', 'digest'},
     'report': {'base'},
     'replicas': {'base'},
     'evaluation': {'base', 'mesh'},
     'fold': {'base', 'mesh'},
-    'train': {'base', 'mesh', 'checkpoint', 'report', 'fold', 'evaluation'},
+    'watch': {'base', 'mesh', 'checkpoint', 'report', 'evaluation'},
+    'train': {'base', 'mesh', 'checkpoint', 'report', 'fold', 'watch'},
+    'together': {'base', 'mesh', 'checkpoint', 'digest', 'report', 'fold', 'watch', 'train'},
 }
 ALLOWED = {
     'genjax/algorithms': {'base', 'descent', 'counting'},
@@ -35,7 +38,7 @@ ALLOWED = {
     'genjax/data': {'base', 'data'},
     'genjax/metrics': {'base', 'metrics'},
     'experiments': {'base', 'train', 'replicas', 'algorithms', 'networks', 'data', 'metrics'},
-    'launch': {'base', 'train', 'mesh', 'checkpoint', 'report', 'replicas'},
+    'launch': {'base', 'train', 'mesh', 'checkpoint', 'digest', 'report', 'replicas', 'together'},
 }
 
 

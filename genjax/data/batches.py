@@ -18,7 +18,7 @@ def shuffled(
     read: Callable[[Any], Any] = lambda record: record,
     threads: int = 16,
     ahead: int = 16,
-) -> tuple[Callable[[int], Any], Callable[[int], Iterator[Any]]]:
+) -> tuple[Callable[[int], Any], Callable[[int], Iterator[Any]], Callable[[int, int, int], Iterator[Any]]]:
     """Endless shuffled batches, in a new order every epoch.
 
     Args:
@@ -32,6 +32,7 @@ def shuffled(
     Returns:
       load: step -> the batch of that step, arrays stacked along a new leading axis.
       stream: step -> endless iterator over load(step), load(step + 1), ..., read ahead by threads.
+      share: (i, n, step) -> the same of the i-th of n equal parts of each batch, and nothing else is fetched.
 
     Raises:
       ValueError: batch lies outside 1 to the length of source.
@@ -40,9 +41,14 @@ def shuffled(
 
     require_batch(batch, len(source))
     records = grain.MapDataset.source(source).seed(seed).shuffle().repeat(None).map(read)
-    steps = records.batch(batch, drop_remainder=True)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
-    return steps.__getitem__, lambda step: iter(steps[step:].to_iter_dataset(options))
+
+    def share(i, n, step):  # the n parts of a batch are n smaller batches that follow one another
+        if batch % n:
+            raise ValueError(f'batch is {batch}, which the {n} processes do not divide')
+        return iter(records.batch(batch // n, drop_remainder=True)[step * n + i :: n].to_iter_dataset(options))
+
+    return records.batch(batch, drop_remainder=True).__getitem__, lambda step: share(0, 1, step), share
 
 
 def ordered(source: Sequence[Any], *, batch: int, read: Callable[[Any], Any] = lambda record: record) -> Sequence[Any]:

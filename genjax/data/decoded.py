@@ -18,6 +18,8 @@ import numpy as np
 
 from genjax.data.resident import fingerprint
 
+PART = 2**16  # bytes
+
 Arrays = dict[str, np.ndarray]  # 'image' uint8 [N, H, W, C] and, of labelled sets, 'label' int32 [N]
 
 
@@ -58,14 +60,26 @@ def _split(builder: Any, name: str, shape: tuple[int, int, int]) -> Split:
         raise ValueError(
             f'{builder.data_path} holds {kind} files; random access needs array_record: prepare it elsewhere'
         ) from None
+    except RuntimeError as error:
+        raise ValueError(f'{builder.data_path} is damaged: {error}') from None
     arrays = partial(_cached, builder, name, records, (len(records), *shape))
-    return Split(shape, records, arrays, _digest(builder, name, lambda file: [file.name, file.stat().st_size]))
+    return Split(shape, records, arrays, _digest(builder, name, _contents))
 
 
 def _digest(builder: Any, name: str, describe: Callable[[pathlib.Path], Any]) -> str:
     """Sixteen hex digits for a part of a prepared set, told by its version and its files as described."""
     files = [describe(pathlib.Path(path)) for path in builder.info.splits[name].filepaths]
     return hashlib.sha256(repr((builder.info.full_name, name, files)).encode()).hexdigest()[:16]
+
+
+def _contents(file: pathlib.Path) -> list[Any]:
+    """Name, size and a hash; of a large file of sixteen parts, since a set prepared anew differs everywhere."""
+    size, found = file.stat().st_size, hashlib.sha256()
+    with file.open('rb') as stored:
+        for place in range(0, size, max(PART, size // 16)):
+            stored.seek(place)
+            found.update(stored.read(PART))
+    return [file.name, size, found.hexdigest()]
 
 
 def writable(folder: pathlib.Path) -> bool:
@@ -86,7 +100,10 @@ def _cached(builder: Any, name: str, records: Sequence[Any], shape: tuple[int, .
     for folder in (beside, own):
         if (arrays := _load(folder / file, shape)) is not None:
             return arrays
-    arrays = _decode(records)
+    try:
+        arrays = _decode(records)
+    except Exception as error:  # of records and of images
+        raise ValueError(f'{builder.data_path} is damaged: {" ".join(str(error).split())}') from None
     _save((beside if writable(beside) else own) / file, arrays)
     return arrays
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.base import Data, Resident
-from genjax.data.resident import ORDER, epoch_rows, fingerprint
+from genjax.data.resident import ORDER, epoch_rows, fingerprint, marked
 from genjax.data.text import SEPARATOR, Corpus
 
 
@@ -49,7 +49,7 @@ def excerpts(corpus: Corpus, *, batch: int, steps: int, epochs: float, seed: int
         return {'words': held[(offset + rows[:, None] * length + jnp.arange(length)[None]) % n]}
 
     held_out = [] if test is None else _in_order(test.ids, min(length, len(test.ids)), 0, batch)
-    return Data(Resident(jnp.asarray(corpus.ids), select, fingerprint(corpus.ids)), held_out)
+    return _served(corpus, select, test, held_out)
 
 
 def passage(corpus: Corpus, *, batch: int, steps: int, overlap: int = 0, test: Corpus | None = None) -> Data:
@@ -60,8 +60,13 @@ def passage(corpus: Corpus, *, batch: int, steps: int, overlap: int = 0, test: C
       steps: in which the corpus is read; L follows from this.
       overlap: places repeated at the start of each excerpt from the end of the one before it; -1 for the first.
       test: held-out text, served in the same manner.
+
+    Raises:
+      ValueError: batch lies outside 1 to the places of the corpus, or overlap outside 0 to 1,000.
     """
     n = len(corpus.ids)
+    if not (1 <= batch <= n and 0 <= overlap <= 1000):
+        raise ValueError(f'batch is {batch}, overlap {overlap}; {n} places allow 1 to {n}, and 0 to 1000')
     length = -(-n // (steps * batch))
 
     def select(held, step):
@@ -71,7 +76,12 @@ def passage(corpus: Corpus, *, batch: int, steps: int, overlap: int = 0, test: C
         return {'words': jnp.where((places >= 0) & (places < n), held[jnp.clip(places, 0, n - 1)], SEPARATOR)}
 
     held_out = [] if test is None else _in_order(test.ids, min(length, len(test.ids)), overlap, batch)
-    return Data(Resident(jnp.asarray(corpus.ids), select, fingerprint(corpus.ids)), held_out)
+    return _served(corpus, select, test, held_out)
+
+
+def _served(corpus, select, test, held_out):
+    told = fingerprint([] if test is None else test.ids)
+    return marked(Data(Resident(jnp.asarray(corpus.ids), select, corpus.fingerprint), held_out), told)
 
 
 def _in_order(ids: np.ndarray, length: int, overlap: int, batch: int) -> list[dict[str, np.ndarray]]:

@@ -3,9 +3,9 @@
 A pair is (x, y, relation). The relation HYPER says that y is a hypernym of x; every other is a negative.
 """
 
-import csv
 import hashlib
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
@@ -32,10 +32,14 @@ def read_wordnet(path: Path | str) -> list[Link]:
 
     Raises:
       OSError: the file cannot be read.
-      ValueError: it, or a line of it, lacks a column.
+      ValueError: it is not UTF-8; it, or a line of it, lacks a column; a sense or steps is no number of 1 or more.
     """
-    rows = _rows(path, 'lemma', 'hypernym', 'sense', 'steps')
-    return [Link(lemma, hypernym, int(sense), int(steps)) for lemma, hypernym, sense, steps in rows]
+    links = []
+    for number, lemma, hypernym, *counts in _rows(path, 'lemma', 'hypernym', 'sense', 'steps'):
+        if not all(re.fullmatch('[1-9][0-9]{0,8}', count) for count in counts):
+            raise ValueError(f'{path} line {number} has sense {counts[0]!r}, steps {counts[1]!r}; both are 1 or more')
+        links.append(Link(lemma, hypernym, *map(int, counts)))
+    return links
 
 
 def read_bless(pairs: Path | str, relations: Path | str) -> list[Pair]:
@@ -48,22 +52,32 @@ def read_bless(pairs: Path | str, relations: Path | str) -> list[Pair]:
 
     Raises:
       OSError: a file cannot be read.
-      ValueError: one, or a line of one, lacks a column.
+      ValueError: one is not UTF-8; one, or a line of one, lacks a column; a label is neither 0 nor 1.
     """
-    named = {(x, y): relation for x, y, relation in _rows(relations, 'concept', 'relatum', 'relation')}
+    named = {(x, y): relation for _, x, y, relation in _rows(relations, 'concept', 'relatum', 'relation')}
     other = lambda x, y: named[x, y] if named.get((x, y), HYPER) != HYPER else 'other'
-    labels = {(x, y): label for x, y, label in _rows(pairs, 'word1', 'word2', 'label')}
+    labels = {}
+    for number, x, y, label in _rows(pairs, 'word1', 'word2', 'label'):
+        if label not in ('0', '1'):
+            raise ValueError(f'{pairs} line {number} has the label {label!r}; it is 0 or 1')
+        labels[x, y] = label
     return [(x, y, HYPER if label == '1' else other(x, y)) for (x, y), label in labels.items()]
 
 
 def _rows(path, *columns):
-    with open(path, encoding='utf-8', newline='') as file:
-        table = csv.DictReader(file, delimiter='\t', quoting=csv.QUOTE_NONE)
-        if missing := [name for name in columns if name not in (table.fieldnames or ())]:
-            raise ValueError(f'{path} has no column {missing[0]}; it needs {", ".join(columns)}')
-        rows = [tuple(row[name] for name in columns) for row in table]
-    if short := [i for i, row in enumerate(rows, 2) if None in row]:
-        raise ValueError(f'{path} has a line {short[0]} of too few columns; it needs {", ".join(columns)}')
+    """(line's number, its fields in these columns) of a table, columns parted by tabs; empty lines are passed over."""
+    try:
+        header, *lines = Path(path).read_bytes().decode().split('\n')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not UTF-8 text, at byte {error.start}') from None
+    names, rows = header.rstrip('\r').split('\t'), []
+    if missing := [name for name in columns if name not in names]:
+        raise ValueError(f'{path} has no column {missing[0]}; it needs {", ".join(columns)}')
+    for number, line in enumerate(lines, 2):
+        fields = line.rstrip('\r').split('\t')
+        if line.strip() and len(fields) < len(names):
+            raise ValueError(f'{path} has a line {number} of too few columns; it needs {", ".join(columns)}')
+        rows += [(number, *(fields[names.index(name)] for name in columns))] if line.strip() else []
     return rows
 
 

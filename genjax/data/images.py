@@ -14,8 +14,9 @@ import numpy as np
 from genjax.base import Batch, Data, Key, Streamed
 from genjax.data.batches import ordered, shuffled
 from genjax.data.decoded import Split, kept, splits
-from genjax.data.resident import fingerprint, resident
+from genjax.data.resident import fingerprint, marked, resident
 
+LARGEST = 4096
 NOISE = 2**31  # folded into key(seed); a trainer's steps lie below it, its own keys at the end of uint32
 
 
@@ -44,7 +45,7 @@ def images(
       data_dir: folder of the sets as TFDS lays them out, and of files to prepare them from; '' is TFDS's default.
 
     Raises:
-      ValueError: no set has that name, batch is larger than the set, or size smaller than its images.
+      ValueError: no set has that name, batch is larger than the set, or size smaller than its images or above 4,096.
       FileNotFoundError: the set is neither prepared nor within reach.
     """
     train, test = _digits() if name == 'digits' else _prepared(name, data_dir)
@@ -54,18 +55,23 @@ def images(
     if size_of(train) <= resident_bytes:
         training = resident(_padded(train.arrays(), side), batch=batch, seed=seed, transform=augment)
     else:
-        load, stream = shuffled(train.records, batch=batch, seed=seed, read=lambda record: _padded(kept(record), side))
-        training = Streamed(load, stream, augment, train.fingerprint)
+        read = lambda record: _padded(kept(record), side)
+        load, stream, share = shuffled(train.records, batch=batch, seed=seed, read=read)
+        training = Streamed(load, stream, augment, train.fingerprint, share)
     finish = lambda rows: _finished(_padded(rows, side), middle=dequantize)
     if size_of(test) <= resident_bytes:
-        return Data(training, _cut(finish(test.arrays()), batch))
-    return Data(training, ordered(test.records, batch=batch, read=lambda record: finish(kept(record))))
+        levels = test.arrays()
+        return marked(Data(training, _cut(finish(levels), batch)), fingerprint(levels))
+    tests = ordered(test.records, batch=batch, read=lambda record: finish(kept(record)))
+    return marked(Data(training, tests), test.fingerprint)
 
 
 def _side(name, size, shape):
     """Pixels of H and W that images of a shape [H, W, C] are padded to; None for those that stay as they are."""
     if size is not None and size < max(shape[:2]):
         raise ValueError(f'size is {size}; {name} has images of {shape[0]} x {shape[1]} and needs at least that')
+    if size is not None and size > LARGEST:
+        raise ValueError(f'size is {size}; images are at most {LARGEST} pixels wide')
     return 16 if size is None and name == 'digits' else size
 
 

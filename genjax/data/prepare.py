@@ -5,14 +5,18 @@ of their own, because the stock extraction and image encoding call TensorFlow. I
 used: it imports tensorflow_datasets.
 """
 
+import contextlib
 import difflib
 import gzip
 import io
 import itertools
+import math
 import os
 import pathlib
 import sys
 import tarfile
+import tempfile
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,6 +27,8 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 from tensorflow_datasets.image_classification import cifar, mnist
 
 from genjax.data.decoded import writable
+
+RECORD = 1 + 3 * 32 * 32  # bytes of an example of CIFAR-10
 
 
 class Mnist(mnist.MNIST, skip_registration=True):
@@ -43,8 +49,9 @@ class Mnist(mnist.MNIST, skip_registration=True):
         }
 
     def _generate_examples(self, image_path, label_path):
-        pairs = zip(_read_idx(image_path), _read_idx(label_path), strict=True)
-        for index, (image, label) in enumerate(pairs):
+        images, labels = read_idx(image_path, 28, 28), read_idx(label_path)
+        _check_labels(label_path, labels, len(images))
+        for index, (image, label) in enumerate(zip(images, labels, strict=True)):
             yield index, {'image': _png(image), 'label': int(label)}
 
 
@@ -66,16 +73,20 @@ class Cifar10(cifar.Cifar10, skip_registration=True):
     def _split_generators(self, dl_manager):
         info = self._cifar_info
         (archive,) = dl_manager.download(self.urls)
-        with tarfile.open(archive) as tar:  # one pass: each step back would decompress from the start
-            files = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
-        (label_file,) = info.label_files
-        self.info.features['label'].names = files[info.prefix + label_file].decode().split()
         splits = {'train': info.train_files, 'test': info.test_files}
-        join = lambda names: b''.join(files[info.prefix + name] for name in names)
-        return {split: self._generate_examples(split, join(names)) for split, names in splits.items()}
+        (label_file,) = info.label_files
+        files = _unpacked(archive, info.prefix, [label_file, *sum(splits.values(), [])])
+        if len(names := files[label_file].decode('utf-8', 'replace').split()) != 10:
+            raise ValueError(f'{archive} names {len(names)} classes; 10 are needed')
+        self.info.features['label'].names = names
+        join = lambda names: b''.join(files[name] for name in names)
+        return {split: self._generate_examples(archive, split, join(names)) for split, names in splits.items()}
 
-    def _generate_examples(self, split, raw):
-        records = np.frombuffer(raw, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    def _generate_examples(self, archive, split, raw):
+        if len(raw) % RECORD or not raw:
+            raise ValueError(f'{archive} has {len(raw)} bytes to {split} on; records are of {RECORD}')
+        records = np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
+        _check_labels(archive, records[:, 0], len(records))
         for index, record in enumerate(records):
             image = record[1:].reshape(3, 32, 32).transpose(1, 2, 0)
             yield index, {'id': f'{split}_{index:05d}', 'image': _png(image), 'label': int(record[0])}
@@ -84,14 +95,47 @@ class Cifar10(cifar.Cifar10, skip_registration=True):
 OURS = {builder.name: builder for builder in (Mnist, FashionMnist, Cifar10)}
 
 
-def _read_idx(path: os.PathLike) -> np.ndarray:
-    """The array of unsigned bytes in a gzipped IDX file."""
-    raw = gzip.decompress(pathlib.Path(path).read_bytes())
-    if raw[:3] != b'\0\0\x08':
-        raise ValueError(f'{path} starts with {raw[:3]!r}; an IDX file of unsigned bytes with 0, 0, 8')
-    axes = raw[3]
-    shape = np.frombuffer(raw, '>i4', axes, offset=4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
+def read_idx(path: os.PathLike, *shape: int) -> np.ndarray:
+    """The array uint8 [N, *shape] in a gzipped IDX file.
+
+    Raises:
+      ValueError: the file is damaged, or holds something else.
+    """
+    try:
+        raw = gzip.decompress(pathlib.Path(path).read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f'{path} is damaged or cut short: {error}') from None
+    start = bytes([0, 0, 8, 1 + len(shape)])
+    head, body = raw[4 : 8 + 4 * len(shape)], raw[8 + 4 * len(shape) :]
+    if raw[:4] != start:
+        raise ValueError(f'{path} starts with {raw[:4]!r}; an IDX file of bytes, {1 + len(shape)} axes, with {start!r}')
+    count, *found = np.frombuffer(head.ljust(4 + 4 * len(shape), b'\0'), '>i4').tolist()
+    if tuple(found) != shape or count < 1 or len(body) != count * math.prod(shape):
+        raise ValueError(
+            f'{path} has {len(body)} bytes as {[count, *found]}; {["N", *shape]} are needed'.replace("'", '')
+        )
+    return np.frombuffer(body, np.uint8).reshape(count, *shape)
+
+
+def _check_labels(path: os.PathLike, labels: np.ndarray, images: int) -> None:
+    if len(labels) != images or labels.max() > 9:
+        raise ValueError(f'{path} has {len(labels)} labels up to {labels.max()}; {images} of 0 to 9 are needed')
+
+
+def _unpacked(archive: os.PathLike, folder: str, names: list[str]) -> dict[str, bytes]:
+    """Files of a folder in a tar archive, in one pass: each step back would decompress from the start."""
+    try:
+        with tarfile.open(archive, 'r:gz') as tar:
+            files = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f'{archive} is damaged or cut short: {_line(error)}') from None
+    if missing := [name for name in names if folder + name not in files]:
+        raise ValueError(f'{archive} holds no {folder}{missing[0]}')
+    return {name: files[folder + name] for name in names}
+
+
+def _line(error: Exception) -> str:
+    return ' '.join(str(error).split()) or type(error).__name__
 
 
 def _png(image: np.ndarray) -> io.BytesIO:
@@ -115,7 +159,8 @@ def open_set(name: str, data_dir: str = '') -> tfds.core.DatasetBuilder:
         there, or to TFDS's default where data_dir is read-only.
 
     Raises:
-      ValueError: there is no set of that name, or a file has another checksum than the registered one.
+      ValueError: there is no set of that name, or what is there is damaged; a file has another checksum than the
+        registered one, or is none of the set.
       FileNotFoundError: the set is neither prepared nor within reach.
     """
     default = os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
@@ -128,18 +173,29 @@ def open_set(name: str, data_dir: str = '') -> tfds.core.DatasetBuilder:
             break
     else:
         _prepare(builder, [given / name, given / 'downloads' / 'manual', given])
-    return tfds.builder_from_directory(builder.data_path)
+    with _readable(builder.data_path):
+        return tfds.builder_from_directory(builder.data_path)
 
 
 def _builder(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     if name in OURS:
-        return OURS[name](data_dir=folder)
+        with _readable(folder / name):
+            return OURS[name](data_dir=folder)
     try:
         return tfds.builder(name, data_dir=folder)
     except ValueError:  # no such name, or no name at all: TFDS takes many lines to say so
         known = {'digits', *tfds.list_builders(with_community_datasets=False), *_folders(folder)}
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0)
         raise ValueError(f'there is no set {name!r}, nor one prepared in {folder}; nearest: {near[0]}') from None
+
+
+@contextlib.contextmanager
+def _readable(path: pathlib.Path) -> Iterator[None]:
+    """What is wrong with the files of a prepared set can raise anything; here it is a ValueError of one line."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f'{path} holds no set as TFDS prepares it: {_line(error)}') from None
 
 
 def _folders(folder: pathlib.Path) -> Iterator[str]:
@@ -161,13 +217,15 @@ def _prepare(builder: tfds.core.DatasetBuilder, places: list[pathlib.Path]) -> N
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     config = tfds.download.DownloadConfig(manual_dir=found, force_checksums_validation=True, try_download_gcs=False)
-    try:
-        builder.download_and_prepare(file_format='array_record', download_config=config)
-    except NonMatchingChecksumError as error:
-        raise ValueError(' '.join(str(error).split()).partition(' To debug')[0]) from None
-    except OSError:
-        if not builder.data_path.exists():  # else another process, started at the same time, came first
-            raise
+    with tempfile.TemporaryDirectory() as none:  # where nothing is downloaded nothing but the set shall appear
+        options = dict(download_dir=None if missing else none, download_config=config)
+        try:
+            builder.download_and_prepare(file_format='array_record', **options)
+        except NonMatchingChecksumError as error:
+            raise ValueError(_line(error).partition(' To debug')[0]) from None
+        except OSError:
+            if not builder.data_path.exists():  # else another process, started at the same time, came first
+                raise
 
 
 def _reachable(url: str) -> bool:

@@ -7,17 +7,21 @@ import io
 import lzma
 import os
 import pathlib
+import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 from genjax.data.docs import docstrings
 
 LONGEST = 1000  # words of a sentence; a line that has more is cut, as the original word2vec cuts
 PIECE = 2**16  # bytes of a line read at once
 NAMES = 'docs', 'text8'
+# What the readers of archives raise; RuntimeError of one that is encrypted or packed in another way.
+DAMAGED = EOFError, RuntimeError, struct.error, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile
 TEXT8 = 'http://mattmahoney.net/dc/text8.zip'
 TEXT8_MD5 = '3bea1919949baf155f99411df5fada7e'
 
@@ -43,7 +47,7 @@ def lines(path: pathlib.Path) -> Iterator[str]:
     """The lines of a text file in UTF-8, plain or .gz, .xz or .zip; one of more than 1,000 words comes in parts.
 
     Raises:
-      ValueError: the file is not UTF-8.
+      ValueError: the file is not UTF-8, or has a word of more than 65,536 bytes.
       OSError: it is missing, cut short or damaged.
     """
     try:
@@ -51,7 +55,7 @@ def lines(path: pathlib.Path) -> Iterator[str]:
             yield from _cut(_pieces(file, path))
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no file {path}{_near(path)}') from None
-    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise OSError(f'{path} is damaged or cut short: {error}') from None
 
 
@@ -80,6 +84,8 @@ def _pieces(file: io.BufferedReader, path: pathlib.Path) -> Iterator[str]:
     while piece := file.readline(PIECE):
         while not piece[-1:].isspace() and (byte := file.read(1)):
             piece += byte
+            if len(piece) > 2 * PIECE:
+                raise ValueError(f'{path} is no text: line {number:,} has {PIECE:,} bytes without a space')
         try:
             text = piece.decode()
         except UnicodeDecodeError as error:
@@ -147,4 +153,11 @@ def _prepared(name: str, data_dir: str) -> Iterator[str]:
     except NotImplementedError:
         kind = builder.info.file_format.value
         raise ValueError(f'{name} is prepared as {kind} files; array_record is needed: prepare it elsewhere') from None
-    return _cut(f'{line}\n' for record in records for line in record['text'].decode().splitlines())
+    return _cut(_texts(records, builder.data_path))
+
+
+def _texts(records: Iterable[dict[str, Any]], path: os.PathLike) -> Iterator[str]:
+    try:
+        yield from (f'{line}\n' for record in records for line in record['text'].decode().splitlines())
+    except (RuntimeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path} is damaged: {error}') from None

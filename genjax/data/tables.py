@@ -6,7 +6,7 @@ Letters: N rows, D columns, B rows a batch, C classes.
 import numpy as np
 
 from genjax.base import Batch, Data, Resident
-from genjax.data.resident import fingerprint, resident
+from genjax.data.resident import fingerprint, marked, resident
 
 
 def table(
@@ -36,13 +36,14 @@ def table(
     """
     arrays = _checked(x, label, classes, constant)
     size = len(arrays['x']) if batch is None else batch
-    tests = [] if test is None else _cut(_checked(test['x'], test.get('label'), None, True), size)
+    rows = None if test is None else _checked(test['x'], test.get('label'), None, True)
+    tests = [] if test is None else _cut(rows, size)
     if batch is not None:
-        return Data(resident(arrays, batch=batch, seed=seed), tests)
+        return marked(Data(resident(arrays, batch=batch, seed=seed), tests), fingerprint(rows))
     import jax.numpy as jnp
 
     held = {name: jnp.asarray(rows) for name, rows in arrays.items()}
-    return Data(Resident(held, lambda held, step: held, fingerprint(arrays)), tests)
+    return marked(Data(Resident(held, lambda held, step: held, fingerprint(arrays)), tests), fingerprint(rows))
 
 
 def _checked(x, label, classes, constant):

@@ -40,8 +40,10 @@ class Corpus(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits told by the ids and the words."""
-        return fingerprint({'ids': self.ids, 'words': np.frombuffer('\n'.join(self.vocabulary.words).encode(), 'u1')})
+        """Sixteen hex digits told by the ids, the words and their counts."""
+        words, counts = self.vocabulary
+        letters = np.frombuffer('\n'.join(words).encode(), np.uint8)
+        return fingerprint({'ids': self.ids, 'words': letters, 'counts': counts})
 
 
 # An apostrophe joins letters and digits unless it begins a final 's; a point joins two digits.
@@ -215,7 +217,7 @@ def read_vocabulary(path: str | os.PathLike) -> Vocabulary:
     counts = {}
     for number, line in enumerate(text.removesuffix('\n').split('\n'), 1):
         word, tab, count = line.rpartition('\t')
-        if not tab or not count.isdecimal() or word in counts:
+        if not tab or not re.fullmatch('[0-9]{1,18}', count) or word in counts:
             raise ValueError(f'{path}, line {number} is {line!r}; each line must be a new word, a tab and its count')
         counts[word] = int(count)
     return Vocabulary(tuple(counts), np.fromiter(counts.values(), np.int64))

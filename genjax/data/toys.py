@@ -100,10 +100,10 @@ def anew(draw: Draw, *, batch: int, seed: int, test: int = 1000) -> Data:
       test: number of test examples, in one batch.
 
     Raises:
-      ValueError: batch or test is below 1.
+      ValueError: batch or test lies outside 1 to 10^6.
     """
-    if not (batch >= 1 and test >= 1):
-        raise ValueError(f'batch is {batch}, test {test}; both must be at least 1')
+    if not (1 <= batch <= 10**6 and 1 <= test <= 10**6):
+        raise ValueError(f'batch is {batch}, test {test}; both take 1 to {10**6}')
     train, held_out = jax.random.split(jax.random.fold_in(jax.random.key(seed), ANEW))
     draws = lambda key, n: jax.vmap(draw)(jax.random.split(key, n))
     tests = jax.device_get(jax.jit(draws, static_argnums=1)(held_out, test))

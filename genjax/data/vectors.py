@@ -19,7 +19,7 @@ def load(path: str | os.PathLike) -> Embedding:
 
     Raises:
       OSError: the file cannot be read.
-      ValueError: the suffix is another, or the file is not what its suffix says.
+      ValueError: the suffix is another, or the file is not what its suffix says, or a number in it is not finite.
     """
     _, decode = _format(path)
     try:
@@ -60,7 +60,7 @@ def to_text(embedding: Embedding) -> bytes:
     Raises:
       ValueError: a word is empty, holds a space or a newline, or is there twice; there is no word or no dimension.
     """
-    words, vectors = _without_spaces(embedding)
+    words, vectors = _encoded(_parted(embedding))
     rows = (word + b' ' + ' '.join(map(str, row)).encode() for word, row in zip(words, vectors, strict=True))
     return b'\n'.join([_header_of(vectors), *rows, b''])
 
@@ -77,7 +77,7 @@ def from_text(content: bytes) -> Embedding:
         raise ValueError(f'the header says {count} words and {len(lines)} lines follow')
     words, rows = zip(*(_read_row(i, line, size) for i, line in enumerate(lines[:count])), strict=True)
     _refuse_rest(b'\n'.join(lines[count:]), count)
-    return Embedding(_decoded(words), np.stack(rows))
+    return _parted(_found(words, np.stack(rows)))
 
 
 def _read_row(i: int, line: bytes, size: int) -> tuple[bytes, np.ndarray]:
@@ -86,7 +86,8 @@ def _read_row(i: int, line: bytes, size: int) -> tuple[bytes, np.ndarray]:
     if len(numbers) != size:
         raise ValueError(f'word {i + 1} has {len(numbers)} numbers; the header says {size}')
     try:
-        return word, np.array([float(number) for number in numbers], np.float32)
+        with np.errstate(over='ignore'):  # what is infinite is refused with the rest
+            return word, np.array([float(number) for number in numbers]).astype(np.float32)
     except ValueError as error:
         raise ValueError(f'word {i + 1}: {error}') from None
 
@@ -97,7 +98,7 @@ def to_binary(embedding: Embedding) -> bytes:
     Raises:
       ValueError: as `to_text`.
     """
-    words, vectors = _without_spaces(embedding)
+    words, vectors = _encoded(_parted(embedding))
     rows = (word + b' ' + row.tobytes() for word, row in zip(words, vectors.astype('<f4'), strict=True))
     return b''.join([_header_of(vectors), b'\n', *rows])
 
@@ -122,7 +123,7 @@ def from_binary(content: bytes) -> Embedding:
         start = end
     _refuse_rest(content[start:], count)
     vectors = np.frombuffer(b''.join(rows), '<f4').reshape(count, size)
-    return Embedding(_decoded(words), vectors.astype(np.float32))
+    return _parted(_found(words, vectors.astype(np.float32)))
 
 
 def to_safetensors(embedding: Embedding) -> bytes:
@@ -150,8 +151,8 @@ def from_safetensors(content: bytes) -> Embedding:
 
     try:
         arrays = unpacked(content)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
+    except (SafetensorError, KeyError) as error:  # a KeyError is a type that numpy does not have
+        raise ValueError(f'this is no safetensors file of numpy arrays: {error}') from None
     found = {name: (x.dtype.name, x.ndim) for name, x in arrays.items()}
     wanted = {'vectors': ('float32', 2), 'words': ('uint8', 1), 'ends': ('int64', 1)}
     if found != wanted:
@@ -160,7 +161,7 @@ def from_safetensors(content: bytes) -> Embedding:
     bounds = np.concatenate([[0], ends])
     if len(ends) != len(vectors) or bounds[-1] != len(words) or (np.diff(bounds) < 0).any():
         raise ValueError(f'the ends do not divide {len(words)} bytes into {len(vectors)} words')
-    return Embedding(_decoded([words[i:j] for i, j in zip(bounds, bounds[1:], strict=False)]), vectors)
+    return _found([words[i:j] for i, j in zip(bounds, bounds[1:], strict=False)], vectors)
 
 
 FORMATS = {
@@ -178,7 +179,7 @@ def _header_of(vectors: np.ndarray) -> bytes:
 def _read_header(line: bytes) -> tuple[int, int]:
     """V and D, from the first line."""
     fields = line.split()
-    if len(fields) != 2 or not all(field.isdigit() and int(field) for field in fields):
+    if len(fields) != 2 or not all(field.isdigit() and len(field) < 20 and int(field) for field in fields):
         raise ValueError(f'the first line is {line[:60]!r}; wanted are two numbers, words and dimensions')
     return int(fields[0]), int(fields[1])
 
@@ -197,22 +198,28 @@ def _encoded(embedding: Embedding) -> tuple[list[bytes], np.ndarray]:
     return [word.encode() for word in words], vectors
 
 
-def _without_spaces(embedding: Embedding) -> tuple[list[bytes], np.ndarray]:
+def _parted(embedding: Embedding) -> Embedding:
+    """The same, if its words can be told apart by spaces and newlines."""
     for i, word in enumerate(embedding.words):
         if not word or ' ' in word or '\n' in word:
             raise ValueError(f'word {i + 1} is {word!r}; this format holds no empty words, spaces or newlines')
-    return _encoded(embedding)
+    return embedding
 
 
-def _decoded(words: Sequence[bytes]) -> list[str]:
+def _found(words: Sequence[bytes], vectors: np.ndarray) -> Embedding:
+    """What a file holds, seen to be an Embedding."""
     decoded = []
     for i, word in enumerate(words):
         try:
             decoded.append(word.decode())
         except UnicodeDecodeError:
             raise ValueError(f'word {i + 1} is {word[:60]!r}, which is not UTF-8') from None
+    if not vectors.size:
+        raise ValueError(f'the vectors are {list(vectors.shape)}; wanted are words and dimensions, none 0')
+    if not (finite := np.isfinite(vectors).all(1)).all():
+        raise ValueError(f'word {finite.argmin() + 1} has a number that is not finite')
     _refuse_twice(decoded)
-    return decoded
+    return Embedding(decoded, vectors)
 
 
 def _refuse_twice(words: Sequence[str]) -> None:

@@ -99,6 +99,30 @@ def _add_to_projector(board, name, step, embedding):
         board.add_embedding(vectors, metadata=list(embedding.words[:PROJECTED]), global_step=step, tag=folder.name)
 
 
+def write_hparams(workdir: pathlib.Path | str, config: dict[str, Any]) -> None:
+    """Tells TensorBoard's hparams plugin what the run was given; it finds the metrics among the run's scalars.
+
+    Every launch of a run writes the same file anew, so that the run stands once in the plugin's table.
+
+    Args:
+      config: dotted key -> int, float, bool, str, None or a tuple or list of these.
+    """
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import RecordWriter
+    from tensorboardX.summary import hparams
+
+    plain = {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in config.items()}
+    # Without the summary of an experiment: the plugin would take that of the first run for all of them.
+    _, start, _ = hparams(plain, {})
+    path = pathlib.Path(workdir) / 'events.out.tfevents.0.hparams'
+    partial = path.with_name(f'.partial-{path.name}')
+    record = RecordWriter(str(partial))
+    for event in (Event(file_version='brain.Event:2'), Event(summary=start)):
+        record.write(event.SerializeToString())
+    record.close()
+    partial.replace(path)
+
+
 def write_samples(workdir: pathlib.Path | str, step: int, values: Values) -> list[pathlib.Path]:
     """Writes every picture, film, text, table and file among the values to samples/, named by step; returns them."""
     folder = pathlib.Path(workdir) / SAMPLES

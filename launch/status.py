@@ -4,15 +4,13 @@ RUNS      run directories, or folders that hold them
 --once    prints the table and leaves
 """
 
-import datetime
-import json
 import pathlib
 import sys
 import time
 from collections.abc import Sequence
 
 from launch.refusal import Refused
-from launch.runs import Run, differences, find, last, seconds
+from launch.runs import Run, clock, differences, find, last, seconds, shown
 
 EVERY = 2.0  # seconds
 
@@ -41,18 +39,14 @@ def table(runs: Sequence[Run]) -> str:
     """A line a run: status, step, time, what its config has of its own, and its last test loss."""
     keys = differences(runs)
     head = ['run', 'status', 'step', 'time', *keys, 'test/loss']
-    rows = [head, *([*_line(run), *(_shown(run.config.get(key, '-')) for key in keys), _loss(run)] for run in runs)]
+    rows = [head, *([*_line(run), *(shown(run.config.get(key, '-')) for key in keys), _loss(run)] for run in runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return '\n'.join('  '.join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def _line(run):
     step = f'{run.step:,}/{run.config.get("steps", 0):,}'
-    return [str(run.workdir), run.status, step, str(datetime.timedelta(seconds=round(seconds(run))))]
-
-
-def _shown(value):
-    return value if isinstance(value, str) else json.dumps(value)
+    return [str(run.workdir), run.status, step, clock(seconds(run))]
 
 
 def _loss(run):

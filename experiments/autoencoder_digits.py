@@ -3,6 +3,7 @@
 Run     python -m launch --exp autoencoder_digits
         and with --config.masking=0.0 a plain one
 Smoke   python -m launch --exp autoencoder_digits --config.steps=4 --config.batch=500 --config.widths='(8,)'
+Small   python -m launch --exp autoencoder_digits
 Source  Vincent et al. 2008, "Extracting and composing robust features with denoising autoencoders"; codes of two
         numbers after Hinton and Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks"
 Ours    13 s of processor time (commit d8e2f2a, jax 0.10.2): test loss 19.22 nats; of the 297 test codes 91.6 % are

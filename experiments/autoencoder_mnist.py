@@ -44,7 +44,8 @@ def build(config):
     encoder, decoder = MLP(config.widths, (config.code,)), MLP(config.widths[::-1], (784,))
     optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
     model = autoencoder(Model(encoder, decoder, bernoulli), optimizer, decay=config.decay)
-    known, test = [data.train[step] for step in range(config.known // config.batch)], data.test
+    count = min(config.known, len(data.train.held['image'])) // config.batch
+    known, test = [data.train[step] for step in range(count)], data.test
     view = unit_images((28, 28, 1))
     maps, first = (model.encode, model.decode), lambda n: {'x': test[0]['x'][:n]}
     pixels = lambda key, state, n: view(model.sample(key, state, n))

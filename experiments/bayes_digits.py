@@ -3,6 +3,7 @@
 Run     python -m launch --exp bayes_digits
 Smoke   python -m launch --exp bayes_digits --config.steps=2 --config.sizes=(1,3) --config.subsets=2
         --config.mixture.steps=2
+Small   python -m launch --exp bayes_digits --config.subsets=4
 Source  Ng and Jordan 2002, "On discriminative vs. generative classifiers": naive Bayes, p(x | y) p(y), comes to its
         error within few examples; logistic regression, p(y | x), needs more but ends lower; often the curves cross
 Ours    38 s of processor time (commit d8e2f2a). Test errors in per cent, means of 10 subsets:
@@ -67,6 +68,8 @@ def stratified(label, sizes, subsets, seed):
     most, fewest = max(sizes), np.bincount(label).min()
     if not 1 <= min(sizes) <= most <= fewest:
         raise ValueError(f'sizes is {tuple(sizes)}; of each class 1 to {fewest} examples can be drawn')
+    if not 1 <= subsets <= 1000:
+        raise ValueError(f'subsets is {subsets}; it takes 1 to 1000')
     draw = np.random.default_rng(seed)
     of_class = lambda c: draw.permutation(np.flatnonzero(label == c))[:most]
     return np.stack([np.stack([of_class(c) for c in range(CLASSES)], -1) for _ in range(subsets)])
@@ -133,6 +136,9 @@ def fitted(peer, whole, test, rows, sizes):
 
 def classifiers(algorithm, config, learn):
     """Curves of both kinds; those of Ng and Jordan's pair alone; a table."""
+    mixture(config.mixture.components, covariance=diagonal, floor=config.mixture.floor)  # refuses before anything runs
+    if config.mixture.steps < 1:
+        raise ValueError(f'mixture.steps is {config.mixture.steps}; at least 1 is needed')
 
     def measure(key, state):
         shared = naive_bayes(CLASSES, gaussian(config.smoothing, shared=True))

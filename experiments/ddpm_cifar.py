@@ -54,6 +54,8 @@ def get_config():
 
 def build(config):
     network, shape = UNet(**config.unet), (32, 32, 3)
+    if config.warmup < 1:  # optax would stay at 0 for ever
+        raise ValueError(f'warmup is {config.warmup}; at least 1 step is needed')
     rate = optax.linear_schedule(0.0, config.adam.learning_rate, config.warmup)
     optimizer = optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate))
     algorithm = ddpm(network, optimizer, shape=shape, betas=linear_schedule, **config.ddpm)

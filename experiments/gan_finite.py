@@ -6,6 +6,7 @@ instead of draws, so that nothing but the game itself stands between the run and
 Run     python -m launch --exp gan_finite
         and --config.game=non_saturating for the other loss of the generator, whose optimum is the same
 Smoke   python -m launch --exp gan_finite --config.steps=4
+Small   python -m launch --exp gan_finite
 Source  Goodfellow et al. 2014, arXiv:1406.2661, proposition 1 and theorem 1
 Ours    500 steps, 10 s of one CPU core (commit 21adab6): V = -log 4 within 1e-7, D within 0.0013 of p / (p + q); on the
         way D runs ahead of it and behind by turns, as both sides move

@@ -6,6 +6,7 @@ The first sees p only through examples, by maximum likelihood, and that is the s
 Run     python -m launch --exp kl_fit
         and with other seeds, from which the second finds other modes
 Smoke   python -m launch --exp kl_fit --config.steps=4 --config.examples=64 --config.batch=16 --config.remember=2
+Small   python -m launch --exp kl_fit
 Source  Bishop 2006, Pattern Recognition and Machine Learning, section 10.1.2, figure 10.3; Minka 2005, "Divergence
         measures and message passing"
 Ours    under a minute on two CPU cores (commit db8b016): KL(p, q) 1.1531 nats, which is the least by closed form;
@@ -56,7 +57,7 @@ def get_config():
 
 
 def build(config):
-    weights, means, covariances = (np.array(config.mixture[name]) for name in ('weights', 'means', 'covariances'))
+    weights, means, covariances = checked(**config.mixture)
     log_p = mixed(gaussian, weights, jax.vmap(gaussian_of)(jnp.float32(means), jnp.float32(covariances)))
     train, test = (draws(np.random.default_rng([config.seed, i]), config.examples, **config.mixture) for i in range(2))
     adam = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
@@ -72,8 +73,20 @@ def build(config):
     return Experiment(algorithm, data, probes)
 
 
+def checked(weights, means, covariances):
+    """The arrays of a mixture; a ValueError if they describe none in the plane."""
+    arrays, k = [np.array(x) for x in (weights, means, covariances)], len(weights)
+    if (shapes := [x.shape for x in arrays]) != [(k,), (k, 2), (k, 2, 2)] or not k:
+        raise ValueError(f'weights, means and covariances are {shapes}; needed: [K], [K, 2], [K, 2, 2]')
+    if np.linalg.eigvalsh(arrays[2]).min() <= 0:
+        raise ValueError(f'covariances are {tuple(covariances)}; they must be positive definite')
+    return arrays
+
+
 def draws(rng, n, weights, means, covariances):
     """n examples of a mixture of Gaussians, float32 [n, 2]."""
+    if not 1 <= n <= 10**7:
+        raise ValueError(f'examples is {n}; it takes 1 to {10**7}')
     parts = rng.choice(len(weights), n, p=weights)
     roots = np.linalg.cholesky(covariances)[parts]
     return np.float32(np.array(means)[parts] + np.einsum('nij,nj->ni', roots, rng.standard_normal((n, 2))))

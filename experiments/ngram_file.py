@@ -4,6 +4,7 @@ Run     python -m launch --exp ngram_file --config.corpus=corpus.txt.xz
         and then, with --mode evaluate --query 'the king of france', the probability of a sentence
 Smoke   python -m launch --exp ngram_file --config.corpus=README.md --config.steps=4 --config.held_out=60
         --config.batch=4
+Small   python -m launch --exp ngram_file --config.corpus=docs
 Source  Kneser and Ney 1995; Chen and Goodman 1999
 Ours    21 million words of Wikipedia, 50,000 different ones, order 3: 136 s in all, 1.7 GiB (commit bfddffe, one core):
         perplexity 245.7 on 20,000 words held out

@@ -3,6 +3,7 @@
 Run     python -m launch --exp ppmi_file --config.corpus=corpus.txt.xz --config.word_sets=words
 Smoke   python -m launch --exp ppmi_file --config.corpus=README.md --config.steps=4 --config.held_out=60
         --config.batch=4 --config.dimension=8 --config.min_count=2
+Small   python -m launch --exp ppmi_file --config.corpus=docs
 Source  Levy and Goldberg 2014, "Neural word embedding as implicit matrix factorization"; Levy et al. 2015 (TACL 3)
 Ours    21 million words of Wikipedia, 50,000 different ones: 14.7 million pairs counted in 66 s, 3 min in all, 2.2 GiB
         (commit bfddffe, one core): MEN 0.674, WordSim-353 0.650, SimLex-999 0.280, Google analogies 32.6 %

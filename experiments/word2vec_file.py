@@ -11,11 +11,10 @@ Ours    21 million words of Wikipedia, 5 epochs in 75 s, 2 min in all (commit 9a
 Large   --config.batch=64 --config.bound=0.3 --config.rate=(0.05,1e-4) --config.steps=500, on an accelerator
 """
 
-import optax
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec import added, bounded, kept_share, word2vec
+from genjax.algorithms.word2vec import added, bounded, falling, kept_share, word2vec
 from genjax.data.excerpts import excerpts
 from genjax.data.text import held_out, read_corpus
 from genjax.data.vectors import to_binary, to_safetensors
@@ -54,7 +53,7 @@ def get_config():
 def build(config):
     text = read_corpus(config.corpus, min_count=config.min_count, max_size=config.max_size)
     words, counts = text.vocabulary
-    rate = optax.linear_schedule(*config.rate, config.steps)
+    rate = falling(config.rate, config.steps)
     add = added if config.bound is None else bounded(config.bound)
     options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate, add=add)
     algorithm = word2vec(skip_gram(**config.model), negative_sampling(counts, **config.noise), **options)

@@ -9,11 +9,10 @@ Source  Mikolov et al. 2013, arXiv:1310.4546; text8: mattmahoney.net/dc/textdata
 Ours    not run: text8 was out of reach
 """
 
-import optax
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec import added, bounded, kept_share, word2vec
+from genjax.algorithms.word2vec import added, bounded, falling, kept_share, word2vec
 from genjax.data.excerpts import excerpts
 from genjax.data.text import held_out, read_corpus
 from genjax.data.vectors import to_binary, to_safetensors
@@ -53,7 +52,7 @@ def get_config():
 def build(config):
     text = read_corpus(config.corpus, min_count=config.min_count, max_size=config.max_size, data_dir=config.data_dir)
     words, counts = text.vocabulary
-    rate = optax.linear_schedule(*config.rate, config.steps)
+    rate = falling(config.rate, config.steps)
     add = added if config.bound is None else bounded(config.bound)
     options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate, add=add)
     algorithm = word2vec(skip_gram(**config.model), negative_sampling(counts, **config.noise), **options)

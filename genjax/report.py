@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from genjax.base import Embedding
+from genjax.board import is_number, is_picture, open_board, table
 
 SAMPLES = 'samples'  # in the run directory
-PROJECTED = 10_000  # words of an embedding that TensorBoard's projector is given
 
 # name -> number | picture [H, W, C] | film [T, H, W, C] | text | table (list of dicts) | Embedding | bytes of a file,
 # whose name ends in the file's suffix
@@ -58,85 +58,30 @@ def open_report(
 
 def _sinks(workdir, start, stack):
     """The places that (step, values) go to."""
-    from tensorboardX import SummaryWriter  # half a second, which only runs that write need
-
     (workdir / SAMPLES).mkdir(parents=True, exist_ok=True)
     _keep_until(workdir / 'metrics.jsonl', start)
     lines = stack.enter_context(open(workdir / 'metrics.jsonl', 'a', encoding='utf-8'))  # noqa: SIM115
-    board = stack.enter_context(SummaryWriter(str(workdir), purge_step=start + 1 if start else None))
     return [
         lambda step, values: _add_line(lines, step, values),
-        lambda step, values: _add_to_board(board, step, values),
+        open_board(workdir, start, stack),
         lambda step, values: write_samples(workdir, step, values),
     ]
 
 
 def _add_line(lines, step, values):
-    numbers = {name: float(value) for name, value in values.items() if _is_number(value)}
+    numbers = {name: float(value) for name, value in values.items() if is_number(value)}
     if numbers:
         finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}  # JSON has no NaN
         lines.write(json.dumps({'step': step, **finite}) + '\n')
         lines.flush()
 
 
-def _add_to_board(board, step, values):
-    for name, value in values.items():
-        if _is_number(value):
-            board.add_scalar(name, value, step)
-        elif _is_picture(value):
-            board.add_image(name, value if value.ndim == 3 else value[-1], step, dataformats='HWC')
-        elif isinstance(value, Embedding):
-            _add_to_projector(board, name, step, value)
-        elif not isinstance(value, bytes):
-            board.add_text(name, value if isinstance(value, str) else _tsv(value, ' | '), step)
-    board.flush()
-
-
-def _add_to_projector(board, name, step, embedding):
-    vectors = np.asarray(embedding.vectors[:PROJECTED])
-    folder = pathlib.Path(board.logdir, f'{step:05d}', f'{name.replace("/", "_")}')
-    if not folder.exists():  # it would stand in the projector twice
-        board.add_embedding(vectors, metadata=list(embedding.words[:PROJECTED]), global_step=step, tag=folder.name)
-
-
-def write_hparams(workdir: pathlib.Path | str, config: dict[str, Any]) -> None:
-    """Tells TensorBoard's hparams plugin what the run was given; it finds the metrics among the run's scalars.
-
-    Every launch of a run writes the same file anew, so that the run stands once in the plugin's table.
-
-    Args:
-      config: dotted key -> int, float, bool, str, None or a tuple or list of these.
-    """
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.record_writer import RecordWriter
-    from tensorboardX.summary import hparams
-
-    plain = {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in config.items()}
-    # Without the summary of an experiment: the plugin would take that of the first run for all of them.
-    _, start, _ = hparams(plain, {})
-    path = pathlib.Path(workdir) / 'events.out.tfevents.0.hparams'
-    partial = path.with_name(f'.partial-{path.name}')
-    record = RecordWriter(str(partial))
-    for event in (Event(file_version='brain.Event:2'), Event(summary=start)):
-        record.write(event.SerializeToString())
-    record.close()
-    partial.replace(path)
-
-
 def write_samples(workdir: pathlib.Path | str, step: int, values: Values) -> list[pathlib.Path]:
     """Writes every picture, film, text, table and file among the values to samples/, named by step; returns them."""
     folder = pathlib.Path(workdir) / SAMPLES
     folder.mkdir(parents=True, exist_ok=True)
-    written = {n: v for n, v in values.items() if not _is_number(v) and not isinstance(v, Embedding)}
+    written = {n: v for n, v in values.items() if not is_number(v) and not isinstance(v, Embedding)}
     return [_write_sample(folder, name, step, value) for name, value in written.items()]
-
-
-def _is_number(value):
-    return not isinstance(value, str | bytes | list | Embedding) and np.ndim(value) == 0
-
-
-def _is_picture(value):
-    return isinstance(value, np.ndarray)
 
 
 def _keep_until(path, step):
@@ -162,21 +107,16 @@ def _atomically(path, content):
 
 def _write_sample(folder, name, step, value):
     stem = f'{name.replace("/", "_")}_{step:08d}'
-    if _is_picture(value):
+    if is_picture(value):
         return write_picture(folder / f'{stem}.{"png" if value.ndim == 3 else "gif"}', value)
     if isinstance(value, bytes):
         path = folder / pathlib.Path(name.replace('/', '_'))
         path = path.with_stem(f'{path.stem}_{step:08d}')
         _atomically(path, value)
         return path
-    text, suffix = (value, 'txt') if isinstance(value, str) else (_tsv(value, '\t'), 'tsv')
+    text, suffix = (value, 'txt') if isinstance(value, str) else (table(value, '\t'), 'tsv')
     _atomically(folder / f'{stem}.{suffix}', text.encode())
     return folder / f'{stem}.{suffix}'
-
-
-def _tsv(rows, separator):
-    lines = [list(rows[0]), *(row.values() for row in rows)] if rows else []
-    return ''.join(separator.join(map(str, line)) + '\n' for line in lines)
 
 
 def write_picture(path: pathlib.Path, pixels: np.ndarray) -> pathlib.Path:

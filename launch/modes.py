@@ -7,9 +7,10 @@ import pathlib
 import sys
 from typing import Any
 
+from genjax.board import write_hparams
 from genjax.checkpoint import Unrestorable
 from genjax.mesh import by_jit, by_pmap, first
-from genjax.report import Values, write_curve, write_hparams, write_samples
+from genjax.report import Values, write_curve, write_samples
 from genjax.train import Every, NonFinite, ask, evaluate, probe, restore, train
 from launch import hosts, lock, mishaps, recorder, rundir, signals
 from launch.overrides import flat

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from launch import catalogue
+from launch import catalogue, rundir
 from launch.flags import Flags, pairs
 from launch.plan import Plan, plan
-from launch.refusal import Refused
+from launch.refusal import Refused, Unusable
 
 OWN = ('sweep', 'workers', 'dry_run', 'vmap', 'on', 'slurm')  # flags that are not a point's
 Texts = dict[str, str]  # dotted key of the config -> value
@@ -26,6 +26,7 @@ class Point(NamedTuple):
     argv: list[str]  # of its own launch
     workdir: pathlib.Path
     steps: int
+    trouble: str = ''  # why its directory cannot be used; such a point fails, and the others do not wait for it
 
 
 def axis(text: str) -> tuple[str, list[str]]:
@@ -107,6 +108,10 @@ def _point(i: int, shared: Sequence[str], texts: Texts) -> Point:
     words = [*shared, *(f'--config.{key}={value}' for key, value in texts.items())]
     try:
         planned = plan(words)
+    except Unusable as trouble:
+        if not texts:
+            raise
+        return Point(texts, words, trouble.workdir, 0, str(trouble))
     except Refused as refusal:
         where = f'point {i + 1} of the sweep, {told(texts)}: ' if texts else ''
         raise Refused(f'{where}{refusal}') from None
@@ -122,15 +127,17 @@ def told(texts: Mapping[str, str]) -> str:
 
 
 def status(point: Point) -> str:
-    """'new', 'step N of M' or 'done', by the checkpoints that lie there."""
-    steps = [int(path.name) for path in point.workdir.glob('checkpoints/*') if path.name.isdecimal()]
-    if not steps:
+    """'new', 'step N of M' or 'done', by the checkpoints that lie there; or why it cannot be started."""
+    if point.trouble:
+        return f'failed: {point.trouble}'
+    step = rundir.last_step(point.workdir)
+    if step is None:
         return 'new'
-    return 'done' if max(steps) >= point.steps else f'step {max(steps)} of {point.steps}'
+    return 'done' if step >= point.steps else f'step {step} of {point.steps}'
 
 
-def table(found: Sequence[Point]) -> str:
-    """A line a point: its status, its directory, what sets it apart."""
-    rows = [(status(point), str(point.workdir), told(point.texts)) for point in found]
+def table(found: Sequence[Point], ends: Mapping[int, str] = {}) -> str:
+    """A line a point: its directory, what sets it apart, and its status, or how it ended, by number of point."""
+    rows = [(str(p.workdir), told(p.texts), ends.get(i, status(p))) for i, p in enumerate(found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return '\n'.join('  '.join(map(str.ljust, row, widths)).rstrip() for row in rows)

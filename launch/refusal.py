@@ -2,11 +2,23 @@
 
 import contextlib
 import difflib
+import pathlib
 from collections.abc import Iterable, Iterator
 
 
 class Refused(Exception):
-    """A launch that was asked for wrongly; its message is one line."""
+    """A launch that was asked for wrongly; its message is one line, even where it quotes more."""
+
+    def __str__(self):
+        return ' '.join(super().__str__().splitlines())
+
+
+class Unusable(Refused):
+    """A run directory that a launch cannot use."""
+
+    def __init__(self, message: str, workdir: pathlib.Path):
+        super().__init__(message)
+        self.workdir = workdir
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
@@ -17,9 +29,10 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
 
 
 @contextlib.contextmanager
-def refusing(*kinds: type[Exception]) -> Iterator[None]:
-    """Turns errors of these kinds into a refusal with their message."""
+def refusing(*kinds: type[Exception], about: str = '') -> Iterator[None]:
+    """Turns errors of these kinds into a refusal with their message, after what it is about."""
     try:
         yield
     except kinds as error:
-        raise Refused(' '.join(str(error).split()) or type(error).__name__) from error
+        says = ' '.join(str(error).split()) or type(error).__name__
+        raise Refused(f'{about}: {says}' if about else says) from error

@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from launch.overrides import flat
-from launch.refusal import Refused
+from launch.refusal import Refused, Unusable
 
 
 def identity(config: ConfigDict) -> dict[str, Any]:
@@ -28,8 +28,17 @@ def check(workdir: pathlib.Path, name: str, config: dict[str, Any]):
     """Sees, writing nothing, that this experiment with this config may use the directory.
 
     Raises:
-      Refused: it cannot be made or written, belongs to another run, or holds files of something else.
+      Unusable: it cannot be made or written, belongs to another run, or holds files of something else.
     """
+    try:
+        _check(workdir, name, config)
+    except PermissionError as error:
+        raise Unusable(f'workdir {workdir} cannot be used: {error.strerror}: {error.filename}', workdir) from None
+    except Refused as refusal:
+        raise Unusable(str(refusal), workdir) from None
+
+
+def _check(workdir, name, config):
     there = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
     if not there.is_dir():
         raise Refused(f'workdir {workdir} cannot be used: {there} is no directory')
@@ -59,6 +68,11 @@ def claim(workdir: pathlib.Path, name: str, config: dict[str, Any], data: str | 
     if not (workdir / 'config.json').exists():
         write(workdir / 'config.json', config)
     write(workdir / 'manifest.json', manifest | {'launches': [*manifest['launches'], launch]})
+
+
+def last_step(workdir: pathlib.Path) -> int | None:
+    """The step of the last whole checkpoint; one that is being written has another name."""
+    return max((int(path.name) for path in workdir.glob('checkpoints/*') if path.name.isdecimal()), default=None)
 
 
 def conclude(workdir: pathlib.Path, ended: str):

@@ -61,7 +61,9 @@ def check(texts: Mapping[str, str]):
 
 
 def submit(points: Sequence[Point], flags: Flags) -> int:
-    """Submits the points that are not done and have no job yet, and prints a line for each point; returns 0.
+    """Submits the points that are not done and have no job yet, and prints a line for each point.
+
+    Returns how many cannot be submitted, since their run directory cannot be used.
 
     Raises:
       Refused: as `check` does; or Slurm refuses, and then nothing was submitted.
@@ -77,7 +79,7 @@ def submit(points: Sequence[Point], flags: Flags) -> int:
         print(f'{says[point.workdir]}  {point.workdir}  {told(point.texts)}')
     folder = points[0].workdir.parent
     print(f'each prints to {folder}/NAME.log; python -m launch.status {folder} tells how far they are')
-    return 0
+    return sum(bool(point.trouble) for point in points)
 
 
 def queue() -> dict[str, str]:
@@ -102,7 +104,7 @@ def _standing(point, there):
     job = note_of(point).read_text('utf-8') if note_of(point).exists() else None
     if job in there:
         return f'job {job} {there[job].lower()}'
-    return 'done' if status(point) == 'done' else None
+    return status(point) if point.trouble or status(point) == 'done' else None
 
 
 def _handed_over(points, flags):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from launch import local, signals
+from launch import local, signals, slurm, vmapped
 from launch.flags import Flags
 from launch.points import checked, table
 
@@ -14,18 +14,21 @@ def launch(argv: Sequence[str], flags: Flags) -> int:
 
     Where none failed and the sweep or a point was stopped by a signal, it is signals.STOPPED.
     """
+    if flags.on == 'slurm':
+        slurm.check(flags.slurm)
     found = checked(argv, flags)
     if flags.dry_run:
         print(table(found))
         return 0
+    groups = vmapped.groups(found) if flags.vmap else [[i] for i in range(len(found))]
+    launches = [vmapped.joined([found[i] for i in group]) for group in groups]
     if flags.on == 'slurm':
-        from launch import slurm
-
-        return slurm.submit(found, flags)
+        return slurm.submit(launches, flags)
     devices = local.accelerators()
     with signals.heard() as interrupted:
-        codes = local.run(found, flags.workers or len(devices) or 1, devices, interrupted)
-        stopped = interrupted() or signals.STOPPED in codes.values()
-    print(table(found))
-    failed = sum(code not in (0, signals.STOPPED) for code in codes.values())
+        ends = local.run(launches, flags.workers or len(devices) or 1, devices, interrupted)
+        stopped = interrupted() or any(end.code == signals.STOPPED for end in ends.values())
+    ends = vmapped.apart(found, groups, ends)
+    print(table(found, {i: end.says for i, end in ends.items() if end.code}))
+    failed = sum(end.code not in (0, signals.STOPPED) for end in ends.values())
     return signals.STOPPED if stopped and not failed else min(failed, MOST)

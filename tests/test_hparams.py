@@ -6,7 +6,8 @@ import warnings
 
 import pytest
 
-from genjax.report import open_report, write_hparams
+from genjax.board import write_hparams
+from genjax.report import open_report
 from launch.__main__ import main
 
 CONFIG = {'seed': 0, 'rate': 0.5, 'fast': True, 'name': 'a', 'sizes': (1, 2), 'limit': None}

@@ -24,12 +24,14 @@ SPINE = {
     'mesh': {'base'},
     'digest': {'base'},
     'checkpoint': {'base', 'digest'},
-    'report': {'base'},
+    'board': {'base'},
+    'report': {'base', 'board'},
     'replicas': {'base'},
     'evaluation': {'base', 'mesh'},
     'fold': {'base', 'mesh'},
     'watch': {'base', 'mesh', 'checkpoint', 'report', 'evaluation'},
     'train': {'base', 'mesh', 'checkpoint', 'report', 'fold', 'watch'},
+    'replay': {'base', 'mesh', 'checkpoint', 'digest', 'report', 'fold', 'watch', 'train'},
     'together': {'base', 'mesh', 'checkpoint', 'digest', 'report', 'fold', 'watch', 'train'},
 }
 ALLOWED = {
@@ -38,7 +40,7 @@ ALLOWED = {
     'genjax/data': {'base', 'data'},
     'genjax/metrics': {'base', 'metrics'},
     'experiments': {'base', 'train', 'replicas', 'algorithms', 'networks', 'data', 'metrics'},
-    'launch': {'base', 'train', 'mesh', 'checkpoint', 'digest', 'report', 'replicas', 'together'},
+    'launch': {'base', 'train', 'mesh', 'checkpoint', 'digest', 'board', 'replay', 'report', 'replicas', 'together'},
 }
 
 

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -210,7 +211,9 @@ def test_two_launches_of_one_directory_do_not_meet(folder, capsys):
 def test_a_number_that_is_not_finite_exits_with_3(capsys):
     assert main(['--exp=toy', '--config.walk.rate=1e30']) == 3
     out, err = capsys.readouterr()
-    assert out == '' and err.count('\n') == 1 and 'Traceback' not in err
+    replay, says = err.splitlines()
+    assert out == '' and says == 'step 2: loss is inf'
+    assert re.fullmatch(r'python -m launch\.replay runs/toy-\w{8} --step 2 --debug_nans', replay)
 
 
 def test_a_bug_shows_its_traceback():

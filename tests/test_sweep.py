@@ -1,6 +1,7 @@
 """Sweeps: which points there are, that all are checked before the first starts, and how they are run."""
 
 import hashlib
+import inspect
 import itertools
 import json
 import os
@@ -10,12 +11,17 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 
-from launch import catalogue, local, points
+from genjax.mesh import make_mesh
+from genjax.train import check
+from launch import catalogue, local, points, rundir
 from launch.__main__ import main
 from launch.flags import parse
+from launch.overrides import override
 from launch.points import Point
+from launch.refusal import Refused
 
 HERE = pathlib.Path(__file__).parent
 
@@ -36,6 +42,21 @@ def test_the_experiments_own_points_are_combined_with_others(folder, monkeypatch
         {'walk.rate': '0.1', 'steps': '3'},
         {'walk.rate': '0.5', 'seed': '7', 'steps': '3'},
     ]
+
+
+PAGES = sorted((HERE.parent / 'experiments').glob('[a-z]*.py'))
+SWEEPS = [path.stem for path in PAGES if 'def sweep()' in path.read_text()]
+
+
+@pytest.mark.parametrize('name', SWEEPS)
+def test_the_points_of_an_experiments_own_sweep_are_runs(name):
+    """Each is another; the last is built and traced besides, which takes a second."""
+    module, flags = catalogue.load(name), parse([f'--exp={name}', '--sweep=own'])
+    found = points.points(flags)
+    configs = [override(module.get_config(), texts) for texts in found]
+    runs = {rundir.default(name, rundir.identity(config)) for config in configs}
+    assert 1 < len(runs) == len(found) <= 12 and inspect.getdoc(module.sweep).count('\n') == 0
+    check(module.build(configs[-1]), mesh=make_mesh(jax.devices()[:1]))
 
 
 WRONG = {
@@ -76,7 +97,7 @@ def test_a_dry_run_prints_the_points_and_starts_none(folder, capsys):
     capsys.readouterr()
     assert main(['--exp=toy', '--sweep=seed=0:3', '--dry_run']) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [(line[0], line[-1]) for line in lines] == [('new', 'seed=0'), ('done', 'seed=1'), ('new', 'seed=2')]
+    assert [line[1:] for line in lines] == [['seed=0', 'new'], ['seed=1', 'done'], ['seed=2', 'new']]
     assert len(list((folder / 'runs').iterdir())) == 1
 
 
@@ -85,12 +106,12 @@ def made(folder, n):
 
 
 def shell(line):
-    """A start that runs a line of the shell in place of a launch, with $RUN and $DEVICE set."""
+    """A start that runs a line of the shell in place of a launch, with $RUN set."""
 
-    def start(point, device):
+    def start(point, given):
         with open(local.log_of(point), 'a') as log:
-            given = os.environ | {'RUN': str(point.workdir), 'DEVICE': str(device)}
-            return subprocess.Popen(['sh', '-c', line], env=given, stdout=log, stderr=log)
+            environment = os.environ | given | {'RUN': str(point.workdir)}
+            return subprocess.Popen(['sh', '-c', line], env=environment, stdout=log, stderr=log)
 
     return start
 
@@ -98,17 +119,20 @@ def shell(line):
 def test_what_is_done_is_skipped_and_a_failure_stops_no_other(tmp_path, capsys):
     found = made(tmp_path, 4)
     (tmp_path / 'run-1/checkpoints/4').mkdir(parents=True)
-    line = 'case $RUN in *2) echo broken; exit 3;; *) mkdir -p $RUN/checkpoints/4; echo fine;; esac'
-    assert local.run(found, 2, [], lambda: False, shell(line)) == {0: 0, 2: 3, 3: 0}
+    line = 'case $RUN in *2) echo broken; exit 3;; *) mkdir -p $RUN/checkpoints/4; echo "$RUN: fine";; esac'
+    ends = local.run(found, 2, [], lambda: False, shell(line))
+    assert ends == {0: (0, 'done: fine'), 2: (3, 'failed: broken'), 3: (0, 'done: fine')}
     assert [points.status(point) for point in found] == ['done', 'done', 'new', 'done']
     out = capsys.readouterr().out
-    assert out.count('fine') == 2 and 'seed=2  FAILED with 3: broken' in out and 'run-1' not in out
-    assert local.run(found, 2, [], lambda: False, shell('mkdir -p $RUN/checkpoints/4')) == {2: 0}
+    assert out.count('done: fine') == 2 and 'seed=2  failed: broken' in out and 'run-1' not in out
+    assert [line.split()[0] for line in out.splitlines()] == ['[1/3]', '[2/3]', '[3/3]']
+    assert local.run(found, 2, [], lambda: False, shell('mkdir -p $RUN/checkpoints/4; echo $RUN')) == {2: (0, 'done')}
 
 
 def test_so_many_at_a_time_each_on_a_device_of_its_own(tmp_path):
     line = (
-        'echo $DEVICE; mkdir $RUN.on.$DEVICE || exit 1; ls -d *.on.* | wc -l >> count; sleep 0.3; rmdir $RUN.on.$DEVICE'
+        'DEVICE=$CUDA_VISIBLE_DEVICES; echo $DEVICE; mkdir on.$DEVICE || exit 1; '
+        'ls -d on.* | wc -l >> count; sleep 0.3; rmdir on.$DEVICE'
     )
     local.run(made(tmp_path, 5), 2, ['0', '1'], lambda: False, shell(f'cd {tmp_path}; {line}'))
     assert max(map(int, (tmp_path / 'count').read_text().split())) == 2
@@ -116,16 +140,123 @@ def test_so_many_at_a_time_each_on_a_device_of_its_own(tmp_path):
 
 
 def test_an_interrupted_sweep_starts_nothing_more_and_tells_what_runs_to_leave(tmp_path):
-    asked = iter([False] * 4)
-    codes = local.run(made(tmp_path, 3), 1, [], lambda: next(asked, True), shell("trap 'exit 75' TERM; sleep 5 & wait"))
-    assert codes == {0: 75}
+    listens = "trap 'mkdir -p $RUN/checkpoints/2; exit 75' TERM; touch $RUN.listens; sleep 5 & wait"
+    line = f'case $RUN in *0) {listens};; *) touch $RUN.listens; exec sleep 5;; esac'
+    came = lambda: len(list(tmp_path.glob('*.listens'))) == 2
+    ends = local.run(made(tmp_path, 4), 2, [], came, shell(line))
+    assert ends == {0: (75, 'stopped at step 2 of 4'), 1: (75, 'stopped before its first checkpoint')}
+
+
+TRACEBACK = (
+    'Traceback (most recent call last):\n  at\nKeyError: 1\n\nDuring:\n\nTraceback (most recent call last):\n'
+    '  File "a"\n    x = y\nValueError: no\nin two lines\n-----\nFor simplicity, JAX\n'
+)
+SAID = {  # (log, exit code): how it ended
+    ('one\n\ntwo\n', 2): 'failed: two',
+    ('', 9): 'failed: exit code 9, and its log says nothing',
+    ('$ python -m launch a\nold\n$ python -m launch a\n', 1): 'failed: exit code 1, and its log says nothing',
+    ('$ python -m launch a\nold\n$ python -m launch a\nnew\n', 1): 'failed: new',
+    (TRACEBACK, 1): 'failed: ValueError: no',
+    (TRACEBACK + 'step 3: loss is nan\n', 3): 'failed: step 3: loss is nan',
+    (TRACEBACK + 'here: test/loss 1\n', 0): 'done: here: test/loss 1',
+}
+
+
+@pytest.mark.parametrize(('log', 'code'), SAID)
+def test_how_a_launch_ended_is_what_it_said_last_or_its_error(log, code, tmp_path):
+    (point,) = made(tmp_path, 1)
+    local.log_of(point).write_text(log)
+    assert local.outcome(point, code) == SAID[log, code]
+
+
+def test_a_worker_that_vanishes_is_told_of_in_one_line_and_the_others_go_on(tmp_path, capsys):
+    line = 'case $RUN in *0) echo half a step; kill -9 $$;; *1) exit 5;; *2) exit 143;; *) rm $RUN.log; exit 1;; esac'
+    ends = local.run(found := made(tmp_path, 4), 1, [], lambda: False, shell(line))
+    says = ['killed by signal 9', *(f'exit code {code}, and its log says nothing' for code in (5, 1))]
+    assert ends == {
+        0: (-9, says[0]),
+        1: (5, f'failed: {says[1]}'),
+        2: (143, 'killed by signal 15'),
+        3: (1, f'failed: {says[2]}'),
+    }
+    assert [line.split('  ')[0] for line in capsys.readouterr().out.splitlines()] == [
+        f'[{i + 1}/4] {point.workdir}' for i, point in enumerate(found)
+    ]
+
+
+def test_a_log_that_cannot_be_written_fails_its_point_alone(tmp_path, capsys):
+    found = made(tmp_path, 2)
+    local.log_of(found[0]).mkdir()
+    start = lambda point, given: (local.started if point is found[0] else shell('exit 0'))(point, given)
+    ends = local.run(found, 1, [], lambda: False, start)
+    assert ends == {0: (2, f'failed: Is a directory: {local.log_of(found[0])}'), 1: (0, 'done')}
+
+
+def test_a_directory_that_cannot_be_used_fails_its_point_alone(folder, monkeypatch, capsys):
+    command = ['--exp=toy', '--sweep=seed=0:4']
+    assert main([*command, '--dry_run']) == 0
+    runs = [pathlib.Path(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
+    runs[0].parent.mkdir()
+    runs[1].write_text('')
+    runs[2].mkdir()
+    rundir.write(runs[2] / 'config.json', {'seed': 9})
+    run = local.run
+    monkeypatch.setattr(local, 'run', lambda *args: run(*args, shell('mkdir -p $RUN/checkpoints/4')))
+    monkeypatch.setattr(local, 'accelerators', list)
+    assert main(command) == 2
+    lines = [line.split('  ') for line in capsys.readouterr().out.splitlines()]
+    says = {
+        runs[0]: 'done',
+        runs[1]: f'failed: workdir {runs[1]} cannot be used: {runs[1]} is no directory',
+        runs[2]: f'failed: workdir {runs[2]} belongs to another config: batch is absent there and 16 here, ',
+        runs[3]: 'done',
+    }
+    table = lines[4:]
+    assert [(place, said[: len(says[pathlib.Path(place)])]) for place, _, said in table] == [
+        (str(run), said) for run, said in says.items()
+    ]
+    assert runs[1].read_text() == '' and rundir.read(runs[2] / 'config.json') == {'seed': 9}
+
+
+def test_workers_that_share_a_device_share_its_memory(monkeypatch):
+    for name in local.FRACTION:
+        monkeypatch.delenv(name, raising=False)
+    assert local.given(1, 4, []) == {}
+    seen = lambda device: {'CUDA_VISIBLE_DEVICES': device, 'TPU_VISIBLE_CHIPS': device}
+    assert local.given(1, 2, ['0', '1']) == seen('1')
+    found = [local.given(slot, 5, ['4', '7']) for slot in range(5)]
+    thirds, halves = {local.FRACTION[1]: '0.300'}, {local.FRACTION[1]: '0.450'}
+    assert found == [seen('4') | thirds, seen('7') | halves] * 2 + [seen('4') | thirds]
+    monkeypatch.setenv(local.FRACTION[0], '0.2')  # jax refuses to be given both
+    assert local.given(0, 2, ['0']) == seen('0')
+
+
+def test_accelerators_are_those_that_are_visible_or_it_is_said_why_there_are_none(tmp_path, monkeypatch):
+    jax = tmp_path / 'jax.py'
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    for name in local.VISIBLE:
+        monkeypatch.delenv(name, raising=False)
+    jax.write_text('default_backend, local_device_count = lambda: "gpu", lambda: 2')
+    assert local.accelerators() == ['0', '1']
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3,GPU-8932f937')
+    assert local.accelerators() == ['3', 'GPU-8932f937']
+    jax.write_text('default_backend, local_device_count = lambda: "cpu", lambda: 1')
+    assert local.accelerators() == []
+    jax.write_text('raise RuntimeError("the driver is too old")')
+    with pytest.raises(Refused, match='^no device was found: RuntimeError: the driver is too old$'):
+        local.accelerators()
 
 
 @pytest.mark.parametrize(('codes', 'code'), [((0, 0), 0), ((0, 75), 75), ((3, 75), 1), ((3, -9), 2)])
 def test_the_exit_code_counts_failures_or_says_that_one_was_stopped(codes, code, folder, monkeypatch, capsys):
-    monkeypatch.setattr(local, 'run', lambda *args: dict(enumerate(codes)))
+    ends = {i: local.Ended(code, f'it was {code}') for i, code in enumerate(codes)}
+    monkeypatch.setattr(local, 'run', lambda *args: ends)
     monkeypatch.setattr(local, 'accelerators', list)
     assert main(['--exp=toy', '--sweep=seed=0:2']) == code
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split('  ')[1:] for line in lines] == [
+        [f'seed={i}', 'new' if code == 0 else f'it was {code}'] for i, code in enumerate(codes)
+    ]
 
 
 SMOKE = {

@@ -1,0 +1,124 @@
+"""Runs that differ in their seed alone, trained as one program in one process: --vmap.
+
+Each keeps a run directory as if it had been launched alone, and can be gone on with alone or together.
+"""
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launch import hosts
+from launch.flags import pairs
+from launch.plan import Plan, plan
+from launch.points import Point, axis, status
+from launch.refusal import Refused, refusing
+
+SEED = '--config.seed='
+
+
+def groups(found: Sequence[Point]) -> list[list[int]]:
+    """The numbers of the points that are launched together: those that have something to do and the same command
+    but for the seed. Every other point stands alone."""
+    made = {}
+    for i, point in enumerate(found):
+        ready = not point.trouble and status(point) != 'done'
+        made.setdefault(_but_seed(point) if ready else i, []).append(i)
+    return list(made.values())
+
+
+def _but_seed(point):
+    return tuple(word for word in point.argv if not word.startswith(SEED))
+
+
+def joined(points: Sequence[Point]) -> Point:
+    """The one launch of a group; its log lies beside the first run's directory."""
+    first, *others = points
+    if not others:
+        return first
+    seeds = ','.join(point.texts['seed'] for point in points)
+    return first._replace(texts=first.texts | {'seed': seeds}, argv=[*_but_seed(first), f'--vmap=seed={seeds}'])
+
+
+def apart(found: Sequence[Point], groups: Sequence[Sequence[int]], ends: Mapping[int, Any]) -> dict[int, Any]:
+    """How the points ended, by their numbers, of how the groups did: a run that is done shares no failure of others."""
+    concerned = lambda i, group: len(group) == 1 or status(found[i]) != 'done'
+    return {i: end for place, end in ends.items() for i in groups[place] if concerned(i, groups[place])}
+
+
+def plans(argv: Sequence[str]) -> list[Plan]:
+    """Each run of a command line with --vmap seed=A,B,C.
+
+    Raises:
+      Refused: one of them cannot be launched.
+    """
+    if hosts.several(os.environ):
+        raise Refused('--vmap trains in one process, and this is one of several')
+    given = dict(pairs(argv))
+    if axis(given['--vmap'])[0] != 'seed':
+        raise Refused(f'--vmap is {given["--vmap"]}; without --sweep it takes seed=a,b,c or seed=0:4')
+    for name, why in {'--config.seed': 'it is given twice', '--workdir': 'each run has its own'}.items():
+        if name in given:
+            raise Refused(f'{name} is given with --vmap; {why}')
+    if given.get('--mode', 'train') != 'train' or given.get('--parallel', 'jit') != 'jit':
+        raise Refused('--vmap trains, and compiles by jit; it takes no --mode and no --parallel')
+    shared = [f'{name}={text}' for name, text in pairs(argv) if name != '--vmap']
+    return [plan([*shared, f'{SEED}{seed}']) for seed in axis(given['--vmap'])[1]]
+
+
+def train(argv: Sequence[str]) -> int:
+    """Trains, or goes on with, all runs of a command line.
+
+    Returns signals.STOPPED if a signal stopped them, else 3 if a number of one was not finite.
+    """
+    from launch import mishaps
+
+    made = plans(argv)
+    return mishaps.told(lambda first: _train(made))(made[0])
+
+
+def _train(made):
+    from genjax.together import Unlike, require_alike
+    from launch import mishaps, modes, rundir, signals
+
+    with refusing(Unlike):
+        require_alike([each.experiment for each in made], mesh=made[0].mesh, rules=made[0].rules)
+    lost = []
+    with contextlib.ExitStack() as stack:
+        interrupted = stack.enter_context(signals.heard())
+        for each in made:
+            modes.hold(each, stack)
+        try:
+            _together(made, interrupted, lost)
+        except Exception as error:
+            with contextlib.suppress(OSError):  # of a disk that is full
+                for each in made:
+                    rundir.conclude(each.workdir, mishaps.reason(error))
+            raise
+        going = [each for i, each in enumerate(made) if i not in lost]
+        for each in going:
+            modes.show(each)
+    return max([3 if lost else 0, *map(modes.ended, going)])
+
+
+def _together(made, interrupted, lost):
+    from genjax.checkpoint import Unrestorable
+    from genjax.together import train_together
+    from launch import modes
+
+    def lose(i, error):
+        lost.append(i)
+        modes.lose(made[i], error)
+
+    first = made[0]
+    with refusing(Unrestorable):
+        train_together(
+            [each.experiment for each in made],
+            seeds=[each.config.seed for each in made],
+            workdirs=[each.workdir for each in made],
+            interrupted=interrupted,
+            lost=lose,
+            mesh=first.mesh,
+            rules=first.rules,
+            **modes.options(first),
+        )

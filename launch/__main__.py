@@ -4,13 +4,10 @@ Whatever can be known to be wrong is refused in one line, with exit code 2, befo
 code 3 is a run that met a number that is not finite. What goes wrong later is a bug and shows its traceback.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
-from absl import logging
-
-from launch import catalogue, hosts
+from launch import catalogue, environment, hosts
 from launch.flags import USAGE, parse
 from launch.plan import plan
 from launch.refusal import Refused
@@ -49,10 +46,5 @@ def _carry_out(argv: Sequence[str]) -> int:
 
 
 if __name__ == '__main__':
-    logging.set_verbosity(logging.ERROR)  # libraries warn of what is no trouble
-    # Set before jax is imported, and only here: a library that writes into a home folder would surprise.
-    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/genjax/xla'))
-    # Small programs too: an initialisation compiles a hundred of them.
-    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
-    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
+    environment.prepare()
     sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,6 @@
 """What a launch ran on: enough to say later why two runs of one config differ."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -35,7 +36,22 @@ def devices() -> dict[str, Any]:
     import jax
 
     first, *_ = jax.devices()
-    return {'kind': first.device_kind, 'count': jax.device_count(), 'platform': first.platform}
+    known = {'kind': first.device_kind, 'count': jax.device_count(), 'platform': first.platform}
+    # A CPU's programs depend on its instructions, and how they are cut on the number of cores.
+    return known | ({'processor': processor(), 'cores': cores()} if first.platform == 'cpu' else {})
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+
+def processor() -> str:
+    """The name of the processor's model."""
+    with contextlib.suppress(OSError):
+        lines = pathlib.Path('/proc/cpuinfo').read_text('utf-8').splitlines()
+        return next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), '')
+    return platform.processor()
 
 
 def _git(folder: pathlib.Path, *args: str) -> str | None:

@@ -13,16 +13,13 @@ with; 3 with --step, something is not finite that was before.
 
 import json
 import math
-import os
 import pathlib
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from absl import logging
-
-from launch import again, provenance, runs
+from launch import again, environment, provenance, runs
 from launch.comparison import Difference, environments, excused, of_lines, of_states
 from launch.plan import Plan
 from launch.refusal import Refused
@@ -180,9 +177,5 @@ def _show_where(act):
 
 
 if __name__ == '__main__':
-    logging.set_verbosity(logging.ERROR)
-    # As a launch: with one cache of programs a GPU's kernels are chosen alike.
-    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/genjax/xla'))
-    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
-    os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
+    environment.prepare()
     sys.exit(main(sys.argv[1:]))

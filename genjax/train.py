@@ -122,6 +122,9 @@ def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = ()) -> State:
       ValueError: what algorithm, networks and data find wrong when traced; devices that do not divide the batch; a
         rule that does not fit.
     """
+    for name, probe in experiment.probes.items():
+        if probe.every < 1:
+            raise ValueError(f'probe {name} is to look every {probe.every} steps; at least 1 is needed')
     batch = abstract_batch(as_feed(experiment.data.train), mesh)
     shapes = jax.eval_shape(experiment.algorithm.init, keys_of(0).init, batch)
     place = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

@@ -115,8 +115,10 @@ def _text(name: str, text: str) -> str:
 
 
 def _path(name: str, text: str) -> pathlib.Path:
-    del name
-    return pathlib.Path(text).expanduser()
+    try:
+        return pathlib.Path(text).expanduser()
+    except RuntimeError:
+        raise Refused(f'{name} is {text}; nobody here has that home folder') from None
 
 
 def _count(name: str, text: str) -> int:

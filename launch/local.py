@@ -73,7 +73,7 @@ def run(
       interrupted: once true nothing more is started, and what runs is told to save and leave.
     """
     waiting = collections.deque(i for i, point in enumerate(found) if status(point) != 'done')
-    free, running, ends, stopping = collections.deque(range(workers)), {}, {}, False
+    free, running, ends, stopping = collections.deque(range(min(workers, len(found)))), {}, {}, False
     tell = progress(len(waiting))
 
     def begin(i, slot):

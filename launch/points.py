@@ -18,6 +18,7 @@ from launch.plan import Plan, plan
 from launch.refusal import Refused, Unusable
 
 OWN = ('sweep', 'workers', 'dry_run', 'vmap', 'on', 'slurm')  # flags that are not a point's
+MOST = 10_000  # values of an axis
 Texts = dict[str, str]  # dotted key of the config -> value
 
 
@@ -33,11 +34,14 @@ def axis(text: str) -> tuple[str, list[str]]:
     """(key, values) of 'key=a,b,c', or of 'key=0:4', which is 0, 1, 2, 3; commas within brackets separate nothing.
 
     Raises:
-      Refused: there is no key or no value, or a value comes twice.
+      Refused: there is no key or no value, more than MOST of them, or a value comes twice.
     """
     key, _, listed = text.partition('=')
-    numbers = re.fullmatch(r'(-?\d+):(-?\d+)', listed)
-    values = [str(i) for i in range(*map(int, numbers.groups()))] if numbers else _split(listed)
+    numbers = re.fullmatch(r'(-?\d{1,10}):(-?\d{1,10})', listed)
+    counted = range(*map(int, numbers.groups())) if numbers else ()
+    if len(counted) > MOST:
+        raise Refused(f'--sweep is {text}, {len(counted)} values; {MOST} are the most')
+    values = [str(i) for i in counted] if numbers else _split(listed)
     if not key or not all(values) or not values:
         raise Refused(f'--sweep is {text}; it takes key=a,b,c or key=0:4, or own for those of the experiment')
     if len(set(values)) < len(values):

@@ -20,13 +20,14 @@ def launch(argv: Sequence[str], flags: Flags) -> int:
     if flags.dry_run:
         print(table(found))
         return 0
-    groups = vmapped.groups(found) if flags.vmap else [[i] for i in range(len(found))]
+    devices = [] if flags.on == 'slurm' else local.accelerators()
+    workers = flags.workers or len(devices) or 1
+    groups = vmapped.groups(found, workers) if flags.vmap else [[i] for i in range(len(found))]
     launches = [vmapped.joined([found[i] for i in group]) for group in groups]
     if flags.on == 'slurm':
         return slurm.submit(launches, flags)
-    devices = local.accelerators()
     with signals.heard() as interrupted:
-        ends = local.run(launches, flags.workers or len(devices) or 1, devices, interrupted)
+        ends = local.run(launches, workers, devices, interrupted)
         stopped = interrupted() or any(end.code == signals.STOPPED for end in ends.values())
     ends = vmapped.apart(found, groups, ends)
     print(table(found, {i: end.says for i, end in ends.items() if end.code}))

@@ -17,14 +17,16 @@ from launch.refusal import Refused, refusing
 SEED = '--config.seed='
 
 
-def groups(found: Sequence[Point]) -> list[list[int]]:
+def groups(found: Sequence[Point], workers: int) -> list[list[int]]:
     """The numbers of the points that are launched together: those that have something to do and the same command
-    but for the seed. Every other point stands alone."""
-    made = {}
+    but for the seed, in as many parts as leave no worker idle. Every other point stands alone."""
+    made, ready = {}, set()
     for i, point in enumerate(found):
-        ready = not point.trouble and status(point) != 'done'
-        made.setdefault(_but_seed(point) if ready else i, []).append(i)
-    return list(made.values())
+        going = not point.trouble and status(point) != 'done'
+        made.setdefault(_but_seed(point) if going else i, []).append(i)
+        ready |= {_but_seed(point)} if going else set()
+    parts = max(1, workers // max(1, len(ready)))
+    return [group[i::parts] for group in made.values() for i in range(min(parts, len(group)))]
 
 
 def _but_seed(point):

@@ -8,12 +8,13 @@ import scipy.sparse.linalg
 
 from genjax.algorithms import cooccurrence as co
 from genjax.data.excerpts import passage
-from genjax.data.text import Corpus
+from genjax.data.text import Corpus, Vocabulary
 from genjax.mesh import make_mesh
 from genjax.train import Experiment, NonFinite, train
 
 V = 12
 KEY = jax.random.key(0)
+NONE = Vocabulary((), np.zeros(0))  # ids say it all
 
 LECTURE = 'I like deep learning . / I like NLP . / I enjoy flying .'
 WORDS = ['I', 'like', 'enjoy', 'deep', 'learning', 'NLP', 'flying', '.']
@@ -92,7 +93,7 @@ def test_a_window_wider_than_the_excerpt_is_no_trouble():
 @pytest.mark.parametrize('devices', [1, 8])
 def test_a_run_over_overlapping_excerpts_counts_every_pair_once(devices):
     words = corpus(2, 1000)
-    data = passage(Corpus(words, None), batch=8, steps=14, overlap=4)
+    data = passage(Corpus(words, NONE), batch=8, steps=14, overlap=4)
     assert data.train[0]['words'].shape == (8, 4 + 9)
     algorithm = co.cooccurrence(V, window=4, capacity=V * V, margin=4)
     mesh = make_mesh(jax.devices()[:devices])
@@ -102,7 +103,7 @@ def test_a_run_over_overlapping_excerpts_counts_every_pair_once(devices):
 
 
 def test_a_table_that_is_too_small_stops_the_run():
-    data = passage(Corpus(corpus(2), None), batch=8, steps=14, overlap=4)
+    data = passage(Corpus(corpus(2), NONE), batch=8, steps=14, overlap=4)
     algorithm = co.cooccurrence(V, window=4, capacity=20, margin=4)
     with pytest.raises(NonFinite, match='pairs is inf'):
         train(Experiment(algorithm, data, {}), seed=0, steps=14, mesh=make_mesh(jax.devices()[:1]))
@@ -247,5 +248,5 @@ def test_what_is_impossible_is_refused(options, message):
 
 @pytest.mark.parametrize('dimension', [0, V + 1])
 def test_no_more_dimensions_than_words(dimension):
-    with pytest.raises(ValueError, match=f'dimension is {dimension}; 12 words allow 1 to 12'):
+    with pytest.raises(ValueError, match=f'dimension is {dimension}, power 0.5; needed: 1 to 12 words, 0 to 1'):
         co.factors(V, dimension=dimension)

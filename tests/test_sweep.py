@@ -63,6 +63,7 @@ WRONG = {
     '--sweep=seed': '--sweep is seed; it takes key=a,b,c or key=0:4, or own for those of the experiment',
     '--sweep=seed=': '--sweep is seed=; it takes key=a,b,c or key=0:4, or own for those of the experiment',
     '--sweep=seed=4:4': '--sweep is seed=4:4; it takes key=a,b,c or key=0:4, or own for those of the experiment',
+    '--sweep=seed=0:10001': '--sweep is seed=0:10001, 10001 values; 10000 are the most',
     '--sweep=seed=1,,2': '--sweep is seed=1,,2; it takes key=a,b,c or key=0:4, or own for those of the experiment',
     '--sweep=seed=1,2,1': '--sweep is seed=1,2,1, which has a value twice',
     '--sweep=own': '--sweep is own, and toy has no sweep of its own',

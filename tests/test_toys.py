@@ -60,7 +60,7 @@ def test_atoms_are_one_hot_and_as_frequent_as_p_says():
         (lambda: lattice(deviation=0), 'lattice of side 5, spacing 2.0, deviation 0; all must be positive'),
         (lambda: atoms([0.5, 0.6]), 'p is [0.5, 0.6000000238418579]; probabilities must be a row of positive numbers'),
         (lambda: itself([1.5, -0.5]), 'p is [1.5, -0.5]; probabilities must be a row of positive numbers'),
-        (lambda: anew(planar(ring()), batch=0, seed=0), 'batch is 0, test 1000; both must be at least 1'),
+        (lambda: anew(planar(ring()), batch=0, seed=0), 'batch is 0, test 1000; both take 1 to 1000000'),
     ],
 )
 def test_what_is_refused(wrong, message):

@@ -62,16 +62,27 @@ def test_steps_in_a_call_do_not_matter(fold, tmp_path):
         assert one == pytest.approx(many, rel=1e-5)
 
 
-def test_a_host_data_set_trains_as_the_resident_one():
-    algorithm, data, probes = toy()[:3]
+def on_host():
+    """The toy with its batches on the host."""
+    data = toy().data
 
     class Host:
         def __getitem__(self, step):
             return jax.tree.map(np.asarray, data.train[step])
 
-    host = toy()._replace(data=Data(Host(), data.test))
-    assert_close(run(toy(), fold=7), run(host, fold=7), 1e-6)
-    assert_close(run(toy(), fold=7), run(host, fold=1), 1e-6)
+    return toy()._replace(data=Data(Host(), data.test))
+
+
+def test_a_host_data_set_trains_as_the_resident_one():
+    assert_close(run(toy(), fold=7), run(on_host(), fold=7), 1e-6)
+    assert_close(run(toy(), fold=7), run(on_host(), fold=1), 1e-6)
+
+
+def test_host_data_go_on_from_where_a_run_stopped(tmp_path):
+    whole = run(on_host(), fold=7)
+    for until in (7, 33):
+        run(on_host(), fold=7, workdir=tmp_path, until=until)
+    assert_equal(run(on_host(), fold=7, workdir=tmp_path), whole)
 
 
 @pytest.mark.parametrize('fold', [1, 7])

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from genjax.base import AXIS
-from genjax.networks.unet import Norm, UNet, drop
+from genjax.networks.unet import Attention, Norm, UNet, drop
 
 SMALL = dict(width=16, multipliers=(1, 2), attend_at=(4,), dropout=0.5, blocks=1)
 CIFAR = dict(width=128, multipliers=(1, 2, 2, 2), attend_at=(16,), dropout=0.1)
@@ -50,6 +51,25 @@ def test_group_normalisation_gives_groups_of_mean_zero_and_variance_one():
     groups = y.reshape(2, 36, 8, 3)  # gcd(32, 24) = 8
     np.testing.assert_allclose(jnp.mean(groups, (1, 3)), 0, atol=1e-5)
     np.testing.assert_allclose(jnp.var(groups, (1, 3)), 1, atol=1e-4)
+
+
+def test_attention_is_the_formula():
+    """softmax(q k^T / sqrt C) v of every pixel, beside a skip (Vaswani et al. 2017, arXiv:1706.03762, eq. 1)."""
+    draw, C = np.random.default_rng(0), 8
+    dense = lambda: {
+        'kernel': draw.normal(size=(C, C)).astype('float32'),
+        'bias': draw.normal(size=C).astype('float32'),
+    }
+    params = {name: dense() for name in ('query', 'key', 'value', 'out')}
+    params['norm'] = {'scale': draw.normal(size=C).astype('float32'), 'bias': draw.normal(size=C).astype('float32')}
+    x = draw.normal(size=(2, 3, 4, C)).astype('float32')
+    rows = np.float64(Norm().apply({'params': params['norm']}, x)).reshape(2, 12, C)
+    query, key, value = (rows @ params[name]['kernel'] + params[name]['bias'] for name in ('query', 'key', 'value'))
+    seen = (
+        softmax(query @ key.swapaxes(1, 2) / np.sqrt(C), -1) @ value @ params['out']['kernel'] + params['out']['bias']
+    )
+    found = Attention().apply({'params': params}, x)
+    np.testing.assert_allclose(found, x + seen.reshape(x.shape), rtol=1e-4, atol=1e-4)
 
 
 def test_dropout_keeps_the_mean_and_drops_the_share():

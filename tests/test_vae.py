@@ -60,6 +60,17 @@ def test_under_the_exact_posterior_every_weight_is_the_likelihood():
     np.testing.assert_allclose(estimate, EXACT, atol=1e-4)
 
 
+def test_a_likelihood_below_the_least_float_has_a_logarithm():
+    """Far from all that the model makes, where each weight by itself would be 0; rounding is relative to the nats."""
+    model, fit = linear_model()
+    far = X[:8] + 40
+    exact = multivariate_normal(B, W.T @ W + SCALE**2 * np.eye(D)).logpdf(far)
+    assert exact.max() < np.log(np.finfo(np.float32).tiny)
+    estimate = log_likelihood(model, samples=6, chunk=2)(jax.random.key(3), fit, {'x': far})
+    np.testing.assert_allclose(estimate, exact, rtol=1e-4)
+    np.testing.assert_allclose(-iwae(3)(jax.random.key(2), model, fit.params, far)['loss'], exact, rtol=1e-4)
+
+
 def test_bounds_rise_to_the_likelihood_with_the_number_of_samples():
     """L_1 < L_5 < L_50 < log p (IWAE theorem 1), in the mean over many draws; the streamed estimate comes to log p."""
     model, fit = linear_model(shift=0.3, widen=0.5)

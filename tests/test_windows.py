@@ -115,5 +115,5 @@ def test_cbow_predicts_the_centre_from_the_words_that_skip_gram_predicts():
 
 @pytest.mark.parametrize('sizes', [dict(window=0, block=4), dict(window=2, block=0)])
 def test_a_window_and_a_block_have_a_size(sizes):
-    with pytest.raises(ValueError, match='is 0; at least 1 is needed'):
+    with pytest.raises(ValueError, match='is 0; it takes 1 to '):
         skip_gram(**sizes)

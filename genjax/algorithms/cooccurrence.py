@@ -21,7 +21,7 @@ from genjax.counting import EMPTY, Counts, add, empty, lookup, stored
 
 Array = jax.Array
 
-CHUNK = 2**14  # entries multiplied at a time: their rows stay in a cache
+CHUNK, WIDEST = 2**14, 1000  # entries multiplied at a time: their rows stay in a cache; and the largest window
 
 
 class Entries(NamedTuple):
@@ -160,10 +160,10 @@ def factors(
         0 leaves them out (Levy et al. 2015, section 3.3).
 
     Raises:
-      ValueError: dimension lies outside 1 to V.
+      ValueError: dimension lies outside 1 to V, or power outside 0 to 1.
     """
-    if not 1 <= dimension <= vocabulary_size:
-        raise ValueError(f'dimension is {dimension}; {vocabulary_size} words allow 1 to {vocabulary_size}')
+    if not (1 <= dimension <= vocabulary_size and 0 <= power <= 1):
+        raise ValueError(f'dimension is {dimension}, power {power}; needed: 1 to {vocabulary_size} words, 0 to 1')
 
     def vectors(key, counts):
         del key
@@ -205,11 +205,11 @@ def cooccurrence(
     Raises:
       ValueError: a number is out of its range, a weight no positive integer; or what `empty` refuses.
     """
-    weights = [weight(distance) for distance in range(1, window + 1)]
+    weights = [weight(distance) for distance in range(1, min(window, WIDEST) + 1)]
     whole = weights and all(w >= 1 and w == int(w) for w in weights)
-    if not (whole and vocabulary_size >= 1 and margin >= 0 and smoothing > 0):
-        found = f'{vocabulary_size} words, window {window}, weights {weights}, margin {margin}, smoothing {smoothing}'
-        raise ValueError(f'{found}; needed: 1 or more, 1 or more, integers of 1 or more, 0 or more, above 0')
+    if not (whole and window <= WIDEST and vocabulary_size >= 1 and margin >= 0 and smoothing > 0):
+        got = f'{vocabulary_size} words, window {window}, weights {weights[:9]}, margin {margin}, smoothing {smoothing}'
+        raise ValueError(f'{got}; needed: 1 or more, 1 to {WIDEST}, integers of 1 or more, 0 or more, above 0')
     weighted = partial(_weighted, np.asarray(weights, np.uint32), margin, symmetric)
     evaluate = partial(_evaluate, weighted, symmetric, vocabulary_size, smoothing)
     init, update = lambda key, batch: empty(capacity, 2), partial(_update, weighted, symmetric)

@@ -231,10 +231,10 @@ def ddpm(
     """DDPM: batches are {'image': [B, *shape] in [-1, 1]}, the state is a `Fit`, the metrics those of `measure`.
 
     Raises:
-      ValueError: steps < 2, shape no tuple of positive integers, or what `diffusion`, `descend`, `way` refuse.
+      ValueError: steps not in 2..10^6, shape no tuple of positive integers; what `diffusion`, `descend`, `way` refuse.
     """
-    if not (steps > 1 and isinstance(shape, tuple) and all(isinstance(n, int) and n > 0 for n in shape)):
-        raise ValueError(f'ddpm of steps {steps}, shape {shape!r}; needed: steps >= 2, tuple of positive integers')
+    if not (1 < steps <= 10**6 and isinstance(shape, tuple) and all(isinstance(n, int) and n > 0 for n in shape)):
+        raise ValueError(f'ddpm of steps {steps}, shape {shape!r}; needed: 2 to 10^6, tuple of positive integers')
     process = diffusion(betas(steps), variance)
     draw = trajectory(network, process, way(process), shape, clip)
 

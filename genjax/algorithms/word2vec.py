@@ -12,13 +12,14 @@ Letters: V words, D dimensions, B texts of L places, T centres, w the window, P 
 K negatives a pair, M of them drawn for T centres.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from genjax.base import Algorithm, collect, device_max, device_mean, example_keys
 
@@ -50,10 +51,26 @@ def kept_share(counts: np.ndarray, sample: float) -> np.ndarray:
       counts: of the words, [V]; f is a word's share of them.
       sample: t.
 
+    Raises:
+      ValueError: t is not above 0.
+
     Source: word2vec.c; Mikolov et al. 2013b, equation 5, have sqrt(t/f).
     """
+    if not sample > 0:
+        raise ValueError(f'sample is {sample}; the share of words that subsampling spares must be above 0')
     ratio = sample * counts.sum() / np.maximum(counts, 1)
     return np.minimum(1, np.sqrt(ratio) + ratio).astype(np.float32)
+
+
+def falling(rate: Sequence[float], steps: int) -> Callable[[jax.Array], jax.Array]:
+    """The rate at each of so many steps, on a straight line between two rates, at the start and at the end.
+
+    Raises:
+      ValueError: they are not two, or one is below 0.
+    """
+    if len(rate) != 2 or min(rate) < 0:
+        raise ValueError(f'rate is {tuple(rate)}; it takes two numbers of 0 or more, at the start and at the end')
+    return optax.linear_schedule(*rate, steps)
 
 
 def added(table: jax.Array, rows: jax.Array, steps: jax.Array) -> jax.Array:
@@ -67,7 +84,12 @@ def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Arr
     In a large block a frequent word's steps, all taken at one point, add up to far more than steps taken one after
     another, which turn as they go: 4,096 centres diverge without a bound. With 0.3, blocks of 4,096 and of 16,384
     centres learn as well as small ones, even at twice the rate (benchmarks/RESULTS.md).
+
+    Raises:
+      ValueError: limit is not a number above 0.
     """
+    if not isinstance(limit, int | float) or not limit > 0:
+        raise ValueError(f'the bound of a step is {limit!r}; it takes a number above 0')
 
     def add(table, rows, steps):
         some = dict(size=len(rows), fill_value=len(table))

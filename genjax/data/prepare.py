@@ -164,7 +164,7 @@ def open_set(name: str, data_dir: str = '') -> tfds.core.DatasetBuilder:
       FileNotFoundError: the set is neither prepared nor within reach.
     """
     default = os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
-    given = pathlib.Path(data_dir or default).expanduser()
+    given = pathlib.Path(os.path.expanduser(data_dir or default))
     writes = writable(given) and writable(given / name)
     home = given if writes else pathlib.Path(default).expanduser()
     for folder in dict.fromkeys((given, home)):

@@ -40,7 +40,7 @@ def sentences_of(source: str, data_dir: str = '') -> Iterator[str]:
         return _prepared(source.removeprefix('tfds:'), data_dir)
     if not source:
         raise ValueError("the corpus is ''; name a text file, docs, text8 or tfds:NAME")
-    return lines(pathlib.Path(source).expanduser())
+    return lines(pathlib.Path(os.path.expanduser(source)))  # unlike Path's it raises nothing
 
 
 def lines(path: pathlib.Path) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _cut(pieces: Iterator[str]) -> Iterator[str]:
 
 def _text8(data_dir: str) -> pathlib.Path:
     """The file of text8 (Mahoney 2006: the first 10^8 bytes of cleaned Wikipedia), downloaded if it is not there."""
-    folder = pathlib.Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
+    folder = pathlib.Path(os.path.expanduser(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'))
     files = [folder / f'text8{suffix}' for suffix in ('', '.gz', '.xz', '.zip')]
     found = next((file for file in files if file.is_file()), None)
     return found or _download(TEXT8, TEXT8_MD5, files[-1])

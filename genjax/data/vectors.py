@@ -152,7 +152,8 @@ def from_safetensors(content: bytes) -> Embedding:
     try:
         arrays = unpacked(content)
     except (SafetensorError, KeyError) as error:  # a KeyError is a type that numpy does not have
-        raise ValueError(f'this is no safetensors file of numpy arrays: {error}') from None
+        said = ' '.join(str(error).split())
+        raise ValueError(f'this is no safetensors file of numpy arrays: {said}') from None
     found = {name: (x.dtype.name, x.ndim) for name, x in arrays.items()}
     wanted = {'vectors': ('float32', 2), 'words': ('uint8', 1), 'ends': ('int64', 1)}
     if found != wanted:

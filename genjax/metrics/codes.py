@@ -85,7 +85,13 @@ BOX = dict(boxstyle='round,pad=0.15', facecolor='white', edgecolor='none', alpha
 
 
 def code_accuracy(encode: Encode, train: Sequence[Batch], test: Sequence[Batch], *, k: int = 5) -> Measure:
-    """How well labels can be read from codes: 'linear', see `linear_accuracy`, and 'nearest', `neighbour_accuracy`."""
+    """How well labels can be read from codes: 'linear', see `linear_accuracy`, and 'nearest', `neighbour_accuracy`.
+
+    Raises:
+      ValueError: there is no batch to learn from.
+    """
+    if not train:
+        raise ValueError('train has 0 batches; at least 1 is needed to read labels from codes')
     collect = _collector(encode)
 
     def measure(key, state):

@@ -218,9 +218,11 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, I] -> [B, M, N, features]; a ValueError where x has another number of axes."""
+        """x [B, H, W, I] -> [B, M, N, features]; a ValueError where x has other axes, or for no features."""
         if x.ndim != 4:
             raise ValueError(f'x has shape {x.shape}; a convolution needs [B, H, W, channels]')
+        if self.features < 1:
+            raise ValueError(f'features is {self.features}; a convolution needs at least 1')
         kernel = self.param('kernel', self.kernel_init, (*self.kernel, x.shape[-1], self.features))
         pads = self.padding
         if isinstance(pads, str):

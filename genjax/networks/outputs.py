@@ -52,8 +52,14 @@ def negative_sampling(counts: np.ndarray, *, negatives: int = 5, shared: int = 3
       shared: M.
       power: of the counts.
 
+    Raises:
+      ValueError: negatives or shared lie outside 1 to 10^6.
+
     Source: Mikolov et al. 2013b, section 2.2.
     """
+    for name, number in dict(negatives=negatives, shared=shared).items():
+        if not 1 <= number <= 10**6:
+            raise ValueError(f'{name} is {number}; it takes 1 to {10**6}')
     accept, other = map(jnp.asarray, alias_table(counts**power))
 
     def against(key, n):

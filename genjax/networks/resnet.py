@@ -92,6 +92,8 @@ class Generator(nn.Module):
     def __call__(self, z: Array, label: Array | None = None) -> Array:
         """z [B, Z], label int [B] -> x; a ValueError for a wrong size, or a label where there are no classes."""
         refuse_labels(self.classes, label)
+        if self.width < 1:
+            raise ValueError(f'width is {self.width}; at least 1 channel is needed')
         n = doublings(self.size)
         side = self.size >> n
         h = nn.Dense(side * side * self.width, kernel_init=xavier, name='start')(z)

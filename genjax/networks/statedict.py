@@ -12,6 +12,7 @@ import pickle
 import zipfile
 import zlib
 from collections import OrderedDict
+from functools import cache
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -60,7 +61,8 @@ def _from_safetensors(content: bytes) -> dict[str, np.ndarray]:
     try:
         return unpacked(content)
     except (SafetensorError, KeyError) as error:  # a KeyError is a type that numpy does not have
-        raise ValueError(f'this is no safetensors file of numpy arrays: {error}') from None
+        said = ' '.join(str(error).split())
+        raise ValueError(f'this is no safetensors file of numpy arrays: {said}') from None
 
 
 def _from_zip(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -71,7 +73,9 @@ def _from_zip(file: BinaryIO) -> dict[str, np.ndarray]:
             folders = [name.removesuffix('data.pkl') for name in names if name.endswith('/data.pkl')]
             if len(folders) != 1:
                 raise ValueError(f'the zip has {len(folders)} entries named data.pkl; a file of torch.save has one')
-            read = lambda name: archive.read(folders[0] + name)
+            if any(entry.compress_type for entry in archive.infolist()):  # a few bytes could become any number
+                raise ValueError('the zip is compressed; torch.save stores')
+            read = cache(lambda name: archive.read(folders[0] + name))  # tensors may share a storage
             if f'{folders[0]}byteorder' in names:
                 _check_order(read('byteorder') == b'little')
             tensors = _tensors(_unpickled(io.BytesIO(read('data.pkl'))))
@@ -102,7 +106,7 @@ def _check_order(little: Any) -> None:
         raise ValueError('the file does not say that its numbers are little-endian')
 
 
-class _Restricted(pickle.Unpickler):
+class _Restricted(pickle._Unpickler):  # in Python: the one in C takes memory by what a file claims, not by what it has
     def find_class(self, module: str, name: str) -> Any:
         # A pickle may set attributes of what it holds: nothing returned here can be changed for longer than the file.
         if (module, name) == ('collections', 'OrderedDict'):
@@ -125,7 +129,8 @@ def _unpickled(file: BinaryIO) -> Any:
     try:
         return _Restricted(file).load()
     except Exception as error:  # a damaged pickle can raise anything
-        raise ValueError(f'this is no state dict of torch.save: {error}') from None
+        said = ' '.join(str(error).split()) or type(error).__name__
+        raise ValueError(f'this is no state dict of torch.save: {said}') from None
 
 
 def _tensor(storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:

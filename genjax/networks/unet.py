@@ -175,8 +175,8 @@ class UNet(nn.Module):
             raise ValueError(f'width is {self.width}; it must be positive and even')
         if not self.multipliers or min(self.multipliers) < 1:
             raise ValueError(f'multipliers are {self.multipliers}; at least one, each at least 1, is needed')
-        if self.blocks < 1:
-            raise ValueError(f'blocks is {self.blocks}; it must be at least 1')
+        if not 1 <= self.blocks <= 100:
+            raise ValueError(f'blocks is {self.blocks}; it takes 1 to 100')
         if str(self.dtype) not in DTYPES and self.dtype not in map(jnp.dtype, DTYPES):
             raise ValueError(f'dtype is {self.dtype}; it must be one of {", ".join(DTYPES)}')
         if not 0 <= self.dropout < 1:

@@ -48,7 +48,7 @@ def skip_gram(*, window: int, block: int = 64) -> Model:
       block: T.
 
     Raises:
-      ValueError: one of them is below 1.
+      ValueError: one of them is below 1, or above 10^6; window above 1,000.
     """
 
     def scores(inputs, targets, on):
@@ -71,9 +71,9 @@ def cbow(*, window: int, block: int = 64) -> Model:
 
 
 def _model(window, block, places, scores):
-    for name, number in dict(window=window, block=block).items():
-        if number < 1:
-            raise ValueError(f'{name} is {number}; at least 1 is needed')
+    for name, number, most in (('window', window, 1000), ('block', block, 10**6)):
+        if not 1 <= number <= most:
+            raise ValueError(f'{name} is {number}; it takes 1 to {most}')
 
     def pack(keys, words, keep):
         size = 2 * window + -(-words.shape[1] // block) * block

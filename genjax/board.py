@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,9 @@ def _add(board, step, values):
 def _project(board, name, step, embedding):
     vectors = np.asarray(embedding.vectors[:PROJECTED])
     folder = pathlib.Path(board.logdir, f'{step:05d}', f'{name.replace("/", "_")}')
-    if not folder.exists():  # it would stand in the projector twice
+    listed = pathlib.Path(board.logdir, 'projector_config.pbtxt')
+    if not listed.exists() or f'"{step:05d}/{folder.name}/' not in listed.read_text('utf-8'):  # or it would stand twice
+        shutil.rmtree(folder, ignore_errors=True)  # half written by a run that was killed
         board.add_embedding(vectors, metadata=list(embedding.words[:PROJECTED]), global_step=step, tag=folder.name)
 
 

@@ -64,7 +64,9 @@ def open_checkpoints(workdir: pathlib.Path | str, best: str) -> ocp.CheckpointMa
             _set_aside(folder, step, why)
     if not _steps(folder):
         _refuse_to_start_over(folder)
-    kept = AnyPreservationPolicy([LatestN(2), BestN(get_metric_fn=value, reverse=True, n=1)])
+    # What was half deleted when a run was killed may have no metrics; it goes at the next save.
+    best_one = BestN(get_metric_fn=value, reverse=True, n=1, keep_checkpoints_without_metrics=False)
+    kept = AnyPreservationPolicy([LatestN(2), best_one])
     options = ocp.CheckpointManagerOptions(best_fn=value, best_mode='min', preservation_policy=kept)
     return ocp.CheckpointManager(folder, options=options)
 

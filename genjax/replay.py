@@ -79,11 +79,11 @@ def lines(recipe: Recipe, state: State, tally: Tally, start: int, wanted: set[in
     written = {}
     report = Report(written.__setitem__, lambda step: {}, lambda step, values: None)
     look = eyes(recipe.experiment._replace(probes={}), keys_of(recipe.seed), recipe.mesh)
-    watch = watcher(look, way.due, report, None, '')
+    watch = watcher(look, way.due, report)
     marks = [step for step in range(start + 1, way.stop + 1) if step in wanted or way.due(step)]
     pause = lambda step: step in wanted or way.pause(step)
     for step, rows, after in _walk(recipe, state, start, marks, pause):
-        tally = watch(tally, step, rows, after, lambda: False)
+        tally, _ = watch(tally, step, rows, after)
         yield step, written.pop(step, {}), after
 
 

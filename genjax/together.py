@@ -5,7 +5,6 @@ to alone. Letters: n runs, B examples a batch.
 """
 
 import contextlib
-import functools
 import hashlib
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +22,7 @@ from genjax.fold import abstract_batch, as_feed, calls, feeder, first_batch, fol
 from genjax.mesh import Mesh, Rules, by_jit, put
 from genjax.report import open_report
 from genjax.train import Course, Every, Experiment, Keys, begin, check, course, eyes, keys_of
-from genjax.watch import NonFinite, Tally, watcher
+from genjax.watch import NonFinite, Tally, save, watcher
 
 
 class Unlike(ValueError):
@@ -84,11 +83,11 @@ def train_together(
         for start, group in groups([run.saved.all_steps() if run.saved else () for run in runs]).items():
             reports = [stack.enter_context(open_report(runs[i].workdir, start=start, steps=steps)) for i in group]
             watches = [
-                watcher(eyes(runs[i].experiment, runs[i].keys, mesh), way.due, report, runs[i].saved, best)
+                watcher(eyes(runs[i].experiment, runs[i].keys, mesh), way.due, report)
                 for i, report in zip(group, reports, strict=True)
             ]
             told = lambda place, error, group=group: lost(group[place], error)
-            ends = _folded([runs[i] for i in group], watches, start, way, abstract, mesh, interrupted, told)
+            ends = _folded([runs[i] for i in group], watches, start, way, best, abstract, mesh, interrupted, told)
             states |= zip(group, ends, strict=True)
     return [states[i] for i in range(len(runs))]
 
@@ -133,6 +132,7 @@ def _folded(
     watches: Sequence[Callable[..., Tally]],
     start: int,
     way: Course,
+    best: str,
     abstract: State,
     mesh: Mesh,
     interrupted: Callable[[], bool],
@@ -148,18 +148,40 @@ def _folded(
     run = by_jit(folded(joint(runs[0].experiment.algorithm), feed, way.fold), mesh, places)
     pause = lambda step: way.pause(step) or interrupted()
     made = calls(run, runs[0].keys.steps, states, feeder(feed, mesh, way.fold, start), way.spans(start), pause)
-    for step, rows, states in made:  # noqa: B007
-        ends = functools.cache(lambda: step == way.stop or interrupted())  # noqa: B023
-        for i in list(tallies):
-            own = None if states is None else one(states, np.int32(i))
+    for step, rows, states in made:
+        own = None if states is None else lambda i, states=states: one(states, np.int32(i))
+        found = _looked(watches, tallies, step, rows, own, mesh)
+        ends = own is not None and (step == way.stop or interrupted())
+        for i, looked in found.items():
             try:
-                tallies[i] = watches[i](tallies[i], step, _member(rows, (slice(None), i)), own, ends)
+                tallies[i], seen = _unless_raised(looked)
+                if ends or (own is not None and 'save' in way.due(step)):
+                    save(runs[i].saved, best, step, own(i), tallies[i], seen)
             except NonFinite as error:
                 lost(i, error)
                 del tallies[i]
-        if not tallies or (states is not None and ends()):
+        if ends or not tallies:
             break
     return [one(states, np.int32(i)) if i in tallies else None for i in range(len(runs))]
+
+
+def _looked(watches, tallies, step, rows, own, mesh):
+    """What each run's watch comes to, or the error that ends the run; scores and pictures are made by threads."""
+
+    def look(i):
+        try:
+            with jax.set_mesh(mesh):
+                return watches[i](tallies[i], step, _member(rows, (slice(None), i)), own and own(i))
+        except NonFinite as error:
+            return error
+
+    return {i: look(i) for i in tallies}
+
+
+def _unless_raised(found):
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def joint(algorithm: Algorithm) -> Algorithm:

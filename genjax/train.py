@@ -5,7 +5,6 @@ nothing else has to be saved, and a run that was stopped goes on to the bit.
 """
 
 import contextlib
-import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from genjax.base import Algorithm, Data, Key, State
 from genjax.fold import STEPS_A_CALL, abstract_batch, as_feed, calls, feeder, first_batch, folded, spans
 from genjax.mesh import Compile, Mesh, Rules, by_jit, first, placement, put, replicated
 from genjax.report import Values, open_report
-from genjax.watch import Look, Probe, Tally, looker, watcher
+from genjax.watch import Look, Probe, Tally, looker, save, watcher
 from genjax.watch import NonFinite as NonFinite  # what train raises
 
 
@@ -72,15 +71,17 @@ def train(
         saved = None if workdir is None else stack.enter_context(checkpoint.open_checkpoints(workdir, best))
         start, state, tally = begin(experiment.algorithm, keys.init, first_batch(feed), abstract, saved)
         report = stack.enter_context(open_report(workdir if first() else None, start=start, steps=steps))
-        watch = watcher(eyes(experiment, keys, mesh), way.due, report, saved, best)
+        watch = watcher(eyes(experiment, keys, mesh), way.due, report)
         run = parallel(folded(experiment.algorithm, feed, way.fold), mesh, jax.tree.map(lambda x: x.sharding, state))
         held = feeder(feed, mesh, way.fold, start)
         pause = lambda step: way.pause(step) or interrupted()
         made = calls(run, put(keys.steps, replicated(mesh)), state, held, way.spans(start), pause)
-        for step, rows, state in made:  # noqa: B007
-            ends = functools.cache(lambda: step == way.stop or interrupted())  # noqa: B023
-            tally = watch(tally, step, rows, state, ends)
-            if state is not None and ends():
+        for step, rows, state in made:
+            tally, seen = watch(tally, step, rows, state)
+            ends = state is not None and (step == way.stop or interrupted())
+            if ends or (state is not None and 'save' in way.due(step)):
+                save(saved, best, step, state, tally, seen)
+            if ends:
                 break
         return state
 

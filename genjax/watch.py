@@ -71,23 +71,19 @@ def _seen(state, wanted, key, mesh):
     return {f'{name}/{what}': value for name, values in found for what, value in values.items()}
 
 
-def watcher(look: Look, due: Callable[[int], set[str]], report: Report, saved: Any, best: str) -> Callable[..., Tally]:
-    """The function watch(tally, step, rows, state, last) -> tally, called after each call of a run.
-
-    Whether this is the last, `last()`, is asked once all has been looked at: what interrupts a run may come meanwhile.
+def watcher(look: Look, due: Callable[[int], set[str]], report: Report) -> Callable[..., tuple[Tally, Values]]:
+    """The function watch(tally, step, rows, state) -> (tally, what was seen), called after each call of a run.
 
     Args:
       look: sees what is due in a state.
       due: step -> 'log', 'evaluate', 'save' and the probes whose time it is.
       report: where averages and what was seen are written.
-      saved: the checkpoints, or None.
-      best: the metric by which one of them is kept.
 
     Raises, when called:
-      NonFinite: a metric is not finite, or the state that is to be saved holds a NaN.
+      NonFinite: a metric is not finite.
     """
 
-    def watch(tally, step, rows, state, last):
+    def watch(tally, step, rows, state):
         tally = _added(tally, step, rows)
         report.show(step, {name: row[-1] for name, row in rows.items()})
         averages = {}
@@ -96,15 +92,21 @@ def watcher(look: Look, due: Callable[[int], set[str]], report: Report, saved: A
         seen = {} if state is None else look(state, due(step))
         if averages or seen:
             report.write(step, averages | seen)
-        if state is not None and (last() or 'save' in due(step)):
-            _save(saved, best, step, state, tally, seen)
-        return tally
+        return tally, seen
 
     return watch
 
 
-def _save(saved, best, step, state, tally, seen):
-    """Saves a state that holds no NaN."""
+def save(saved: Any, best: str, step: int, state: State, tally: Tally, seen: Values) -> None:
+    """Saves a state that holds no NaN.
+
+    Args:
+      saved: the checkpoints, or None.
+      best: the metric by which one of them is kept, which may be among what was seen.
+
+    Raises:
+      NonFinite: it does hold one.
+    """
     bad = [name for name, nan in zip(_paths(state), jax.device_get(_nans(state)), strict=True) if nan]
     if bad:
         raise NonFinite(step, bad[0], 'holds a NaN')

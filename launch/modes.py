@@ -44,15 +44,15 @@ def run_training(plan: Plan) -> int:
     return ended(plan)
 
 
-def hold(plan: Plan, stack: contextlib.ExitStack):
-    """Takes the run directory for this launch, until the stack ends.
+def hold(plan: Plan, stack: contextlib.ExitStack, **record: Any):
+    """Takes the run directory for this launch, until the stack ends, and notes it, with what else the record is given.
 
     Raises:
       Refused: it is held by another, or not this run's.
     """
     with refusing(OSError, about=f'workdir {plan.workdir}'):
         stack.enter_context(lock.held(plan.workdir))
-    _claim(plan)
+    _claim(plan, **record)
     write_hparams(plan.workdir, flat(plan.identity))
 
 
@@ -117,10 +117,10 @@ def run_sampling(plan: Plan) -> int:
     return 0
 
 
-def _claim(plan: Plan):
+def _claim(plan: Plan, **record):
     data = getattr(plan.experiment.data.train, 'fingerprint', None)
     with refusing(OSError, about=f'workdir {plan.workdir}'):
-        rundir.claim(plan.workdir, plan.flags.exp, plan.identity, data, launch_record(plan.argv))
+        rundir.claim(plan.workdir, plan.flags.exp, plan.identity, data, launch_record(plan.argv) | record)
 
 
 def _restored(plan: Plan):

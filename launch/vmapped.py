@@ -89,7 +89,7 @@ def _train(made):
     with contextlib.ExitStack() as stack:
         interrupted = stack.enter_context(signals.heard())
         for each in made:
-            modes.hold(each, stack)
+            modes.hold(each, stack, together=len(made))
         try:
             _together(made, interrupted, lost)
         except Exception as error:

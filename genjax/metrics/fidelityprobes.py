@@ -84,8 +84,23 @@ def judge(
         given = extractor(), compared(), features
         return scores(*given, protocol_of(*given, split=split, average=average, seeds=seeds))
 
+    score = _remembering(score)
     perfect = functools.cache(lambda n: score(first(other(), n)))
-    return Judge(extractor, compared, other, fake, score, perfect, tuple(seeds))
+    return Judge(extractor, compared, other, _remembering(fake), score, perfect, tuple(seeds))
+
+
+def _remembering(function):
+    """The function, which gives its last answer again where it is asked again of the very same thing."""
+    held = [(None, None)]
+
+    def remembered(thing):
+        asked, answer = held[0]
+        if asked is not thing:
+            answer = function(thing)
+            held[0] = thing, answer
+        return answer
+
+    return remembered
 
 
 def first(features: Features, n: int) -> Features:
@@ -107,10 +122,10 @@ def scored(judge: Judge) -> Measure:
     def measure(key, state):
         fake = judge.fake(state)
         n, few = len(fake.pooled), min(len(fake.pooled), len(judge.held_out().pooled))
-        found, perfect = judge.score(fake), judge.perfect(few)
-        tables = [score_table(found, perfect if few == n else ())]
-        if few < n:
-            tables.append(score_table(judge.score(first(fake, few)), perfect))
+        perfect = judge.perfect(few)
+        fewer = [score_table(judge.score(first(fake, few)), perfect)] if few < n else []
+        found = judge.score(fake)  # last, so that it is remembered
+        tables = [score_table(found, perfect if few == n else ()), *fewer]
         values = {score.name: score.value for score in found} | extremes(_shares(fake))._asdict()
         return values | {'scores': '\n'.join(tables)}
 

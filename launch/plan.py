@@ -84,5 +84,7 @@ def _checked(flags: Flags, config: ConfigDict) -> tuple[pathlib.Path, dict[str, 
     with refusing(OSError):
         rundir.check(workdir, flags.exp, identity)
     if flags.mode != 'train' and not any(workdir.glob('checkpoints/[0-9]*')):
-        raise Refused(f'--mode is {flags.mode}, and workdir {workdir} holds no checkpoint; train it first')
+        damaged = any(workdir.glob('checkpoints.damaged/*'))
+        lacks = 'no whole checkpoint, only damaged ones' if damaged else 'no checkpoint; train it first'
+        raise Refused(f'--mode is {flags.mode}, and workdir {workdir} holds {lacks}')
     return workdir, identity

@@ -65,10 +65,10 @@ def test_arguments_have_the_contracts_names_and_order(case):
 def test_shapes_are_the_contracts(case):
     experiment = ALGORITHMS[case]()
     algorithm, batch, key = experiment.algorithm, experiment.data.train[0], jax.random.key(0)
-    state = algorithm.init(key, batch)
+    state = jax.eval_shape(algorithm.init, key, batch)
     after, metrics = jax.eval_shape(algorithm.update, key, state, batch)
     same = lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype)
-    assert jax.tree.all(jax.tree.map(same, after, jax.eval_shape(lambda: state)))
+    assert jax.tree.all(jax.tree.map(same, after, state))
     assert {m.shape for m in metrics.values()} == {()}
     assert {m.shape for m in jax.eval_shape(algorithm.evaluate, key, state, batch).values()} == {(BATCH,)}
     if algorithm.sample:
@@ -142,7 +142,13 @@ def tiny_sets(place, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize('name', EXPERIMENTS)
+# Those that compile longest; other pages build the same of smaller parts.
+LONG = ('ddpm_mnist', 'gan_cifar', 'gan_mnist')
+
+
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in EXPERIMENTS]
+)
 def test_every_experiment_builds_and_steps_twice_at_its_smoke_size(name, tiny_sets):
     module, config = smoke(name)
     assert config.seed == 0 and config.steps > 0

@@ -163,6 +163,7 @@ def link(real_data, folder):
         (folder / name).symlink_to(real_data / 'mnist' / name)
 
 
+@pytest.mark.slow
 def test_mnist_itself_by_the_checksums_of_tfds(real_data, tmp_path):
     link(real_data, tmp_path / 'mnist')
     data = images('mnist', batch=60_000, seed=0, data_dir=str(tmp_path))

@@ -27,6 +27,7 @@ def test_the_default_directory_depends_on_the_values_alone():
 
 
 def test_the_run_directory_says_what_ran(tmp_path, monkeypatch):
+    jax.devices()  # or XLA would read the flag
     monkeypatch.setenv('XLA_FLAGS', '--xla_of_this_test')
     config, argv = (
         ConfigDict({'rate': 1e-4, 'net': {'sizes': (3, 4)}}),
@@ -44,7 +45,9 @@ def test_the_run_directory_says_what_ran(tmp_path, monkeypatch):
     assert launch['flags'] == again['flags'] == argv and launch['time'] <= again['time']
     assert launch['xla_flags'] == '--xla_of_this_test'
     assert launch['versions']['jax'] == jax.__version__ and launch['versions']['numpy'] == np.__version__
-    assert launch['devices'] == {'kind': 'cpu', 'count': 8, 'platform': 'cpu'}
+    made_by = {'processor': provenance.processor(), 'cores': provenance.cores()}
+    assert launch['devices'] == {'kind': 'cpu', 'count': 8, 'platform': 'cpu'} | made_by
+    assert provenance.cores() >= 1
     assert {path.name for path in (tmp_path / 'a').iterdir()} == {'config.json', 'manifest.json'}
 
 

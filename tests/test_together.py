@@ -223,6 +223,7 @@ def test_a_sweep_by_vmap_goes_on_and_counts_what_failed(folder, here, monkeypatc
     assert sweep('--config.walk.rate=1e30') == 2
 
 
+@pytest.mark.slow
 def test_a_signal_saves_all_runs(folder, monkeypatch):
     again = ['--exp=toy', '--vmap=seed=0:3']
     with monkeypatch.context() as patch:

@@ -53,13 +53,13 @@ def negative_sampling(counts: np.ndarray, *, negatives: int = 5, shared: int = 3
       power: of the counts.
 
     Raises:
-      ValueError: negatives or shared lie outside 1 to 10^6.
+      ValueError: negatives lie outside 0 to 10^6, or shared outside 1 to 10^6.
 
     Source: Mikolov et al. 2013b, section 2.2.
     """
-    for name, number in dict(negatives=negatives, shared=shared).items():
-        if not 1 <= number <= 10**6:
-            raise ValueError(f'{name} is {number}; it takes 1 to {10**6}')
+    for name, number, least in (('negatives', negatives, 0), ('shared', shared, 1)):
+        if not least <= number <= 10**6:
+            raise ValueError(f'{name} is {number}; it takes {least} to {10**6}')
     accept, other = map(jnp.asarray, alias_table(counts**power))
 
     def against(key, n):

@@ -5,7 +5,7 @@ ARGS   ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test test-slow venv lint peers pins
+.PHONY: run test test-slow reproduce crash mutations venv lint peers pins
 
 run: venv
 	$(BIN)/python -m launch --exp $(EXP) $(ARGS)
@@ -15,6 +15,17 @@ test: venv
 
 test-slow: venv
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+reproduce: venv
+	$(BIN)/python -m tests.reproduce $(ARGS)
+
+# Kills an experiment again and again and compares what is left: make crash EXP=vae_digits ARGS='--kills 5'
+crash: venv
+	$(BIN)/python -m tests.crash $(EXP) $(ARGS)
+
+# Puts faults in one at a time and sees that the suite catches each.
+mutations: venv
+	$(BIN)/python -m tests.mutations $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -84,9 +84,8 @@ def judge(
         given = extractor(), compared(), features
         return scores(*given, protocol_of(*given, split=split, average=average, seeds=seeds))
 
-    score = _remembering(score)
     perfect = functools.cache(lambda n: score(first(other(), n)))
-    return Judge(extractor, compared, other, _remembering(fake), score, perfect, tuple(seeds))
+    return Judge(extractor, compared, other, _remembering(fake), _remembering(score), perfect, tuple(seeds))
 
 
 def _remembering(function):

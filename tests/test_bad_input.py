@@ -432,7 +432,8 @@ FILES = {
 ROWS = [(*file, *row) for file, rows in FILES.items() for row in rows]
 
 
-@pytest.mark.parametrize(('name', 'read', 'content', 'line'), ROWS)
+# Files packed here may hold the time, and a test's name must be the same in every worker: content is not in it.
+@pytest.mark.parametrize(('name', 'read', 'content', 'line'), ROWS, ids=[f'{row[0]}-{row[3]}' for row in ROWS])
 def test_a_file_is_refused_and_nothing_is_touched(name, read, content, line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'relations.tsv').write_text('concept\trelatum\trelation\n')

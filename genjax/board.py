@@ -14,8 +14,10 @@ from genjax.base import Embedding
 PROJECTED = 10_000  # words of an embedding that the projector is given
 
 
-def open_board(workdir: pathlib.Path, start: int, stack: contextlib.ExitStack) -> Callable[[int, dict[str, Any]], None]:
-    """The function add(step, values), which writes numbers, pictures, texts, tables and embeddings as events.
+def open_board(workdir: pathlib.Path, start: int, stack: contextlib.ExitStack) -> Callable[..., None]:
+    """The function add(step, values, pngs), which writes numbers, pictures, texts, tables and embeddings as events.
+
+    Pictures are taken from `pngs`, {name: content of a PNG file}.
 
     Args:
       workdir: the folder of the events.
@@ -28,20 +30,28 @@ def open_board(workdir: pathlib.Path, start: int, stack: contextlib.ExitStack) -
     # Its thread dies of a full disk, and its queue then waits for ever; so events are written here and now.
     events = board._get_file_writer().event_writer
     events.add_event = events._ev_writer.write_event
-    return lambda step, values: _add(board, step, values)
+    return lambda step, values, pngs: _add(board, step, values, pngs)
 
 
-def _add(board, step, values):
+def _add(board, step, values, pngs):
     for name, value in values.items():
         if is_number(value):
             board.add_scalar(name, value, step)
         elif is_picture(value):
-            board.add_image(name, value if value.ndim == 3 else value[-1], step, dataformats='HWC')
+            board._get_file_writer().add_summary(_picture(name, value, pngs[name]), step)
         elif isinstance(value, Embedding):
             _project(board, name, step, value)
         elif not isinstance(value, bytes):
             board.add_text(name, value if isinstance(value, str) else table(value, ' | '), step)
     board.flush()
+
+
+def _picture(name, pixels, png):
+    from tensorboardX.proto.summary_pb2 import Summary
+
+    height, width, channels = pixels.shape[-3:]
+    image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png)
+    return Summary(value=[Summary.Value(tag=name, image=image)])
 
 
 def _project(board, name, step, embedding):

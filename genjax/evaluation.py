@@ -31,7 +31,7 @@ def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Me
 
     def means(state):
         found = [
-            compiled(jax.random.fold_in(key, i), state, put_batch(mesh, _padded(batch, batches[0], mesh.size)))
+            compiled(jax.random.fold_in(key, i), state, put_batch(mesh, padded(batch, batches[0], mesh.size)))
             for i, batch in enumerate(batches)
         ]
         real = [_length(batch) for batch in batches]
@@ -49,7 +49,7 @@ def _length(batch: Any) -> int:
     return len(jax.tree.leaves(batch)[0])
 
 
-def _padded(batch, first, devices):
+def padded(batch: Batch, first: Batch, devices: int = 1) -> Batch:
     """Repeats the last example up to the length of the first batch, and that to a multiple of the devices."""
     length = -(-_length(first) // devices) * devices
     repeat = lambda rows: np.repeat(rows[-1:], length - len(rows), axis=0)

@@ -2,13 +2,14 @@
 
 import contextlib
 import datetime
+import io
 import json
 import math
 import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TextIO
 
 import numpy as np
@@ -49,22 +50,23 @@ def open_report(
         sinks = [] if workdir is None else _sinks(pathlib.Path(workdir), start, stack)
 
         def write(step, values):
+            pngs = {name: png(value) for name, value in values.items() if sinks and is_picture(value)}
             for sink in sinks:
-                sink(step, values)
+                sink(step, values, pngs)
             restart(step)
 
         yield Report(write, clock, show)
 
 
 def _sinks(workdir, start, stack):
-    """The places that (step, values) go to."""
+    """The places that (step, values, their pictures as PNG files) go to."""
     (workdir / SAMPLES).mkdir(parents=True, exist_ok=True)
     _keep_until(workdir / 'metrics.jsonl', start)
     lines = stack.enter_context(open(workdir / 'metrics.jsonl', 'a', encoding='utf-8'))  # noqa: SIM115
     return [
-        lambda step, values: _add_line(lines, step, values),
+        lambda step, values, pngs: _add_line(lines, step, values),
         open_board(workdir, start, stack),
-        lambda step, values: write_samples(workdir, step, values),
+        lambda step, values, pngs: write_samples(workdir, step, values, pngs),
     ]
 
 
@@ -76,12 +78,18 @@ def _add_line(lines, step, values):
         lines.flush()
 
 
-def write_samples(workdir: pathlib.Path | str, step: int, values: Values) -> list[pathlib.Path]:
-    """Writes every picture, film, text, table and file among the values to samples/, named by step; returns them."""
+def write_samples(
+    workdir: pathlib.Path | str, step: int, values: Values, pngs: Mapping[str, bytes] = {}
+) -> list[pathlib.Path]:
+    """Writes every picture, film, text, table and file among the values to samples/, named by step; returns them.
+
+    Args:
+      pngs: pictures by name that were encoded already.
+    """
     folder = pathlib.Path(workdir) / SAMPLES
     folder.mkdir(parents=True, exist_ok=True)
     written = {n: v for n, v in values.items() if not is_number(v) and not isinstance(v, Embedding)}
-    return [_write_sample(folder, name, step, value) for name, value in written.items()]
+    return [_write_sample(folder, name, step, value, pngs.get(name)) for name, value in written.items()]
 
 
 def _keep_until(path, step):
@@ -105,29 +113,36 @@ def _atomically(path, content):
     os.replace(partial, path)
 
 
-def _write_sample(folder, name, step, value):
-    stem = f'{name.replace("/", "_")}_{step:08d}'
+def _write_sample(folder, name, step, value, encoded):
+    """Writes one value, of a picture its encoded form where there is one; returns the path."""
+    stem, suffix = f'{name.replace("/", "_")}_{step:08d}', 'txt'
     if is_picture(value):
-        return write_picture(folder / f'{stem}.{"png" if value.ndim == 3 else "gif"}', value)
-    if isinstance(value, bytes):
-        path = folder / pathlib.Path(name.replace('/', '_'))
-        path = path.with_stem(f'{path.stem}_{step:08d}')
-        _atomically(path, value)
-        return path
-    text, suffix = (value, 'txt') if isinstance(value, str) else (table(value, '\t'), 'tsv')
-    _atomically(folder / f'{stem}.{suffix}', text.encode())
-    return folder / f'{stem}.{suffix}'
-
-
-def write_picture(path: pathlib.Path, pixels: np.ndarray) -> pathlib.Path:
-    """Writes uint8 pixels [H, W, C] as a PNG, or [T, H, W, C] as a GIF that rests on its last frame."""
-    frames = [Image.fromarray(frame.squeeze()) for frame in (pixels if pixels.ndim == 4 else pixels[None])]
-    rest = [60] * (len(frames) - 1) + [2000]  # milliseconds
-    film = dict(save_all=True, append_images=frames[1:], duration=rest, loop=0) if pixels.ndim == 4 else {}
-    partial = path.with_name(f'.partial-{path.name}')
-    frames[0].save(partial, **film)
-    os.replace(partial, path)
+        content, suffix = (encoded or png(value), 'png') if value.ndim == 3 else (gif(value), 'gif')
+    elif isinstance(value, bytes):
+        own = pathlib.Path(name.replace('/', '_'))
+        stem, suffix, content = f'{own.stem}_{step:08d}', own.suffix[1:], value
+    elif isinstance(value, str):
+        content = value.encode()
+    else:
+        content, suffix = table(value, '\t').encode(), 'tsv'
+    path = folder / f'{stem}.{suffix}'
+    _atomically(path, content)
     return path
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A PNG file of uint8 pixels [H, W, C], or of the last of [T, H, W, C]."""
+    file = io.BytesIO()
+    Image.fromarray((pixels if pixels.ndim == 3 else pixels[-1]).squeeze()).save(file, 'png')
+    return file.getvalue()
+
+
+def gif(pixels: np.ndarray) -> bytes:
+    """A GIF file of uint8 pixels [T, H, W, C], which rests on its last frame."""
+    file, frames = io.BytesIO(), [Image.fromarray(frame.squeeze()) for frame in pixels]
+    rest = [60] * (len(frames) - 1) + [2000]  # milliseconds
+    frames[0].save(file, 'gif', save_all=True, append_images=frames[1:], duration=rest, loop=0)
+    return file.getvalue()
 
 
 def write_curve(workdir: pathlib.Path | str) -> None:
@@ -146,7 +161,7 @@ def write_curve(workdir: pathlib.Path | str) -> None:
         axes.legend()
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        write_picture(pathlib.Path(workdir) / SAMPLES / 'loss.png', np.asarray(canvas.buffer_rgba())[..., :3])
+        _atomically(pathlib.Path(workdir) / SAMPLES / 'loss.png', png(np.asarray(canvas.buffer_rgba())[..., :3]))
 
 
 def _clock(start):

@@ -1,11 +1,12 @@
 """Several runs of one experiment that differ in their seed alone, trained as one program.
 
 Each keeps its own keys, batches, state, probes, report and checkpoints, and comes, but for rounding, to what it comes
-to alone. Letters: n runs, B examples a batch.
+to alone. Letters: n runs.
 """
 
 import contextlib
 import hashlib
+import io
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -16,9 +17,9 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from genjax import checkpoint
-from genjax.base import Algorithm, Key, Resident, State, Streamed, spread
-from genjax.digest import digest
+from genjax.base import State
 from genjax.fold import abstract_batch, as_feed, calls, feeder, first_batch, folded
+from genjax.joint import joint, joint_feed
 from genjax.mesh import Mesh, Rules, by_jit, put
 from genjax.report import open_report
 from genjax.train import Course, Every, Experiment, Keys, begin, check, course, eyes, keys_of
@@ -81,15 +82,20 @@ def train_together(
         given = zip(experiments, map(keys_of, seeds), places, map(opened, places), strict=True)
         runs = [Run(*each) for each in given]
         for start, group in groups([run.saved.all_steps() if run.saved else () for run in runs]).items():
-            reports = [stack.enter_context(open_report(runs[i].workdir, start=start, steps=steps)) for i in group]
-            watches = [
-                watcher(eyes(runs[i].experiment, runs[i].keys, mesh), way.due, report)
-                for i, report in zip(group, reports, strict=True)
-            ]
+            watches = _watches([runs[i] for i in group], start, steps, way, mesh, stack)
             told = lambda place, error, group=group: lost(group[place], error)
             ends = _folded([runs[i] for i in group], watches, start, way, best, abstract, mesh, interrupted, told)
             states |= zip(group, ends, strict=True)
     return [states[i] for i in range(len(runs))]
+
+
+def _watches(runs, start, steps, way, mesh, stack):
+    """What looks at each run; the first one's live line stands for all."""
+    made = []
+    for i, run in enumerate(runs):
+        live = open_report(run.workdir, start=start, steps=steps, stream=io.StringIO() if i else None)
+        made.append(watcher(eyes(run.experiment, run.keys, mesh), way.due, stack.enter_context(live)))
+    return made
 
 
 def require_alike(experiments: Sequence[Experiment], *, mesh: Mesh, rules: Rules = ()) -> None:
@@ -182,43 +188,6 @@ def _unless_raised(found):
     if isinstance(found, Exception):
         raise found
     return found
-
-
-def joint(algorithm: Algorithm) -> Algorithm:
-    """The update of n runs as one: states [n, ...], and for a batch the pair (keys [n], batches [n, B, ...])."""
-
-    def update(key, states, batch):
-        del key  # each run has its own
-        keys, batches = batch
-        return jax.vmap(algorithm.update)(keys, states, batches)
-
-    return Algorithm(algorithm.init, update, algorithm.evaluate)
-
-
-def joint_feed(feeds: Sequence[Resident | Streamed], keys: Sequence[Key], mesh: Mesh) -> Resident | Streamed:
-    """The keys of a step and the batches of all runs, stacked: ([n], [n, B, ...]).
-
-    Runs are split over the devices where these divide their number, and each batch where they do not.
-    """
-    keys, share = jnp.stack(keys), spread if len(feeds) % mesh.size else lambda batch: batch
-    fold_in = jax.vmap(jax.random.fold_in, (0, None))
-
-    def stacked(helds, step):
-        batches = [share(feed.batch(held, step)) for feed, held in zip(feeds, helds, strict=True)]
-        return fold_in(keys, step), jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
-
-    if isinstance(feeds[0], Resident):
-        held, owner = distinct([feed.held for feed in feeds])
-        return Resident(held, lambda held, step: stacked([held[i] for i in owner], step))
-    load = lambda step: tuple(feed.load(step) for feed in feeds)
-    return Streamed(load, lambda step: zip(*(feed.stream(step) for feed in feeds), strict=True), stacked)
-
-
-def distinct(trees: Sequence[Any]) -> tuple[list[Any], list[int]]:
-    """The trees of arrays without those that are equal to an earlier one, and where in that list each is found."""
-    names = [tuple(digest(tree).items()) for tree in trees]
-    kept = list(dict.fromkeys(names))
-    return [trees[names.index(name)] for name in kept], [kept.index(name) for name in names]
 
 
 def _firsts(feed):

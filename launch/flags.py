@@ -21,7 +21,8 @@ python -m launch --list                                        names the experim
 
   --sweep KEY=A,B,C     a run for each value, KEY=0:4 for 0, 1, 2, 3; given more than once, for each combination; own is
                         the sweep that the experiment has; launched again, it goes on where it stood
-  --workers N           runs of a sweep at a time; by default one an accelerator, or one on a CPU
+  --workers N           runs of a sweep at a time; by default one an accelerator, or one on a CPU, where several divide
+                        the cores; with --vmap programs at a time, on a CPU by default one a core of four runs or more
   --dry_run             with --sweep: prints the runs, all checked, and starts none
   --vmap seed           with --sweep: runs that differ in their seed alone are trained as one program; without it
                         seed=A,B or seed=0:4 names them

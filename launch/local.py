@@ -1,6 +1,7 @@
 """Running the points of a sweep on this machine: worker processes, one or several to a device."""
 
 import collections
+import contextlib
 import os
 import pathlib
 import shlex
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from launch import mishaps, signals
@@ -27,6 +28,8 @@ class Ended(NamedTuple):
     says: str
 
 
+AFFINITY = hasattr(os, 'sched_setaffinity')
+THREADS = 'NPROC'  # of XLA on a CPU; by default one a core
 Start = Callable[[Point, dict[str, str]], subprocess.Popen]  # with variables of the environment
 
 
@@ -51,12 +54,22 @@ def _environment():
 def given(slot: int, workers: int, devices: Sequence[str]) -> dict[str, str]:
     """What a worker's environment says of its device, and of its share of the memory where several have the device."""
     if not devices:
-        return {}
+        # XLA cuts its programs for so many threads: a run is to the bit what it is where it has all cores.
+        return {THREADS: str(len(_own()))} if _dealt(workers, devices) and THREADS not in os.environ else {}
     sharing = len(range(slot % len(devices), workers, len(devices)))
     seen = dict.fromkeys(VISIBLE, devices[slot % len(devices)])
     if sharing > 1 and not any(name in os.environ for name in FRACTION):
         seen[FRACTION[1]] = f'{0.9 / sharing:.3f}'
     return seen
+
+
+def _dealt(workers, devices):
+    """Whether workers are kept to cores of their own, since each would use all of them and so hinder the others."""
+    return AFFINITY and workers > 1 and not devices
+
+
+def _own():
+    return sorted(os.sched_getaffinity(0))
 
 
 def run(
@@ -79,6 +92,9 @@ def run(
     def begin(i, slot):
         try:
             running[i] = slot, _begun(found[i], given(slot, workers, devices), start)
+            if _dealt(workers, devices):
+                with contextlib.suppress(OSError):  # it has ended, and will be told of
+                    os.sched_setaffinity(running[i][1].pid, _own()[slot % len(_own()) :: workers])
         except (Refused, OSError) as error:  # its log cannot be written, or no more processes can be had
             end(i, slot, 2, f'failed: {mishaps.refused(error) or error}')
 
@@ -152,16 +168,29 @@ def last_error(lines: Sequence[str]) -> str:
     return next((line for line in lines[begin:] if not line.startswith(' ')), '')
 
 
-def accelerators() -> list[str]:
+@contextlib.contextmanager
+def accelerators() -> Iterator[Callable[[], list[str]]]:
     """The numbers of the accelerators that this process may use, found by another one, which lets them go again.
 
-    Raises:
+    That one begins at once, since it takes seconds; the function that is given waits for it.
+
+    Raises, there:
       Refused: jax finds no device, and why.
     """
     code = 'import jax; print(jax.default_backend(), jax.local_device_count())'
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    if done.returncode:
-        raise Refused(f'no device was found: {last_error(done.stderr.splitlines())}')
-    backend, count = done.stdout.split()
-    asked = os.environ.get(VISIBLE[backend == 'tpu'])
-    return [] if backend == 'cpu' else asked.split(',')[: int(count)] if asked else [str(i) for i in range(int(count))]
+    pipes = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen([sys.executable, '-c', code], **pipes) as asked:
+        try:
+            yield lambda: _numbers(asked)
+        finally:
+            asked.kill()  # what it would say is of no use any more
+
+
+def _numbers(asked):
+    out, err = asked.communicate()
+    if asked.returncode:
+        raise Refused(f'no device was found: {last_error(err.splitlines())}')
+    backend, count = out.split()
+    given = os.environ.get(VISIBLE[backend == 'tpu'])
+    every = given.split(',') if given else [str(i) for i in range(int(count))]
+    return [] if backend == 'cpu' else every[: int(count)]

@@ -14,13 +14,23 @@ from launch.overrides import override
 from launch.refusal import Refused, refusing
 
 
+class Asked(NamedTuple):
+    """What a command line asks for, before anything is built."""
+
+    flags: Flags
+    module: ModuleType  # of the experiment
+    config: ConfigDict
+    identity: dict[str, Any]  # the config as the run directory holds it
+    workdir: pathlib.Path
+
+
 class Plan(NamedTuple):
     """What a checked command line comes to."""
 
     argv: Sequence[str]
     flags: Flags
     config: ConfigDict
-    identity: dict[str, Any]  # the config as the run directory holds it
+    identity: dict[str, Any]
     workdir: pathlib.Path
     experiment: Any  # genjax.train.Experiment
     mesh: Any
@@ -33,14 +43,24 @@ def plan(argv: Sequence[str]) -> Plan:
     Raises:
       Refused: anything that can be known to be wrong by then.
     """
+    flags, module, config, *place = asked(argv)
+    experiment, mesh, rules = built(module, flags, config)
+    if flags.query and not experiment.ask:
+        raise Refused(f'--query is {flags.query}, and {flags.exp} answers no questions')
+    return Plan(argv, flags, config, *place, experiment, mesh, rules)
+
+
+def asked(argv: Sequence[str]) -> Asked:
+    """Checks what can be checked of a command line without building its experiment.
+
+    Raises:
+      Refused: a flag or a value that is wrong, or a run directory that cannot be used so.
+    """
     flags = parse(argv)
     module = catalogue.load(flags.exp)
     config = _config(module, flags)
     workdir, identity = _checked(flags, config)
-    experiment, mesh, rules = built(module, flags, config)
-    if flags.query and not experiment.ask:
-        raise Refused(f'--query is {flags.query}, and {flags.exp} answers no questions')
-    return Plan(argv, flags, config, identity, workdir, experiment, mesh, rules)
+    return Asked(flags, module, config, identity, workdir)
 
 
 def built(module: ModuleType, flags: Flags, config: ConfigDict) -> tuple[Any, Any, Sequence[Any]]:

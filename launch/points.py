@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from launch import catalogue, rundir
 from launch.flags import Flags, pairs
-from launch.plan import Plan, plan
+from launch.overrides import flat
+from launch.plan import asked, plan
 from launch.refusal import Refused, Unusable
 
 OWN = ('sweep', 'workers', 'dry_run', 'vmap', 'on', 'slurm')  # flags that are not a point's
@@ -91,7 +92,8 @@ def checked(argv: Sequence[str], flags: Flags) -> list[Point]:
     if flags.mode != 'train':
         raise Refused(f'--on is slurm and --mode is {flags.mode}; jobs train')
     with _on_cpu():
-        found = [_point(i, shared, texts) for i, texts in enumerate(points(flags))]
+        built = set()
+        found = [_point(i, shared, texts, built) for i, texts in enumerate(points(flags))]
     if twice := [p for p, count in collections.Counter(p.workdir for p in found).items() if count > 1]:
         raise Refused(f'two points of the sweep are the same run, {twice[0]}')
     return found
@@ -108,10 +110,15 @@ def _on_cpu() -> Iterator[None]:
         os.environ.pop('JAX_PLATFORMS') if asked is None else os.environ.update(JAX_PLATFORMS=asked)
 
 
-def _point(i: int, shared: Sequence[str], texts: Texts) -> Point:
+def _point(i: int, shared: Sequence[str], texts: Texts, built: set[str]) -> Point:
+    """A point, whose experiment is built to see that it can be, unless one with another seed is among the built."""
     words = [*shared, *(f'--config.{key}={value}' for key, value in texts.items())]
     try:
-        planned = plan(words)
+        found = asked(words)
+        but_seed = str({key: value for key, value in flat(found.config.to_dict()).items() if key != 'seed'})
+        if but_seed not in built:
+            plan(words)
+            built.add(but_seed)
     except Unusable as trouble:
         if not texts:
             raise
@@ -119,11 +126,7 @@ def _point(i: int, shared: Sequence[str], texts: Texts) -> Point:
     except Refused as refusal:
         where = f'point {i + 1} of the sweep, {told(texts)}: ' if texts else ''
         raise Refused(f'{where}{refusal}') from None
-    return Point(texts, words, planned.workdir, _last(planned))
-
-
-def _last(planned: Plan) -> int:
-    return planned.flags.until or planned.config.steps
+    return Point(texts, words, found.workdir, found.flags.until or found.config.steps)
 
 
 def told(texts: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """A sweep: its points are checked, then run where they are wanted."""
 
+import contextlib
 from collections.abc import Sequence
 
 from launch import local, signals, slurm, vmapped
@@ -16,12 +17,14 @@ def launch(argv: Sequence[str], flags: Flags) -> int:
     """
     if flags.on == 'slurm':
         slurm.check(flags.slurm)
-    found = checked(argv, flags)
+    here = flags.on != 'slurm' and not flags.dry_run
+    with local.accelerators() if here else contextlib.nullcontext(list) as accelerators:
+        found = checked(argv, flags)
+        devices = accelerators()
     if flags.dry_run:
         print(table(found))
         return 0
-    devices = [] if flags.on == 'slurm' else local.accelerators()
-    workers = flags.workers or len(devices) or 1
+    workers = flags.workers or len(devices) or (vmapped.programs(found) if here and flags.vmap else 1)
     groups = vmapped.groups(found, workers) if flags.vmap else [[i] for i in range(len(found))]
     launches = [vmapped.joined([found[i] for i in group]) for group in groups]
     if flags.on == 'slurm':

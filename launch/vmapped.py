@@ -12,9 +12,11 @@ from launch import hosts
 from launch.flags import pairs
 from launch.plan import Plan, plan
 from launch.points import Point, axis, status
+from launch.provenance import cores
 from launch.refusal import Refused, refusing
 
 SEED = '--config.seed='
+RUNS = 4
 
 
 def groups(found: Sequence[Point], workers: int) -> list[list[int]]:
@@ -27,6 +29,15 @@ def groups(found: Sequence[Point], workers: int) -> list[list[int]]:
         ready |= {_but_seed(point)} if going else set()
     parts = max(1, workers // max(1, len(ready)))
     return [group[i::parts] for group in made.values() for i in range(min(parts, len(group)))]
+
+
+def programs(found: Sequence[Point]) -> int:
+    """How many programs train the points at a time on a CPU: one a core, of which none has fewer than RUNS runs.
+
+    A small model gains nothing from a second core, nor from more runs in a program than share its fixed costs.
+    """
+    going = sum(not point.trouble and status(point) != 'done' for point in found)
+    return max(1, min(cores(), going // RUNS))
 
 
 def _but_seed(point):

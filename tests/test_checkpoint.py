@@ -321,7 +321,7 @@ def test_the_launcher_goes_on_past_damage_and_refuses_where_nothing_is_intact(fo
     says = f'no checkpoint in {folder}/run/{FOLDER} is intact; the damaged ones lie in {folder}/run/{ASIDE}'
     assert told[2].startswith(says) and refused(capfd) == told[2:]
     assert rundir.last_step(folder / 'run') is None
-    assert refused(capfd, '--mode=sample')[0].startswith('--mode is sample, and workdir run holds no checkpoint')
+    assert refused(capfd, '--mode=sample')[0].startswith('--mode is sample, and workdir run holds no whole checkpoint')
 
 
 def test_the_launcher_refuses_a_checkpoint_of_another_state_in_one_line(folder, capfd):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genjax.metrics import kernel as module
-from genjax.metrics.kernel import kernel_distance, subset_distances
+from genjax.metrics.kernel import kernel_distance, kernel_distances
 
 
 def by_hand(a, b, *, biased=False):
@@ -63,10 +63,21 @@ def with_itself(a, b):
 def test_subsets_estimate_the_same_and_scatter_about_it():
     draw = np.random.default_rng(2)
     a, b = draw.normal(size=(400, 4)), draw.normal(size=(500, 4)) + 0.5
-    whole, spread = kernel_distance(a, b), subset_distances(draw, a, b, subsets=200, size=50)
+    whole, spread = kernel_distances(draw, a, b, subsets=200, size=50)
+    assert whole == pytest.approx(kernel_distance(a, b), rel=1e-12)
     assert spread.mean == pytest.approx(whole, abs=4 * spread.deviation / np.sqrt(200))
-    all_of_one = subset_distances(draw, a, b[:400], subsets=3, size=400)
+    _, all_of_one = kernel_distances(draw, a, b[:400], subsets=3, size=400)
     assert all_of_one.mean == pytest.approx(kernel_distance(a, b[:400])) and all_of_one.deviation < 1e-12
+
+
+def test_each_subset_has_the_distance_that_it_has_alone():
+    draw, again = np.random.default_rng(3), np.random.default_rng(3)
+    a, b = draw.normal(size=(2, 300, 4))
+    again.normal(size=(2, 300, 4))
+    pick = lambda x: x[again.choice(300, 20, replace=False)]
+    alone = [kernel_distance(pick(a), pick(b)) for _ in range(5)]
+    _, spread = kernel_distances(draw, a, b, subsets=5, size=20)
+    assert spread == pytest.approx((np.mean(alone), np.std(alone)), rel=1e-10)
 
 
 def test_what_cannot_be_measured_is_refused_in_one_line():
@@ -76,4 +87,4 @@ def test_what_cannot_be_measured_is_refused_in_one_line():
     with pytest.raises(ValueError, match=r'^features have shapes \(4, 3\) and \(4, 2\)'):
         kernel_distance(a, a[:, :2])
     with pytest.raises(ValueError, match='^size is 5; subsets of 4 and 6 examples'):
-        subset_distances(rng, a, np.ones((6, 3)), size=5)
+        kernel_distances(rng, a, np.ones((6, 3)), size=5)

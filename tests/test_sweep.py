@@ -1,5 +1,6 @@
 """Sweeps: which points there are, that all are checked before the first starts, and how they are run."""
 
+import contextlib
 import hashlib
 import inspect
 import itertools
@@ -16,7 +17,7 @@ import pytest
 
 from genjax.mesh import make_mesh
 from genjax.train import check
-from launch import catalogue, local, points, rundir
+from launch import catalogue, local, points, provenance, rundir
 from launch.__main__ import main
 from launch.flags import parse
 from launch.overrides import override
@@ -203,7 +204,7 @@ def test_a_directory_that_cannot_be_used_fails_its_point_alone(folder, monkeypat
     rundir.write(runs[2] / 'config.json', {'seed': 9})
     run = local.run
     monkeypatch.setattr(local, 'run', lambda *args: run(*args, shell('mkdir -p $RUN/checkpoints/4')))
-    monkeypatch.setattr(local, 'accelerators', list)
+    monkeypatch.setattr(local, 'accelerators', lambda: contextlib.nullcontext(list))
     assert main(command) == 2
     lines = [line.split('  ') for line in capsys.readouterr().out.splitlines()]
     says = {
@@ -222,6 +223,7 @@ def test_a_directory_that_cannot_be_used_fails_its_point_alone(folder, monkeypat
 def test_workers_that_share_a_device_share_its_memory(monkeypatch):
     for name in local.FRACTION:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(local, 'AFFINITY', False)
     assert local.given(1, 4, []) == {}
     seen = lambda device: {'CUDA_VISIBLE_DEVICES': device, 'TPU_VISIBLE_CHIPS': device}
     assert local.given(1, 2, ['0', '1']) == seen('1')
@@ -232,27 +234,58 @@ def test_workers_that_share_a_device_share_its_memory(monkeypatch):
     assert local.given(0, 2, ['0']) == seen('0')
 
 
+@pytest.mark.skipif(not local.AFFINITY, reason='this system keeps no process to some of its cores')
+def test_workers_without_accelerators_are_dealt_the_cores_and_compute_as_with_all(tmp_path, monkeypatch):
+    monkeypatch.delenv(local.THREADS, raising=False)
+    own = sorted(os.sched_getaffinity(0))
+    ask = 'import os, sys; sys.stdin.read(); print(sorted(os.sched_getaffinity(0)), os.environ.get("NPROC"))'
+    told = {}
+
+    def start(point, given):
+        with open(tmp_path / point.texts['seed'], 'w') as out:
+            pipes = dict(stdin=subprocess.PIPE, stdout=out, env=os.environ | given)
+            told[point.texts['seed']] = subprocess.Popen([sys.executable, '-c', ask], **pipes)
+        return told[point.texts['seed']]
+
+    def hurried():
+        for process in told.values():  # kept to their cores by now
+            process.stdin.close()
+        return False
+
+    local.run(made(tmp_path, 2), 2, [], hurried, start)
+    seen = [(tmp_path / str(i)).read_text().strip() for i in range(2)]
+    assert seen == [f'{own[i % len(own) :: 2]} {len(own)}' for i in range(2)]
+    assert local.given(0, 1, []) == {}  # alone it has all of them
+    monkeypatch.setenv(local.THREADS, '3')
+    assert local.given(0, 2, []) == {} and provenance.cores() == 3
+
+
 def test_accelerators_are_those_that_are_visible_or_it_is_said_why_there_are_none(tmp_path, monkeypatch):
     jax = tmp_path / 'jax.py'
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     for name in local.VISIBLE:
         monkeypatch.delenv(name, raising=False)
+
+    def numbers():
+        with local.accelerators() as found:
+            return found()
+
     jax.write_text('default_backend, local_device_count = lambda: "gpu", lambda: 2')
-    assert local.accelerators() == ['0', '1']
+    assert numbers() == ['0', '1']
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '3,GPU-8932f937')
-    assert local.accelerators() == ['3', 'GPU-8932f937']
+    assert numbers() == ['3', 'GPU-8932f937']
     jax.write_text('default_backend, local_device_count = lambda: "cpu", lambda: 1')
-    assert local.accelerators() == []
+    assert numbers() == []
     jax.write_text('raise RuntimeError("the driver is too old")')
     with pytest.raises(Refused, match='^no device was found: RuntimeError: the driver is too old$'):
-        local.accelerators()
+        numbers()
 
 
 @pytest.mark.parametrize(('codes', 'code'), [((0, 0), 0), ((0, 75), 75), ((3, 75), 1), ((3, -9), 2)])
 def test_the_exit_code_counts_failures_or_says_that_one_was_stopped(codes, code, folder, monkeypatch, capsys):
     ends = {i: local.Ended(code, f'it was {code}') for i, code in enumerate(codes)}
     monkeypatch.setattr(local, 'run', lambda *args: ends)
-    monkeypatch.setattr(local, 'accelerators', list)
+    monkeypatch.setattr(local, 'accelerators', lambda: contextlib.nullcontext(list))
     assert main(['--exp=toy', '--sweep=seed=0:2']) == code
     lines = capsys.readouterr().out.splitlines()
     assert [line.split('  ')[1:] for line in lines] == [

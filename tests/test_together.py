@@ -11,8 +11,9 @@ import pytest
 
 from genjax import checkpoint, together, watch
 from genjax.base import Data, Resident
+from genjax.joint import distinct
 from genjax.mesh import make_mesh
-from genjax.together import Unlike, distinct, groups, train_together
+from genjax.together import Unlike, groups, train_together
 from genjax.train import Every, NonFinite, train
 from launch import local, rundir, runs, signals, vmapped
 from launch.__main__ import main
@@ -194,7 +195,7 @@ def here(monkeypatch):
 
     given = local.run
     monkeypatch.setattr(local, 'run', lambda *args: given(*args, started))
-    monkeypatch.setattr(local, 'accelerators', list)
+    monkeypatch.setattr(local, 'accelerators', lambda: contextlib.nullcontext(list))
 
 
 def test_a_sweep_by_vmap_leaves_what_separate_runs_leave(folder, here, capsys):
@@ -233,7 +234,7 @@ def test_a_signal_saves_all_runs(folder, monkeypatch):
     assert main(again) == 0
 
 
-def test_groups_are_what_differs_in_the_seed_alone(tmp_path):
+def test_groups_are_what_differs_in_the_seed_alone(tmp_path, monkeypatch):
     made = [
         Point({'a': a, 'seed': s}, [f'--config.a={a}', f'--config.seed={s}'], tmp_path / (a + s), 4)
         for a, s in ('x0', 'y0', 'x1', 'x2')
@@ -241,6 +242,9 @@ def test_groups_are_what_differs_in_the_seed_alone(tmp_path):
     (tmp_path / 'x1/checkpoints/4').mkdir(parents=True)
     assert vmapped.groups(made, 2) == [[0, 3], [1], [2]]
     assert vmapped.groups(made, 6) == [[0], [3], [1], [2]]
+    monkeypatch.setattr(vmapped, 'cores', lambda: 2)
+    assert [vmapped.programs([made[0]] * n) for n in (1, 7, 8, 40)] == [1, 1, 2, 2]
+    assert vmapped.programs([made[2]] * 8) == 1  # they are done
     joined = vmapped.joined([made[0], made[3]])
     assert joined.argv == ['--config.a=x', '--vmap=seed=0,2'] and joined.workdir == made[0].workdir
     assert vmapped.joined([made[1]]) == made[1]

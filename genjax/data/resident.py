@@ -90,9 +90,14 @@ def permutation(key: Key, n: int, index: jax.Array) -> jax.Array:
             left, right = right, (left + _mixed(right ^ round_keys[i]) % radix) % radix
         return left * b + right
 
-    outside = lambda x: jnp.any(x >= n)
-    walk = lambda x: jnp.where(x >= n, network(x), x)
-    return jax.lax.while_loop(outside, walk, network(jnp.asarray(index, jnp.uint32))).astype(jnp.int32)
+    def turn(held):
+        x, outside = held
+        x = jnp.where(outside, network(x), x)
+        return x, x >= n
+
+    index = jnp.asarray(index, jnp.uint32)  # each takes one turn, and more while it lies outside
+    image, _ = jax.lax.while_loop(lambda held: jnp.any(held[1]), turn, (index, jnp.ones(index.shape, bool)))
+    return image.astype(jnp.int32)
 
 
 def _mixed(x: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from genjax.base import Batch, Key, State
+from genjax.evaluation import padded
 from genjax.metrics.figures import Measure, drawn, tile, to_pixels
 from genjax.metrics.wordfigures import plane
 
@@ -70,8 +71,9 @@ def code_scatter(codes: np.ndarray, label: np.ndarray) -> np.ndarray:
     direct, classes = codes.shape[1] == 2, np.unique(label)
     points, name = (codes, 'entry {} of the code') if direct else (plane(codes), 'principal component {}')
     colours = colormaps['tab10'].colors if len(classes) <= 10 else colormaps['turbo'](np.linspace(0, 1, len(classes)))
-    figure = Figure((8, 6), 100, layout='tight')
-    axes = figure.add_subplot(xlabel=name.format(1), ylabel=name.format(2))
+    figure = Figure((8, 6), 100)
+    # Where a tight layout, which takes as long as all the rest, would have it.
+    axes = figure.add_axes((0.09, 0.09, 0.79, 0.89), xlabel=name.format(1), ylabel=name.format(2))
     for kind, colour in zip(classes, colours, strict=False):
         x, y = points[label == kind].T
         axes.scatter(x, y, s=16, color=colour, alpha=0.7, linewidths=0, label=str(kind))
@@ -178,8 +180,10 @@ def _collector(encode):
     compiled = jax.jit(encode)
 
     def collect(key, state, batches):
-        codes = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(batches)]
-        codes = np.concatenate(jax.device_get(codes))
-        return codes.reshape(len(codes), -1), np.concatenate([np.asarray(batch['label']) for batch in batches])
+        whole = (padded(batch, batches[0]) for batch in batches)  # one program serves all
+        codes = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)]
+        labels = [np.asarray(batch['label']) for batch in batches]
+        codes = np.concatenate([code[: len(label)] for code, label in zip(jax.device_get(codes), labels, strict=True)])
+        return codes.reshape(len(codes), -1), np.concatenate(labels)
 
     return collect

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from genjax.metrics.frechet import bias_curve, default_sizes, distance
-from genjax.metrics.kernel import kernel_distance, subset_distances
+from genjax.metrics.kernel import kernel_distances
 from genjax.metrics.modes import classifier_score, score_limit
 from genjax.metrics.neighbours import density_coverage, precision_recall
 
@@ -123,12 +123,11 @@ def _measures(rng, real, fake):
     n = min(len(x), len(y))
     sizes, few = default_sizes(n), n < ENOUGH
     apart = bias_curve(rng, x, y, sizes=sizes).limit if few else None
-    kernel = kernel_distance(x, y)
-    spread = subset_distances(rng, x, y, size=min(n // 2, 1000)).deviation
+    kernel, spread = kernel_distances(rng, x, y, size=min(n // 2, 1000))
     sure = score_limit(rng, fake.logits, sizes=sizes) if few else None
     return {
         'Frechet distance': (distance(x, y), None, apart),
-        'kernel distance': (kernel, spread, kernel),  # unbiased: it is its own limit
+        'kernel distance': (kernel, spread.deviation, kernel),  # unbiased: it is its own limit
         'classifier score': (*classifier_score(fake.logits), sure),
         **{name: (value,) for name, value in precision_recall(x, y)._asdict().items()},
         **{name: (value,) for name, value in density_coverage(x, y)._asdict().items()},

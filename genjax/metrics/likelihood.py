@@ -15,6 +15,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from genjax.base import Batch, Key, State, spread
+from genjax.evaluation import padded
 from genjax.metrics.figures import Measure
 
 LogDensity = Callable[[Array], Array]
@@ -93,8 +94,10 @@ def importance(
     compiled = jax.jit(lambda key, state, batch: log_likelihood(key, state, spread(batch)))
 
     def measure(key, state):
-        found = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(batches)]
-        values = np.concatenate(jax.device_get(found))
+        whole = (padded(batch, batches[0]) for batch in batches)  # one program serves all
+        found = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)]
+        real = (len(jax.tree.leaves(batch)[0]) for batch in batches)
+        values = np.concatenate([rows[:n] for rows, n in zip(jax.device_get(found), real, strict=True)])
         return {f'nll_{samples}': -math.fsum(values) / len(values)}
 
     return measure

@@ -135,3 +135,15 @@ def collect(batch: Batch) -> Batch:
     if jax.sharding.get_abstract_mesh().empty:
         return batch
     return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, PartitionSpec()), batch)
+
+
+def length(batch: Batch) -> int:
+    """How many examples there are, B."""
+    return len(jax.tree.leaves(batch)[0])
+
+
+def padded(batch: Batch, first: Batch, devices: int = 1) -> Batch:
+    """Repeats the last example of a host batch up to the length of the first, and that to a multiple of the devices, so
+    that one program serves them all."""
+    rows = -(-length(first) // devices) * devices - length(batch)
+    return jax.tree.map(lambda x: np.concatenate([x, np.repeat(x[-1:], rows, axis=0)]), batch)

@@ -1,12 +1,11 @@
 """Means over a whole test set, exact to the last example."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
-from genjax.base import Algorithm, Batch, Key, State, spread
+from genjax.base import Algorithm, Batch, Key, State, length, padded, spread
 from genjax.mesh import Mesh, put_batch, replicated
 
 
@@ -23,8 +22,8 @@ def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Me
     def values(key, state, batch):
         found = algorithm.evaluate(key, state, spread(batch))
         for name, value in found.items():
-            if value.shape != (_length(batch),):
-                raise ValueError(f'evaluate gave {name} of shape {value.shape} for {_length(batch)} examples')
+            if value.shape != (length(batch),):
+                raise ValueError(f'evaluate gave {name} of shape {value.shape} for {length(batch)} examples')
         return found
 
     compiled = jax.jit(values, out_shardings=replicated(mesh))
@@ -34,7 +33,7 @@ def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Me
             compiled(jax.random.fold_in(key, i), state, put_batch(mesh, padded(batch, batches[0], mesh.size)))
             for i, batch in enumerate(batches)
         ]
-        real = [_length(batch) for batch in batches]
+        real = [length(batch) for batch in batches]
         return {f'test/{name}': _mean([f[name] for f in found], real) for name in (found[0] if found else ())}
 
     return means
@@ -43,14 +42,3 @@ def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Me
 def _mean(values, lengths):
     total = sum(np.asarray(v)[:n].sum(dtype=np.float64) for v, n in zip(values, lengths, strict=True))
     return float(total / sum(lengths))
-
-
-def _length(batch: Any) -> int:
-    return len(jax.tree.leaves(batch)[0])
-
-
-def padded(batch: Batch, first: Batch, devices: int = 1) -> Batch:
-    """Repeats the last example up to the length of the first batch, and that to a multiple of the devices."""
-    length = -(-_length(first) // devices) * devices
-    repeat = lambda rows: np.repeat(rows[-1:], length - len(rows), axis=0)
-    return jax.tree.map(lambda rows: np.concatenate([rows, repeat(rows)]), batch)

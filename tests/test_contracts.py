@@ -103,8 +103,13 @@ def metrics_of_100_steps(case, devices, parallel=by_jit):
     return {(row['step'], name): row[name] for row in rows for name in row if not left_out(name)}
 
 
-@algorithms
-@pytest.mark.parametrize('devices', [2, 8])
+LATER = [('ddpm', 2)]  # it compiles for half a minute
+ON = [
+    pytest.param(case, n, marks=pytest.mark.slow if (case, n) in LATER else ()) for case in ALGORITHMS for n in (2, 8)
+]
+
+
+@pytest.mark.parametrize(('case', 'devices'), ON)
 def test_one_two_and_eight_devices_agree_over_100_steps(case, devices):
     expected = metrics_of_100_steps(case, 1)
     assert {(50, 'test/loss'), (100, 'test/loss')} <= set(expected)
@@ -143,7 +148,7 @@ def tiny_sets(place, tmp_path):
 
 
 # Those that compile longest; other pages build the same of smaller parts.
-LONG = ('ddpm_mnist', 'gan_cifar', 'gan_mnist')
+LONG = ('ddpm_mnist', 'gan_cifar', 'gan_mnist', 'gan_stacked_mnist')
 
 
 @pytest.mark.parametrize(

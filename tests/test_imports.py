@@ -32,7 +32,8 @@ SPINE = {
     'watch': {'base', 'mesh', 'checkpoint', 'report', 'evaluation'},
     'train': {'base', 'mesh', 'checkpoint', 'report', 'fold', 'watch'},
     'replay': {'base', 'mesh', 'checkpoint', 'digest', 'report', 'fold', 'watch', 'train'},
-    'together': {'base', 'mesh', 'checkpoint', 'digest', 'report', 'fold', 'watch', 'train'},
+    'joint': {'base', 'mesh', 'digest'},
+    'together': {'base', 'mesh', 'checkpoint', 'report', 'fold', 'watch', 'train', 'joint'},
 }
 ALLOWED = {
     'genjax/algorithms': {'base', 'descent', 'counting'},

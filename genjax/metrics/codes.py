@@ -13,8 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from genjax.base import Batch, Key, State
-from genjax.evaluation import padded
+from genjax.base import Batch, Key, State, padded
 from genjax.metrics.figures import Measure, drawn, tile, to_pixels
 from genjax.metrics.wordfigures import plane
 
@@ -180,7 +179,7 @@ def _collector(encode):
     compiled = jax.jit(encode)
 
     def collect(key, state, batches):
-        whole = (padded(batch, batches[0]) for batch in batches)  # one program serves all
+        whole = (padded(batch, batches[0]) for batch in batches)
         codes = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)]
         labels = [np.asarray(batch['label']) for batch in batches]
         codes = np.concatenate([code[: len(label)] for code, label in zip(jax.device_get(codes), labels, strict=True)])

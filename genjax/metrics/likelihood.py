@@ -14,8 +14,7 @@ import numpy as np
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
-from genjax.base import Batch, Key, State, spread
-from genjax.evaluation import padded
+from genjax.base import Batch, Key, State, length, padded, spread
 from genjax.metrics.figures import Measure
 
 LogDensity = Callable[[Array], Array]
@@ -94,9 +93,9 @@ def importance(
     compiled = jax.jit(lambda key, state, batch: log_likelihood(key, state, spread(batch)))
 
     def measure(key, state):
-        whole = (padded(batch, batches[0]) for batch in batches)  # one program serves all
+        whole = (padded(batch, batches[0]) for batch in batches)
         found = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)]
-        real = (len(jax.tree.leaves(batch)[0]) for batch in batches)
+        real = map(length, batches)
         values = np.concatenate([rows[:n] for rows, n in zip(jax.device_get(found), real, strict=True)])
         return {f'nll_{samples}': -math.fsum(values) / len(values)}
 

@@ -47,4 +47,4 @@ def _carry_out(argv: Sequence[str]) -> int:
 
 if __name__ == '__main__':
     environment.prepare()
-    sys.exit(main(sys.argv[1:]))
+    environment.leave(main)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import jinja2
 from markupsafe import Markup
 
-from launch import pictures
+from launch import environment, pictures
 from launch.cells import counted
 from launch.refusal import Refused, refusing
 from launch.runs import Run, find
@@ -102,4 +102,4 @@ def page(runs: Sequence[Run], folder: pathlib.Path) -> str:
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    environment.leave(main)

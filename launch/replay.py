@@ -178,4 +178,4 @@ def _show_where(act):
 
 if __name__ == '__main__':
     environment.prepare()
-    sys.exit(main(sys.argv[1:]))
+    environment.leave(main)

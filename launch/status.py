@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from launch import environment
 from launch.refusal import Refused
 from launch.runs import Run, clock, differences, find, last, seconds, shown
 
@@ -55,4 +56,4 @@ def _loss(run):
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    environment.leave(main)

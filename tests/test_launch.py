@@ -253,6 +253,13 @@ def test_list_says_what_every_experiment_is(folder, monkeypatch, capsys):
     assert usage.startswith('python -m launch --exp NAME') and usage.endswith(listing)
 
 
+def test_a_reader_that_goes_away_is_no_error():
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen([sys.executable, '-m', 'launch', '--list'], cwd=HERE.parent, **pipes) as process:
+        process.stdout.close()  # as head does, before it has read all
+        assert (process.stderr.read(), process.wait()) == (b'', 141)
+
+
 def test_list_help_and_a_misspelt_name_do_not_wait_for_jax():
     program = (
         'import sys; from launch.__main__ import main\n'

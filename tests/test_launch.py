@@ -253,6 +253,14 @@ def test_list_says_what_every_experiment_is(folder, monkeypatch, capsys):
     assert usage.startswith('python -m launch --exp NAME') and usage.endswith(listing)
 
 
+def test_a_python_that_is_not_the_environments_says_so_in_a_line():
+    bare = [sys.executable, '-S', '-m']  # without the installed packages
+    for program in ('launch', 'launch.status', 'launch.page', 'launch.replay'):
+        done = subprocess.run([*bare, program, '--list'], cwd=HERE.parent, capture_output=True, text=True)
+        says = f'jax is not installed for {sys.executable}: make venv, then . .venv/bin/activate\n'
+        assert (done.returncode, done.stdout, done.stderr) == (2, '', says)
+
+
 def test_a_reader_that_goes_away_is_no_error():
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with subprocess.Popen([sys.executable, '-m', 'launch', '--list'], cwd=HERE.parent, **pipes) as process:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -61,6 +62,7 @@ def epoch_rows(key: Key, n: int, batch: int, step: jax.Array) -> jax.Array:
     return permutation(jax.random.fold_in(key, epoch), n, place * batch + jnp.arange(batch))
 
 
+@partial(jax.jit, static_argnums=1)  # so that its two hundred operations are traced once in a process
 def permutation(key: Key, n: int, index: jax.Array) -> jax.Array:
     """Where a random permutation of range(n) sends each index, without a table.
 

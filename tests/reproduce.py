@@ -28,6 +28,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from launch.provenance import source
 from launch.runs import read
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -251,8 +252,9 @@ def _compare(chosen: Mapping[str, Sequence[str]]) -> int:
 
 def _record(chosen: Mapping[str, Sequence[str]]) -> int:
     """Writes after each experiment, so that a later one that fails costs nothing."""
+    began = source(ROOT)  # before the record itself is a change
     for i, (name, argv) in enumerate(chosen.items(), 1):
-        entry = recorded(argv, f'[{i}/{len(chosen)}] {name}')
+        entry = recorded(argv, f'[{i}/{len(chosen)}] {name}') | {'source': began}
         kept = {other: old for other, old in held().items() if other in commands()}
         RECORD.write_text(written(kept | {name: entry}), 'utf-8')
         print(f'{name} is recorded', flush=True)

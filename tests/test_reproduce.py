@@ -143,10 +143,11 @@ def test_a_record_of_three_seeds_is_what_the_runs_were(monkeypatch, tmp_path):
     def trained(argv, about):
         seed = parse(argv).overrides.get('seed', '0')
         return Result(
-            1.0, '', [{'step': 1, 'loss': 0.1, 'test/loss': 0.1 + int(seed) * 2**-56}], THERE, {'commit': 'c'}
+            1.0, '', [{'step': 1, 'loss': 0.1, 'test/loss': 0.1 + int(seed) * 2**-56}], THERE, {'commit': 'dirty'}
         )
 
     monkeypatch.setattr(reproduce, 'trained', trained)
+    monkeypatch.setattr(reproduce, 'source', lambda folder: {'commit': 'c'})
     monkeypatch.setattr(reproduce, 'RECORD', tmp_path / 'record.json')
     assert reproduce.main(['gan_finite', '--record']) == 0
     entry = json.loads(reproduce.RECORD.read_text())['gan_finite']

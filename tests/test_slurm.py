@@ -222,3 +222,19 @@ def test_two_tasks_on_two_nodes_train_one_run(nodes, tmp_path):
     first, wanted = rows(run)[0], rows(tmp_path / 'whole')[0]
     np.testing.assert_allclose([first[name] for name in wanted], list(wanted.values()), rtol=1e-4)
     assert last_state(run, SHORT)[0] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.slurm
+def test_seeds_that_are_one_program_are_one_job(nodes, tmp_path):
+    sweep = SHORT, '--on=slurm', '--sweep=seed=0:2', '--vmap=seed'
+    line, _ = launched(nodes, tmp_path, *sweep)
+    assert line.split()[-1] == 'seed=0,1'
+    wait_for(ended(nodes), 240)
+    for path in (tmp_path / 'runs').glob('*/config.json'):
+        seed = json.loads(path.read_text())['seed']
+        launched(nodes, tmp_path, SHORT, f'--config.seed={seed}', f'--workdir={tmp_path / str(seed)}')
+        found, wanted = rows(path.parent)[-1], rows(tmp_path / str(seed))[-1]
+        np.testing.assert_allclose([found[name] for name in wanted], list(wanted.values()), rtol=1e-5)
+    assert {path.name for path in tmp_path.iterdir()} == {'runs', '0', '1'}
+    assert [line.split()[0] for line in launched(nodes, tmp_path, *sweep)] == ['done', 'done', 'each']

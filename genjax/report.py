@@ -186,7 +186,7 @@ def _live_line(start, steps, stream):
         return lambda step, metrics: None, lambda: None
     began = time.perf_counter()
     drawn = [-math.inf]
-    stream.write(f'step {start:,}/{steps:,}  compiling')
+    stream.write(f'\r\x1b[Kstep {start:,}/{steps:,}  compiling')  # over the line of a run that this one is part of
     stream.flush()
 
     def show(step, metrics):

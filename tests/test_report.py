@@ -88,6 +88,7 @@ def test_the_live_line_shows_where_a_terminal_is_and_is_silent_elsewhere():
         with open_report(None, start=0, steps=10, stream=stream) as report:
             report.show(5, {'gradient_norm': 2.0, 'loss': 0.25})
     assert unwatched.getvalue() == ''
+    assert watched.getvalue().startswith('\r\x1b[Kstep 0/10  compiling')  # a run within a run begins a line of its own
     assert 'step 5/10  50%' in watched.getvalue()
     assert 'steps/s' in watched.getvalue()
     assert watched.getvalue().endswith('left  loss 0.25\n')

@@ -14,7 +14,7 @@ test: venv
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: venv
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m 'slow and not peers' $(ARGS)
 
 reproduce: venv
 	$(BIN)/python -m tests.reproduce $(ARGS)

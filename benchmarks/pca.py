@@ -22,7 +22,8 @@ from sklearn.decomposition import PCA
 from genjax.algorithms.pca import components, exact, pca, randomised
 from genjax.base import Resident
 from genjax.data.tables import table
-from genjax.fold import STEPS_A_CALL, folded
+from genjax.fold import STEPS_A_CALL, feeder, folded
+from genjax.mesh import make_mesh
 
 SOLVERS = {'exact': exact, 'randomised': randomised()}
 PEERS = 'covariance_eigh,randomized,full'
@@ -40,12 +41,12 @@ def genjax(feed: Resident, dimension: int, solver, steps: int):
     call = STEPS_A_CALL['cpu']
     fold = jax.jit(folded(algorithm, feed, call), donate_argnums=1)
     derived = jax.jit(lambda state: components(state, dimension, solver))
-    first = feed[0]
+    first, held = feed[0], feeder(feed, make_mesh(), call, 0)(call)
 
     def fit():
         state = algorithm.init(key, first)
         for step in range(0, steps, call):
-            state, _ = fold(key, state, feed.held, np.int32(step), np.int32(min(call, steps - step)))
+            state, _ = fold(key, state, held, np.int32(step), np.int32(min(call, steps - step)))
         return np.asarray(derived(state).directions)
 
     return fit

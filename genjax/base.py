@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
+from jax.tree_util import Partial
 
 Key = jax.Array  # a typed key, jax.random.key
 Batch = Any  # pytree of arrays, leading axis B
@@ -32,17 +33,37 @@ class Algorithm(NamedTuple):
     decode: Callable[[Key, State, Any], Any] | None = None  # back from a code
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=['held'], meta_fields=['batch', 'fingerprint'])
+def as_pytree(function: Callable) -> Partial:
+    """A function as a pytree, whose leaves are the arrays that it was given: none, unless it is such a one already."""
+    return function if isinstance(function, Partial) else Partial(function)
+
+
+def seeded(function: Callable, seed: int, *given: Any) -> Partial:
+    """function(seed, *given, ...) as a pytree whose leaves are seed and given: all seeds run one compiled program.
+
+    Raises:
+      ValueError: the seed lies outside 0 to 2^32 - 1.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f'seed is {seed}; it takes 0 to {2**32 - 1}')
+    return Partial(function, np.uint32(seed), *given)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=['held', 'batch'], meta_fields=['fingerprint'])
 @dataclasses.dataclass(frozen=True)
 class Resident:
     """A training set that stays on the device: `train[step]` is computed inside the compiled loop.
 
-    held: the arrays. batch: (held, step) -> batch, pure and traceable. fingerprint: a digest of the data.
+    held: the arrays. batch: (held, step) -> batch, pure and traceable; what follows from a seed is `seeded`.
+    fingerprint: a digest of the data.
     """
 
     held: Any
     batch: Callable[[Any, jax.Array], Batch]
     fingerprint: str = ''
+
+    def __post_init__(self):
+        object.__setattr__(self, 'batch', as_pytree(self.batch))
 
     def __getitem__(self, step: int) -> Batch:
         return jax.jit(self.batch)(self.held, jnp.asarray(step, jnp.int32))
@@ -63,6 +84,9 @@ class Streamed:
     batch: Callable[[Any, jax.Array], Batch]
     fingerprint: str = ''
     share: Callable[[int, int, int], Iterator[Any]] | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, 'batch', as_pytree(self.batch))
 
     def __getitem__(self, step: int) -> Batch:
         return jax.jit(self.batch)(self.load(step), jnp.asarray(step, jnp.int32))

@@ -23,7 +23,7 @@ def as_feed(train: Any) -> Resident | Streamed:
 
 def first_batch(feed: Resident | Streamed) -> Batch:
     """The batch of step 0, as one program."""
-    return jax.jit(feed.batch)(_first_held(feed), np.int32(0))
+    return jax.jit(lambda batch, raw: batch(raw, np.int32(0)))(feed.batch, _first_held(feed))
 
 
 def _first_held(feed):
@@ -50,13 +50,14 @@ def folded(algorithm: Algorithm, feed: Resident | Streamed, length: int) -> Call
 
     It takes `count` <= length steps from `step` on and returns their metrics, [length] each, of which the first
     `count` mean something. The count is an argument: a call that a checkpoint cuts short runs the same program
-    as a whole one, or resuming would not be exact.
+    as a whole one, or resuming would not be exact. `held` is what `feeder` gives.
     """
     update = jax.jit(algorithm.update)  # so that the loop's own retracing costs nothing
 
     def one(key, state, held, step, i):
-        raw = held if isinstance(feed, Resident) else jax.tree.map(lambda x: x[i], held)
-        batch = spread(feed.batch(raw, step + i))
+        draw, raw = held
+        raw = raw if isinstance(feed, Resident) else jax.tree.map(lambda x: x[i], raw)
+        batch = spread(draw(raw, step + i))
         return update(jax.random.fold_in(key, step + i), state, batch)
 
     def fold(key: Key, state: State, held: Any, step: jax.Array, count: jax.Array):
@@ -77,9 +78,14 @@ def folded(algorithm: Algorithm, feed: Resident | Streamed, length: int) -> Call
 
 
 def feeder(feed: Resident | Streamed, mesh: Mesh, length: int, start: int) -> Callable[[int], Any]:
-    """count -> what fold holds for the next `count` steps: the resident arrays, or host batches stacked."""
+    """count -> what fold holds for the next `count` steps: the feed's batch as a pytree, and what it is to be given.
+
+    That is the resident arrays, or host batches stacked.
+    """
+    whole = lambda tree: jax.tree.map(lambda x: put(x, replicated(mesh)), tree)
+    draw = whole(feed.batch)
     if isinstance(feed, Resident):
-        held = jax.tree.map(lambda x: put(x, replicated(mesh)), feed.held)
+        held = draw, whole(feed.held)
         return lambda count: held
     i, n = part(mesh)
     shared = n > 1 and feed.share is not None
@@ -89,7 +95,7 @@ def feeder(feed: Resident | Streamed, mesh: Mesh, length: int, start: int) -> Ca
     def stacked(count):
         rows = list(itertools.islice(raws, count))
         rows += rows[-1:] * (length - count)  # one shape, one program; what is added is not read
-        return move(mesh, jax.tree.map(lambda *leaves: np.stack(leaves), *rows), axis=1)
+        return draw, move(mesh, jax.tree.map(lambda *leaves: np.stack(leaves), *rows), axis=1)
 
     return stacked
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial
 
 from genjax.base import Algorithm, Key, Resident, Streamed, spread
 from genjax.digest import digest
@@ -27,18 +28,20 @@ def joint_feed(feeds: Sequence[Resident | Streamed], keys: Sequence[Key], mesh: 
 
     Runs are split over the devices where these divide their number, and each batch where they do not.
     """
-    keys, share = jnp.stack(keys), spread if len(feeds) % mesh.size else lambda batch: batch
+    share = spread if len(feeds) % mesh.size else lambda batch: batch
     fold_in = jax.vmap(jax.random.fold_in, (0, None))
 
-    def stacked(helds, step):
-        batches = [share(feed.batch(held, step)) for feed, held in zip(feeds, helds, strict=True)]
+    def stacked(keys, draws, helds, step):
+        batches = [share(draw(held, step)) for draw, held in zip(draws, helds, strict=True)]
         return fold_in(keys, step), jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
 
+    batch = Partial(stacked, jnp.stack(keys), [feed.batch for feed in feeds])
     if isinstance(feeds[0], Resident):
         held, owner = distinct([feed.held for feed in feeds])
-        return Resident(held, lambda held, step: stacked([held[i] for i in owner], step))
+        whole = lambda batch, held, step: batch([held[i] for i in owner], step)
+        return Resident(held, Partial(whole, batch))
     load = lambda step: tuple(feed.load(step) for feed in feeds)
-    return Streamed(load, lambda step: zip(*(feed.stream(step) for feed in feeds), strict=True), stacked)
+    return Streamed(load, lambda step: zip(*(feed.stream(step) for feed in feeds), strict=True), batch)
 
 
 def distinct(trees: Sequence[Any]) -> tuple[list[Any], list[int]]:

@@ -75,8 +75,8 @@ FAULTS = (
     Fault(
         'resident data are shifted by one step',
         'genjax/fold.py',
-        'feed.batch(raw, step + i)',
-        'feed.batch(raw, step + i + 1)',
+        'draw(raw, step + i)',
+        'draw(raw, step + i + 1)',
         'test_train.py::test_train_is_the_fold_of_its_definition',
     ),
     Fault(

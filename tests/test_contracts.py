@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from genjax.data import prepare
+from genjax.fold import as_feed, feeder, folded
 from genjax.mesh import by_jit, by_pmap, make_mesh, placement
-from genjax.train import Every, train
+from genjax.train import Every, check, keys_of, train
 from launch.__main__ import main
 from launch.overrides import override
 from tests.cases import ALGORITHMS, BATCH
@@ -150,6 +151,8 @@ def tiny_sets(place, tmp_path):
 # Those that compile longest; other pages build the same of smaller parts.
 LONG = ('ddpm_mnist', 'gan_cifar', 'gan_mnist', 'gan_stacked_mnist')
 
+LARGE = (*LONG, 'ddpm_digits', 'ddpm_cifar', 'iwae_mnist')  # those that are traced longest
+
 
 @pytest.mark.parametrize(
     'name', [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in EXPERIMENTS]
@@ -171,6 +174,22 @@ def test_every_experiment_builds_and_steps_twice_at_its_smoke_size(name, tiny_se
     placement(make_mesh(model=2), rules, jax.eval_shape(lambda: state))  # every rule fits
     for suffix, _ in rules:
         assert any(f'/{name}'.endswith(f'/{suffix}') for name in paths(state))
+
+
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in EXPERIMENTS]
+)
+def test_every_seed_of_an_experiment_is_the_same_program(name, tiny_sets):
+    def program(seed):
+        module, config = smoke(name)
+        config.update({'seed': seed} | ({'data_dir': str(tiny_sets)} if 'data_dir' in config else {}))
+        experiment, mesh = module.build(config), make_mesh(jax.devices()[:1])
+        feed, state = as_feed(experiment.data.train), check(experiment, mesh=mesh)
+        with jax.set_mesh(mesh):
+            given = keys_of(seed).steps, state, feeder(feed, mesh, 1, 0)(1), np.int32(0), np.int32(1)
+            return jax.jit(folded(experiment.algorithm, feed, 1)).lower(*given).as_text()
+
+    assert program(0) == program(1)
 
 
 def paths(tree):

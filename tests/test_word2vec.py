@@ -14,7 +14,7 @@ from genjax.data.excerpts import excerpts
 from genjax.data.planted import analogies as planted_analogies
 from genjax.data.planted import planted
 from genjax.data.text import Corpus, Vocabulary, read_corpus
-from genjax.fold import folded
+from genjax.fold import feeder, folded
 from genjax.mesh import by_jit, make_mesh, placement
 from genjax.metrics.words import analogies
 from genjax.networks.outputs import alias_table, full_softmax, log_partition, negative_sampling
@@ -205,8 +205,9 @@ def trainers_program(algorithm, mesh, rules=()):
         state = algorithm.init(jax.random.key(0), texts())
         places = placement(mesh, rules, state)
         fold = by_jit(folded(algorithm, feed, 10), mesh, places)
-        given = jax.random.key(0), jax.device_put(state, places), feed.held, np.int32(0), np.int32(10)
-        return fold.lower(*given).compile().as_text()
+        held = feeder(feed, mesh, 10, 0)(10)
+        lowered = fold.lower(jax.random.key(0), jax.device_put(state, places), held, np.int32(0), np.int32(10))
+        return lowered.compile().as_text()
 
 
 @models

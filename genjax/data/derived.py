@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
-from genjax.base import Batch, Data
+from genjax.base import Batch, Data, as_pytree, seeded
 
 BINARY = 2**31 + 2  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
 
@@ -22,7 +24,8 @@ def derived(
       test: of the test batches and their numbers, once, on the host; by default the same.
     """
     train = data.train
-    changed = dataclasses.replace(train, batch=lambda held, step: function(train.batch(held, step), step))
+    after = lambda function, draw, held, step: function(draw(held, step), step)
+    changed = dataclasses.replace(train, batch=Partial(after, as_pytree(function), train.batch))
     tests = [jax.tree.map(np.asarray, (test or function)(batch, i)) for i, batch in enumerate(data.test)]
     return Data(changed, tests)
 
@@ -61,9 +64,8 @@ def stacked(data: Data) -> Data:
     if (channels := data.test[0]['image'].shape[-1]) != 1:
         raise ValueError(f'images have {channels} channels; only those of one can be stacked')
     turned = lambda batch, places: jax.tree.map(lambda rows: np.roll(rows, -places, 0), batch)
-    changed = dataclasses.replace(
-        train, batch=lambda held, step: join(*(train.batch(held, 3 * step + i) for i in range(3)))
-    )
+    three = lambda draw, held, step: join(*(draw(held, 3 * step + i) for i in range(3)))
+    changed = dataclasses.replace(train, batch=Partial(three, train.batch))
     tests = [jax.tree.map(np.asarray, join(batch, turned(batch, 1), turned(batch, 2))) for batch in data.test]
     return Data(changed, tests)
 
@@ -74,9 +76,12 @@ def binarized(data: Data, *, seed: int) -> Data:
     Training images are drawn anew at every step, test images once. (Dynamic binarisation: Burda et al. 2016,
     arXiv:1509.00519, after Salakhutdinov and Murray 2008.)
     """
-    key, tests = jax.random.split(jax.random.fold_in(jax.random.key(seed), BINARY))
-    draw = lambda key: lambda batch, step: _with_x(batch, _drawn(jax.random.fold_in(key, step), grey(batch['image'])))
-    return derived(data, draw(key), draw(tests))
+
+    def draw(which, seed, batch, step):
+        key = jax.random.split(jax.random.fold_in(jax.random.key(seed), BINARY))[which]
+        return _with_x(batch, _drawn(jax.random.fold_in(key, step), grey(batch['image'])))
+
+    return derived(data, *(seeded(partial(draw, which), seed) for which in range(2)))
 
 
 def _with_x(batch, x):

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Data, Resident
+from genjax.base import Data, Resident, seeded
 from genjax.data.resident import ORDER, epoch_rows, fingerprint, marked
 from genjax.data.text import SEPARATOR, Corpus
 
@@ -29,7 +29,7 @@ def excerpts(corpus: Corpus, *, batch: int, steps: int, epochs: float, seed: int
       test: held-out text, served in order, as `passage` does.
 
     Raises:
-      ValueError: the corpus is too short for excerpts of at least 2 places.
+      ValueError: the corpus is too short for excerpts of at least 2 places, or the seed lies outside 0 to 2^32 - 1.
     """
     n = len(corpus.ids)
     length = round(n * epochs / (steps * batch))
@@ -40,7 +40,7 @@ def excerpts(corpus: Corpus, *, batch: int, steps: int, epochs: float, seed: int
         )
     count = n // length
 
-    def select(held, step):
+    def select(seed, held, step):
         key = jax.random.fold_in(jax.random.key(seed), ORDER)
         order, cuts = jax.random.split(key)
         rows = epoch_rows(order, count, batch, step)
@@ -49,7 +49,7 @@ def excerpts(corpus: Corpus, *, batch: int, steps: int, epochs: float, seed: int
         return {'words': held[(offset + rows[:, None] * length + jnp.arange(length)[None]) % n]}
 
     held_out = [] if test is None else _in_order(test.ids, min(length, len(test.ids)), 0, batch)
-    return _served(corpus, select, test, held_out)
+    return _served(corpus, seeded(select, seed), test, held_out)
 
 
 def passage(corpus: Corpus, *, batch: int, steps: int, overlap: int = 0, test: Corpus | None = None) -> Data:

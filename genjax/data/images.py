@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Batch, Data, Key, Streamed
+from genjax.base import Batch, Data, Key, Streamed, seeded
 from genjax.data.batches import ordered, shuffled
 from genjax.data.decoded import Split, kept, splits
 from genjax.data.resident import fingerprint, marked, resident
@@ -51,7 +51,7 @@ def images(
     train, test = _digits() if name == 'digits' else _prepared(name, data_dir)
     side = _side(name, size, train.shape)
     size_of = lambda split: len(split.records) * (side**2 * split.shape[2] if side else math.prod(split.shape))
-    augment = partial(_augmented, seed=seed, flip=flip, dequantize=dequantize)
+    augment = seeded(partial(_augmented, flip, dequantize), seed)
     if size_of(train) <= resident_bytes:
         training = resident(_padded(train.arrays(), side), batch=batch, seed=seed, transform=augment)
     else:
@@ -121,7 +121,7 @@ def _cut(arrays: Batch, batch: int) -> list[Batch]:
     return [{name: x[i : i + batch] for name, x in arrays.items()} for i in range(0, len(arrays['image']), batch)]
 
 
-def _augmented(batch: Batch, step: jax.Array, seed: int, flip: bool, dequantize: bool) -> Batch:
+def _augmented(flip: bool, dequantize: bool, seed: jax.Array, batch: Batch, step: jax.Array) -> Batch:
     """Grey levels as training images; an example's noise depends on seed, step and its place in the batch."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), NOISE), step)
     keys = jax.random.split(key, len(batch['image']))

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Batch, Data, Key, Resident
+from genjax.base import Batch, Data, Key, Resident, as_pytree, seeded
 from genjax.data.batches import require_batch
 
 ROUNDS = 16  # four would do for large sets (Luby and Rackoff 1988); sets of a few examples need these many
@@ -22,7 +22,7 @@ ORDER = 2**31 + 1  # folded into key(seed); a trainer's steps lie below 2**31, i
 
 
 def resident(
-    arrays: Any, *, batch: int, seed: int, transform: Callable[[Any, jax.Array], Batch] | None = None
+    arrays: Any, *, batch: int, seed: int, transform: Callable[[Any, jax.Array], Batch] = lambda rows, step: rows
 ) -> Resident:
     """Puts arrays on the device and serves shuffled batches of their rows.
 
@@ -36,7 +36,7 @@ def resident(
       transform: (rows, step) -> batch, pure and traceable, of rows [B, ...] in the structure of arrays.
 
     Raises:
-      ValueError: the leading axes differ, or batch lies outside 1 to N.
+      ValueError: the leading axes differ, batch lies outside 1 to N, or the seed outside 0 to 2^32 - 1.
     """
     lengths = {len(x) for x in jax.tree.leaves(arrays)}
     if len(lengths) != 1:
@@ -44,13 +44,13 @@ def resident(
     (n,) = lengths
     require_batch(batch, n)
 
-    def select(held: Any, step: jax.Array) -> Batch:
+    def select(seed: jax.Array, transform: Callable, held: Any, step: jax.Array) -> Batch:
         rows = epoch_rows(jax.random.fold_in(jax.random.key(seed), ORDER), n, batch, step)
-        chosen = jax.tree.map(lambda x: x[rows], held)
-        return chosen if transform is None else transform(chosen, step)
+        return transform(jax.tree.map(lambda x: x[rows], held), step)
 
+    draw = seeded(select, seed, as_pytree(transform))
     # Not asarray, whose result would belong to the mesh that a probe makes its data under.
-    return Resident(jax.tree.map(jax.device_put, arrays), select, fingerprint(arrays))
+    return Resident(jax.tree.map(jax.device_put, arrays), draw, fingerprint(arrays))
 
 
 def epoch_rows(key: Key, n: int, batch: int, step: jax.Array) -> jax.Array:

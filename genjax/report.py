@@ -41,7 +41,7 @@ def open_report(
       workdir: the run directory; None writes no files.
       start: the step of the checkpoint that the run resumes from, 0 for a new run.
       steps: the last step, for the time left.
-      stream: where the live line is drawn if it is a terminal; default standard error.
+      stream: where the live line is drawn if it is a terminal, and else written every minute; default standard error.
     """
     clock, restart = _clock(start)
     show, end = _live_line(start, steps, stream or sys.stderr)
@@ -181,24 +181,25 @@ def _clock(start):
 
 
 def _live_line(start, steps, stream):
-    """show(step, metrics) and end(): a line drawn anew five times a second, and nothing where no one watches."""
-    if not stream.isatty():
-        return lambda step, metrics: None, lambda: None
+    """show(step, metrics) and end(): a line drawn anew five times a second; in a log one more every minute."""
     began = time.perf_counter()
-    drawn = [-math.inf]
-    stream.write(f'\r\x1b[Kstep {start:,}/{steps:,}  compiling')  # over the line of a run that this one is part of
-    stream.flush()
+    watched = stream.isatty()
+    again, line = (0.2, '\r\x1b[K{}') if watched else (60, '{}\n')  # over the line of a run that this one is part of
+    drawn = [-math.inf if watched else began]
+    if watched:
+        stream.write(line.format(f'step {start:,}/{steps:,}  compiling'))
+        stream.flush()
 
     def show(step, metrics):
         now = time.perf_counter()
-        if now - drawn[0] < 0.2 and step < steps:
+        if now - drawn[0] < again and (step < steps or not watched):
             return
         drawn[0] = now
         rate = (step - start) / (now - began)
         name = 'loss' if 'loss' in metrics else next(iter(metrics))
         left = datetime.timedelta(seconds=round((steps - step) / rate))
         done = f'step {step:,}/{steps:,} {step / steps:4.0%}'
-        stream.write(f'\r\x1b[K{done}  {rate:.3g} steps/s  {left} left  {name} {metrics[name]:.4g}')
+        stream.write(line.format(f'{done}  {rate:.3g} steps/s  {left} left  {name} {metrics[name]:.4g}'))
         stream.flush()
 
-    return show, lambda: stream.write('\n')
+    return show, lambda: stream.write('\n' if watched else '')

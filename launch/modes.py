@@ -135,11 +135,11 @@ def _where(plan: Plan) -> dict[str, Any]:
 
 
 def _last_test(metrics: pathlib.Path) -> str:
-    """The test metrics that the run wrote last."""
+    """What the run measured last, of the test set and by its probes."""
     rows = [json.loads(line) for line in metrics.read_text('utf-8').splitlines()]
     for row in reversed(rows):
-        tests = {name: value for name, value in row.items() if name.startswith('test/')}
-        values = [f'{name} {math.nan if value is None else value:.6g}' for name, value in tests.items()]
+        seen = {name: value for name, value in row.items() if '/' in name and not name.startswith('time/')}
+        values = [f'{name} {math.nan if value is None else value:.6g}' for name, value in seen.items()]
         if values:
             return f': {", ".join(values)} at step {row["step"]}'
     return ''

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -82,16 +83,24 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_live_line_shows_where_a_terminal_is_and_is_silent_elsewhere():
-    watched, unwatched = Terminal(), io.StringIO()
-    for stream in (watched, unwatched):
-        with open_report(None, start=0, steps=10, stream=stream) as report:
-            report.show(5, {'gradient_norm': 2.0, 'loss': 0.25})
-    assert unwatched.getvalue() == ''
+def test_the_live_line_is_drawn_where_a_terminal_is():
+    watched = Terminal()
+    with open_report(None, start=0, steps=10, stream=watched) as report:
+        report.show(5, {'gradient_norm': 2.0, 'loss': 0.25})
     assert watched.getvalue().startswith('\r\x1b[Kstep 0/10  compiling')  # a run within a run begins a line of its own
     assert 'step 5/10  50%' in watched.getvalue()
     assert 'steps/s' in watched.getvalue()
     assert watched.getvalue().endswith('left  loss 0.25\n')
+
+
+def test_a_log_has_a_line_a_minute(monkeypatch):
+    clock, log = [0.0], io.StringIO()
+    monkeypatch.setattr(time, 'perf_counter', lambda: clock[0])
+    with open_report(None, start=0, steps=200, stream=log) as report:
+        for step in range(1, 201):
+            clock[0] += 0.5
+            report.show(step, {'loss': 0.25})
+    assert log.getvalue() == 'step 120/200  60%  2 steps/s  0:00:40 left  loss 0.25\n'
 
 
 def test_the_rate_counts_the_steps_since_the_last_write(tmp_path):

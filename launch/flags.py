@@ -99,7 +99,8 @@ def pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         config = name.startswith('--config.')
         if not config and not name.startswith('--slurm.') and name not in _READ:
             known = [*_READ, '--config.KEY', '--slurm.KEY', '--list', '--help']
-            raise Refused(f'{name} is no flag; {nearest(name, known)}')
+            meant = f'did you mean --config.{name[2:]}?' if name in _SETTINGS else nearest(name, known)
+            raise Refused(f'{name} is no flag; {meant}')
         if not equals and name in _BARE:
             yield name, 'true'
             continue
@@ -159,6 +160,7 @@ def _yes(name: str, text: str) -> bool:
 
 
 _BARE = ('--dry_run', '--distributed')  # without a value: true
+_SETTINGS = ('--seed', '--steps', '--batch')  # that every config has, or most, and other programs' flags
 _READ: dict[str, Callable[[str, str], Any]] = {
     '--exp': _text,
     '--workdir': _path,

@@ -88,7 +88,9 @@ def _compared(plan: Plan, asked: Asked) -> int:
         if beyond := [one for one in differences if not tolerance or not one.size <= tolerance]:
             return _say(plan, f'different: {beyond[0]}', environment, 1)
     if not sum(found.values()):
-        raise Refused(f'{plan.workdir} left nothing of {span} to compare with')
+        later = min((step for step in [*(row['step'] for row in run.rows), *marks] if step > stop), default=None)
+        after = f'; the next is of step {later}' if later else ''
+        raise Refused(f'{plan.workdir} left nothing of {span} to compare with{after}')
     told = f'{span}, by {found["lines"]} of its lines of metrics and {found["checkpoints"]} of its checkpoints'
     if not differences:
         return _say(plan, f'equal to the bit: {told}', environment, 0)

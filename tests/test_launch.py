@@ -40,6 +40,7 @@ WRONG = {
     '--exp=../toy': '--exp=../toy is no experiment; did you mean toy?',
     '--exp=gaussian': '--exp=gaussian is no experiment; there are: other, toy',
     '--until=1': '--exp is missing; python -m launch --list names the experiments',
+    '--exp=toy --seed=3': '--seed is no flag; did you mean --config.seed?',
     '--exp=toy --workdri=x': '--workdri is no flag; did you mean --workdir?',
     '--exp=toy seed=3': 'seed is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, --query, '
     '--parallel, --mesh, --fold, --sweep, --workers, --dry_run, --vmap, --on, --distributed, --config.KEY, '

@@ -174,7 +174,7 @@ def test_leaves_are_measured_by_their_part_and_counts_by_themselves():
         ('a --until 3', '--until is no flag; there are: RUN, --steps, --from, --step, --debug_nans, --help'),
         ('a --steps 0', '--steps is 0; it takes a whole number, 1 or more'),
         ('a --step', '--step is ; it takes a whole number, 1 or more'),
-        ('a --steps 1', 'a left nothing of steps 1 to 1 to compare with'),
+        ('a --steps 1', 'a left nothing of steps 1 to 1 to compare with; the next is of step 2'),
         ('a --from 4', 'a left nothing to compare with after step 4'),
         ('a --from 3', '--from is 3; a has the checkpoints [2, 4]'),
         ('a --step 5', '--step is 5; it takes 1 to 4, the steps of the config'),

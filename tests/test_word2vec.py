@@ -207,7 +207,7 @@ def trainers_program(algorithm, mesh, rules=()):
         fold = by_jit(folded(algorithm, feed, 10), mesh, places)
         held = feeder(feed, mesh, 10, 0)(10)
         lowered = fold.lower(jax.random.key(0), jax.device_put(state, places), held, np.int32(0), np.int32(10))
-        return lowered.compile().as_text()
+        return lowered.compile({'xla_cpu_use_fusion_emitters': True}).as_text()  # as outside of tests
 
 
 @models

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from launch import slurmoptions
 from launch.refusal import Refused, nearest
 
 USAGE = """\
@@ -58,7 +59,7 @@ def parse(argv: Sequence[str]) -> Flags:
     """Reads `--flag=value` and `--flag value`; of a flag given twice the last counts, but for --sweep.
 
     Raises:
-      Refused: an unknown flag, a value that is missing or not allowed, no --exp.
+      Refused: an unknown flag, a value that is missing or not allowed, flags that exclude each other, no --exp.
     """
     values, overrides, slurm = {}, {}, {}
     for name, text in pairs(argv):
@@ -84,6 +85,12 @@ def parse(argv: Sequence[str]) -> Flags:
         )
     if slurm and values.get('on') != 'slurm':
         raise Refused(f'--slurm.{next(iter(slurm))} is given without --on slurm')
+    slurmoptions.check(slurm)
+    mode = values.get('mode', 'train')
+    if 'sweep' in values and ('workdir' in values or mode != 'train'):
+        raise Refused('--sweep trains, each point in a directory of its own; it takes no --workdir and no --mode')
+    if values.get('on') == 'slurm' and mode != 'train':
+        raise Refused(f'--on is slurm and --mode is {mode}; jobs train')
     return Flags(overrides=overrides, slurm=slurm, **values)
 
 

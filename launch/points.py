@@ -87,10 +87,6 @@ def checked(argv: Sequence[str], flags: Flags) -> list[Point]:
       Refused: one cannot, and which; or two are the same run.
     """
     shared = [f'{name}={text}' for name, text in pairs(argv) if name.removeprefix('--').split('.')[0] not in OWN]
-    if flags.sweep and (flags.workdir or flags.mode != 'train'):
-        raise Refused('--sweep trains, each point in a directory of its own; it takes no --workdir and no --mode')
-    if flags.mode != 'train':
-        raise Refused(f'--on is slurm and --mode is {flags.mode}; jobs train')
     with _on_cpu():
         built = set()
         found = [_point(i, shared, texts, built) for i, texts in enumerate(points(flags))]

@@ -9,55 +9,32 @@ import contextlib
 import io
 import os
 import pathlib
-import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from launch.flags import Flags
 from launch.local import ROOT, log_of
 from launch.points import Point, status, told
-from launch.refusal import Refused, nearest
+from launch.refusal import Refused
 from launch.signals import STOPPED
 
 LEAD = 120  # seconds; Slurm counts time in minutes, so that a minute of it may be missing
 
-_COUNT = r'[1-9]\d*', 'a whole number, 1 or more'
-_DEVICES = r'([\w.-]+:)?[1-9]\d*', 'a whole number, 1 or more, after a kind and a colon if need be'
-_MEMORY = r'[1-9]\d*[KMGT]', 'a whole number with K, M, G or T, as 16G'
-_NAMES = r'\S+', 'words without spaces'
-_SIGNAL = r'TERM@[1-9]\d*', 'TERM@SECONDS, the notice that a launch gets to save before its time is over'
-_TIME = r'\d+(-\d+)?(:\d\d){0,2}', 'minutes, or hours:minutes:seconds with days- before them if need be'
-OPTIONS = {  # of sbatch, a hyphen written as an underscore -> pattern of its values, in words
-    **dict.fromkeys(
-        ('account', 'constraint', 'exclude', 'gres', 'nodelist', 'partition', 'qos', 'reservation'), _NAMES
-    ),
-    **dict.fromkeys(('nodes', 'tasks_per_node', 'cpus_per_task'), _COUNT),
-    **dict.fromkeys(('gpus', 'gpus_per_node', 'gpus_per_task'), _DEVICES),
-    **dict.fromkeys(('mem', 'mem_per_cpu', 'mem_per_gpu'), _MEMORY),
-    'signal': _SIGNAL,
-    'time': _TIME,
-}
 
-
-def check(texts: Mapping[str, str]):
-    """Sees that Slurm can be asked for this, before anything is planned.
+def check_installed():
+    """Sees that this machine can hand over jobs.
 
     Raises:
-      Refused: an option that is none, a value of another kind, no Slurm on this machine.
+      Refused: it lacks one of Slurm's programs.
     """
-    for name, text in texts.items():
-        if name not in OPTIONS:
-            raise Refused(f'--slurm.{name} is no option; {nearest(name, OPTIONS)}')
-        pattern, takes = OPTIONS[name]
-        if not re.fullmatch(pattern, text):
-            raise Refused(f'--slurm.{name} is {text}; it takes {takes}')
-    if missing := [name for name in ('sbatch', 'squeue', 'srun') if shutil.which(name) is None]:
-        raise Refused(f'--on is slurm, and this machine has no {missing[0]}')
+    for name in ('sbatch', 'squeue', 'srun'):
+        if shutil.which(name) is None:
+            raise Refused(f'--on is slurm, and this machine has no {name}')
 
 
 def submit(points: Sequence[Point], flags: Flags) -> int:
@@ -66,9 +43,9 @@ def submit(points: Sequence[Point], flags: Flags) -> int:
     Returns how many cannot be submitted, since their run directory cannot be used.
 
     Raises:
-      Refused: as `check` does; or Slurm refuses, and then nothing was submitted.
+      Refused: this machine has no Slurm; or Slurm refuses, and then nothing was submitted.
     """
-    check(flags.slurm)
+    check_installed()
     there = queue()
     says = {point.workdir: _standing(point, there) for point in points}
     new = [point for point in points if not says[point.workdir]]

@@ -15,8 +15,6 @@ def launch(argv: Sequence[str], flags: Flags) -> int:
 
     Where none failed and the sweep or a point was stopped by a signal, it is signals.STOPPED.
     """
-    if flags.on == 'slurm':
-        slurm.check(flags.slurm)
     here = flags.on != 'slurm' and not flags.dry_run
     with local.accelerators() if here else contextlib.nullcontext(list) as accelerators:
         found = checked(argv, flags)

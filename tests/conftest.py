@@ -8,6 +8,7 @@ import jax
 import pytest
 
 import experiments
+from tests.machine import Machine
 
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
@@ -20,6 +21,35 @@ with pytest.MonkeyPatch.context() as patch:  # XLA reads it once, and no launch 
     # Plain loops compile in half the time that fused ones take.
     patch.setenv('XLA_FLAGS', f'{os.environ.get("XLA_FLAGS", "")} --xla_cpu_use_fusion_emitters=false')
     jax.devices()
+
+
+ASKS = ('browser', 'peers', 'slurm')  # the markers of tests that want what a machine may have or not
+
+
+@pytest.fixture(scope='session', autouse=True)
+def fresh_machine(tmp_path_factory):
+    """What is optional on this machine is hidden; see tests/machine.py."""
+    machine = Machine(tmp_path_factory.mktemp('machine'))
+    machine.hide()
+    yield machine
+    machine.show()
+
+
+@pytest.fixture(scope='module')
+def whole_machine(fresh_machine):
+    """The machine as it is, for the fixtures of a module; its tests, which have a marker, hide it again."""
+    fresh_machine.show()
+
+
+@pytest.fixture(autouse=True)
+def machine_as_asked(request, fresh_machine):
+    """Shows the whole machine to a test that says by its marker that it wants it."""
+    asks = any(request.node.get_closest_marker(marker) for marker in ASKS)
+    if asks:
+        fresh_machine.show()
+    yield
+    if asks:
+        fresh_machine.hide()
 
 
 @pytest.fixture(scope='session')

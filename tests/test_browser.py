@@ -34,7 +34,7 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def browser(tmp_path_factory):
+def browser(whole_machine, tmp_path_factory):
     webdriver = pytest.importorskip('selenium.webdriver', reason='selenium is not installed: make peers')
     chromium, driver = shutil.which('chromium'), shutil.which('chromedriver')
     if not chromium or not driver:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -18,6 +19,13 @@ from tests.slurm_cluster import ask, cluster, wait_for
 
 ROOT = pathlib.Path(__file__).parent.parent
 REFUSED = {
+    '--mode=sample': '--on is slurm and --mode is sample; jobs train',
+    '--workdir=a --sweep=seed=0:2': '--sweep trains, each point in a directory of its own; it takes no --workdir and '
+    'no --mode',
+    '--vmap=seed': '--vmap is given without --sweep',
+    '--config.steps=many': '--config.steps takes an int, not many',
+    '--config.steps=0': '--config.steps is 0; it takes 1 or more',
+    '--sweep=steps=1,0': 'point 2 of the sweep, steps=0: --config.steps is 0; it takes 1 or more',
     '--slurm.partitoin=gpu': '--slurm.partitoin is no option; did you mean partition?',
     '--slurm.x=1': '--slurm.x is no option; there are: account, constraint, exclude, gres, nodelist, partition, qos, '
     'reservation, nodes, tasks_per_node, cpus_per_task, gpus, gpus_per_node, gpus_per_task, mem, mem_per_cpu, '
@@ -66,11 +74,15 @@ def submitted(argv, capsys):
     return [line.split('  ')[0] for line in lines]
 
 
-@pytest.mark.parametrize('option', REFUSED)
-def test_an_option_that_slurm_would_not_take_is_refused_before_anything_is_submitted(option, slurm, folder, capsys):
-    assert main(['--exp=toy', '--on=slurm', option]) == 2
-    assert capsys.readouterr() == ('', f'{REFUSED[option]}\n')
-    assert sorted(path.name for path in folder.iterdir()) == ['bin', 'queue']
+@pytest.mark.parametrize('installed', (False, True))
+def test_what_the_command_line_decides_is_refused_alike_with_slurm_and_without(installed, request, folder, capsys):
+    if installed:
+        request.getfixturevalue('slurm')
+    before = sorted(path.name for path in folder.iterdir())
+    for options, says in REFUSED.items():
+        assert main(['--exp=toy', '--on=slurm', *re.split(' (?=--)', options)]) == 2
+        assert capsys.readouterr() == ('', f'{says}\n')
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_without_slurm_or_where_it_refuses_one_line_says_so(slurm, folder, monkeypatch, capsys):
@@ -139,7 +151,7 @@ SHORT = '--config.steps=200'
 
 
 @pytest.fixture(scope='module')
-def nodes(tmp_path_factory):
+def nodes(whole_machine, tmp_path_factory):
     if not slurm_cluster.installed():
         pytest.skip('Slurm is not installed')
     path = {'PYTHONPATH': str(ROOT), 'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{slurm_cluster.free_port()}'}

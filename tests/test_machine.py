@@ -1,0 +1,50 @@
+"""Tests see the machine that everyone has, and not what is installed on the one that they run on."""
+
+import importlib.util
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.machine import CORES, MODULES
+
+FOREIGN = ('sbatch', 'scontrol', 'chromium')
+
+
+def test_nothing_optional_is_seen():
+    assert not any(shutil.which(name) for name in FOREIGN)
+    assert not any(importlib.util.find_spec(name) for name in MODULES)
+    assert not (pathlib.Path.home() / FOREIGN[0]).exists()
+    assert not [name for name in os.environ if name.startswith(('LC_', 'LANG', 'SLURM_'))]
+    assert os.cpu_count() == CORES
+    code = 'import importlib.util, shutil; print(shutil.which("sbatch"))\ntry: import cv2\nexcept ImportError: print(0)'
+    assert subprocess.check_output([sys.executable, '-c', code], text=True).split() == ['None', '0']
+
+
+@pytest.mark.peers
+def test_a_marker_shows_what_there_is():
+    assert [name for name in FOREIGN if shutil.which(name)] == os.environ.get('FOREIGN', '').split()
+
+
+def test_whatever_is_installed_a_test_does_not_see_it_unless_it_asks(tmp_path, request):
+    for name in FOREIGN:
+        (tmp_path / name).write_text('#!/bin/sh\n')
+        (tmp_path / name).chmod(0o755)
+    for name in MODULES:
+        (tmp_path / f'{name}.py').touch()
+    given = os.environ | {
+        'PATH': f'{tmp_path}{os.pathsep}{os.environ["PATH"]}',
+        'PYTHONPATH': str(tmp_path),
+        'HOME': str(tmp_path),
+        'LC_ALL': 'tr_TR.UTF-8',
+        'SLURM_JOB_ID': '7',
+        'FOREIGN': ' '.join(FOREIGN),
+    }
+    here = pathlib.Path(__file__)
+    tests = [f'{here}::test_nothing_optional_is_seen', f'{here}::test_a_marker_shows_what_there_is']
+    command = [sys.executable, '-m', 'pytest', '-n', '0', '-m', '', '-p', 'no:cacheprovider', *tests]
+    done = subprocess.run(command, cwd=request.config.rootpath, env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

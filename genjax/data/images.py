@@ -13,7 +13,7 @@ import numpy as np
 
 from genjax.base import Batch, Data, Key, Streamed, seeded
 from genjax.data.batches import ordered, shuffled
-from genjax.data.decoded import Split, kept, splits
+from genjax.data.decoded import Split, splits
 from genjax.data.resident import fingerprint, marked, resident
 
 LARGEST = 4096
@@ -55,14 +55,14 @@ def images(
     if size_of(train) <= resident_bytes:
         training = resident(_padded(train.arrays(), side), batch=batch, seed=seed, transform=augment)
     else:
-        read = lambda record: _padded(kept(record), side)
+        read = lambda example: _padded(example, side)
         load, stream, share = shuffled(train.records, batch=batch, seed=seed, read=read)
         training = Streamed(load, stream, augment, train.fingerprint, share)
     finish = lambda rows: _finished(_padded(rows, side), middle=dequantize)
     if size_of(test) <= resident_bytes:
         levels = test.arrays()
         return marked(Data(training, _cut(finish(levels), batch)), fingerprint(levels))
-    tests = ordered(test.records, batch=batch, read=lambda record: finish(kept(record)))
+    tests = ordered(test.records, batch=batch, read=finish)
     return marked(Data(training, tests), test.fingerprint)
 
 

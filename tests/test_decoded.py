@@ -11,8 +11,9 @@ from tensorflow_datasets.core.features import image_feature
 
 from genjax.data import decoded, pixels, prepare
 from genjax.data.images import images
+from launch.__main__ import main
 from tests.test_bad_input import told
-from tests.tiny_sets import png, prepare_set
+from tests.tiny_sets import png, prepare_set, tiny_mnist
 
 OURS = {'train': 9, 'test': 3}
 
@@ -158,6 +159,8 @@ def test_files_of_several_modes_are_read_as_declared_whatever_else_is_installed(
             assert sorted(x.tobytes() for x in found) == sorted(x.tobytes() for x in expected)
             prints.append(data.train.fingerprint)
     assert prints[:2] == prints[2:]
+    train, _ = decoded.splits(prepare.open_set('files', str(tmp_path)))
+    assert sorted(x['image'].tobytes() for x in train.records) == sorted(x.tobytes() for x in expected)
 
 
 @pytest.mark.parametrize('resident_bytes', [2**30, 0])
@@ -167,6 +170,18 @@ def test_an_image_that_would_lose_something_is_refused_with_its_index(tmp_path, 
     line = 'has 16 bits a channel; at most 8 are read'
     said = told(tmp_path, tmp_path / 'files', open_files, tmp_path, resident_bytes=resident_bytes)
     assert said == f'FILE/1.0.0: the image of example 0 of train {line}'
+
+
+def test_a_launch_refuses_them_before_its_directory_is_there(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(prepare, '_png', lambda image: png(image[..., None], 16, 0))
+    place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
+    prepare.open_set('mnist', str(tmp_path))
+    capsys.readouterr()
+    assert main(['--exp=autoencoder_mnist', f'--data_dir={tmp_path}', '--config.batch=8', '--workdir=run']) == 2
+    line = 'mnist/3.0.1: the image of example 0 of train has 16 bits a channel; at most 8 are read'
+    assert capsys.readouterr() == ('', f'{tmp_path}/{line}\n')
+    assert not (tmp_path / 'run').exists()
 
 
 def test_one_image_among_many_is_refused_with_its_index(tmp_path):

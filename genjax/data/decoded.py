@@ -57,6 +57,9 @@ class Examples:
             record = self.records[index]
         return self._example(index, record)
 
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[index] for index in range(len(self)))
+
     def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         with _sound(self.path):
             records = self.records.__getitems__(rows)
@@ -91,7 +94,8 @@ def splits(builder: Any) -> tuple[Split, Split]:
       builder: of TFDS, prepared.
 
     Raises:
-      ValueError: a part is missing, the images are not uint8 of one size, or the records allow no random access.
+      ValueError: a part is missing, the images are not uint8 of one size, the records allow no random access, or the
+        first image is refused by `pixels.decode`.
     """
     names = list(builder.info.splits)
     held_out = next((name for name in ('test', 'validation') if name in names), None)

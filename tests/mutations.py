@@ -164,6 +164,27 @@ FAULTS = (
         '.seed(0)',
         'test_batches.py::test_order_depends_on_the_seed_alone',
     ),
+    Fault(
+        'a colour that stands for clear is read as opaque',
+        'genjax/data/pixels.py',
+        "image.mode == MODES[shape[2]] and 'transparency' not in image.info",
+        'image.mode == MODES[shape[2]]',
+        'test_pixels.py::test_every_png_gives_the_levels_of_its_specification_in_the_channels_declared',
+    ),
+    Fault(
+        'colours of 16 bits are cut to 8',
+        'genjax/data/pixels.py',
+        "image.format == 'PNG' and content[DEPTH] == 16",
+        "image.mode == 'I;16'",
+        'test_pixels.py::test_what_would_lose_something_is_refused_by_name[RGB of 16 bits]',
+    ),
+    Fault(
+        'images that another decoder left in the cache are used',
+        'genjax/data/decoded.py',
+        'name, files, pixels.identity()',
+        'name, files',
+        'test_decoded.py::test_a_cache_of_another_decoder_is_not_used',
+    ),
     # Diffusion.
     Fault(
         "the variances of the diffusion's posterior are one step off",

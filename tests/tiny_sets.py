@@ -1,10 +1,13 @@
-"""Image sets of a few random images, in the official files' formats."""
+"""Image sets of a few random images, in the official files' formats, or of any files at all."""
 
 import gzip
 import io
+import struct
 import tarfile
+import zlib
 
 import numpy as np
+import tensorflow_datasets as tfds
 
 from genjax.data import prepare
 
@@ -38,3 +41,45 @@ def tiny_cifar(rng):
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     return parts, {'cifar-10-binary.tar.gz': archive.getvalue()}
+
+
+def png(samples, depth, kind, chunks=(), interlaced=False):
+    """A PNG file as its specification has it (W3C, Portable Network Graphics), of samples [H, W, S] of so many bits.
+
+    kind: the colour type: 0 grey, 2 RGB, 3 of a palette, 4 grey and alpha, 6 RGBA. chunks: (name, bytes) that come
+    before the data.
+    """
+    height, width, _ = samples.shape
+    header = struct.pack('>IIBBBBB', width, height, depth, kind, 0, 0, interlaced)
+    passes = ADAM7 if interlaced else [(0, 0, 1, 1)]
+    rows = [row for y, x, down, right in passes for row in samples[y::down, x::right] if row.size]
+    bits = [(row.reshape(-1, 1) >> np.arange(depth)[::-1]) & 1 for row in rows]
+    lines = b''.join(b'\0' + np.packbits(bit.astype(np.uint8)).tobytes() for bit in bits)
+    parts = [(b'IHDR', header), *chunks, (b'IDAT', zlib.compress(lines)), (b'IEND', b'')]
+    return b'\x89PNG\r\n\x1a\n' + b''.join(_chunk(*part) for part in parts)
+
+
+ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+
+
+def _chunk(name, content):
+    return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+
+
+def prepare_set(folder, parts, features, called='files'):
+    """Has TFDS prepare the set of that name, of the parts {name: list of records}."""
+
+    class Files(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version('1.0.0')
+        name = called
+
+        def _info(self):
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {part: self._generate_examples(records) for part, records in parts.items()}
+
+        def _generate_examples(self, records):
+            yield from enumerate(records)
+
+    Files(data_dir=folder).download_and_prepare(file_format='array_record')

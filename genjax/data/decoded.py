@@ -4,12 +4,13 @@ Letters: N images, H x W pixels, C channels.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import pathlib
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,9 +28,63 @@ class Split(NamedTuple):
     """One part of an image set, not read yet."""
 
     shape: tuple[int, int, int]  # of an image, [H, W, C]
-    records: Sequence[Any]  # decoded on access: {'image': ..., 'label': ..., ...}
+    records: Sequence[dict[str, Any]]  # decoded on access: {'image': uint8 [H, W, C], 'label': int32}
     arrays: Callable[[], Arrays]  # the whole part
-    fingerprint: str  # of the records
+    fingerprint: str  # of the records and their decoder
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """The examples of a part, decoded on access: the image and, where it is a single whole number, the label.
+
+    records: by index, images as files or as arrays. shape: of an image, [H, W, C]. name: of the part. path: of the set.
+
+    Raises:
+      ValueError: on access, the record files are damaged, or `pixels.decode` refuses the image; that is named by its
+        index, as of `tfds.data_source`.
+    """
+
+    records: Sequence[dict[str, Any]]
+    shape: tuple[int, int, int]
+    name: str
+    path: pathlib.Path
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        with _sound(self.path):
+            record = self.records[index]
+        return self._example(index, record)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitems__(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        with _sound(self.path):
+            records = self.records.__getitems__(rows)
+        return [self._example(index, record) for index, record in zip(rows, records, strict=True)]
+
+    def _example(self, index: int, record: dict[str, Any]) -> dict[str, Any]:
+        from genjax.data import pixels  # imports Pillow, which digits do without
+
+        image, label = record['image'], record.get('label')
+        if isinstance(image, bytes):
+            try:
+                image = pixels.decode(image, self.shape)
+            except ValueError as error:
+                raise ValueError(f'{self.path}: the image of example {index} of {self.name} {error}') from None
+        labelled = isinstance(label, int | np.integer)
+        return {'image': image} | ({'label': np.int32(label)} if labelled else {})
+
+
+@contextlib.contextmanager
+def _sound(path: pathlib.Path) -> Iterator[None]:
+    """What is wrong with record files can raise anything; here it is a ValueError of one line."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f'{path} is damaged: {" ".join(str(error).split())}') from None
 
 
 def splits(builder: Any) -> tuple[Split, Split]:
@@ -39,7 +94,8 @@ def splits(builder: Any) -> tuple[Split, Split]:
       builder: of TFDS, prepared.
 
     Raises:
-      ValueError: a part is missing, the images are not uint8 of one size, or the records allow no random access.
+      ValueError: a part is missing, the images are not uint8 of one size, the records allow no random access, or the
+        first image is refused by `pixels.decode`.
     """
     names = list(builder.info.splits)
     held_out = next((name for name in ('test', 'validation') if name in names), None)
@@ -53,23 +109,20 @@ def splits(builder: Any) -> tuple[Split, Split]:
 
 
 def _split(builder: Any, name: str, shape: tuple[int, int, int]) -> Split:
-    try:
-        records = builder.as_data_source(name)
-    except NotImplementedError:
-        kind = builder.info.file_format.value
-        raise ValueError(
-            f'{builder.data_path} holds {kind} files; random access needs array_record: prepare it elsewhere'
-        ) from None
-    except RuntimeError as error:
-        raise ValueError(f'{builder.data_path} is damaged: {error}') from None
-    arrays = partial(_cached, builder, name, records, (len(records), *shape))
-    return Split(shape, records, arrays, _digest(builder, name, _contents))
+    from genjax.data.prepare import open_records
+
+    examples = Examples(open_records(builder, name), shape, name, builder.data_path)
+    told = _digest(builder, name, _contents)
+    first = examples[0]['image']  # so that a set of another kind is refused at once, even if the rest is streamed
+    return Split(first.shape, examples, partial(_cached, builder, name, examples), told)
 
 
 def _digest(builder: Any, name: str, describe: Callable[[pathlib.Path], Any]) -> str:
-    """Sixteen hex digits for a part of a prepared set, told by its version and its files as described."""
+    """Sixteen hex digits for a part of a prepared set, told by its version, its files as described and our decoder."""
+    from genjax.data import pixels
+
     files = [describe(pathlib.Path(path)) for path in builder.info.splits[name].filepaths]
-    return hashlib.sha256(repr((builder.info.full_name, name, files)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((builder.info.full_name, name, files, pixels.identity())).encode()).hexdigest()[:16]
 
 
 def _contents(file: pathlib.Path) -> list[Any]:
@@ -88,22 +141,20 @@ def writable(folder: pathlib.Path) -> bool:
     return os.access(there, os.W_OK) and bool(there.stat().st_mode & 0o222)
 
 
-def _cached(builder: Any, name: str, records: Sequence[Any], shape: tuple[int, ...]) -> Arrays:
+def _cached(builder: Any, name: str, examples: Examples) -> Arrays:
     """The decoded arrays, from a cache file beside the prepared set or, that being read-only, in ~/.cache.
 
-    The file's name tells the version, size and time of the record files, so a set prepared anew is decoded anew.
+    The file's name tells the version, size and time of the record files, and the decoder, so a set prepared anew or
+    by another decoder is decoded anew.
     """
     stamp = _digest(builder, name, lambda file: [file.name, file.stat().st_size, file.stat().st_mtime_ns])
     file = f'{builder.info.full_name}-{name}-{stamp}.npz'.replace('/', '-')
     beside = pathlib.Path(builder.data_path).parent
     own = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'genjax'
     for folder in (beside, own):
-        if (arrays := _load(folder / file, shape)) is not None:
+        if (arrays := _load(folder / file, (len(examples), *examples.shape))) is not None:
             return arrays
-    try:
-        arrays = _decode(records)
-    except Exception as error:  # of records and of images
-        raise ValueError(f'{builder.data_path} is damaged: {" ".join(str(error).split())}') from None
+    arrays = _decode(examples)
     _save((beside if writable(beside) else own) / file, arrays)
     return arrays
 
@@ -130,17 +181,9 @@ def _save(path: pathlib.Path, arrays: Arrays) -> None:
             part.replace(path)
 
 
-def _decode(records: Sequence[Any], chunk: int = 500) -> Arrays:
-    """Decodes every record by threads, in chunks, because record files are read fastest so."""
-    chunks = [range(first, min(first + chunk, len(records))) for first in range(0, len(records), chunk)]
+def _decode(examples: Examples, chunk: int = 500) -> Arrays:
+    """Decodes every example by threads, in chunks, because record files are read fastest so."""
+    chunks = [range(first, min(first + chunk, len(examples))) for first in range(0, len(examples), chunk)]
     with ThreadPoolExecutor() as pool:
-        parts = pool.map(lambda rows: [kept(record) for record in records.__getitems__(rows)], chunks)
-        rows = [row for part in parts for row in part]
+        rows = [row for part in pool.map(examples.__getitems__, chunks) for row in part]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-def kept(record: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a record: its image and, if it has a single whole number as its label, that."""
-    label = record.get('label')
-    labelled = isinstance(label, int | np.integer)
-    return {'image': record['image']} | ({'label': np.int32(label)} if labelled else {})

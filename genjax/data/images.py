@@ -13,7 +13,7 @@ import numpy as np
 
 from genjax.base import Batch, Data, Key, Streamed, seeded
 from genjax.data.batches import ordered, shuffled
-from genjax.data.decoded import Split, kept, splits
+from genjax.data.decoded import Split, splits
 from genjax.data.resident import fingerprint, marked, resident
 
 LARGEST = 4096
@@ -38,14 +38,16 @@ def images(
 
     Args:
       name: `digits` (8 x 8, of scikit-learn), `mnist`, `fashion_mnist`, `cifar10`, or any set of uint8 images of one
-        size that TFDS has prepared in data_dir.
+        size that TFDS has prepared in data_dir. Its files are decoded by `pixels.decode` to the channels declared.
       dequantize: whether to add uniform noise of one grey level to training images, (g + u) / 128 - 1 with u in
         [0, 1); test images lie in the middle, u = 1/2. (Theis et al. 2016, arXiv:1511.01844, section 3.1.)
       size: H and W in pixels; smaller images are put in the middle, on level 0. None: the set's own, for digits 16.
       data_dir: folder of the sets as TFDS lays them out, and of files to prepare them from; '' is TFDS's default.
 
     Raises:
-      ValueError: no set has that name, batch is larger than the set, or size smaller than its images or above 4,096.
+      ValueError: no set has that name, batch is larger than the set, or size smaller than its images or above 4,096; or
+        `pixels.decode` refuses an image, as of 16 bits or not opaque: any of a part that fits, of a streamed one the
+        first here and the rest as it is read.
       FileNotFoundError: the set is neither prepared nor within reach.
     """
     train, test = _digits() if name == 'digits' else _prepared(name, data_dir)
@@ -55,14 +57,14 @@ def images(
     if size_of(train) <= resident_bytes:
         training = resident(_padded(train.arrays(), side), batch=batch, seed=seed, transform=augment)
     else:
-        read = lambda record: _padded(kept(record), side)
+        read = lambda example: _padded(example, side)
         load, stream, share = shuffled(train.records, batch=batch, seed=seed, read=read)
         training = Streamed(load, stream, augment, train.fingerprint, share)
     finish = lambda rows: _finished(_padded(rows, side), middle=dequantize)
     if size_of(test) <= resident_bytes:
         levels = test.arrays()
         return marked(Data(training, _cut(finish(levels), batch)), fingerprint(levels))
-    tests = ordered(test.records, batch=batch, read=lambda record: finish(kept(record)))
+    tests = ordered(test.records, batch=batch, read=finish)
     return marked(Data(training, tests), test.fingerprint)
 
 

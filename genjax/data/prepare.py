@@ -17,7 +17,8 @@ import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import requests
@@ -175,6 +176,27 @@ def open_set(name: str, data_dir: str = '') -> tfds.core.DatasetBuilder:
         _prepare(builder, [given / name, given / 'downloads' / 'manual', given])
     with _readable(builder.data_path):
         return tfds.builder_from_directory(builder.data_path)
+
+
+def open_records(builder: tfds.core.DatasetBuilder, part: str) -> Sequence[dict[str, Any]]:
+    """The records of a part by index, with every image as the file that is stored.
+
+    TFDS would decode them, by whichever of OpenCV and Pillow is installed.
+
+    Raises:
+      ValueError: the record files are damaged, or of a format that allows no random access.
+    """
+    features = dict(builder.info.features)
+    files = [name for name, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    try:
+        return builder.as_data_source(part, decoders={name: tfds.decode.SkipDecoding() for name in files})
+    except NotImplementedError:
+        kind = builder.info.file_format.value
+        raise ValueError(
+            f'{builder.data_path} holds {kind} files; random access needs array_record: prepare it elsewhere'
+        ) from None
+    except RuntimeError as error:
+        raise ValueError(f'{builder.data_path} is damaged: {error}') from None
 
 
 def _builder(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:

@@ -142,18 +142,16 @@ def _download(url: str, md5: str, path: pathlib.Path) -> pathlib.Path:
 
 def _prepared(name: str, data_dir: str) -> Iterator[str]:
     """The lines of the texts in the training part of a prepared set."""
-    from genjax.data.prepare import open_set  # imports tensorflow_datasets, which other sources do without
+    from genjax.data.prepare import (
+        open_records,
+        open_set,
+    )  # imports tensorflow_datasets, which other sources do without
 
     builder = open_set(name, data_dir)
     if 'train' not in builder.info.splits or 'text' not in builder.info.features:
         has = [*builder.info.splits, *builder.info.features]
         raise ValueError(f'{name} has the parts and features {", ".join(has)}; train and text are needed')
-    try:
-        records = builder.as_data_source('train')
-    except NotImplementedError:
-        kind = builder.info.file_format.value
-        raise ValueError(f'{name} is prepared as {kind} files; array_record is needed: prepare it elsewhere') from None
-    return _cut(_texts(records, builder.data_path))
+    return _cut(_texts(open_records(builder, 'train'), builder.data_path))
 
 
 def _texts(records: Iterable[dict[str, Any]], path: os.PathLike) -> Iterator[str]:

@@ -98,7 +98,7 @@ def trainer_rates(experiment, interval, intervals, fold):
         every = Every(log=interval, evaluate=2 * steps, save=2 * steps)
         train(experiment, seed=0, steps=steps, mesh=make_mesh(), workdir=folder, every=every, fold=fold)
         rows = [json.loads(line) for line in (pathlib.Path(folder) / 'metrics.jsonl').read_text().splitlines()]
-    return [row['time/steps_per_second'] for row in rows][1:-1]  # the first compiles, the last ends
+    return [row['time/steps_per_second'] for row in rows[1:-1]]  # the first compiles, the last ends
 
 
 def compare(name, build, folds, rounds):

@@ -41,7 +41,7 @@ def genjax_rates(fold):
         train(experiment, seed=0, steps=4 * STEPS, mesh=make_mesh(jax.devices()[:1]), **options)
         rows = [json.loads(line) for line in (pathlib.Path(folder) / 'metrics.jsonl').read_text().splitlines()]
     assert all(np.isfinite(row['loss']) for row in rows)
-    return [row['time/steps_per_second'] for row in rows][1:-1]
+    return [row['time/steps_per_second'] for row in rows[1:-1]]
 
 
 def torch_rates(compiled):

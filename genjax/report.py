@@ -27,8 +27,8 @@ Values = dict[str, Any]
 
 class Report(NamedTuple):
     write: Callable[[int, Values], None]
-    clock: Callable[[int], Values]  # step -> {'time/...': clocks and rates since the last write}
-    show: Callable[[int, Values], None]  # (step, the newest metrics): the live line
+    clock: Callable[[int], Values]  # step -> {'time/...': seconds since the beginning, and a rate where one is known}
+    show: Callable[[int, Values], None]  # (step, the newest metrics), after each call: the live line
 
 
 @contextlib.contextmanager
@@ -43,8 +43,8 @@ def open_report(
       steps: the last step, for the time left.
       stream: where the live line is drawn if it is a terminal, and else written every minute; default standard error.
     """
-    clock, restart = _clock(start)
-    show, end = _live_line(start, steps, stream or sys.stderr)
+    clock, called, restart = _clock()
+    draw, end = _live_line(start, steps, stream or sys.stderr)
     with contextlib.ExitStack() as stack:
         stack.callback(end)
         sinks = [] if workdir is None else _sinks(pathlib.Path(workdir), start, stack)
@@ -54,6 +54,10 @@ def open_report(
             for sink in sinks:
                 sink(step, values, pngs)
             restart(step)
+
+        def show(step, metrics):
+            called(step)
+            draw(step, metrics)
 
         yield Report(write, clock, show)
 
@@ -164,42 +168,72 @@ def write_curve(workdir: pathlib.Path | str) -> None:
         _atomically(pathlib.Path(workdir) / SAMPLES / 'loss.png', png(np.asarray(canvas.buffer_rgba())[..., :3]))
 
 
-def _clock(start):
-    """clock(step) -> seconds since the beginning, and steps a second since the last restart(step)."""
+def _clock():
+    """clock(step), called(step) and restart(step), of which the last two are told of each call and of each write.
+
+    The seconds are since the beginning, compiling included. The rate is of the steps since the last write or, before
+    there is one, since the first call ended: by then the program is compiled. Of no steps there is no rate.
+    """
     began = time.perf_counter()
-    mark = [start, began]
+    mark = None  # (step, time) since which steps are counted
 
     def clock(step):
         now = time.perf_counter()
-        rate = (step - mark[0]) / (now - mark[1])
-        return {'time/seconds': now - began, 'time/steps_per_second': rate}
+        rate = _rate(mark, step, now)
+        known = {} if rate is None else {'time/steps_per_second': rate}
+        return {'time/seconds': now - began} | known
+
+    def called(step):
+        if mark is None:
+            restart(step)
 
     def restart(step):
-        mark[:] = step, time.perf_counter()
+        nonlocal mark
+        mark = step, time.perf_counter()
 
-    return clock, restart
+    return clock, called, restart
+
+
+def _rate(mark, step, now):
+    """Steps a second since a mark (step, time); None where there were none."""
+    if mark is None or step <= mark[0] or now <= mark[1]:
+        return None
+    return (step - mark[0]) / (now - mark[1])
 
 
 def _live_line(start, steps, stream):
-    """show(step, metrics) and end(): a line drawn anew five times a second; in a log one more every minute."""
+    """show(step, metrics) and end(): a line drawn anew five times a second; in a log one more every minute.
+
+    Rate and time left are of the steps since the first call ended, evaluations and probes between them included, since
+    they come again; compiling, which is over then, is not.
+    """
     began = time.perf_counter()
     watched = stream.isatty()
     again, line = (0.2, '\r\x1b[K{}') if watched else (60, '{}\n')  # over the line of a run that this one is part of
-    drawn = [-math.inf if watched else began]
+    drawn = -math.inf if watched else began
+    first = None  # (step, time) at which the first call ended
     if watched:
         stream.write(line.format(f'step {start:,}/{steps:,}  compiling'))
         stream.flush()
 
     def show(step, metrics):
+        nonlocal drawn, first
         now = time.perf_counter()
-        if now - drawn[0] < again and (step < steps or not watched):
+        if first is None:
+            first = step, now
+        if now - drawn < again and (step < steps or not watched):
             return
-        drawn[0] = now
-        rate = (step - start) / (now - began)
+        drawn = now
         name = 'loss' if 'loss' in metrics else next(iter(metrics))
-        left = datetime.timedelta(seconds=round((steps - step) / rate))
         done = f'step {step:,}/{steps:,} {step / steps:4.0%}'
-        stream.write(line.format(f'{done}  {rate:.3g} steps/s  {left} left  {name} {metrics[name]:.4g}'))
+        stream.write(line.format(f'{done}{_told(_rate(first, step, now), steps - step)}  {name} {metrics[name]:.4g}'))
         stream.flush()
 
     return show, lambda: stream.write('\n' if watched else '')
+
+
+def _told(rate, remaining):
+    """A rate in steps a second, and the time that the remaining steps take; nothing where none is known."""
+    if rate is None:
+        return ''
+    return f'  {rate:.3g} steps/s  {datetime.timedelta(seconds=round(remaining / rate))} left'

@@ -39,6 +39,7 @@ def _carry_out(argv: Sequence[str]) -> int:
         return vmapped.train(argv)
     hosts.join(flags.distributed)
     checked = plan(argv)
+    environment.tell_of_cache()
     from launch import modes  # seconds of imports, which a refusal need not wait for
 
     run = {'train': modes.run_training, 'evaluate': modes.run_evaluation, 'sample': modes.run_sampling}

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from launch import imported
 from launch.flags import parse
 from launch.overrides import flat
 
@@ -78,20 +79,35 @@ def _plain(tree):
 def environments(launches: Sequence[Mapping[str, Any]], now: Mapping[str, Any]) -> dict[str, str]:
     """What differs between the environments of launches and this one: {'versions.jax': 'is A there and B here'}.
 
-    A source with changes that were not committed differs from any, as nobody knows which they were.
+    A source with changes that were not committed differs from one without a digest, as nobody knows which they were.
     """
     then, here = [_environment(launch) for launch in launches], _environment(now)
     found = {}
     for key in dict.fromkeys(key for one in [*then, here] for key in one):
         values = [one.get(key) for one in then]
-        if any(value != here.get(key) for value in values) or (key == 'source.dirty' and here[key]):
+        unknown = key == 'source.dirty' and here.get(key) and not all('source.digest' in one for one in then)
+        if any(value != here.get(key) for value in values) or unknown:
             found[key] = f'is {_told(values)} there and {here.get(key)} here'
-    return found
+    return found | _files(launches, now)
+
+
+def _files(launches, now):
+    """Which files of the source are others now, each with the numbers of the launches whose were."""
+    (here,) = imported.of_launches([now])
+    found: dict[str, list[str]] = {}
+    for i, there in enumerate(imported.of_launches(launches), 1):
+        names = [] if here is None or there is None else imported.differing(there, here)
+        for name in names:
+            found.setdefault(name, []).append(str(i))
+    told = [name + (f' (launch {", ".join(which)})' if len(launches) > 1 else '') for name, which in found.items()]
+    return {'source.files': f'differ: {", ".join(told)}'} if told else {}
 
 
 def _environment(launch):
-    facts, flags = {k: v for k, v in launch.items() if k not in ('time', 'flags', 'ended')}, parse(launch['flags'])
-    return flat(facts) | {f'--{name}': getattr(flags, name) for name in HOW}
+    facts = flat({key: value for key, value in launch.items() if key not in ('time', 'flags', 'ended')})
+    facts = {key: value for key, value in facts.items() if not key.startswith(('source.files', 'source.changed'))}
+    flags = parse(launch['flags'])
+    return facts | {f'--{name}': getattr(flags, name) for name in HOW}
 
 
 def _told(values):

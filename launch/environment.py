@@ -1,21 +1,39 @@
 """What a process that computes is given before jax is imported, and how a program leaves."""
 
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import logging
+import absl.logging
+
+from genjax.home import cache_folder, without_cache, writable
+
+COMPILED = 'JAX_COMPILATION_CACHE_DIR'
 
 
 def prepare() -> None:
     """Sets the compilation cache, where the user has not, and quietens libraries; only programs do this."""
-    logging.set_verbosity(logging.ERROR)  # libraries warn of what is no trouble
+    absl.logging.set_verbosity(absl.logging.ERROR)  # libraries warn of what is no trouble
+    logging.getLogger('matplotlib').setLevel(logging.ERROR)  # it makes do without a home
     # Not in a module: a library that writes into a home folder would surprise.
-    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/genjax/xla'))
+    if _keeps():
+        os.environ.setdefault(COMPILED, str(cache_folder() / 'xla'))
     # Small programs too: an initialisation compiles a hundred of them.
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
+
+
+def tell_of_cache() -> None:
+    """Says, before anything is compiled, that programs are kept nowhere, and what to set."""
+    if COMPILED not in os.environ and not _keeps():
+        print(f'compiled programs are not kept: {without_cache()}', file=sys.stderr)
+
+
+def _keeps():
+    folder = cache_folder()
+    return folder is not None and writable(folder / 'xla')
 
 
 def leave(main: Callable[[Sequence[str]], int]) -> None:

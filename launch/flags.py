@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from genjax.home import expanded
 from launch import slurmoptions
 from launch.refusal import Refused, nearest
 
@@ -125,7 +126,9 @@ def _text(name: str, text: str) -> str:
 
 def _path(name: str, text: str) -> pathlib.Path:
     try:
-        return pathlib.Path(text).expanduser()
+        return expanded(text).expanduser()
+    except FileNotFoundError as error:
+        raise Refused(f'{name} is {text}; {error}') from None
     except RuntimeError:
         raise Refused(f'{name} is {text}; nobody here has that home folder') from None
 

@@ -18,6 +18,8 @@ from launch.plan import Plan
 from launch.provenance import launch_record
 from launch.refusal import refusing
 
+MOST = 8  # files that are told of; the manifest has them all
+
 
 @mishaps.told
 def run_training(plan: Plan) -> int:
@@ -120,7 +122,10 @@ def run_sampling(plan: Plan) -> int:
 def _claim(plan: Plan, **record):
     data = getattr(plan.experiment.data.train, 'fingerprint', None)
     with refusing(OSError, about=f'workdir {plan.workdir}'):
-        rundir.claim(plan.workdir, plan.flags.exp, plan.identity, data, launch_record(plan.argv) | record)
+        changed = rundir.claim(plan.workdir, plan.flags.exp, plan.identity, data, launch_record(plan.argv) | record)
+    if changed:
+        told = ', '.join(changed[:MOST]) + (f' and {len(changed) - MOST} more' if len(changed) > MOST else '')
+        print(f'workdir {plan.workdir}: the source is not what it was last trained with: {told}', file=sys.stderr)
 
 
 def _restored(plan: Plan):

@@ -22,7 +22,8 @@ def override(config: ConfigDict, texts: Mapping[str, str]) -> ConfigDict:
     """A copy of the config with other values.
 
     Args:
-      config: nested groups of int, float, bool, str, tuple or None; a placeholder may be none or of its type.
+      config: nested groups of int, float, bool, str, tuple or None; a placeholder may be none or of its type. Its own
+        values too are given with -0.0 as 0.0, so that what is equal is one run.
       texts: dotted key -> value as text. Tuples are Python literals, their elements typed as the default's.
 
     Raises:
@@ -36,7 +37,23 @@ def override(config: ConfigDict, texts: Mapping[str, str]) -> ConfigDict:
         for name in path:
             group = group[name]
         group[leaf] = _value(key, group[leaf], group.get_type(leaf), text)
+    _drop_signs_of_zero(config)
     return config
+
+
+def _drop_signs_of_zero(config: ConfigDict):
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            _drop_signs_of_zero(value)
+        elif repr(value) != repr(_unsigned(value)):
+            config[name] = _unsigned(value)
+
+
+def _unsigned(value: Any) -> Any:
+    """The value with 0.0 for each -0.0."""
+    if isinstance(value, tuple):
+        return tuple(map(_unsigned, value))
+    return 0.0 if isinstance(value, float) and value == 0 else value
 
 
 def flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

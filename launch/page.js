@@ -93,6 +93,14 @@ function scale([low, high], [from, to], log) {
   return (x) => from + ((f(x) - f(low)) / (f(high) - f(low))) * (to - from);
 }
 
+// The width of the longest of some labels, in whatever font the browser has.
+function widest(svg, labels) {
+  const nodes = labels.map((label) => draw(svg, 'text', {}, label));
+  const width = Math.max(...nodes.map((node) => node.getComputedTextLength()));
+  for (const node of nodes) node.remove();
+  return width;
+}
+
 function axes(svg, x, y, [left, right, top, bottom], [across, up]) {
   for (const at of up) {
     draw(svg, 'path', { class: 'grid', d: `M${left} ${y(at)}H${right}` });
@@ -122,7 +130,9 @@ function chart(figure, looks, last) {
     const across = [0, last]; // the same in all charts, so that they can be compared
     const up = range(held.flatMap(([, points]) => points.map(([, v]) => v)), log, 0.04);
     const marks = [ticks(...across, false, Math.max(2, width / 90)), ticks(...up, log, 5)];
-    const frame = [14 + 7 * Math.max(...marks[1].map((tick) => told(tick).length)), width - 16, 8, height - 24];
+    // A label is centred under its tick, and the last tick may stand at the very end.
+    const [half, side] = [widest(svg, marks[0].map(short)) / 2, widest(svg, marks[1].map(told))];
+    const frame = [Math.max(14 + side, half + 2), width - Math.max(16, half + 2), 8, height - 24];
     const x = scale(across, frame.slice(0, 2), false);
     const y = scale(up, [frame[3], frame[2]], log);
     axes(svg, x, y, frame, marks);

@@ -3,12 +3,14 @@
 A point is a config, and its run directory follows from that; so a sweep that is launched again goes on where it stood.
 """
 
+import ast
 import collections
 import contextlib
 import itertools
 import os
 import pathlib
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -34,32 +36,77 @@ class Point(NamedTuple):
 def axis(text: str) -> tuple[str, list[str]]:
     """(key, values) of 'key=a,b,c', or of 'key=0:4', which is 0, 1, 2, 3; commas within brackets separate nothing.
 
+    A value that begins with a quotation mark is a string as Python writes it, and what it holds is taken as it is:
+    'key="a,b.txt",c.txt' has two values.
+
     Raises:
-      Refused: there is no key or no value, more than MOST of them, or a value comes twice.
+      Refused: there is no key or no value, more than MOST of them, a quotation that is not closed or goes on behind its
+        end, or a value comes twice.
     """
     key, _, listed = text.partition('=')
-    numbers = re.fullmatch(r'(-?\d{1,10}):(-?\d{1,10})', listed)
+    numbers = _COUNTED.fullmatch(listed)
     counted = range(*map(int, numbers.groups())) if numbers else ()
     if len(counted) > MOST:
         raise Refused(f'--sweep is {text}, {len(counted)} values; {MOST} are the most')
-    values = [str(i) for i in counted] if numbers else _split(listed)
-    if not key or not all(values) or not values:
+    parts = [str(i) for i in counted] if numbers else _split(listed)
+    if not key or not all(parts) or not parts:
         raise Refused(f'--sweep is {text}; it takes key=a,b,c or key=0:4, or own for those of the experiment')
+    values = [_unquoted(part, text) for part in parts]
     if len(set(values)) < len(values):
         raise Refused(f'--sweep is {text}, which has a value twice')
     return key, values
 
 
+_COUNTED = re.compile(r'(-?\d{1,10}):(-?\d{1,10})')
+_WORD = re.compile(r'[^\s,"\'()\[\]{}]+')
+_MARKS = ('"', "'")
+_QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""", re.DOTALL)  # a string as Python writes it
+
+
 def _split(text):
-    """The parts between commas that stand in no bracket."""
-    parts, depth = [''], 0
-    for letter in text:
-        depth += (letter in '([{') - (letter in ')]}')
-        if letter == ',' and not depth:
+    """The parts between commas that stand in no bracket and no quotation."""
+    parts = ['']
+    depth = at = 0
+    while at < len(text):
+        # Elsewhere a mark is a letter, as in it's.
+        quotation = _QUOTED.match(text, at) if depth or not parts[-1].strip() else None
+        token = quotation[0] if quotation else text[at]
+        at += len(token)
+        depth += (token in '([{') - (token in ')]}')
+        if token == ',' and not depth:
             parts.append('')
         else:
-            parts[-1] += letter
+            parts[-1] += token
     return [part.strip() for part in parts]
+
+
+def _unquoted(part, text):
+    """What a quotation holds; any other part as it is."""
+    if part[0] not in _MARKS:
+        return part
+    try:
+        return _literal(part if _QUOTED.fullmatch(part) else '')
+    except (SyntaxError, ValueError):
+        raise Refused(f'--sweep is {text}; {part} begins with a quotation mark and is no string of Python') from None
+
+
+def quoted(value: str) -> str:
+    """A value as `axis` takes it: in quotation marks where it would be taken apart without them."""
+    plain = _WORD.fullmatch(value) or (value.startswith('(') and _is_literal(value))
+    return value if plain and value.isprintable() and not _COUNTED.fullmatch(value) else repr(value)
+
+
+def _literal(text):
+    with warnings.catch_warnings(action='ignore'):  # of a backslash before a letter that needs none
+        return ast.literal_eval(text)
+
+
+def _is_literal(value):
+    try:
+        _literal(value)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return _split(value) == [value]
 
 
 def points(flags: Flags) -> list[Texts]:
@@ -126,7 +173,7 @@ def _point(i: int, shared: Sequence[str], texts: Texts, built: set[str]) -> Poin
 
 
 def told(texts: Mapping[str, str]) -> str:
-    return ', '.join(f'{key}={value}' for key, value in texts.items()) or 'the config as it is'
+    return ', '.join(f'{key}={quoted(value)}' for key, value in texts.items()) or 'the config as it is'
 
 
 def status(point: Point) -> str:

@@ -10,17 +10,21 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from launch import imported
+from launch.flags import parse
+
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
 def launch_record(argv: Sequence[str]) -> dict[str, Any]:
     """One entry of the manifest's launches: time, flags, versions, source, devices, compiler flags."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    files = imported.files(parse(argv).exp)
     return {
         'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
         'flags': list(argv),
         'versions': {'python': platform.python_version()} | versions,
-        'source': source(pathlib.Path(__file__).parent),
+        'source': source(pathlib.Path(__file__).parent) | {'digest': imported.digest(files), 'files': files},
         'devices': devices(),
         'xla_flags': os.environ.get('XLA_FLAGS', ''),
     }

@@ -44,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         asked = _read(argv)
         plan = again.planned(asked.workdir)
+        environment.tell_of_cache()
         return _one_step(plan, asked) if asked.step else _compared(plan, asked)
     except Refused as refusal:
         print(refusal, file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from launch import imported, runs
 from launch.overrides import flat
 from launch.refusal import Refused, Unusable
 
@@ -54,8 +55,12 @@ def _check(workdir, name, config):
         raise Refused(f'workdir {workdir} belongs to another config: {_difference(held, config)}')
 
 
-def claim(workdir: pathlib.Path, name: str, config: dict[str, Any], data: str | None, launch: dict[str, Any]):
+def claim(
+    workdir: pathlib.Path, name: str, config: dict[str, Any], data: str | None, launch: dict[str, Any]
+) -> list[str]:
     """Writes config.json on the first launch, and adds this launch to manifest.json.
+
+    Returns the files of the source that differ from those that the run was last trained with.
 
     Raises:
       Refused: the run began on other data.
@@ -67,7 +72,9 @@ def claim(workdir: pathlib.Path, name: str, config: dict[str, Any], data: str | 
     workdir.mkdir(parents=True, exist_ok=True)
     if not (workdir / 'config.json').exists():
         write(workdir / 'config.json', config)
+    launch = imported.recorded(launch, runs.trained(manifest['launches']))
     write(workdir / 'manifest.json', manifest | {'launches': [*manifest['launches'], launch]})
+    return launch.get('source', {}).get('changed', [])
 
 
 def last_step(workdir: pathlib.Path) -> int | None:

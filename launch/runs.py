@@ -47,7 +47,7 @@ def find(folders: Sequence[pathlib.Path]) -> list[Run]:
 def read(workdir: pathlib.Path) -> Run:
     """One run directory; what is missing or torn in it is left out."""
     config, manifest = (_parsed(_text(workdir / f'{name}.json')) for name in ('config', 'manifest'))
-    launches = [launch for launch in manifest.get('launches', []) if not re.search(_LOOKS, ' '.join(flags(launch)))]
+    launches = trained(manifest.get('launches', []))
     done = (workdir / 'checkpoints' / str(config.get('steps'))).is_dir()
     ended = launches[-1].get('ended', 'stopped') if launches else 'stopped'
     status = 'running' if _held(workdir) else 'done' if done else ended
@@ -56,6 +56,11 @@ def read(workdir: pathlib.Path) -> Run:
 
 
 _LOOKS = r'--mode[= ](evaluate|sample)'
+
+
+def trained(launches: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the launches that were to train, not to evaluate or sample."""
+    return [launch for launch in launches if not re.search(_LOOKS, ' '.join(flags(launch)))]
 
 
 def flags(launch: dict[str, Any]) -> list[str]:
@@ -103,6 +108,12 @@ def reason(run: Run) -> str:
     lines = _text(run.workdir.with_name(f'{run.workdir.name}.log')).split('\n')
     said = [line.strip() for line in lines if line.strip()]
     return '' if run.status in ('done', 'running') or not said else said[-1]
+
+
+def changed(run: Run) -> dict[int, list[str]]:
+    """Number of a launch -> the files of the source in which it differs from the launch before it."""
+    found = {i: (launch.get('source') or {}).get('changed') for i, launch in enumerate(run.launches, 1)}
+    return {i: files for i, files in found.items() if files}
 
 
 def differences(runs: Sequence[Run]) -> list[str]:

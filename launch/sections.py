@@ -12,7 +12,7 @@ from launch.cells import Cell, columns, counted, of_group, of_run, status
 from launch.curves import Chart, charts
 from launch.groups import groups
 from launch.pictures import Embedded, Picture
-from launch.runs import Run, flags, reason, shown
+from launch.runs import Run, changed, flags, reason, shown
 
 COLOURS, DASHES = 7, 4  # of page.css
 
@@ -29,6 +29,7 @@ class Member(NamedTuple):
     cells: list[Cell]
     manifest: str  # its address, relative to the page; '' where there is none
     command: str  # that reproduces it; '' where it is not known
+    changed: dict[int, list[str]]  # number of a launch -> files of the source that were others before
 
     @property
     def told(self) -> str:
@@ -105,7 +106,8 @@ def _row(place, group, shape, numbers, folder):
 def _member(number, run, label, shape, folder):
     seed = shown(run.config.get('seed', '?'))
     cells, manifest, command = of_run(run, shape), _manifest(run, folder), _command(run)
-    return Member(number, run.workdir.name, label, seed, status(run), reason(run), cells, manifest, command)
+    told = status(run), reason(run), cells, manifest, command, changed(run)
+    return Member(number, run.workdir.name, label, seed, *told)
 
 
 def _common(runs, settings):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from launch import environment
 from launch.refusal import Refused
-from launch.runs import Run, clock, differences, find, last, seconds, shown
+from launch.runs import Run, changed, clock, differences, find, last, seconds, shown
 
 EVERY = 2.0  # seconds
 
@@ -37,17 +37,25 @@ def main(argv: Sequence[str]) -> int:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """A line a run: status, step, time, what its config has of its own, and its last test loss."""
+    """A line a run: status, step, time, what its config has of its own, and its last test loss.
+
+    Below them one for each launch that went on with another source than the launch before it.
+    """
     keys = differences(runs)
     head = ['run', 'status', 'step', 'time', *keys, 'test/loss']
     rows = [head, *([*_line(run), *(shown(run.config.get(key, '-')) for key in keys), _loss(run)] for run in runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return '\n'.join('  '.join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    lines = ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return '\n'.join(lines + [line for run in runs for line in _changes(run)])
 
 
 def _line(run):
     step = f'{run.step:,}/{run.config.get("steps", 0):,}'
     return [str(run.workdir), run.status, step, clock(seconds(run))]
+
+
+def _changes(run):
+    return [f'{run.workdir}: launch {i} changed {", ".join(files)}' for i, files in changed(run).items()]
 
 
 def _loss(run):

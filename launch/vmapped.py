@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launch import hosts
+from launch import environment, hosts
 from launch.flags import pairs
 from launch.plan import Plan, plan
 from launch.points import Point, axis, status
@@ -87,6 +87,7 @@ def train(argv: Sequence[str]) -> int:
     from launch import mishaps
 
     made = plans(argv)
+    environment.tell_of_cache()
     return mishaps.told(lambda first: _train(made))(made[0])
 
 

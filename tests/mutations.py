@@ -445,6 +445,20 @@ FAULTS = (
         "if manifest['data'] is None:",
         'test_launch.py::test_refuses_the_directory_of_another_run',
     ),
+    Fault(
+        'the time left counts compiling',
+        'genjax/report.py',
+        'first = step, now',
+        'first = start, began',
+        'test_report.py::test_the_time_left_is_of_the_steps_since_the_program_was_compiled[0]',
+    ),
+    Fault(
+        'a negative zero makes another run',
+        'launch/overrides.py',
+        'return 0.0 if isinstance(value, float) and value == 0 else value',
+        'return value',
+        'test_overrides.py::test_however_a_value_is_spelt_it_is_one_run[limit]',
+    ),
 )
 
 

@@ -241,3 +241,24 @@ def luminance(rgb):
     """Of a colour in sRGB, as WCAG 2.2 defines it."""
     linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+CUT = """
+  return [...document.querySelectorAll('.plot text')].map((text) => {
+    const [label, plot] = [text.getBoundingClientRect(), text.parentElement.getBoundingClientRect()];
+    return Math.min(label.left - plot.left, plot.right - label.right, label.top - plot.top, plot.bottom - label.bottom);
+  });
+"""
+
+
+@pytest.mark.parametrize('width', [390, 1280])
+def test_no_label_of_an_axis_is_cut(width, browser, tmp_path):
+    for last in (1500, 9000, 2_000_000):  # the last tick stands at the very end
+        rows = [{'step': last * i // 30, 'loss': 1e-5 * i, 'test/loss': -1234.5 * i} for i in range(1, 31)]
+        make(tmp_path / str(last), 'a', {}, rows)
+        (tmp_path / f'{last}.html').write_text(page(find([tmp_path / str(last)]), tmp_path), 'utf-8')
+        resize(browser, width)
+        browser.get((tmp_path / f'{last}.html').as_uri())
+        ask(browser, 'document.querySelector(".charts").scrollIntoView({behavior: "instant"})')
+        inside = ask(browser, CUT)
+        assert len(inside) > 6 and min(inside) >= 0

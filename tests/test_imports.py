@@ -19,6 +19,7 @@ FOLDERS = (
 # The spine, each module with what it may import of genjax; a folder allows itself where it names itself.
 SPINE = {
     'base': set(),
+    'home': set(),
     'descent': {'base'},
     'counting': {'base'},
     'mesh': {'base'},
@@ -38,10 +39,22 @@ SPINE = {
 ALLOWED = {
     'genjax/algorithms': {'base', 'descent', 'counting'},
     'genjax/networks': {'base', 'networks'},
-    'genjax/data': {'base', 'data'},
+    'genjax/data': {'base', 'home', 'data'},
     'genjax/metrics': {'base', 'metrics'},
     'experiments': {'base', 'train', 'replicas', 'algorithms', 'networks', 'data', 'metrics'},
-    'launch': {'base', 'train', 'mesh', 'checkpoint', 'digest', 'board', 'replay', 'report', 'replicas', 'together'},
+    'launch': {
+        'base',
+        'home',
+        'train',
+        'mesh',
+        'checkpoint',
+        'digest',
+        'board',
+        'replay',
+        'report',
+        'replicas',
+        'together',
+    },
 }
 
 

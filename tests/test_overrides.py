@@ -1,6 +1,11 @@
+import re
+
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 from ml_collections import ConfigDict, FieldReference, config_dict
 
+from launch import rundir
 from launch.overrides import flat, override
 from launch.refusal import Refused
 
@@ -39,6 +44,42 @@ def test_an_override_has_the_type_of_the_default(key, text, value):
     assert repr(changed.pop(key)) == repr(value)  # 3 and 3.0 and True are equal, and differ here
     assert config == defaults()
     assert all(flat(config.to_dict())[other] == held for other, held in changed.items())
+
+
+SPELLINGS = {
+    'inner.x': ['0.001', '1e-3', '.001', '1.0e-03', '0.0_01'],
+    'inner.sizes': ['(1,2)', '(1, 2)', '[1,2]', '1,2', '( 1,2, )'],
+    'inner.rates': ['(0.0, (1, 0.5))', '(-0.0,(1.0,5e-1))', '(0,[1,.5])', '(-0,(1,+0.5))'],
+    'n': ['0', '-0', '0x0', '0_0'],
+    'yes': ['true', 'True', 'TRUE'],
+    'limit': ['0.0', '-0.0', '-0e5', '0e1'],
+    'inner.zero': ['0', '0.0', '-0', '-0.0', '-0e0', '-1e-400'],
+}
+
+
+@pytest.mark.parametrize('key', SPELLINGS)
+def test_however_a_value_is_spelt_it_is_one_run(key):
+    config = defaults()
+    config.inner.update(rates=(1.0, (1.0, 1.0)), zero=1.0)
+    runs = {rundir.default('toy', rundir.identity(override(config, {key: text}))) for text in SPELLINGS[key]}
+    assert len(runs) == 1
+
+
+@given(st.recursive(st.floats(allow_nan=False, allow_infinity=False), lambda inner: st.tuples(inner, inner)))
+def test_equal_numbers_are_one_run_and_others_are_not(value):
+    config = ConfigDict({'x': value if isinstance(value, tuple) else 0.5})
+    found = override(config, {'x': repr(value)}).x
+    assert found == value and '-0.0' not in re.findall(r'-?[\w.+-]+', repr(found))
+    assert repr(override(config, {'x': repr(found)}).x) == repr(found)
+
+
+def test_a_zero_of_the_config_itself_has_no_sign():
+    width = FieldReference(-0.0)
+    config = ConfigDict({'a': -0.0, 'b': {'c': (1, -0.0, (-0.0,)), 'n': 0}, 'width': width, 'twice': width * 2})
+    assert repr(override(config, {}).to_dict()) == repr(
+        {'a': 0.0, 'b': {'c': (1, 0.0, (0.0,)), 'n': 0}, 'twice': 0.0, 'width': 0.0}
+    )
+    assert override(config, {'width': '3'}).twice == 6.0
 
 
 def test_every_config_can_be_written_as_overrides():

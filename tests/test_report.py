@@ -1,5 +1,6 @@
 """What a run leaves to look at."""
 
+import datetime
 import io
 import json
 import time
@@ -87,9 +88,11 @@ def test_the_live_line_is_drawn_where_a_terminal_is():
     watched = Terminal()
     with open_report(None, start=0, steps=10, stream=watched) as report:
         report.show(5, {'gradient_norm': 2.0, 'loss': 0.25})
+        report.show(10, {'gradient_norm': 2.0, 'loss': 0.25})
     assert watched.getvalue().startswith('\r\x1b[Kstep 0/10  compiling')  # a run within a run begins a line of its own
-    assert 'step 5/10  50%' in watched.getvalue()
-    assert 'steps/s' in watched.getvalue()
+    first, last = watched.getvalue().split('\r\x1b[K')[2:]
+    assert first == 'step 5/10  50%  loss 0.25'  # of one call, which compiled, no rate is known
+    assert last.startswith('step 10/10 100%') and 'steps/s' in last
     assert watched.getvalue().endswith('left  loss 0.25\n')
 
 
@@ -103,14 +106,42 @@ def test_a_log_has_a_line_a_minute(monkeypatch):
     assert log.getvalue() == 'step 120/200  60%  2 steps/s  0:00:40 left  loss 0.25\n'
 
 
-def test_the_rate_counts_the_steps_since_the_last_write(tmp_path):
+def test_the_rate_counts_the_steps_since_the_program_was_compiled_or_the_last_write(monkeypatch):
+    clock = 0.0
+    monkeypatch.setattr(time, 'perf_counter', lambda: clock)
+    found = []
     with open_report(None, start=100, steps=200) as report:
-        first = report.clock(110)
-        report.write(110, {'loss': 1.0})
-        second = report.clock(110)
-    assert first['time/steps_per_second'] > 0
-    assert second['time/steps_per_second'] == 0
-    assert second['time/seconds'] > first['time/seconds']
+        # (step, seconds that it took to come there): the first call compiles, and calls differ in length
+        for step, took in [(110, 85.0), (120, 2.0), (125, 1.0), (145, 8.0), (146, 1.0)]:
+            clock += took
+            report.show(step, {'loss': 1.0})
+            found.append(report.clock(step))
+            if step in (125, 145):
+                clock += 30  # an evaluation
+                report.write(step, {'loss': 1.0})
+                assert report.clock(step) == {'time/seconds': clock}
+    assert found == [
+        {'time/seconds': 85.0},
+        {'time/seconds': 87.0, 'time/steps_per_second': 5.0},
+        {'time/seconds': 88.0, 'time/steps_per_second': 5.0},
+        {'time/seconds': 126.0, 'time/steps_per_second': 2.5},
+        {'time/seconds': 157.0, 'time/steps_per_second': 1.0},
+    ]
+
+
+@pytest.mark.parametrize('start', [0, 400_000])
+def test_the_time_left_is_of_the_steps_since_the_program_was_compiled(start, monkeypatch):
+    clock, watched = 0.0, Terminal()
+    monkeypatch.setattr(time, 'perf_counter', lambda: clock)
+    with open_report(None, start=start, steps=800_000, stream=watched) as report:
+        for calls in range(1, 6):
+            clock += 85 if calls == 1 else 1
+            report.show(start + 20 * calls, {'loss': 0.25})
+    lines = [line.partition('%  ')[2].split('  ') for line in watched.getvalue().split('\r\x1b[K')[2:]]
+    assert [len(line) for line in lines] == [1, 3, 3, 3, 3]  # a rate needs two calls
+    for calls, (rate, left, _) in enumerate(lines[1:], 2):
+        seconds = (800_000 - start - 20 * calls) / 20
+        assert (rate, left) == ('20 steps/s', f'{datetime.timedelta(seconds=seconds)} left')
 
 
 def test_pixels_are_the_nearest_grey_levels():

@@ -7,13 +7,16 @@ import itertools
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
 import time
 
+import hypothesis.strategies as st
 import jax
 import pytest
+from hypothesis import given
 
 from genjax.mesh import make_mesh
 from genjax.train import check
@@ -21,6 +24,7 @@ from launch import catalogue, local, points, provenance, rundir
 from launch.__main__ import main
 from launch.flags import parse
 from launch.overrides import override
+from launch.plan import asked
 from launch.points import Point
 from launch.refusal import Refused
 
@@ -31,6 +35,46 @@ def test_points_are_every_combination_the_last_axis_changing_fastest(folder):
     flags = parse(['--exp=toy', '--sweep=seed=0:2', '--sweep', 'walk.sizes=(1,2),[3, 4]', '--sweep=walk.rate=1e-1,1'])
     product = itertools.product(('0', '1'), ('(1,2)', '[3, 4]'), ('1e-1', '1'))
     assert points.points(flags) == [dict(zip(('seed', 'walk.sizes', 'walk.rate'), p, strict=True)) for p in product]
+
+
+QUOTED = {
+    'a="b,c.txt",d.txt': ['b,c.txt', 'd.txt'],
+    "a='b,c' , d": ['b,c', 'd'],
+    'a="it\'s","say \\"no\\""': ["it's", 'say "no"'],
+    "a=it's,that's": ["it's", "that's"],
+    'a="",b': ['', 'b'],
+    'a="0:4"': ['0:4'],
+    'a="(",")"': ['(', ')'],
+    "a=('b)',),('c,',)": ["('b)',)", "('c,',)"],
+    'a=(0.1,0.2),(0.3,0.4)': ['(0.1,0.2)', '(0.3,0.4)'],
+    'a=" b "': [' b '],
+}
+
+
+@pytest.mark.parametrize('text', QUOTED)
+def test_what_is_quoted_or_in_brackets_is_one_value(text):
+    assert points.axis(text) == ('a', QUOTED[text])
+
+
+@given(st.lists(st.text('ab,"\'\\()[]{}: \n0-é') | st.text(), min_size=1, max_size=4, unique=True))
+def test_every_string_can_be_swept_as_it_is_told(values):
+    told = [points.told({'a': value}) for value in values]
+    assert points.axis('a=' + ','.join(text.removeprefix('a=') for text in told)) == ('a', values)
+    assert all(text.isprintable() for text in told)
+
+
+def test_commands_with_commas_and_quotes_lead_to_the_same_runs(folder, capsys):
+    names = ['a,b.txt', "it's, so", 'say "no"', '']
+    sweep = '--sweep=walk.name=' + ','.join(map(repr, names))
+    found = points.checked(argv := ['--exp=toy', sweep], parse(argv))
+    assert [point.texts['walk.name'] for point in found] == names
+    assert main([*argv, '--dry_run']) == 0
+    lines = [line.split('  ') for line in capsys.readouterr().out.splitlines()]
+    for point, (workdir, told, _) in zip(found, [[part for part in line if part] for line in lines], strict=True):
+        words = shlex.split(shlex.join(point.argv))  # as a log and the page of runs print them
+        line = ['--exp=toy', f'--sweep={told}']
+        (again,) = points.checked(line, parse(line))
+        assert str(point.workdir) == workdir and again.workdir == point.workdir == asked(words).workdir
 
 
 def test_the_experiments_own_points_are_combined_with_others(folder, monkeypatch):
@@ -66,6 +110,11 @@ WRONG = {
     '--sweep=seed=4:4': '--sweep is seed=4:4; it takes key=a,b,c or key=0:4, or own for those of the experiment',
     '--sweep=seed=0:10001': '--sweep is seed=0:10001, 10001 values; 10000 are the most',
     '--sweep=seed=1,,2': '--sweep is seed=1,,2; it takes key=a,b,c or key=0:4, or own for those of the experiment',
+    '--sweep=walk.name="a,b': '--sweep is walk.name="a,b; "a begins with a quotation mark and is no string of Python',
+    '--sweep=walk.name="a"b,c': '--sweep is walk.name="a"b,c; "a"b begins with a quotation mark and is no string of '
+    'Python',
+    '--sweep=walk.name="a",a': '--sweep is walk.name="a",a, which has a value twice',
+    '--sweep=walk.rate=0,-0.0': 'two points of the sweep are the same run, runs/toy-HASH',
     '--sweep=seed=1,2,1': '--sweep is seed=1,2,1, which has a value twice',
     '--sweep=own': '--sweep is own, and toy has no sweep of its own',
     '--sweep=seed=1,2 --sweep=seed=3': 'seed is given twice, by --sweep and --config or by two of --sweep',

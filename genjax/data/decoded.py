@@ -5,19 +5,20 @@ Letters: N images, H x W pixels, C channels.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
-import os
 import pathlib
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from genjax.data.resident import fingerprint
+from genjax.home import cache_folder, without_cache, writable
 
 PART = 2**16  # bytes
 
@@ -114,7 +115,7 @@ def _split(builder: Any, name: str, shape: tuple[int, int, int]) -> Split:
     examples = Examples(open_records(builder, name), shape, name, builder.data_path)
     told = _digest(builder, name, _contents)
     first = examples[0]['image']  # so that a set of another kind is refused at once, even if the rest is streamed
-    return Split(first.shape, examples, partial(_cached, builder, name, examples), told)
+    return Split(first.shape, examples, functools.partial(_cached, builder, name, examples), told)
 
 
 def _digest(builder: Any, name: str, describe: Callable[[pathlib.Path], Any]) -> str:
@@ -135,14 +136,8 @@ def _contents(file: pathlib.Path) -> list[Any]:
     return [file.name, size, found.hexdigest()]
 
 
-def writable(folder: pathlib.Path) -> bool:
-    """Whether folder can be written, or made; one without a write bit is respected as read-only, by root too."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return os.access(there, os.W_OK) and bool(there.stat().st_mode & 0o222)
-
-
 def _cached(builder: Any, name: str, examples: Examples) -> Arrays:
-    """The decoded arrays, from a cache file beside the prepared set or, that being read-only, in ~/.cache.
+    """The decoded arrays, from a cache file beside the prepared set or, that being read-only, in the user's cache.
 
     The file's name tells the version, size and time of the record files, and the decoder, so a set prepared anew or
     by another decoder is decoded anew.
@@ -150,13 +145,24 @@ def _cached(builder: Any, name: str, examples: Examples) -> Arrays:
     stamp = _digest(builder, name, lambda file: [file.name, file.stat().st_size, file.stat().st_mtime_ns])
     file = f'{builder.info.full_name}-{name}-{stamp}.npz'.replace('/', '-')
     beside = pathlib.Path(builder.data_path).parent
-    own = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'genjax'
-    for folder in (beside, own):
+    own = cache_folder()
+    for folder in filter(None, (beside, own)):
         if (arrays := _load(folder / file, (len(examples), *examples.shape))) is not None:
             return arrays
     arrays = _decode(examples)
-    _save((beside if writable(beside) else own) / file, arrays)
+    if writable(beside):
+        _save(beside / file, arrays)
+    elif own is not None and writable(own):
+        _save(own / file, arrays)
+    else:
+        _tell(beside)
     return arrays
+
+
+@functools.cache
+def _tell(folder: pathlib.Path) -> None:
+    """Says once of a prepared set, which has several parts, that it is decoded anew each time, and what to set."""
+    print(f'{folder} is read-only, and decoded anew each time: {without_cache()}', file=sys.stderr)
 
 
 def _load(path: pathlib.Path, shape: tuple[int, ...]) -> Arrays | None:

@@ -27,7 +27,7 @@ from PIL import Image
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 from tensorflow_datasets.image_classification import cifar, mnist
 
-from genjax.data.decoded import writable
+from genjax.home import data_folder, writable
 
 RECORD = 1 + 3 * 32 * 32  # bytes of an example of CIFAR-10
 
@@ -157,22 +157,18 @@ def open_set(name: str, data_dir: str = '') -> tfds.core.DatasetBuilder:
     Args:
       name: of the set, as TFDS spells it (`name/config:version`).
       data_dir: folder of prepared sets, laid out by TFDS; '' means TFDS's default. What has to be prepared goes
-        there, or to TFDS's default where data_dir is read-only.
+        there, or to TFDS's default where data_dir is read-only; only then, or without data_dir, is a home needed.
 
     Raises:
       ValueError: there is no set of that name, or what is there is damaged; a file has another checksum than the
         registered one, or is none of the set.
-      FileNotFoundError: the set is neither prepared nor within reach.
+      FileNotFoundError: the set is neither prepared nor within reach, or there is nowhere to prepare it.
     """
-    default = os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
-    given = pathlib.Path(os.path.expanduser(data_dir or default))
-    writes = writable(given) and writable(given / name)
-    home = given if writes else pathlib.Path(default).expanduser()
-    for folder in dict.fromkeys((given, home)):
-        builder = _builder(name, folder)
-        if builder.data_path.exists():
-            break
-    else:
+    given = data_folder(data_dir)
+    builder = _builder(name, given)
+    if not builder.data_path.exists() and not (writable(given) and writable(given / name)):
+        builder = _builder(name, _home(name, given))
+    if not builder.data_path.exists():
         _prepare(builder, [given / name, given / 'downloads' / 'manual', given])
     with _readable(builder.data_path):
         return tfds.builder_from_directory(builder.data_path)
@@ -197,6 +193,14 @@ def open_records(builder: tfds.core.DatasetBuilder, part: str) -> Sequence[dict[
         ) from None
     except RuntimeError as error:
         raise ValueError(f'{builder.data_path} is damaged: {error}') from None
+
+
+def _home(name: str, given: pathlib.Path) -> pathlib.Path:
+    """TFDS's default, where a set goes that is not prepared in a folder that is read-only."""
+    try:
+        return data_folder()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{name} is not prepared in {given}, which is read-only; {error}') from None
 
 
 def _builder(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from genjax.data.docs import docstrings
+from genjax.home import data_folder, expanded
 
 LONGEST = 1000  # words of a sentence; a line that has more is cut, as the original word2vec cuts
 PIECE = 2**16  # bytes of a line read at once
@@ -40,7 +41,7 @@ def sentences_of(source: str, data_dir: str = '') -> Iterator[str]:
         return _prepared(source.removeprefix('tfds:'), data_dir)
     if not source:
         raise ValueError("the corpus is ''; name a text file, docs, text8 or tfds:NAME")
-    return lines(pathlib.Path(os.path.expanduser(source)))  # unlike Path's it raises nothing
+    return lines(expanded(source))
 
 
 def lines(path: pathlib.Path) -> Iterator[str]:
@@ -114,7 +115,7 @@ def _cut(pieces: Iterator[str]) -> Iterator[str]:
 
 def _text8(data_dir: str) -> pathlib.Path:
     """The file of text8 (Mahoney 2006: the first 10^8 bytes of cleaned Wikipedia), downloaded if it is not there."""
-    folder = pathlib.Path(os.path.expanduser(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'))
+    folder = data_folder(data_dir)
     files = [folder / f'text8{suffix}' for suffix in ('', '.gz', '.xz', '.zip')]
     found = next((file for file in files if file.is_file()), None)
     return found or _download(TEXT8, TEXT8_MD5, files[-1])

@@ -25,6 +25,7 @@ from genjax.base import Algorithm, Key, Metrics, collect, device_mean, example_k
 Solver = Callable[[Array, int], tuple[Array, Array]]
 
 RESOLUTION = 16 * np.finfo(np.float32).eps
+LEVEL = 1e-3
 matmul = partial(jnp.matmul, precision='highest')  # accelerators would multiply in fewer bits than are added
 
 
@@ -41,6 +42,7 @@ class Components(NamedTuple):
     variances: Array  # [K], along the directions, the largest first
     directions: Array  # [K, D]
     total: Array  # [], the variance of all columns together
+    rest: Array  # [], of it what all other directions have
 
 
 def empty(origin: Array) -> Moments:
@@ -89,10 +91,84 @@ def oriented(directions: Array) -> Array:
     return jnp.where(largest < 0, -directions, directions)
 
 
+def unit(rows: Array) -> Array:
+    """Rows [K, D] at unit length; a row of 0 stays."""
+    length = jnp.sqrt(jnp.sum(rows**2, 1, keepdims=True))
+    return rows / jnp.where(length > 0, length, 1)
+
+
+def orthonormal(directions: Array) -> Array:
+    """Directions [K, D] that nearly are so, each cleared of those before it (Gram and Schmidt).
+
+    Where the larger variances come first, an entry of a small direction at a column of large variance keeps its digits.
+    """
+    for _ in range(2):
+        before = jnp.tril(matmul(directions, directions.T), -1)
+        directions = unit(directions - matmul(before, directions))
+    return directions
+
+
+def variances_along(covariance: Array, directions: Array) -> Array:
+    """v^T C v of each direction v, [K]."""
+    return jnp.sum(matmul(directions, covariance) * directions, 1)
+
+
+def left_out(covariance: Array, directions: Array) -> Array:
+    """The covariance of rows without what directions [K, D] show of them: P C P, P = I - V^T V, [D, D].
+
+    A column of which only rounding is left has no variance left: rounding is relative to the column's own variance, and
+    what it leaves of a large one would hide all of a small one.
+    """
+
+    def projected(matrix):
+        matrix = matrix - matmul(directions.T, matmul(directions, matrix))
+        return matrix - matmul(matmul(matrix, directions.T), directions)
+
+    rest = projected(covariance)
+    some = jnp.diagonal(rest) > RESOLUTION * jnp.diagonal(covariance)
+    return projected(jnp.where(some[:, None] & some[None], rest, 0))
+
+
+def peeled(find: Solver, covariance: Array, dimension: int) -> tuple[Array, Array]:
+    """The largest variances by a solver that resolves those near the largest alone, as float32 does.
+
+    What it resolves is kept, and it is shown the rest. Each variance and each entry of a direction is then as exact as
+    the covariance, in which an entry's error is relative to the variances of its row and column, not to the largest.
+    """
+    slots = jnp.arange(dimension)
+
+    def unfinished(state):
+        return state[0] < dimension
+
+    def level(state):
+        count, directions = state
+        rest = left_out(covariance, directions)
+        others = jnp.eye(len(covariance)) - matmul(directions.T, directions)  # where nothing is left to vary
+        rest = jnp.where(jnp.trace(rest) > 0, rest, others)
+        values, rows = find(rest, dimension)
+        resolved = ~(values < LEVEL * values[0])  # NaN too, which ends the loop
+        rows = matmul(rows, rest) / jnp.where(resolved, values, 1)[:, None]  # a step of the power method: see above
+        after = count + jnp.sum(resolved)
+        new = (count <= slots) & (slots < after)
+        directions = jnp.where(new[:, None], rows[jnp.maximum(slots - count, 0)], directions)
+        return after, orthonormal(directions)
+
+    start = jnp.zeros((), jnp.int32), jnp.zeros((dimension, len(covariance)))
+    _, directions = jax.lax.while_loop(unfinished, level, start)
+    variances = variances_along(covariance, directions)
+    order = jnp.argsort(-variances)
+    return variances[order], oriented(directions[order])
+
+
+def eigenvectors(covariance: Array, dimension: int) -> tuple[Array, Array]:
+    """The largest eigenvalues and their eigenvectors, of which float32 holds those near the largest."""
+    values, vectors = jnp.linalg.eigh(covariance)
+    return values[::-1][:dimension], vectors.T[::-1][:dimension]
+
+
 def exact(covariance: Array, dimension: int) -> tuple[Array, Array]:
     """The `Solver` that finds all eigenvectors and keeps some."""
-    values, vectors = jnp.linalg.eigh(covariance)
-    return values[::-1][:dimension], oriented(vectors.T[::-1][:dimension])
+    return peeled(eigenvectors, covariance, dimension)
 
 
 def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: int = 4) -> tuple[Array, Array, Array]:
@@ -112,8 +188,7 @@ def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: in
     """
     if not 1 <= rank <= min(x.shape):
         raise ValueError(f'rank is {rank}; {x.shape[0]} rows of {x.shape[1]} columns allow 1 to {min(x.shape)}')
-    if min(oversampling, iterations) < 0:
-        raise ValueError(f'oversampling is {oversampling}, iterations {iterations}; both must be at least 0')
+    _require_counts(oversampling, iterations)
     onto = lambda x, y: jnp.linalg.qr(matmul(x, y))[0]
     start = jax.random.normal(key, (x.shape[1], min(rank + oversampling, *x.shape)))
     basis = jax.lax.fori_loop(0, iterations, lambda _, q: onto(x, onto(x.T, q)), onto(x, start))
@@ -123,10 +198,22 @@ def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: in
     return matmul(basis, left[:, :rank]) * signs[None], sigma[:rank], directions
 
 
+def _require_counts(oversampling, iterations):
+    if min(oversampling, iterations) < 0:
+        raise ValueError(f'oversampling is {oversampling}, iterations {iterations}; both must be at least 0')
+
+
 def randomised(*, oversampling: int = 10, iterations: int = 4, seed: int = 0) -> Solver:
     """The `Solver` by `svd` of the covariance, O(K D^2) for O(D^3); one seed, so that a state has one set of codes."""
-    find = partial(svd, oversampling=oversampling, iterations=iterations)
-    return lambda covariance, dimension: find(jax.random.key(seed), covariance, dimension)[1:]
+
+    _require_counts(oversampling, iterations)
+
+    def find(covariance, dimension):
+        options = dict(oversampling=oversampling, iterations=iterations)
+        _, variances, directions = svd(jax.random.key(seed), covariance, dimension, **options)
+        return variances, directions
+
+    return partial(peeled, find)
 
 
 def select(covariance: Array, dimension: int) -> Array:
@@ -149,9 +236,13 @@ def components(moments: Moments, dimension: int, solver: Solver = exact, correct
     """
     seen = moments.count.astype(jnp.float32)
     covariance = moments.covariance * (seen / jnp.maximum(seen - correction, 1))
-    total = jnp.trace(covariance)
+    varies = jnp.diagonal(covariance) > (RESOLUTION * moments.shift) ** 2
+    covariance = jnp.where(varies[:, None] & varies[None], covariance, 0)
     variances, directions = solver(covariance, dimension)
-    return Components(jnp.where(variances > RESOLUTION * total, variances, 0), directions, total)
+    apart = jnp.sum(directions**2 * jnp.diagonal(covariance)[None], 1)  # if the columns varied independently
+    variances = jnp.where(variances > RESOLUTION * apart, variances, 0)
+    rest = jnp.trace(left_out(covariance, directions))
+    return Components(variances, directions, jnp.trace(covariance), rest)
 
 
 def explained_variance_ratio(found: Components) -> Array:
@@ -162,8 +253,7 @@ def explained_variance_ratio(found: Components) -> Array:
 def noise_variance(found: Components) -> Array:
     """sigma^2, the mean variance of the directions left out (eq. 8); 0 where there are none, or they do not vary."""
     count, columns = found.directions.shape
-    rest = found.total - jnp.sum(found.variances)
-    return jnp.where(rest > RESOLUTION * found.total, rest, 0) / max(columns - count, 1)
+    return found.rest / (columns - count) if count < columns else jnp.zeros_like(found.rest)
 
 
 def loadings(found: Components) -> Array:
@@ -193,10 +283,13 @@ def measure(found: Components, centred: Array) -> Metrics:
     """
     count, columns = found.directions.shape
     code = project(found, centred)
-    errors = jnp.sum((centred - rebuild(found, code)) ** 2, -1)
+    residual = centred - rebuild(found, code)
+    residual = residual - rebuild(found, project(found, residual))  # of what the first rounds off
+    errors = jnp.sum(residual**2, -1)
     noise = noise_variance(found)
     least = noise if count < columns else found.variances[-1]
-    variances, noise = (jnp.where(v > 0, v, 1.0) for v in (found.variances, noise))
+    variances = jnp.maximum(found.variances, noise)  # as `loadings` have them
+    variances, noise = (jnp.where(v > 0, v, 1.0) for v in (variances, noise))
     squares = jnp.sum(code**2 / variances[None], -1) + errors / noise
     log_determinant = jnp.sum(jnp.log(variances)) + (columns - count) * jnp.log(noise)
     nats = (columns * np.log(2 * np.pi) + log_determinant + squares) / 2

@@ -7,7 +7,17 @@ Statistician 37); Halko et al. 2011, "Finding structure with randomness" (arXiv:
 Extraction and selection of features differ in the solver alone: new directions, or some of the columns as they are.
 
 Letters: B rows, D columns, K components, N rows seen in all. A direction is a row of unit length, [D], and rows are
-`centred` before they are projected. All is float32, so what varies less than RESOLUTION of the whole does not vary.
+`centred` before they are projected.
+
+All is float32. A sum of products holds the entry i, j of a covariance C to some eps sqrt(C_ii C_jj), so the variance
+v^T C v of a direction v is measured against that of independent columns, sum_i v_i^2 C_ii:
+
+- The density that `measure` reports is that of the `loadings` and the `noise_variance`, whatever the data.
+- That density is within 1e-2 nats of the likeliest, as float64 finds it, while in every direction the variance of the
+  likeliest is over D RESOLUTION of that of independent columns, and updates are few beside 1 / eps. Columns may differ
+  in scale, and the variances of separate columns with them, by any factor that float32 holds.
+- Beyond, as where columns of like scale nearly determine each other, a direction is given the variance that its sums
+  show, in which rounding has a share, and under RESOLUTION 0: then it does not vary.
 """
 
 from collections.abc import Callable
@@ -25,7 +35,7 @@ from genjax.base import Algorithm, Key, Metrics, collect, device_mean, example_k
 Solver = Callable[[Array, int], tuple[Array, Array]]
 
 RESOLUTION = 16 * np.finfo(np.float32).eps
-LEVEL = 1e-3
+LEVEL = 1e-3  # of the largest variance: those above it an eigendecomposition in float32 finds to eps / LEVEL
 matmul = partial(jnp.matmul, precision='highest')  # accelerators would multiply in fewer bits than are added
 
 
@@ -42,7 +52,7 @@ class Components(NamedTuple):
     variances: Array  # [K], along the directions, the largest first
     directions: Array  # [K, D]
     total: Array  # [], the variance of all columns together
-    rest: Array  # [], of it what all other directions have
+    rest: Array  # [], the part of it that the directions leave out
 
 
 def empty(origin: Array) -> Moments:
@@ -113,11 +123,11 @@ def variances_along(covariance: Array, directions: Array) -> Array:
     return jnp.sum(matmul(directions, covariance) * directions, 1)
 
 
-def left_out(covariance: Array, directions: Array) -> Array:
-    """The covariance of rows without what directions [K, D] show of them: P C P, P = I - V^T V, [D, D].
+def deflated(covariance: Array, directions: Array) -> Array:
+    """The covariance of rows without their part along directions [K, D]: P C P, P = I - V^T V, [D, D].
 
-    A column of which only rounding is left has no variance left: rounding is relative to the column's own variance, and
-    what it leaves of a large one would hide all of a small one.
+    A column of which nothing but rounding is left has no variance left: what rounds off a large column would hide a
+    small one. Source: "projection deflation" of Mackey 2008, "Deflation methods for sparse PCA".
     """
 
     def projected(matrix):
@@ -125,35 +135,39 @@ def left_out(covariance: Array, directions: Array) -> Array:
         return matrix - matmul(matmul(matrix, directions.T), directions)
 
     rest = projected(covariance)
-    some = jnp.diagonal(rest) > RESOLUTION * jnp.diagonal(covariance)
-    return projected(jnp.where(some[:, None] & some[None], rest, 0))
+    varies = jnp.diagonal(rest) > RESOLUTION * jnp.diagonal(covariance)
+    return projected(jnp.where(varies[:, None] & varies[None], rest, 0))
 
 
-def peeled(find: Solver, covariance: Array, dimension: int) -> tuple[Array, Array]:
-    """The largest variances by a solver that resolves those near the largest alone, as float32 does.
+def by_levels(find: Solver, covariance: Array, dimension: int) -> tuple[Array, Array]:
+    """The largest variances and their directions, by a solver that resolves those near the largest alone.
 
-    What it resolves is kept, and it is shown the rest. Each variance and each entry of a direction is then as exact as
-    the covariance, in which an entry's error is relative to the variances of its row and column, not to the largest.
+    Those that it resolves are kept, and it is shown the covariance without them. So a variance and the entries of its
+    direction are as exact as the covariance, whose errors are relative to row and column, not to the largest variance.
+    Most spectra need one level for K components; one more for each factor of LEVEL.
     """
+    columns = len(covariance)
     slots = jnp.arange(dimension)
 
     def unfinished(state):
-        return state[0] < dimension
+        count, _ = state
+        return count < dimension
 
     def level(state):
         count, directions = state
-        rest = left_out(covariance, directions)
-        others = jnp.eye(len(covariance)) - matmul(directions.T, directions)  # where nothing is left to vary
-        rest = jnp.where(jnp.trace(rest) > 0, rest, others)
-        values, rows = find(rest, dimension)
-        resolved = ~(values < LEVEL * values[0])  # NaN too, which ends the loop
-        rows = matmul(rows, rest) / jnp.where(resolved, values, 1)[:, None]  # a step of the power method: see above
-        after = count + jnp.sum(resolved)
-        new = (count <= slots) & (slots < after)
-        directions = jnp.where(new[:, None], rows[jnp.maximum(slots - count, 0)], directions)
+        rest = deflated(covariance, directions)
+        complement = jnp.eye(columns) - matmul(directions.T, directions)
+        rest = jnp.where(jnp.trace(rest) > 0, rest, complement)  # any directions do where nothing varies
+        values, found = find(rest, dimension)
+        resolved = ~(values < LEVEL * values[0])  # of NaN all
+        # A step of the power method: entries at columns of small variance get digits of their own.
+        found = matmul(found, rest) / jnp.where(resolved, values, 1)[:, None]
+        after = count + jnp.maximum(jnp.sum(resolved), 1)  # so that the loop ends, whatever it is given
+        new = (slots >= count) & (slots < after)
+        directions = jnp.where(new[:, None], found[jnp.maximum(slots - count, 0)], directions)
         return after, orthonormal(directions)
 
-    start = jnp.zeros((), jnp.int32), jnp.zeros((dimension, len(covariance)))
+    start = jnp.zeros((), jnp.int32), jnp.zeros((dimension, columns))
     _, directions = jax.lax.while_loop(unfinished, level, start)
     variances = variances_along(covariance, directions)
     order = jnp.argsort(-variances)
@@ -161,14 +175,14 @@ def peeled(find: Solver, covariance: Array, dimension: int) -> tuple[Array, Arra
 
 
 def eigenvectors(covariance: Array, dimension: int) -> tuple[Array, Array]:
-    """The largest eigenvalues and their eigenvectors, of which float32 holds those near the largest."""
+    """The largest eigenvalues, [K], and their eigenvectors, [K, D]; float32 resolves those near the largest."""
     values, vectors = jnp.linalg.eigh(covariance)
     return values[::-1][:dimension], vectors.T[::-1][:dimension]
 
 
 def exact(covariance: Array, dimension: int) -> tuple[Array, Array]:
     """The `Solver` that finds all eigenvectors and keeps some."""
-    return peeled(eigenvectors, covariance, dimension)
+    return by_levels(eigenvectors, covariance, dimension)
 
 
 def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: int = 4) -> tuple[Array, Array, Array]:
@@ -204,16 +218,20 @@ def _require_counts(oversampling, iterations):
 
 
 def randomised(*, oversampling: int = 10, iterations: int = 4, seed: int = 0) -> Solver:
-    """The `Solver` by `svd` of the covariance, O(K D^2) for O(D^3); one seed, so that a state has one set of codes."""
+    """The `Solver` by `svd` of the covariance; one seed, so that a state has one set of codes.
+
+    Where a spectrum is flat it stops short of the directions of largest variance; what it gives are still the variances
+    of the directions that it gives, and the noise is the variance of what they leave out.
+    """
 
     _require_counts(oversampling, iterations)
 
     def find(covariance, dimension):
-        options = dict(oversampling=oversampling, iterations=iterations)
-        _, variances, directions = svd(jax.random.key(seed), covariance, dimension, **options)
+        key = jax.random.key(seed)
+        _, variances, directions = svd(key, covariance, dimension, oversampling=oversampling, iterations=iterations)
         return variances, directions
 
-    return partial(peeled, find)
+    return partial(by_levels, find)
 
 
 def select(covariance: Array, dimension: int) -> Array:
@@ -236,12 +254,12 @@ def components(moments: Moments, dimension: int, solver: Solver = exact, correct
     """
     seen = moments.count.astype(jnp.float32)
     covariance = moments.covariance * (seen / jnp.maximum(seen - correction, 1))
-    varies = jnp.diagonal(covariance) > (RESOLUTION * moments.shift) ** 2
+    varies = jnp.diagonal(covariance) > (RESOLUTION * moments.shift) ** 2  # a constant's mean has been rounded
     covariance = jnp.where(varies[:, None] & varies[None], covariance, 0)
     variances, directions = solver(covariance, dimension)
-    apart = jnp.sum(directions**2 * jnp.diagonal(covariance)[None], 1)  # if the columns varied independently
-    variances = jnp.where(variances > RESOLUTION * apart, variances, 0)
-    rest = jnp.trace(left_out(covariance, directions))
+    independent = jnp.sum(directions**2 * jnp.diagonal(covariance)[None], 1)
+    variances = jnp.where(variances > RESOLUTION * independent, variances, 0)
+    rest = jnp.trace(deflated(covariance, directions))
     return Components(variances, directions, jnp.trace(covariance), rest)
 
 
@@ -251,7 +269,10 @@ def explained_variance_ratio(found: Components) -> Array:
 
 
 def noise_variance(found: Components) -> Array:
-    """sigma^2, the mean variance of the directions left out (eq. 8); 0 where there are none, or they do not vary."""
+    """sigma^2, the mean variance of the directions left out (eq. 8); 0 where there are none, or they do not vary.
+
+    It is their own sum: the total less the variances kept would be rounded like the largest.
+    """
     count, columns = found.directions.shape
     return found.rest / (columns - count) if count < columns else jnp.zeros_like(found.rest)
 
@@ -277,14 +298,14 @@ def rebuild(found: Components, code: Array, whiten: bool = False) -> Array:
 def measure(found: Components, centred: Array) -> Metrics:
     """'loss', -log p(x) in nats under N(mean, W W^T + sigma^2 I), and 'squared_error' of the reconstruction, each [B].
 
-    In the basis of the components that covariance is diagonal: Lambda, then sigma^2. Where sigma^2 is 0 the likelihood
-    has no bound, as while no more than K + 1 rows have been seen: the loss is infinite. With K = D it is that of the
-    full Gaussian.
+    W and sigma^2 are those of `loadings` and `noise_variance`. In the basis of the components the covariance is
+    diagonal: Lambda, or sigma^2 where that is larger, then sigma^2. Where sigma^2 is 0 the likelihood has no bound, as
+    while no more than K + 1 rows have been seen: the loss is infinite. With K = D it is that of the full Gaussian.
     """
     count, columns = found.directions.shape
     code = project(found, centred)
     residual = centred - rebuild(found, code)
-    residual = residual - rebuild(found, project(found, residual))  # of what the first rounds off
+    residual = residual - rebuild(found, project(found, residual))  # the first is rounded like x, not like itself
     errors = jnp.sum(residual**2, -1)
     noise = noise_variance(found)
     least = noise if count < columns else found.variances[-1]

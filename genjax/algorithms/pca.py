@@ -126,8 +126,8 @@ def variances_along(covariance: Array, directions: Array) -> Array:
 def deflated(covariance: Array, directions: Array) -> Array:
     """The covariance of rows without their part along directions [K, D]: P C P, P = I - V^T V, [D, D].
 
-    A column of which nothing but rounding is left has no variance left: what rounds off a large column would hide a
-    small one. Source: "projection deflation" of Mackey 2008, "Deflation methods for sparse PCA".
+    A column of which no more is left than its rounding has no variance left, unless the rounding is small beside what
+    is left of others: what rounds off a large column would hide a small one. Source: "projection deflation" of Mackey 2008, "Deflation methods for sparse PCA".
     """
 
     def projected(matrix):
@@ -135,7 +135,10 @@ def deflated(covariance: Array, directions: Array) -> Array:
         return matrix - matmul(matmul(matrix, directions.T), directions)
 
     rest = projected(covariance)
-    varies = jnp.diagonal(rest) > RESOLUTION * jnp.diagonal(covariance)
+    left = jnp.diagonal(rest)
+    rounding = RESOLUTION * jnp.diagonal(covariance)
+    certain = jnp.sum(jnp.where(left > rounding, left, 0))
+    varies = jnp.maximum(left, certain) > rounding
     return projected(jnp.where(varies[:, None] & varies[None], rest, 0))
 
 
@@ -169,9 +172,7 @@ def by_levels(find: Solver, covariance: Array, dimension: int) -> tuple[Array, A
 
     start = jnp.zeros((), jnp.int32), jnp.zeros((dimension, columns))
     _, directions = jax.lax.while_loop(unfinished, level, start)
-    variances = variances_along(covariance, directions)
-    order = jnp.argsort(-variances)
-    return variances[order], oriented(directions[order])
+    return variances_along(covariance, directions), oriented(directions)
 
 
 def eigenvectors(covariance: Array, dimension: int) -> tuple[Array, Array]:
@@ -259,8 +260,9 @@ def components(moments: Moments, dimension: int, solver: Solver = exact, correct
     variances, directions = solver(covariance, dimension)
     independent = jnp.sum(directions**2 * jnp.diagonal(covariance)[None], 1)
     variances = jnp.where(variances > RESOLUTION * independent, variances, 0)
+    order = jnp.argsort(-variances)
     rest = jnp.trace(deflated(covariance, directions))
-    return Components(variances, directions, jnp.trace(covariance), rest)
+    return Components(variances[order], directions[order], jnp.trace(covariance), rest)
 
 
 def explained_variance_ratio(found: Components) -> Array:

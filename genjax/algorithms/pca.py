@@ -126,8 +126,9 @@ def variances_along(covariance: Array, directions: Array) -> Array:
 def deflated(covariance: Array, directions: Array) -> Array:
     """The covariance of rows without their part along directions [K, D]: P C P, P = I - V^T V, [D, D].
 
-    A column of which no more is left than its rounding has no variance left, unless the rounding is small beside what
-    is left of others: what rounds off a large column would hide a small one. Source: "projection deflation" of Mackey 2008, "Deflation methods for sparse PCA".
+    A column of which no more is left than its rounding has no variance left, unless that is small beside what is left
+    of others: what rounds off a large column would hide a small one. Source: "projection deflation" of Mackey 2008,
+    "Deflation methods for sparse PCA".
     """
 
     def projected(matrix):

@@ -408,6 +408,20 @@ FAULTS = (
         'jnp.where(largest < 0, directions, directions)',
         'test_pca.py::test_codes_and_what_is_decoded_equal_scikit_learn',
     ),
+    Fault(
+        "PCA's noise is the total less the variances kept, rounded like the largest",
+        'genjax/algorithms/pca.py',
+        'rest = jnp.trace(deflated(covariance, directions))',
+        'rest = jnp.trace(covariance) - jnp.sum(variances)',
+        'test_pca.py::test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_float32_holds_the_spectrum',
+    ),
+    Fault(
+        'one eigendecomposition finds variances of every size',
+        'genjax/algorithms/pca.py',
+        'resolved = ~(values < LEVEL * values[0])',
+        'resolved = ~(values < -jnp.inf)',
+        'test_pca.py::test_whitened_codes_of_columns_of_any_scale_have_unit_covariance',
+    ),
     # Measures.
     Fault(
         'variance over n in place of n - 1',

@@ -3,12 +3,14 @@
 import functools
 import itertools
 
+import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
 import scipy.stats
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
@@ -19,6 +21,7 @@ from genjax.mesh import make_mesh
 from genjax.train import Every, Experiment, train
 
 KEY = jax.random.key(0)
+RANDOMISED = randomised()
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -256,3 +259,110 @@ def test_what_cannot_be_is_refused_in_one_line():
         svd(KEY, jnp.ones((5, 64)), 6)
     with pytest.raises(ValueError, match='^oversampling is -1, iterations 4; both must be at least 0$'):
         randomised(oversampling=-1)(jnp.eye(3), 1)
+
+
+ROWS, COLUMNS = 400, 8
+SPECTRA = {
+    'flat': np.ones(COLUMNS),
+    'graded': 4.0 ** -np.arange(COLUMNS),
+    'low rank': np.where(np.arange(COLUMNS) < 3, 1, 3e-3),
+    'one': np.where(np.arange(COLUMNS) < 1, 1, 1e-2),
+    'singular': np.where(np.arange(COLUMNS) < 4, 1, 0),
+}
+
+
+@st.composite
+def tables(draw):
+    """Rows [N, D] of a spectrum, rotated or along the axes, in columns of any scale, some of them far from 0."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    spectrum = SPECTRA[draw(st.sampled_from(sorted(SPECTRA)))]
+    rotation = np.eye(COLUMNS)
+    if draw(st.booleans()):
+        rotation = scipy.stats.ortho_group.rvs(COLUMNS, random_state=random)
+    x = random.normal(size=(ROWS, COLUMNS)) * spectrum @ rotation
+    if draw(st.booleans()):
+        x = x * 10 ** random.uniform(-3, 5, COLUMNS)
+    if draw(st.booleans()):
+        x = x + random.choice([-1e6, 0, 1e6], COLUMNS)
+    return x.astype(np.float32)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def measured(state, x, dimension, solver):
+    """The components, their loadings, and the loss of rows x."""
+    found = components(state, dimension, solver)
+    loss = module.measure(found, module.centred(state, x))['loss']
+    return found, module.loadings(found), module.noise_variance(found), loss
+
+
+def nats_and_condition(covariance, centred, scale):
+    """-log N(x | 0, covariance) of rows [N, D], and the largest factor by which columns of a scale [D], were they
+    independent, would vary more than that covariance does, over all directions. Float64; Cholesky's factor is as exact
+    in columns of any scale."""
+    root = np.linalg.cholesky(covariance)
+    z = scipy.linalg.solve_triangular(root, centred.T, lower=True)
+    nats = len(root) / 2 * np.log(2 * np.pi) + np.log(np.diag(root)).sum() + (z**2).sum(0) / 2
+    return nats, np.linalg.norm(scipy.linalg.solve_triangular(root, np.diag(scale), lower=True), 2) ** 2
+
+
+def likeliest(centred, scale, dimension):
+    """The mean loss of probabilistic PCA in float64, and the condition above of its covariance; infinite where that is
+    singular."""
+    _, sigma, axes = np.linalg.svd(centred / np.sqrt(len(centred)), full_matrices=False)
+    variances = sigma**2
+    variances[dimension:] = np.mean(variances[dimension:]) if dimension < COLUMNS else 0
+    if variances[-1] < 1e-24 * variances[0]:
+        return -np.inf, np.inf
+    nats = (COLUMNS * np.log(2 * np.pi) + np.log(variances).sum() + COLUMNS) / 2
+    return nats, np.linalg.norm(axes * scale / np.sqrt(variances)[:, None], 2) ** 2
+
+
+@hypothesis.settings(max_examples=60, derandomize=True, database=None, deadline=None)
+@hypothesis.given(
+    tables(),
+    st.sampled_from([(1, exact), (3, exact), (COLUMNS - 1, exact), (COLUMNS, exact), (3, RANDOMISED), (3, selection)]),
+)
+def test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_float32_holds_the_spectrum(x, chosen):
+    dimension, solver = chosen
+    eps = np.finfo(np.float32).eps
+    state = moments(x, 100)
+    found, weights, noise, loss = measured(state, x, dimension, solver)
+    weights, loss = (np.asarray(values, np.float64) for values in (weights, loss))
+    exactly = x.astype(np.float64)
+    scale = exactly.std(0)
+    if float(noise) > 0 or (dimension == COLUMNS and np.all(found.variances > 0)):
+        own = exactly - np.asarray(state.origin, np.float64) - np.asarray(state.shift, np.float64)
+        covariance = weights.T @ weights + float(noise) * np.eye(COLUMNS)
+        nats, condition = nats_and_condition(covariance, own, scale)
+        # D products are rounded for a code, relative to independent columns; a code's part in the loss is its square.
+        bound = eps * COLUMNS * np.sqrt(condition) * (COLUMNS + np.abs(nats) + np.sum((own / (scale + 1e-30)) ** 2, 1))
+        assert np.all(np.abs(loss - nats) < bound)
+    else:
+        assert np.all(np.isposinf(loss))
+    best, condition = likeliest(exactly - exactly.mean(0), scale, dimension)
+    if solver is exact and condition * COLUMNS * module.RESOLUTION < 1:
+        assert loss.mean() == pytest.approx(best, abs=1e-2)
+
+
+def test_whitened_codes_of_columns_of_any_scale_have_unit_covariance():
+    """A column of 1e5 beside one of 1e-3 would drown it if a direction were exact to eps alone."""
+    draw = np.random.default_rng(0)
+    mixed = draw.normal(size=(ROWS, COLUMNS)) @ (np.eye(COLUMNS) + 0.3 * draw.normal(size=(COLUMNS, COLUMNS)))
+    x = (mixed * np.logspace(-3, 5, COLUMNS)).astype(np.float32)
+    state = moments(x, 100)
+    found = derived(state, COLUMNS)
+    code = module.project(found, module.centred(state, x), whiten=True)
+    bound = 8 * np.finfo(np.float32).eps / module.LEVEL  # of two directions, some roundings of eps / LEVEL in each
+    np.testing.assert_allclose(np.cov(code, rowvar=False, bias=True), np.eye(COLUMNS), atol=bound)
+    exactly = np.linalg.svd((x - x.mean(0, dtype=np.float64)) / np.sqrt(ROWS), compute_uv=False) ** 2
+    np.testing.assert_allclose(found.variances, exactly, rtol=bound)
+
+
+@pytest.mark.parametrize('value', [7.1, 1e6])
+def test_a_constant_column_does_not_vary_however_its_mean_is_rounded(value):
+    x = gaussian(ROWS, COLUMNS)
+    x[:, 3] = value
+    x[:, 5] *= 1e-3
+    found = derived(moments(x, 100), COLUMNS)
+    assert np.all(found.variances[:-1] > 0) and found.variances[-1] == 0
+    np.testing.assert_allclose(found.directions[-1], np.eye(COLUMNS)[3], atol=1e-6)

@@ -7,7 +7,17 @@ Statistician 37); Halko et al. 2011, "Finding structure with randomness" (arXiv:
 Extraction and selection of features differ in the solver alone: new directions, or some of the columns as they are.
 
 Letters: B rows, D columns, K components, N rows seen in all. A direction is a row of unit length, [D], and rows are
-`centred` before they are projected. All is float32, so what varies less than RESOLUTION of the whole does not vary.
+`centred` before they are projected.
+
+All is float32. A sum of products holds the entry i, j of a covariance C to some eps sqrt(C_ii C_jj), so the variance
+v^T C v of a direction v is measured against that of independent columns, sum_i v_i^2 C_ii:
+
+- The density that `measure` reports is that of the `loadings` and the `noise_variance`, whatever the data.
+- That density is within 1e-2 nats of the likeliest, as float64 finds it, while in every direction the variance of the
+  likeliest is over D RESOLUTION of that of independent columns, and updates are few beside 1 / eps. Columns may differ
+  in scale, and the variances of separate columns with them, by any factor that float32 holds.
+- Beyond, as where columns of like scale nearly determine each other, a direction is given the variance that its sums
+  show, in which rounding has a share, and under RESOLUTION 0: then it does not vary.
 """
 
 from collections.abc import Callable
@@ -25,6 +35,7 @@ from genjax.base import Algorithm, Key, Metrics, collect, device_mean, example_k
 Solver = Callable[[Array, int], tuple[Array, Array]]
 
 RESOLUTION = 16 * np.finfo(np.float32).eps
+LEVEL = 1e-3  # of the largest variance: those above it an eigendecomposition in float32 finds to eps / LEVEL
 matmul = partial(jnp.matmul, precision='highest')  # accelerators would multiply in fewer bits than are added
 
 
@@ -41,6 +52,7 @@ class Components(NamedTuple):
     variances: Array  # [K], along the directions, the largest first
     directions: Array  # [K, D]
     total: Array  # [], the variance of all columns together
+    rest: Array  # [], the part of it that the directions leave out
 
 
 def empty(origin: Array) -> Moments:
@@ -89,10 +101,90 @@ def oriented(directions: Array) -> Array:
     return jnp.where(largest < 0, -directions, directions)
 
 
+def unit(rows: Array) -> Array:
+    """Rows [K, D] at unit length; a row of 0 stays."""
+    length = jnp.sqrt(jnp.sum(rows**2, 1, keepdims=True))
+    return rows / jnp.where(length > 0, length, 1)
+
+
+def orthonormal(directions: Array) -> Array:
+    """Directions [K, D] that nearly are so, each cleared of those before it (Gram and Schmidt).
+
+    Where the larger variances come first, an entry of a small direction at a column of large variance keeps its digits.
+    """
+    for _ in range(2):
+        before = jnp.tril(matmul(directions, directions.T), -1)
+        directions = unit(directions - matmul(before, directions))
+    return directions
+
+
+def variances_along(covariance: Array, directions: Array) -> Array:
+    """v^T C v of each direction v, [K]."""
+    return jnp.sum(matmul(directions, covariance) * directions, 1)
+
+
+def deflated(covariance: Array, directions: Array) -> Array:
+    """The covariance of rows without their part along directions [K, D]: P C P, P = I - V^T V, [D, D].
+
+    A column of which no more is left than its rounding has no variance left, unless that is small beside what is left
+    of others: what rounds off a large column would hide a small one. Source: "projection deflation" of Mackey 2008,
+    "Deflation methods for sparse PCA".
+    """
+
+    def projected(matrix):
+        matrix = matrix - matmul(directions.T, matmul(directions, matrix))
+        return matrix - matmul(matmul(matrix, directions.T), directions)
+
+    rest = projected(covariance)
+    left = jnp.diagonal(rest)
+    rounding = RESOLUTION * jnp.diagonal(covariance)
+    certain = jnp.sum(jnp.where(left > rounding, left, 0))
+    varies = jnp.maximum(left, certain) > rounding
+    return projected(jnp.where(varies[:, None] & varies[None], rest, 0))
+
+
+def by_levels(find: Solver, covariance: Array, dimension: int) -> tuple[Array, Array]:
+    """The largest variances and their directions, by a solver that resolves those near the largest alone.
+
+    Those that it resolves are kept, and it is shown the covariance without them. So a variance and the entries of its
+    direction are as exact as the covariance, whose errors are relative to row and column, not to the largest variance.
+    Most spectra need one level for K components; one more for each factor of LEVEL.
+    """
+    columns = len(covariance)
+    slots = jnp.arange(dimension)
+
+    def unfinished(state):
+        count, _ = state
+        return count < dimension
+
+    def level(state):
+        count, directions = state
+        rest = deflated(covariance, directions)
+        complement = jnp.eye(columns) - matmul(directions.T, directions)
+        rest = jnp.where(jnp.trace(rest) > 0, rest, complement)  # any directions do where nothing varies
+        values, found = find(rest, dimension)
+        resolved = ~(values < LEVEL * values[0])  # of NaN all
+        # A step of the power method: entries at columns of small variance get digits of their own.
+        found = matmul(found, rest) / jnp.where(resolved, values, 1)[:, None]
+        after = count + jnp.maximum(jnp.sum(resolved), 1)  # so that the loop ends, whatever it is given
+        new = (slots >= count) & (slots < after)
+        directions = jnp.where(new[:, None], found[jnp.maximum(slots - count, 0)], directions)
+        return after, orthonormal(directions)
+
+    start = jnp.zeros((), jnp.int32), jnp.zeros((dimension, columns))
+    _, directions = jax.lax.while_loop(unfinished, level, start)
+    return variances_along(covariance, directions), oriented(directions)
+
+
+def eigenvectors(covariance: Array, dimension: int) -> tuple[Array, Array]:
+    """The largest eigenvalues, [K], and their eigenvectors, [K, D]; float32 resolves those near the largest."""
+    values, vectors = jnp.linalg.eigh(covariance)
+    return values[::-1][:dimension], vectors.T[::-1][:dimension]
+
+
 def exact(covariance: Array, dimension: int) -> tuple[Array, Array]:
     """The `Solver` that finds all eigenvectors and keeps some."""
-    values, vectors = jnp.linalg.eigh(covariance)
-    return values[::-1][:dimension], oriented(vectors.T[::-1][:dimension])
+    return by_levels(eigenvectors, covariance, dimension)
 
 
 def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: int = 4) -> tuple[Array, Array, Array]:
@@ -112,8 +204,7 @@ def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: in
     """
     if not 1 <= rank <= min(x.shape):
         raise ValueError(f'rank is {rank}; {x.shape[0]} rows of {x.shape[1]} columns allow 1 to {min(x.shape)}')
-    if min(oversampling, iterations) < 0:
-        raise ValueError(f'oversampling is {oversampling}, iterations {iterations}; both must be at least 0')
+    _require_counts(oversampling, iterations)
     onto = lambda x, y: jnp.linalg.qr(matmul(x, y))[0]
     start = jax.random.normal(key, (x.shape[1], min(rank + oversampling, *x.shape)))
     basis = jax.lax.fori_loop(0, iterations, lambda _, q: onto(x, onto(x.T, q)), onto(x, start))
@@ -123,10 +214,26 @@ def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: in
     return matmul(basis, left[:, :rank]) * signs[None], sigma[:rank], directions
 
 
+def _require_counts(oversampling, iterations):
+    if min(oversampling, iterations) < 0:
+        raise ValueError(f'oversampling is {oversampling}, iterations {iterations}; both must be at least 0')
+
+
 def randomised(*, oversampling: int = 10, iterations: int = 4, seed: int = 0) -> Solver:
-    """The `Solver` by `svd` of the covariance, O(K D^2) for O(D^3); one seed, so that a state has one set of codes."""
-    find = partial(svd, oversampling=oversampling, iterations=iterations)
-    return lambda covariance, dimension: find(jax.random.key(seed), covariance, dimension)[1:]
+    """The `Solver` by `svd` of the covariance; one seed, so that a state has one set of codes.
+
+    Where a spectrum is flat it stops short of the directions of largest variance; what it gives are still the variances
+    of the directions that it gives, and the noise is the variance of what they leave out.
+    """
+
+    _require_counts(oversampling, iterations)
+
+    def find(covariance, dimension):
+        key = jax.random.key(seed)
+        _, variances, directions = svd(key, covariance, dimension, oversampling=oversampling, iterations=iterations)
+        return variances, directions
+
+    return partial(by_levels, find)
 
 
 def select(covariance: Array, dimension: int) -> Array:
@@ -149,9 +256,14 @@ def components(moments: Moments, dimension: int, solver: Solver = exact, correct
     """
     seen = moments.count.astype(jnp.float32)
     covariance = moments.covariance * (seen / jnp.maximum(seen - correction, 1))
-    total = jnp.trace(covariance)
+    varies = jnp.diagonal(covariance) > (RESOLUTION * moments.shift) ** 2  # a constant's mean has been rounded
+    covariance = jnp.where(varies[:, None] & varies[None], covariance, 0)
     variances, directions = solver(covariance, dimension)
-    return Components(jnp.where(variances > RESOLUTION * total, variances, 0), directions, total)
+    independent = jnp.sum(directions**2 * jnp.diagonal(covariance)[None], 1)
+    variances = jnp.where(variances > RESOLUTION * independent, variances, 0)
+    order = jnp.argsort(-variances)
+    rest = jnp.trace(deflated(covariance, directions))
+    return Components(variances[order], directions[order], jnp.trace(covariance), rest)
 
 
 def explained_variance_ratio(found: Components) -> Array:
@@ -160,10 +272,12 @@ def explained_variance_ratio(found: Components) -> Array:
 
 
 def noise_variance(found: Components) -> Array:
-    """sigma^2, the mean variance of the directions left out (eq. 8); 0 where there are none, or they do not vary."""
+    """sigma^2, the mean variance of the directions left out (eq. 8); 0 where there are none, or they do not vary.
+
+    It is their own sum: the total less the variances kept would be rounded like the largest.
+    """
     count, columns = found.directions.shape
-    rest = found.total - jnp.sum(found.variances)
-    return jnp.where(rest > RESOLUTION * found.total, rest, 0) / max(columns - count, 1)
+    return found.rest / (columns - count) if count < columns else jnp.zeros_like(found.rest)
 
 
 def loadings(found: Components) -> Array:
@@ -187,16 +301,19 @@ def rebuild(found: Components, code: Array, whiten: bool = False) -> Array:
 def measure(found: Components, centred: Array) -> Metrics:
     """'loss', -log p(x) in nats under N(mean, W W^T + sigma^2 I), and 'squared_error' of the reconstruction, each [B].
 
-    In the basis of the components that covariance is diagonal: Lambda, then sigma^2. Where sigma^2 is 0 the likelihood
-    has no bound, as while no more than K + 1 rows have been seen: the loss is infinite. With K = D it is that of the
-    full Gaussian.
+    W and sigma^2 are those of `loadings` and `noise_variance`. In the basis of the components the covariance is
+    diagonal: Lambda, or sigma^2 where that is larger, then sigma^2. Where sigma^2 is 0 the likelihood has no bound, as
+    while no more than K + 1 rows have been seen: the loss is infinite. With K = D it is that of the full Gaussian.
     """
     count, columns = found.directions.shape
     code = project(found, centred)
-    errors = jnp.sum((centred - rebuild(found, code)) ** 2, -1)
+    residual = centred - rebuild(found, code)
+    residual = residual - rebuild(found, project(found, residual))  # the first is rounded like x, not like itself
+    errors = jnp.sum(residual**2, -1)
     noise = noise_variance(found)
     least = noise if count < columns else found.variances[-1]
-    variances, noise = (jnp.where(v > 0, v, 1.0) for v in (found.variances, noise))
+    variances = jnp.maximum(found.variances, noise)  # as `loadings` have them
+    variances, noise = (jnp.where(v > 0, v, 1.0) for v in (variances, noise))
     squares = jnp.sum(code**2 / variances[None], -1) + errors / noise
     log_determinant = jnp.sum(jnp.log(variances)) + (columns - count) * jnp.log(noise)
     nats = (columns * np.log(2 * np.pi) + log_determinant + squares) / 2

@@ -7,10 +7,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax.errors import FlaxError
 
 from genjax.base import Algorithm, Batch, State, length, padded, spread
 from genjax.evaluation import require_per_example
 
+MISFITS = ValueError, TypeError, IndexError, FlaxError  # by which jax, flax and our own code tell of shapes and dtypes
 SAMPLES = 2  # drawn to see that a sample has as many examples as were asked for
 
 
@@ -34,7 +36,10 @@ def require_fit(algorithm: Algorithm, state: State, batch: Batch, test: Sequence
 
     judged = jax.eval_shape(lambda x: x, padded(test[0], test[0], devices)) if len(test) else batch
     found = traced('evaluate', _as_in_a_run(algorithm.evaluate), key, state, judged)
+    if not isinstance(found, dict):
+        raise ValueError(f'evaluate gives {type(found).__name__}; needed: metrics by name')
     require_per_example(found, length(judged))
+    _require_no_repeats(batch, judged)
 
     if algorithm.sample is not None:
         drawn = traced('sample', lambda key, state: algorithm.sample(key, state, SAMPLES), key, state)
@@ -55,17 +60,20 @@ def traced(name: str, function: Callable, *given: Any) -> Any:
     """What a map of an algorithm gives, as jax.ShapeDtypeStructs.
 
     Raises:
-      ValueError: it cannot be traced. One line tells of the map, of the error, which is chained, and of its place. What
-        `init` refuses in words of its own stays as it is.
+      ValueError: it does not take what it is given. One line tells of the map, of the error, which is chained, and of
+        its place. What `init` refuses stays as it is, and so does every other error: that is a bug, not a misfit.
     """
     try:
         return jax.eval_shape(function, *given)
-    except (OSError, MemoryError):
+    except KeyError as error:
+        batch = given[-1]
+        if isinstance(batch, dict) and error.args and error.args[0] not in batch:
+            raise ValueError(f'{name}: {error} is missing; a batch has: {", ".join(map(str, batch))}') from error
         raise
-    except Exception as error:
+    except MISFITS as error:
         if isinstance(error, ValueError) and name == 'init':
             raise
-        raise ValueError(f'{name}: {_told(error, given[-1])}') from error
+        raise ValueError(f'{name}: {_told(error)}') from error
 
 
 def _as_in_a_run(function):
@@ -74,10 +82,8 @@ def _as_in_a_run(function):
     return lambda key, state, batch: inner(jax.random.fold_in(key, 0), state, spread(batch))
 
 
-def _told(error, batch):
-    """An error in one line."""
-    if isinstance(error, KeyError) and isinstance(batch, dict) and error.args[0] not in batch:
-        return f'a batch has no {error}; it has: {", ".join(map(str, batch))}'
+def _told(error):
+    """An error in one line; a ValueError is taken to say enough, of others the place is told."""
     says = str(error).strip().partition('\n')[0]
     if isinstance(error, ValueError):
         return says
@@ -96,6 +102,19 @@ def _require_alike(test):
             raise ValueError(
                 f'test batch {i + 1} has {length(batch)} examples; the first, {length(test[0])}, is longest'
             )
+
+
+def _require_no_repeats(train, test):
+    """Of floats an axis of 1 would be broadcast against what was learnt of more, and scored without a word."""
+    learnt = dict(jax.tree.leaves_with_path(train))
+    for path, leaf in jax.tree.leaves_with_path(test):
+        like = learnt.get(path)
+        if like is None or not np.issubdtype(leaf.dtype, np.floating):
+            continue
+        pairs = zip(like.shape[1:], leaf.shape[1:], strict=False)
+        if any((a == 1) != (b == 1) for a, b in pairs):
+            name = jax.tree_util.keystr(path, simple=True)
+            raise ValueError(f'{name} has examples of {like.shape[1:]} in training and {leaf.shape[1:]} in test')
 
 
 def _examples(batch):

@@ -133,10 +133,11 @@ def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = (), traced_befor
     for name, probe in experiment.probes.items():
         if probe.every < 1:
             raise ValueError(f'probe {name} is to look every {probe.every} steps; at least 1 is needed')
-    state = abstract_state(experiment, mesh=mesh, rules=rules)
     batch, test = abstract_batch(as_feed(experiment.data.train), mesh), experiment.data.test
+    state = _begun(experiment.algorithm, batch, mesh, rules)
     known = set() if traced_before is None else traced_before
-    if (own := form(state, batch, *test[:1])) not in known:
+    own = form(state, batch, *test[:1])
+    if own not in known:
         with jax.set_mesh(mesh):
             require_fit(experiment.algorithm, state, batch, test, mesh.size)
         known.add(own)
@@ -145,9 +146,12 @@ def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = (), traced_befor
 
 def abstract_state(experiment: Experiment, *, mesh: Mesh, rules: Rules = ()) -> State:
     """What `check` gives, without a look at more than `init`."""
-    batch = abstract_batch(as_feed(experiment.data.train), mesh)
+    return _begun(experiment.algorithm, abstract_batch(as_feed(experiment.data.train), mesh), mesh, rules)
+
+
+def _begun(algorithm, batch, mesh, rules):
     with jax.set_mesh(mesh):
-        shapes = traced('init', experiment.algorithm.init, keys_of(0).init, batch)
+        shapes = traced('init', algorithm.init, keys_of(0).init, batch)
     place = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
     return jax.tree.map(place, shapes, placement(mesh, rules, shapes))
 

@@ -113,7 +113,11 @@ MISFITS = {
 }
 
 
-@pytest.mark.parametrize(('case', 'change', 'test'), MISFITS)
+@pytest.mark.parametrize(
+    ('case', 'change', 'test'),
+    MISFITS,
+    ids=[f'{case}-{"test" if test else "train"}-{i}' for i, (case, _, test) in enumerate(MISFITS)],
+)
 def test_data_of_another_shape_or_kind_are_refused(case, change, test, tmp_path):
     line = MISFITS[case, change, test]
     said = refused(changed(ALGORITHMS[case](), change, test=test), tmp_path)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from genjax.base import Algorithm, Batch, Key, State, length, padded, spread
+from genjax.base import Algorithm, Batch, Key, Metrics, State, length, padded, spread
 from genjax.mesh import Mesh, put_batch, replicated
 
 
@@ -19,11 +19,11 @@ def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Me
       ValueError: evaluate gave something else than one value for each example.
     """
 
+    inner = jax.jit(algorithm.evaluate)  # so that what was traced when the experiment was checked is of use
+
     def values(key, state, batch):
-        found = algorithm.evaluate(key, state, spread(batch))
-        for name, value in found.items():
-            if value.shape != (length(batch),):
-                raise ValueError(f'evaluate gave {name} of shape {value.shape} for {length(batch)} examples')
+        found = inner(key, state, spread(batch))
+        require_per_example(found, length(batch))
         return found
 
     compiled = jax.jit(values, out_shardings=replicated(mesh))
@@ -37,6 +37,13 @@ def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Me
         return {f'test/{name}': _mean([f[name] for f in found], real) for name in (found[0] if found else ())}
 
     return means
+
+
+def require_per_example(metrics: Metrics, n: int) -> None:
+    """Raises ValueError unless metrics are one value for each of n examples, by name."""
+    for name, value in metrics.items():
+        if value.shape != (n,):
+            raise ValueError(f'evaluate gave {name} of shape {value.shape} for {n} examples')
 
 
 def _mean(values, lengths):

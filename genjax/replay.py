@@ -21,7 +21,7 @@ from genjax.digest import kinds
 from genjax.fold import as_feed, calls, feeder, first_batch, folded, spans
 from genjax.mesh import Compile, Mesh, Rules, by_jit, put, replicated
 from genjax.report import Report, Values
-from genjax.train import Every, Experiment, begin, check, course, eyes, keys_of
+from genjax.train import Every, Experiment, abstract_state, begin, course, eyes, keys_of
 from genjax.watch import Tally, watcher
 
 
@@ -49,7 +49,7 @@ def begun(recipe: Recipe, workdir: pathlib.Path | str, step: int) -> tuple[State
     with contextlib.ExitStack() as stack:
         stack.enter_context(jax.set_mesh(recipe.mesh))
         saved = stack.enter_context(_copied(workdir, step)) if step else None
-        abstract = check(recipe.experiment, mesh=recipe.mesh, rules=recipe.rules)
+        abstract = abstract_state(recipe.experiment, mesh=recipe.mesh, rules=recipe.rules)
         return begin(algorithm, keys_of(recipe.seed).init, first_batch(feed), abstract, saved)[1:]
 
 

@@ -22,7 +22,7 @@ from genjax.fold import abstract_batch, as_feed, calls, feeder, first_batch, fol
 from genjax.joint import joint, joint_feed
 from genjax.mesh import Mesh, Rules, by_jit, put
 from genjax.report import open_report
-from genjax.train import Course, Every, Experiment, Keys, begin, check, course, eyes, keys_of
+from genjax.train import Course, Every, Experiment, Keys, abstract_state, begin, check, course, eyes, keys_of
 from genjax.watch import NonFinite, Tally, save, watcher
 
 
@@ -113,7 +113,8 @@ def require_alike(experiments: Sequence[Experiment], *, mesh: Mesh, rules: Rules
 
 def _program(experiment, mesh, rules):
     """When the probes look, and a hash of the update as the compiler gets it."""
-    state, batch = check(experiment, mesh=mesh, rules=rules), abstract_batch(as_feed(experiment.data.train), mesh)
+    state = abstract_state(experiment, mesh=mesh, rules=rules)
+    batch = abstract_batch(as_feed(experiment.data.train), mesh)
     with jax.set_mesh(mesh):
         lowered = jax.jit(experiment.algorithm.update).lower(keys_of(0).steps, state, batch)
     looks = {name: probe.every for name, probe in experiment.probes.items()}

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from genjax import checkpoint
 from genjax.base import Algorithm, Data, Key, State
+from genjax.contract import form, require_fit, traced
 from genjax.fold import STEPS_A_CALL, abstract_batch, as_feed, calls, feeder, first_batch, folded, spans
 from genjax.mesh import Compile, Mesh, Rules, by_jit, first, placement, put, replicated
 from genjax.report import Values, open_report
@@ -116,18 +117,41 @@ def keys_of(seed: int) -> Keys:
     return Keys(root, *(jax.random.fold_in(root, 2**32 - 1 - i) for i in range(3)))
 
 
-def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = ()) -> State:
+def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = (), traced_before: set[str] | None = None) -> State:
     """The state that a run would begin with, as jax.ShapeDtypeStructs with shardings; computes and compiles nothing.
 
+    All maps of the algorithm are traced: `update` and `evaluate` as a run would, which then need not do so again.
+
+    Args:
+      traced_before: forms of states and batches; an algorithm that has one of them is taken to fit as the one did that
+        had it before. What is traced is added.
+
     Raises:
-      ValueError: what algorithm, networks and data find wrong when traced; devices that do not divide the batch; a
-        rule that does not fit.
+      ValueError: what algorithm, networks and data find wrong when traced, or what does not fit, see `require_fit`;
+        devices that do not divide the batch; a rule that does not fit.
     """
     for name, probe in experiment.probes.items():
         if probe.every < 1:
             raise ValueError(f'probe {name} is to look every {probe.every} steps; at least 1 is needed')
-    batch = abstract_batch(as_feed(experiment.data.train), mesh)
-    shapes = jax.eval_shape(experiment.algorithm.init, keys_of(0).init, batch)
+    batch, test = abstract_batch(as_feed(experiment.data.train), mesh), experiment.data.test
+    state = _begun(experiment.algorithm, batch, mesh, rules)
+    known = set() if traced_before is None else traced_before
+    own = form(state, batch, *test[:1])
+    if own not in known:
+        with jax.set_mesh(mesh):
+            require_fit(experiment.algorithm, state, batch, test, mesh.size)
+        known.add(own)
+    return state
+
+
+def abstract_state(experiment: Experiment, *, mesh: Mesh, rules: Rules = ()) -> State:
+    """What `check` gives, without a look at more than `init`."""
+    return _begun(experiment.algorithm, abstract_batch(as_feed(experiment.data.train), mesh), mesh, rules)
+
+
+def _begun(algorithm, batch, mesh, rules):
+    with jax.set_mesh(mesh):
+        shapes = traced('init', algorithm.init, keys_of(0).init, batch)
     place = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
     return jax.tree.map(place, shapes, placement(mesh, rules, shapes))
 
@@ -160,7 +184,7 @@ def restore(experiment: Experiment, *, mesh: Mesh, workdir: pathlib.Path | str, 
     if not (pathlib.Path(workdir) / checkpoint.FOLDER).is_dir():
         raise FileNotFoundError(f'no checkpoint in {workdir}')
     with checkpoint.open_checkpoints(workdir, '') as saved:
-        return checkpoint.restore(saved, check(experiment, mesh=mesh, rules=rules))[:2]
+        return checkpoint.restore(saved, abstract_state(experiment, mesh=mesh, rules=rules))[:2]
 
 
 def eyes(experiment: Experiment, keys: Keys, mesh: Mesh) -> Look:

@@ -37,14 +37,17 @@ class Plan(NamedTuple):
     rules: Sequence[Any]
 
 
-def plan(argv: Sequence[str]) -> Plan:
+def plan(argv: Sequence[str], traced_before: set[str] | None = None) -> Plan:
     """Checks a command line and builds its experiment.
+
+    Args:
+      traced_before: as in genjax.train.check, where many command lines of one experiment are checked.
 
     Raises:
       Refused: anything that can be known to be wrong by then.
     """
     flags, module, config, *place = asked(argv)
-    experiment, mesh, rules = built(module, flags, config)
+    experiment, mesh, rules = built(module, flags, config, traced_before)
     if flags.query and not experiment.ask:
         raise Refused(f'--query is {flags.query}, and {flags.exp} answers no questions')
     return Plan(argv, flags, config, *place, experiment, mesh, rules)
@@ -63,7 +66,9 @@ def asked(argv: Sequence[str]) -> Asked:
     return Asked(flags, module, config, identity, workdir)
 
 
-def built(module: ModuleType, flags: Flags, config: ConfigDict) -> tuple[Any, Any, Sequence[Any]]:
+def built(
+    module: ModuleType, flags: Flags, config: ConfigDict, traced_before: set[str] | None = None
+) -> tuple[Any, Any, Sequence[Any]]:
     """The experiment of a config, with the mesh and the rules that it is trained by.
 
     Raises:
@@ -77,7 +82,7 @@ def built(module: ModuleType, flags: Flags, config: ConfigDict) -> tuple[Any, An
         mesh = make_mesh(model=(flags.mesh or {}).get('model', 1))
         experiment, unread = liveness.built(module.build, config)
         liveness.check(flags, module.get_config(), config, unread)
-        check_memory(check(experiment, mesh=mesh, rules=rules))
+        check_memory(check(experiment, mesh=mesh, rules=rules, traced_before=traced_before))
     return experiment, mesh, rules
 
 

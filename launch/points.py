@@ -135,8 +135,8 @@ def checked(argv: Sequence[str], flags: Flags) -> list[Point]:
     """
     shared = [f'{name}={text}' for name, text in pairs(argv) if name.removeprefix('--').split('.')[0] not in OWN]
     with _on_cpu():
-        built = set()
-        found = [_point(i, shared, texts, built) for i, texts in enumerate(points(flags))]
+        built, traced = set(), set()
+        found = [_point(i, shared, texts, built, traced) for i, texts in enumerate(points(flags))]
     if twice := [p for p, count in collections.Counter(p.workdir for p in found).items() if count > 1]:
         raise Refused(f'two points of the sweep are the same run, {twice[0]}')
     return found
@@ -153,14 +153,18 @@ def _on_cpu() -> Iterator[None]:
         os.environ.pop('JAX_PLATFORMS') if asked is None else os.environ.update(JAX_PLATFORMS=asked)
 
 
-def _point(i: int, shared: Sequence[str], texts: Texts, built: set[str]) -> Point:
-    """A point, whose experiment is built to see that it can be, unless one with another seed is among the built."""
+def _point(i: int, shared: Sequence[str], texts: Texts, built: set[str], traced: set[str]) -> Point:
+    """A point, whose experiment is built to see that it can be, unless one with another seed is among the built.
+
+    Tracing is what takes long: one point of those whose states and batches have the same shapes stands for all. Should
+    another not fit, its own launch will refuse it.
+    """
     words = [*shared, *(f'--config.{key}={value}' for key, value in texts.items())]
     try:
         found = asked(words)
         but_seed = str({key: value for key, value in flat(found.config.to_dict()).items() if key != 'seed'})
         if but_seed not in built:
-            plan(words)
+            plan(words, traced)
             built.add(but_seed)
     except Unusable as trouble:
         if not texts:

@@ -76,7 +76,8 @@ def plans(argv: Sequence[str]) -> list[Plan]:
     if given.get('--mode', 'train') != 'train' or given.get('--parallel', 'jit') != 'jit':
         raise Refused('--vmap trains, and compiles by jit; it takes no --mode and no --parallel')
     shared = [f'{name}={text}' for name, text in pairs(argv) if name != '--vmap']
-    return [plan([*shared, f'{SEED}{seed}']) for seed in axis(given['--vmap'])[1]]
+    traced: set[str] = set()
+    return [plan([*shared, f'{SEED}{seed}'], traced) for seed in axis(given['--vmap'])[1]]
 
 
 def train(argv: Sequence[str]) -> int:

@@ -194,6 +194,13 @@ FAULTS = (
         'test_ddpm.py::test_posterior_is_bayes_rule',
     ),
     Fault(
+        'a diffusion trains on images of another shape than it draws',
+        'genjax/algorithms/ddpm.py',
+        'if x.shape[1:] != shape:',
+        'if x.ndim != 1 + len(shape):',
+        'test_contract.py::test_data_of_another_shape_or_kind_are_refused[ddpm-train-0]',
+    ),
+    Fault(
         'the diffusion never trains on its last step',
         'genjax/algorithms/ddpm.py',
         'jax.random.randint(key, (), 1, total + 1)',
@@ -365,6 +372,13 @@ FAULTS = (
         'total = jnp.sum(whole, -1, keepdims=True)',
         'total = jnp.sum(counts.astype(jnp.float32), -1, keepdims=True)',
         'test_naive_bayes.py::test_the_posterior_mean_is_the_integral_of_bayes_rule',
+    ),
+    Fault(
+        'naive Bayes scores at evaluation what training refuses',
+        'genjax/algorithms/naive_bayes.py',
+        'jnp.where(bad, jnp.inf, values)',
+        'values',
+        'test_naive_bayes.py::test_what_training_refuses_is_no_score_at_evaluation[bernoulli]',
     ),
     Fault(
         'EM of a hidden Markov model forgets the prior of transitions',

@@ -95,6 +95,7 @@ WRONG = {
     '--exp=toy --workdir=new --mode=sample': '--mode is sample, and workdir new holds no checkpoint; train it first',
     '--exp=toy --config.fails=value': 'no data anywhere',
     '--exp=toy --config.fails=file': 'no data anywhere',
+    '--exp=toy --config.fails=shape': 'update gives position as float32[2]; in the state before it is float32[]',
 }
 
 

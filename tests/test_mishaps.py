@@ -112,7 +112,7 @@ def test_a_data_file_that_goes_ends_the_run_in_one_line(folder, monkeypatch, cap
 
 
 def test_a_bug_is_noted_in_the_manifest_and_shows_its_traceback(folder):
-    """At the first step: the trainer traces the update no earlier."""
+    """In a probe: what goes wrong where a map is traced is met before there is a directory."""
     with pytest.raises(KeyError):
         main(['--exp=toy', '--workdir=a', '--config.fails=late'])
     assert rundir.read(folder / 'a/manifest.json')['launches'][-1]['ended'] == "KeyError: 'late'"

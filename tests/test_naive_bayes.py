@@ -311,6 +311,64 @@ def test_what_a_model_cannot_count_ends_the_run_in_one_line(feature, x, label, m
         run(naive_bayes(3, feature), data, batch=16)
 
 
+# a kind of feature -> values that it cannot have
+OUTSIDE = {
+    'gaussian': (np.nan, np.inf, -np.inf),
+    'shared': (np.nan,),
+    'bernoulli': (255.0, 2.0, -1.0, 0.5, np.nan, np.inf, 1e30),
+    'categorical': (6.0, 7.0, -1.0, 2.5, np.nan, -np.inf, 1e30),
+    'multinomial': (-1.0, 0.5, np.nan, np.inf, -1e30),
+}
+
+
+@every_feature
+def test_what_training_refuses_is_no_score_at_evaluation(name):
+    """Of rows with a wrong entry or label here and there: what is infinite in an update of one such row alone is
+    infinite in its evaluation; and all other rows are judged as if these were not there."""
+    algorithm, data = naive_bayes(3, FEATURES[name], alpha=1.0), rows(name)
+    state, _ = counted(algorithm, data)
+    update, judge, code = (jax.jit(f) for f in (algorithm.update, algorithm.evaluate, algorithm.encode))
+    draw = np.random.default_rng(5)
+    odd = jax.tree.map(np.copy, rows(name, n=24, seed=1))
+    bad_x, bad_label = draw.permutation(24)[: 2 * len(OUTSIDE[name])], draw.permutation(24)[:4]
+    odd['x'][bad_x, draw.integers(0, 5, len(bad_x))] = OUTSIDE[name] * 2
+    odd['label'][bad_label] = [3, -1, 2**31 - 1, -(2**31)]
+    found = {metric: np.asarray(values) for metric, values in judge(KEY, state, odd).items()}
+    names = {f'x outside {FEATURES[name].support}': bad_x, 'label outside 0 to 2': bad_label}
+    for metric, places in names.items():
+        np.testing.assert_array_equal(np.isinf(found[metric]), np.isin(np.arange(24), places))
+    for i in range(24):
+        alone = update(KEY, state, jax.tree.map(lambda x, i=i: x[i : i + 1], odd))[1]
+        for metric in names:
+            assert float(alone[metric]) == found[metric][i]
+    wrong = np.isin(np.arange(24), np.concatenate([bad_x, bad_label]))
+    clean = judge(KEY, state, rows(name, n=24, seed=1))
+    for metric in ('loss', 'joint', 'error', 'unseen'):
+        assert np.all(found[metric][wrong] == np.inf)
+        np.testing.assert_array_equal(found[metric][~wrong], clean[metric][~wrong])
+    codes, expected = code(KEY, state, {'x': odd['x']}), code(KEY, state, {'x': rows(name, n=24, seed=1)['x']})
+    no_x = np.isin(np.arange(24), bad_x)
+    assert np.all(np.isnan(codes[no_x]))
+    np.testing.assert_array_equal(codes[~no_x], expected[~no_x])
+    np.testing.assert_allclose(np.exp(codes[~no_x]).sum(1), 1, rtol=1e-5)
+
+
+def test_a_category_that_training_never_saw_is_unseen_and_not_refused():
+    """scikit-learn, told that there are four categories, gives the same probabilities."""
+    x, label = np.array([[0, 1], [1, 1], [2, 0], [2, 0], [0, 0], [1, 2]], np.float32), np.array([0, 0, 1, 1, 0, 1])
+    batch = {'x': x, 'label': label.astype(np.int32)}
+    asked = {'x': np.array([[3, 0], [2, 3], [2, 0]], np.float32), 'label': np.array([1, 0, 1], np.int32)}
+    smoothed, sharp = naive_bayes(2, categorical(4, 0.5)), naive_bayes(2, categorical(4, 0.0))
+    peer = CategoricalNB(alpha=0.5, min_categories=4).fit(x, label)
+    state, _ = counted(smoothed, batch)
+    np.testing.assert_allclose(smoothed.encode(KEY, state, asked), peer.predict_log_proba(asked['x']), rtol=1e-5)
+    np.testing.assert_array_equal(smoothed.evaluate(KEY, state, asked)['unseen'], 0)
+    state, _ = counted(sharp, batch)
+    found = sharp.evaluate(KEY, state, asked)
+    np.testing.assert_array_equal(found['unseen'], [1, 2, 0])  # category 3 of either feature; and 2, in class 0
+    assert np.all(np.isfinite(np.concatenate(list(found.values()))))
+
+
 def test_what_one_device_cannot_count_ends_the_run_of_all():
     data = {'x': np.zeros((16, 2), np.float32), 'label': np.arange(16, dtype=np.int32) % 3}
     data['x'][12, 1] = 0.5  # of the second device's share

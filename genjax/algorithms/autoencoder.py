@@ -122,9 +122,15 @@ def rebuilt(model: Model, params: Any, h: Array) -> Array:
 
 
 def losses(key: Key, model: Model, params: Any, x: Array, corrupt: Corrupt | None, sparsity: float) -> Metrics:
-    """-log p(x | g(f(x))) of each example, nats [B], with x corrupted before f; see `penalised`."""
+    """-log p(x | g(f(x))) of each example, nats [B], with x corrupted before f; see `penalised`.
+
+    Raises:
+      ValueError: the decoder gives no x.
+    """
     h = coded(model, params, x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x))
-    nats = -jax.vmap(model.likelihood.log_prob)(parameters_of_x(model, params, h), x)
+    parameters = parameters_of_x(model, params, h)
+    _require_shape(jax.eval_shape(jax.vmap(model.likelihood.mean), parameters), x)
+    nats = -jax.vmap(model.likelihood.log_prob)(parameters, x)
     return {'loss': nats} if sparsity == 0 else penalised(nats, h.reshape(len(h), -1), sparsity)
 
 
@@ -138,10 +144,13 @@ def initial(key: Key, model: Model, x: Array) -> tuple[Any, tuple[int, ...]]:
     f = model.encoder.lazy_init(first, jax.ShapeDtypeStruct((1, *x.shape[1:]), jnp.float32))  # compiles nothing
     h = jax.eval_shape(model.encoder.apply, f, jnp.zeros((1, *x.shape[1:])))
     params = {'encoder': f.get('params', {}), 'decoder': model.decoder.lazy_init(second, h).get('params', {})}
-    given = jax.eval_shape(lambda params, h: rebuilt(model, params, h), params, h).shape[1:]
-    if given != x.shape[1:]:
-        raise ValueError(f'the decoder gives x of shape {given}; the data have {x.shape[1:]}')
+    _require_shape(jax.eval_shape(lambda params, h: rebuilt(model, params, h), params, h), x)
     return params, h.shape[1:]
+
+
+def _require_shape(given, x):
+    if given.shape[1:] != x.shape[1:]:
+        raise ValueError(f'the decoder gives x of shape {given.shape[1:]}; the data have {x.shape[1:]}')
 
 
 def autoencoder(
@@ -158,7 +167,8 @@ def autoencoder(
     The metrics are those of `losses`, in `evaluate` too. `encode`, and the moments of codes, take x as it is.
 
     Raises:
-      ValueError: a negative sparsity, memory outside [0, 1], what `descend` refuses, or, when traced, `initial`.
+      ValueError: a negative sparsity, memory outside [0, 1], what `descend` refuses, or, when traced, `initial`
+        and `losses`.
     """
     if not (sparsity >= 0 and 0 <= memory <= 1):
         raise ValueError(f'sparsity is {sparsity}, memory {memory}; needed: sparsity >= 0, memory in [0, 1]')

@@ -32,10 +32,11 @@ def seen(network: Any, params: Any, x: Array) -> tuple[Array, Array]:
 
 def measure(logits: Array, label: Array) -> Metrics:
     """Of each example 'loss', the cross entropy -log p(y | x) in nats, and 'error', 1 where another class is the most
-    probable; each [B]. A label outside 0 to C - 1 has a loss that is not a number, which ends a run."""
-    own = jnp.where(label < 0, logits.shape[1], label)[:, None]  # a negative index would count from the end
-    nats = -jnp.take_along_axis(jax.nn.log_softmax(logits), own, 1, mode='fill')[:, 0]
-    return {'loss': nats, 'error': (jnp.argmax(logits, -1) != label).astype(jnp.float32)}
+    probable; each [B]. Of a label outside 0 to C - 1 neither is a number, which ends a run."""
+    inside = (label >= 0) & (label < logits.shape[1])
+    nats = -jnp.take_along_axis(jax.nn.log_softmax(logits), label[:, None], 1, mode='clip')[:, 0]
+    error = (jnp.argmax(logits, -1) != label).astype(jnp.float32)
+    return {'loss': jnp.where(inside, nats, jnp.nan), 'error': jnp.where(inside, error, jnp.nan)}
 
 
 def classifier(network: Any, optimizer: optax.GradientTransformation, *, decay: float = 0.0) -> Algorithm:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Algorithm
+from genjax.base import Algorithm, device_max
 from genjax.counting import EMPTY, Counts, add, empty, lookup, stored
 
 Array = jax.Array
@@ -198,9 +198,12 @@ def cooccurrence(
     """Counts the pairs of words that stand at most W places apart.
 
     Batches are {'words': int32 [B, L]}, the state is a table `Counts` of pairs. Metrics are the numbers of different
-    pairs, `pairs`, infinite once the table has overflown, and of new ones, `new_pairs`. `evaluate` gives -log P(c | w)
-    in nats, the weighted mean over an excerpt's pairs (log V without any), P(c | w) = (N(w, c) + k) / (N(w) + k V).
-    `encode` computes the vectors of all words, then gives those of each place, [B, L, D], 0 where there is no word.
+    pairs, `pairs`, and of new ones, `new_pairs`. `evaluate` gives -log P(c | w) in nats, the weighted mean over an
+    excerpt's pairs (log V without any), P(c | w) = (N(w, c) + k) / (N(w) + k V). `encode` computes the vectors of all
+    words, then gives those of each place, [B, L, D], 0 where there is no word.
+
+    `pairs` is infinite, which ends the run, once the table has overflown or where a word lies outside 0 to V - 1; the
+    loss of an excerpt with such a word, and its vector, are no number.
 
     Raises:
       ValueError: a number is out of its range, a weight no positive integer; or what `empty` refuses.
@@ -212,8 +215,8 @@ def cooccurrence(
         raise ValueError(f'{got}; needed: 1 or more, 1 to {WIDEST}, integers of 1 or more, 0 or more, above 0')
     weighted = partial(_weighted, np.asarray(weights, np.uint32), margin, symmetric)
     evaluate = partial(_evaluate, weighted, symmetric, vocabulary_size, smoothing)
-    init, update = lambda key, batch: empty(capacity, 2), partial(_update, weighted, symmetric)
-    return Algorithm(init, update, evaluate, encode=partial(_encode, vectors) if vectors else None)
+    init, update = lambda key, batch: empty(capacity, 2), partial(_update, weighted, symmetric, vocabulary_size)
+    return Algorithm(init, update, evaluate, encode=partial(_encode, vectors, vocabulary_size) if vectors else None)
 
 
 def _weighted(weights, margin, symmetric, batch):
@@ -223,13 +226,15 @@ def _weighted(weights, margin, symmetric, batch):
     return found, jnp.where(found[..., 0] >= 0, weights[None, :, None], 0)
 
 
-def _update(weighted, symmetric, key, state, batch):
+def _update(weighted, symmetric, vocabulary_size, key, state, batch):
     del key
     found, values = weighted(batch)
     # Each of two equal words is the other's context.
     values = jnp.where(symmetric & (found[..., 0] == found[..., 1]), 2 * values, values)
     state, new = add(state, found.reshape(-1, 2), values.ravel())
-    return state, {'pairs': stored(state), 'new_pairs': jnp.sum(new[:, 0] >= 0).astype(jnp.float32)}
+    outside = device_max(jnp.max(batch['words'])) >= vocabulary_size
+    stored_pairs = jnp.where(outside, jnp.inf, stored(state))
+    return state, {'pairs': stored_pairs, 'new_pairs': jnp.sum(new[:, 0] >= 0).astype(jnp.float32)}
 
 
 def _evaluate(weighted, symmetric, vocabulary_size, smoothing, key, state, batch):
@@ -242,9 +247,11 @@ def _evaluate(weighted, symmetric, vocabulary_size, smoothing, key, state, batch
     nats = jnp.mean(nats, -1) if symmetric else nats[..., 0]
     total = jnp.sum(values, (1, 2)).astype(jnp.float32)
     loss = jnp.sum(values.astype(jnp.float32) * nats, (1, 2)) / jnp.maximum(total, 1)
-    return {'loss': jnp.where(total > 0, loss, math.log(vocabulary_size))}
+    outside = jnp.any(batch['words'] >= vocabulary_size, -1)
+    return {'loss': jnp.where(outside, jnp.nan, jnp.where(total > 0, loss, math.log(vocabulary_size)))}
 
 
-def _encode(vectors, key, state, batch):
+def _encode(vectors, vocabulary_size, key, state, batch):
     words = batch['words'][..., None]
-    return jnp.where(words >= 0, vectors(key, state)[batch['words']], 0)
+    found = jnp.where(words >= 0, vectors(key, state)[batch['words']], 0)
+    return jnp.where(words >= vocabulary_size, jnp.nan, found)

@@ -216,6 +216,16 @@ def trajectory(network: Any, process: Process, way: Reverse, shape: tuple[int, .
     return draw
 
 
+def _images(batch, shape):
+    """The images of a batch, [B, *shape]; convolutions would take others as well, and train on what is never drawn."""
+    x = batch['image']
+    if x.shape[1:] != shape:
+        raise ValueError(f'ddpm is told of shape {shape}; the data have {x.shape[1:]}')
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise ValueError(f'images are {x.dtype}; ddpm needs floats in [-1, 1]')
+    return x
+
+
 def ddpm(
     network: Any,  # flax's, as in `predictor`; it drops out where it is given the rng 'dropout', in training
     optimizer: optax.GradientTransformation,
@@ -231,7 +241,8 @@ def ddpm(
     """DDPM: batches are {'image': [B, *shape] in [-1, 1]}, the state is a `Fit`, the metrics those of `measure`.
 
     Raises:
-      ValueError: steps not in 2..10^6, shape no tuple of positive integers; what `diffusion`, `descend`, `way` refuse.
+      ValueError: steps not in 2..10^6, shape no tuple of positive integers; what `diffusion`, `descend`, `way` refuse;
+        when traced, images of another shape, or no floats.
     """
     if not (1 < steps <= 10**6 and isinstance(shape, tuple) and all(isinstance(n, int) and n > 0 for n in shape)):
         raise ValueError(f'ddpm of steps {steps}, shape {shape!r}; needed: 2 to 10^6, tuple of positive integers')
@@ -240,11 +251,14 @@ def ddpm(
 
     def losses(key, params, batch):
         draws, dropout = jax.random.split(key)
-        return measure(draws, process, predictor(network, params, {'dropout': dropout}), batch['image'], clip)
+        predict = predictor(network, params, {'dropout': dropout})
+        return measure(draws, process, predict, _images(batch, shape), clip)
+
+    def evaluate(key, state, batch):
+        return measure(key, process, predictor(network, state.average), _images(batch, shape), clip)
 
     descent = descend(losses, optimizer, decay=decay)
     x, t = jax.ShapeDtypeStruct((1, *shape), jnp.float32), jax.ShapeDtypeStruct((1,), jnp.int32)
     init = lambda key, batch: descent.init(network.lazy_init(key, x, t)['params'])  # compiles no forward pass
-    evaluate = lambda key, state, batch: measure(key, process, predictor(network, state.average), batch['image'], clip)
     sample = lambda key, state, n: draw(key, state, n)[-1]
     return Algorithm(init, descent.update, evaluate, sample)

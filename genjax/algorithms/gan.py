@@ -181,10 +181,14 @@ def _refuse_misfits(rules, steps, state, batch):
     sample = lambda: generated(jax.random.key(0), rules.model, state.generator, z, batch.get('label'))
     if len(x) % steps:
         raise ValueError(f'batch is {len(x)}, which critic_steps {steps} does not divide')
-    if (shape := jax.eval_shape(sample).shape) != x.shape:
-        raise ValueError(f'the generator gives examples of shape {shape[1:]}, the data has {x.shape[1:]}')
+    _require_shape(jax.eval_shape(sample), x)
     if rules.penalties and 'batch_stats' in state.discriminator.variables:
         raise ValueError('penalties want the slope at one example; the discriminator has batch norm, which mixes them')
+
+
+def _require_shape(fake, real):
+    if fake.shape != real.shape:
+        raise ValueError(f'the generator gives examples of shape {fake.shape[1:]}, the data has {real.shape[1:]}')
 
 
 def gan(
@@ -233,6 +237,7 @@ def _algorithm(rules, descents, steps):
         noise, others = jax.random.split(key)
         z, label = noises(noise, model.latent, len(batch['x'])), model.inputs(batch).get('label')
         fake, (fit, variables) = generated(others, model, state.generator, z, label), state.discriminator
+        _require_shape(fake, batch['x'])
         judge = lambda x: model.discriminator.apply({'params': fit.params} | variables, *_inputs(x, label))
         real, fake = judge(batch['x']), judge(fake)
         losses = {'loss': rules.game.discriminator, 'generator_loss': rules.game.generator}

@@ -196,16 +196,35 @@ def measure(joint: Array, unseen: Array, label: Array) -> Metrics:
     return {'loss': -own(jax.nn.log_softmax(joint)), 'joint': -own(joint), 'error': error, 'unseen': own(unseen)}
 
 
+def outside(feature: Feature, classes: int, batch: Any) -> dict[str, Array]:
+    """Which examples of a batch are none, by what is wrong with them, bool [B] each."""
+    label = batch['label']
+    return {
+        f'x outside {feature.support}': jnp.any(~feature.inside(batch['x']), -1),
+        f'label outside 0 to {classes - 1}': (label < 0) | (label >= classes),
+    }
+
+
 def fatal(feature: Feature, before: Counted, after: Counted, batch: Any) -> Metrics:
     """What ends a run by being infinite instead of 0: examples that are none, and counts that have wrapped around."""
-    classes, label = len(before.classes), batch['label']
     smaller = jax.tree.map(lambda a, b: (a.dtype == jnp.uint32) & jnp.any(b < a), before, after)
-    found = {
-        f'x outside {feature.support}': ~feature.inside(batch['x']),
-        f'label outside 0 to {classes - 1}': (label < 0) | (label >= classes),
-        'counts over 2^32': jax.tree.reduce(jnp.logical_or, smaller),
-    }
-    return {name: device_max(jnp.where(jnp.any(bad), jnp.inf, 0.0)) for name, bad in found.items()}
+    wrapped = {'counts over 2^32': jax.tree.reduce(jnp.logical_or, smaller)}
+    found = outside(feature, len(before.classes), batch) | wrapped
+    return {name: device_max(_infinite(jnp.any(bad))) for name, bad in found.items()}
+
+
+def judged(metrics: Metrics, found: dict[str, Array]) -> Metrics:
+    """What `measure` gives, beside each kind of `outside`, infinite instead of 0 where it is found.
+
+    Of an example that is none every metric is infinite: none that could be taken for a score enters a mean.
+    """
+    bad = jnp.any(jnp.stack(list(found.values())), 0)
+    scores = {name: jnp.where(bad, jnp.inf, values) for name, values in metrics.items()}
+    return scores | {name: _infinite(values) for name, values in found.items()}
+
+
+def _infinite(bad):
+    return jnp.where(bad, jnp.inf, 0.0)
 
 
 def naive_bayes(
@@ -217,15 +236,22 @@ def naive_bayes(
 ) -> Algorithm:
     """Naive Bayes: batches are {'x': float32 [B, D], 'label': int32 [B]}, the state is a `Counted`.
 
-    `evaluate` gives what `measure` does, and an update its means over the batch before that is counted (prequential,
-    Dawid 1984), beside what `fatal` does. `encode` needs no label and gives log p(y | x), [B, C]; `sample` draws from
-    p(x, y), in the form of a batch. A ValueError for classes < 2, negative pseudocounts, a floor outside (0, 1), or
-    batches of another form."""
+    `evaluate` gives what `judged` does, and an update the means of `measure` over the batch before that is counted
+    (prequential, Dawid 1984), beside what `fatal` does. What the model allows and training never showed is no error in
+    either: it is counted as unseen. `encode` needs no label and gives log p(y | x), [B, C], no numbers for an x outside
+    the support; `sample` draws from p(x, y), in the form of a batch.
+
+    Raises:
+      ValueError: classes < 2, negative pseudocounts, a floor outside (0, 1), or batches of another form.
+    """
     if not (classes >= 2 and 0 < floor < 1):
         raise ValueError(f'naive Bayes of classes {classes}, floor {floor}; needed: classes >= 2, 0 < floor < 1')
     _require_pseudocounts(alpha, classes)
     fitted = lambda state: (posterior_mean(state.classes, alpha), feature.fit(state.features))
     joint = lambda state, x: log_joint(feature, *fitted(state), x, floor)
+
+    def scores(state, batch):
+        return measure(*joint(state, batch['x']), batch['label'])
 
     def init(key, batch):
         shapes = {name: batch[name].shape for name in ('x', 'label') if name in batch}
@@ -234,7 +260,7 @@ def naive_bayes(
         return Counted(jnp.zeros(classes, jnp.uint32), feature.init(classes, shapes['x'][1]))
 
     def update(key, state, batch):
-        label, means = batch['label'], device_mean(jax.tree.map(jnp.mean, evaluate(key, state, batch)))
+        label, means = batch['label'], device_mean(jax.tree.map(jnp.mean, scores(state, batch)))
         new = counts_of(label, jnp.ones(len(label), jnp.uint32), classes)
         after = Counted(state.classes + new, feature.add(state.features, label, batch['x']))
         return after, means | fatal(feature, state, after, batch)
@@ -245,6 +271,11 @@ def naive_bayes(
         label = jax.vmap(jax.random.categorical, (0, None))(which, jnp.log(prior))
         return {'x': jax.vmap(feature.draw)(what, jax.tree.map(lambda p: p[label], parameters)), 'label': label}
 
-    evaluate = lambda key, state, batch: measure(*joint(state, batch['x']), batch['label'])
-    encode = lambda key, state, batch: jax.nn.log_softmax(joint(state, batch['x'])[0])
+    def evaluate(key, state, batch):
+        return judged(scores(state, batch), outside(feature, classes, batch))
+
+    def encode(key, state, batch):
+        inside = jnp.all(feature.inside(batch['x']), -1, keepdims=True)
+        return jnp.where(inside, jax.nn.log_softmax(joint(state, batch['x'])[0]), jnp.nan)
+
     return Algorithm(init, update, evaluate, sample, encode)

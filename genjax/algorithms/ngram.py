@@ -149,11 +149,16 @@ def log_probability(state: State, sentences: Array, **model) -> Array:
 
 def measure(state: State, words: Array, *, floor: float, **model) -> Metrics:
     """Of each excerpt's events: 'nats' their sum of -log P, 'events' their number, 'loss' nats an event, and 'unseen'
-    the number of those of probability 0, which count as `floor`; each [B]."""
+    the number of those of probability 0, which count as `floor`; each [B].
+
+    Nats and loss of an excerpt with a word outside 0 to V - 1 are no numbers, which ends a run.
+    """
     grams = ngrams(words, len(state), model['vocabulary_size'])
     p, event = probabilities(state, grams, **model), grams[..., 0] >= 0  # [B, L - margin]
     total = lambda x: jnp.sum(jnp.where(event, x, 0.0), -1)
-    sums = {'nats': total(-jnp.log(jnp.maximum(p, floor))), 'events': total(1.0), 'unseen': total(jnp.float32(p <= 0))}
+    outside = jnp.any(words >= model['vocabulary_size'], -1)
+    nats = jnp.where(outside, jnp.nan, total(-jnp.log(jnp.maximum(p, floor))))
+    sums = {'nats': nats, 'events': total(1.0), 'unseen': total(jnp.float32(p <= 0))}
     return {'loss': sums['nats'] / jnp.maximum(sums['events'], 1.0)} | sums
 
 

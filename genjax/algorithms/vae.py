@@ -65,8 +65,16 @@ def drawn(key: Key, q: Posterior, samples: int) -> tuple[Array, Array]:
 
 
 def log_joint(model: Model, params: Any, x: Array, z: Array) -> Array:
-    """log p(x | z) for z [K, B, Z], nats [K, B]."""
-    return jax.vmap(jax.vmap(model.likelihood.log_prob), (0, None))(decoded(model, params, z), x)
+    """log p(x | z) for z [K, B, Z], nats [K, B].
+
+    Raises:
+      ValueError: the decoder gives no x.
+    """
+    parameters = decoded(model, params, z)
+    given = jax.eval_shape(jax.vmap(jax.vmap(model.likelihood.mean)), parameters).shape[2:]
+    if given != x.shape[1:]:
+        raise ValueError(f'the decoder gives x of shape {given}; the data have {x.shape[1:]}')
+    return jax.vmap(jax.vmap(model.likelihood.log_prob), (0, None))(parameters, x)
 
 
 def kl_terms(q: Posterior) -> Array:
@@ -169,7 +177,8 @@ def vae(
     of p(x | z). All but `update` use the average of the parameters, whose decay is `decay`.
 
     Raises:
-      ValueError: latent is below 1, what the objective and `descend` refuse, or, when traced, what `posterior` does.
+      ValueError: latent is below 1, what the objective and `descend` refuse, or, when traced, what `posterior`
+        and `log_joint` do.
     """
     if model.latent < 1:
         raise ValueError(f'latent is {model.latent}; at least 1 dimension is needed')

@@ -112,7 +112,8 @@ def word2vec(
 ) -> Algorithm:
     """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences; codes are the input vectors [B, L, D].
 
-    The loss is the mean over pairs; in training, over those of the step's first block before it is learnt.
+    The loss is the mean over pairs; in training, over those of the step's first block before it is learnt. With a word
+    outside 0 to V - 1 it is no number, which ends a run, and neither is that word's code.
 
     Raises:
       ValueError: dimension is below 1.
@@ -158,7 +159,8 @@ def _update(reader, rate, add, key, state, batch):
     table, losses, pairs = learn(0, state.table)
     loss, pairs = device_mean((losses.sum(), pairs.sum()))
     table = jax.lax.fori_loop(1, device_max(texts.blocks), lambda i, table: learn(i, table)[0], table)
-    return Vectors(state.step + 1, table), {'loss': loss / jnp.maximum(pairs, 1)}
+    outside = device_max(jnp.max(batch['words'])) >= len(reader.keep)
+    return Vectors(state.step + 1, table), {'loss': jnp.where(outside, jnp.nan, loss / jnp.maximum(pairs, 1))}
 
 
 def _evaluate(reader, key, state, batch):
@@ -169,13 +171,16 @@ def _evaluate(reader, key, state, batch):
         return jax.tree.map(jnp.add, sums, losses(_taken(state.table, rows)))
 
     loss, pairs = jax.lax.fori_loop(0, texts.blocks, judge, (jnp.zeros(len(batch['words'])),) * 2)
-    return {'loss': loss / jnp.maximum(pairs, 1)}
+    outside = jnp.any(batch['words'] >= len(reader.keep), -1)
+    return {'loss': jnp.where(outside, jnp.nan, loss / jnp.maximum(pairs, 1))}
 
 
 def _encode(key, state, batch):
     del key
     words = batch['words']
-    return jnp.where((words < 0)[..., None], 0, state.table[jnp.maximum(words, 0)])
+    size = len(state.table) // 2
+    found = jnp.where((words < 0)[..., None], 0, state.table[jnp.maximum(words, 0)])
+    return jnp.where((words >= size)[..., None], jnp.nan, found)
 
 
 def _read(reader, key, words):

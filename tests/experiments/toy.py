@@ -31,9 +31,9 @@ def build(config):
         return {'loss': (state['position'] - batch) ** 2 / 2}
 
     def update(key, state, batch):
-        if config.fails == 'late':
-            raise KeyError('late')
         step = config.walk.rate * device_mean(jnp.mean(state['position'] - batch))
+        if config.fails == 'shape':
+            step = jnp.stack([step, step])
         loss = device_mean(jnp.mean(losses(key, state, batch)['loss']))
         return {'position': state['position'] - step}, {'loss': loss}
 
@@ -45,6 +45,8 @@ def build(config):
     def where(key, state):
         if config.fails == 'signal':
             os.kill(os.getpid(), signal.SIGTERM)
+        if config.fails == 'late':
+            raise KeyError('late')
         return {'where': f'at {state["position"]}'}
 
     probes = {

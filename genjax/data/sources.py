@@ -142,7 +142,8 @@ def _parting(text: str) -> int:
     """The last place between two words of a text without spaces, else between two of its last characters."""
     if found := BETWEEN_WORDS.search(text):
         return found.start()
-    return len(text) - len(GRAPHEME.findall(text[-CONTEXT:])[-1])
+    known = text[:-CONTEXT]
+    return len(known) - len(GRAPHEME.findall(known[-CONTEXT:])[-1])
 
 
 def _cut(pieces: Iterator[str]) -> Iterator[str]:

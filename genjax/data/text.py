@@ -56,10 +56,12 @@ PLAIN_TOKEN = re.compile(rf"{LETTERS}+(?:(?:(?!{FINAL_S})'|(?<=\d)\.(?=\d)){LETT
 
 # The same in every script; of ASCII it gives the same. \B is where UAX 29 has no boundary of words: before a mark, a
 # joiner or a further letter, but not between two ideographs. Only letters that it joins are joined by an apostrophe.
+# Numerals that are no digits (m², H₂O, 1½) join as letters do, where UAX 29 parts them.
 INNER = r'\B[a-z0-9"[^\x00-\x7F\p{Word_Break=ExtendNumLet}]]'
 BEGIN = r'[\p{L}\p{N}]'
-JOINED = rf'[{BEGIN}&&[\p{{Word_Break=ALetter}}\p{{Word_Break=Hebrew_Letter}}\p{{Word_Break=Numeric}}]](?:{INNER})*+'
-WHOLE_S = rf"'s(?!{INNER}|'{BEGIN})"
+LETTER = rf'[[{BEGIN}&&[\p{{Word_Break=ALetter}}\p{{Word_Break=Hebrew_Letter}}\p{{Word_Break=Numeric}}]]\p{{No}}]'
+JOINED = rf'{LETTER}(?:{INNER}|\p{{No}}|(?<=\p{{No}}){LETTER})*+'
+WHOLE_S = rf"'s(?!{INNER}|\p{{No}}|'{BEGIN})"
 TOKEN = regex.compile(
     rf"{JOINED}(?:(?:(?!{WHOLE_S})'|(?<=\d)\.(?=\d)){JOINED})*+|{BEGIN}(?:{INNER})*+|{WHOLE_S}",
     regex.VERSION1 | regex.WORD,
@@ -87,6 +89,7 @@ def tokens(text: str) -> list[str]:
       between digits (1.5).
     - An apostrophe within a word stays (don't, o'brien), and the right single quotation mark is one, but a final 's is
       a word of its own (king, 's).
+    - Numerals such as ², ₂ and ½ join letters and digits (H₂O).
     - Soft hyphens, marks of direction and word joiners are left out.
 
     A text that is already so, its words parted by spaces, comes out as text.split() would part it. UAX 29 has no

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from genjax.algorithms.ngram import kneser_ney, margin, ngram, perplexity
 from genjax.data.excerpts import passage
-from genjax.data.text import held_out, read_corpus, tokens
+from genjax.data.text import held_out, read_corpus, tokenizer_of
 from genjax.train import Experiment, Probe
 
 
@@ -26,6 +26,7 @@ def get_config():
         steps=20,  # in which the text is read once
         batch=1024,
         corpus='',
+        tokenizer='words',  # or 'characters', or 'spaces' for words that spaces part already
         max_size=50_000,  # words, one of them for all others
         unknown='<unk>',
         held_out=20_000,  # words
@@ -38,7 +39,9 @@ def get_config():
 
 
 def build(config):
-    text = read_corpus(config.corpus, min_count=1, max_size=config.max_size, unknown=config.unknown)
+    tokenizer = tokenizer_of(config.tokenizer)
+    reading = dict(min_count=1, max_size=config.max_size, unknown=config.unknown)
+    text = read_corpus(config.corpus, **reading, tokenize=tokenizer.split)
     names, size = text.vocabulary.words, len(text.vocabulary.words)
     train, test = held_out(text, words=config.held_out)
     # No more m-grams than events of the text, nor 1-grams than outcomes.
@@ -47,32 +50,32 @@ def build(config):
     data = passage(train, batch=config.batch, steps=config.steps, overlap=margin(config.order), test=test)
     probes = {
         'test': Probe(config.steps, perplexity(algorithm.evaluate, data.test), scores=True),
-        'samples': Probe(config.steps, written(algorithm.sample, names, n=20)),
+        'samples': Probe(config.steps, written(algorithm.sample, names, tokenizer, n=20)),
     }
-    return Experiment(algorithm, data, probes, probability(algorithm.evaluate, names, config.unknown, config.order))
+    answer = probability(algorithm.evaluate, names, tokenizer, config.unknown, config.order)
+    return Experiment(algorithm, data, probes, answer)
 
 
-def written(sample, names, *, n):
+def written(sample, names, tokenizer, *, n):
     """n sentences as a table."""
     draw = jax.jit(sample, static_argnums=2)
 
     def measure(key, state):
         rows = np.asarray(draw(key, state, n))
-        return {'sentences': [{'sentence': ' '.join(names[i] for i in row if i >= 0)} for row in rows]}
+        return {'sentences': [{'sentence': tokenizer.join(names[i] for i in row if i >= 0)} for row in rows]}
 
     return measure
 
 
-def probability(evaluate, names, unknown, order):
+def probability(evaluate, names, tokenizer, unknown, order):
     """Answers a sentence with its probability, by the chain rule, and its perplexity."""
     index = {name: i for i, name in enumerate(names)}
 
     def answer(key, state, sentence):
-        words = tokens(sentence)
-        ids = [index.get(word, index[unknown]) for word in words]
+        ids = [index.get(word, index[unknown]) for word in tokenizer.split(sentence)]
         around = np.pad(np.array(ids, np.int32), (margin(order), 1), constant_values=-1)
         found = {name: float(value[0]) for name, value in evaluate(key, state, {'words': around[None]}).items()}
-        read = ' '.join(names[i] for i in ids)
+        read = tokenizer.join(names[i] for i in ids)
         return {'log10 probability': -found['nats'] / np.log(10), 'perplexity': np.exp(found['loss']), 'read': read}
 
     return answer

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
 from genjax.data.excerpts import passage
-from genjax.data.text import held_out, read_corpus
+from genjax.data.text import held_out, read_corpus, tokenizer_of
 from genjax.data.vectors import to_binary, to_safetensors
 from genjax.data.wordsets import read_sets
 from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowledge, seen
@@ -27,6 +27,7 @@ def get_config():
         steps=40,  # in which the text is read once
         batch=1024,
         corpus='',
+        tokenizer='words',  # or 'characters', or 'spaces' for words that spaces part already
         word_sets='',  # folder of similarity sets and analogies; '' for none
         min_count=5,
         max_size=50_000,
@@ -42,7 +43,9 @@ def get_config():
 
 
 def build(config):
-    text = read_corpus(config.corpus, min_count=config.min_count, max_size=config.max_size)
+    tokenize = tokenizer_of(config.tokenizer).split
+    sizes = dict(min_count=config.min_count, max_size=config.max_size)
+    text = read_corpus(config.corpus, **sizes, tokenize=tokenize)
     words, size = text.vocabulary.words, len(text.vocabulary.words)
     train, test = held_out(text, words=config.held_out)
     vectors = factors(size, dimension=config.dimension, power=config.power)

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from genjax.algorithms.word2vec import added, bounded, falling, kept_share, word2vec
 from genjax.data.excerpts import excerpts
-from genjax.data.text import held_out, read_corpus
+from genjax.data.text import held_out, read_corpus, tokenizer_of
 from genjax.data.vectors import to_binary, to_safetensors
 from genjax.data.wordsets import read_sets
 from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowledge, seen
@@ -34,6 +34,7 @@ def get_config():
         epochs=5.0,
         batch=8,  # excerpts of the text that are read side by side
         corpus='',
+        tokenizer='words',  # or 'characters', or 'spaces' for words that spaces part already
         min_count=5,
         max_size=1_000_000,  # words
         held_out=20_000,  # words
@@ -51,7 +52,9 @@ def get_config():
 
 
 def build(config):
-    text = read_corpus(config.corpus, min_count=config.min_count, max_size=config.max_size)
+    tokenize = tokenizer_of(config.tokenizer).split
+    sizes = dict(min_count=config.min_count, max_size=config.max_size)
+    text = read_corpus(config.corpus, **sizes, tokenize=tokenize)
     words, counts = text.vocabulary
     rate = falling(config.rate, config.steps)
     add = added if config.bound is None else bounded(config.bound)

@@ -158,6 +158,7 @@ COMMANDS = {
     },
     'ngram_file --config.corpus=text --config.held_out=5': {
         '--config.batch=80000': 'batch is 80000, overlap 2; 553 places allow 1 to 553, and 0 to 1000',
+        '--config.tokenizer=letters': "tokenizer is 'letters'; known are words, characters, spaces",
     },
 }
 
@@ -300,7 +301,8 @@ FILES = {
         (b'', 'FILE has no words'),
         (b'once ' * 9, 'FILE has 1 different words, 1 of them kept at min_count 5; a vocabulary needs at least 2'),
         (b'fine\nna\xefve\n', 'FILE is not UTF-8: byte 0xef in line 2 begins no character'),
-        (ENDLESS, 'FILE is no text: line 1 has 65,536 bytes without a space'),
+        (ENDLESS, 'FILE has 4 different words, 1 of them kept at min_count 5; a vocabulary needs at least 2'),
+        (b'fine\nT\0h\0e\0', 'FILE is no text: line 2 has a byte of 0'),
     ],
     ('c.gz', read_corpus): [
         (

@@ -129,6 +129,7 @@ def test_the_packages_are_those_required(request):
         'jinja2',
         'pytest',
         'pytest-xdist',
+        'regex',
         'ruff',
         'submitit',
     }

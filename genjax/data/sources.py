@@ -15,11 +15,20 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
+import regex
+
 from genjax.data.docs import docstrings
 from genjax.home import data_folder, expanded
 
 LONGEST = 1000  # words of a sentence; a line that has more is cut, as the original word2vec cuts
+STRETCH = 2 * LONGEST  # characters without a space; where there are more, each LONGEST are a sentence
 PIECE = 2**16  # bytes of a line read at once
+CONTEXT = 64  # characters behind a place that tell whether it parts two words
+# The last such place. None is beside an apostrophe, which may join what it stands between.
+PLACE = rf"(?<=[^'\u2019])\b(?=[^'\u2019].{{{CONTEXT - 1}}})"
+BETWEEN_WORDS = regex.compile(PLACE, regex.VERSION1 | regex.WORD | regex.DOTALL | regex.REVERSE)
+LAST_SPACE = regex.compile(r'\s', regex.REVERSE)
+GRAPHEME = regex.compile(r'\X')
 NAMES = 'docs', 'text8'
 # What the readers of archives raise; RuntimeError of one that is encrypted or packed in another way.
 DAMAGED = EOFError, RuntimeError, struct.error, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile
@@ -45,10 +54,13 @@ def sentences_of(source: str, data_dir: str = '') -> Iterator[str]:
 
 
 def lines(path: pathlib.Path) -> Iterator[str]:
-    """The lines of a text file in UTF-8, plain or .gz, .xz or .zip; one of more than 1,000 words comes in parts.
+    """The lines of a text file in UTF-8, plain or .gz, .xz or .zip, without their ends; long ones come in parts.
+
+    A part has 1,000 words between spaces, or, of more than 2,000 characters without a space, 1,000 or fewer, between
+    two words of UAX 29 if there are two. Memory holds one line or 128 KiB of it.
 
     Raises:
-      ValueError: the file is not UTF-8, or has a word of more than 65,536 bytes.
+      ValueError: the file is not UTF-8, or has a byte of 0.
       OSError: it is missing, cut short or damaged.
     """
     try:
@@ -80,37 +92,102 @@ def _near(path: pathlib.Path) -> str:
 
 
 def _pieces(file: io.BufferedReader, path: pathlib.Path) -> Iterator[str]:
-    """The text in pieces of whole words, each within a line; the last one of a line ends with the line break."""
+    """The text in pieces, each within a line; the last one of a line ends with the line break.
+
+    Others end with a space, or where there is none in more than 2 STRETCH characters, between two words or characters.
+    """
     number = 1
+    rest = ''  # of a piece, behind its last space
     while piece := file.readline(PIECE):
-        while not piece[-1:].isspace() and (byte := file.read(1)):
-            piece += byte
-            if len(piece) > 2 * PIECE:
-                raise ValueError(f'{path} is no text: line {number:,} has {PIECE:,} bytes without a space')
-        try:
-            text = piece.decode()
-        except UnicodeDecodeError as error:
-            found = f'byte {error.object[error.start]:#04x} in line {number:,}'
-            raise ValueError(f'{path} is not UTF-8: {found} begins no character') from None
-        yield text.removeprefix('\ufeff') if number == 1 else text  # some editors begin a file with this mark
-        number += piece.endswith(b'\n')
+        whole = piece.endswith(b'\n')
+        if not whole:
+            piece += _end_of_character(file)
+        text = rest + _decoded(piece, path, number)
+        if number == 1 and not rest:
+            text = text.removeprefix('\ufeff')  # some editors begin a file with this mark
+        end = len(text) if whole else _end_of_piece(text)
+        if end:
+            yield text[:end]
+        rest = text[end:]
+        number += whole
+    if rest:
+        yield rest
+
+
+def _end_of_character(file: io.BufferedReader) -> bytes:
+    """What a character that was read in part still lacks: three bytes at the most."""
+    found = b''
+    while len(found) < 3 and b'\x80' <= file.peek(1)[:1] < b'\xc0':
+        found += file.read(1)
+    return found
+
+
+def _decoded(piece: bytes, path: pathlib.Path, number: int) -> str:
+    if b'\0' in piece:
+        raise ValueError(f'{path} is no text: line {number:,} has a byte of 0')
+    try:
+        return piece.decode()
+    except UnicodeDecodeError as error:
+        found = f'byte {error.object[error.start]:#04x} in line {number:,}'
+        raise ValueError(f'{path} is not UTF-8: {found} begins no character') from None
+
+
+def _end_of_piece(text: str) -> int:
+    """Where the part of a line may end that is known so far; 0 where more of it has to be read."""
+    if space := LAST_SPACE.search(text):
+        return space.end()
+    return _parting(text) if len(text) > 2 * STRETCH else 0
+
+
+def _parting(text: str) -> int:
+    """The last place between two words of a text without spaces, else between two of its last characters."""
+    if found := BETWEEN_WORDS.search(text):
+        return found.start()
+    known = text[:-CONTEXT]
+    return len(known) - len(GRAPHEME.findall(known[-CONTEXT:])[-1])
 
 
 def _cut(pieces: Iterator[str]) -> Iterator[str]:
+    """Lines from their pieces, those that are too long in parts."""
     words = []  # of a line that is not whole yet
     for piece in pieces:
-        if not words and piece.endswith('\n') and len(piece) <= 2 * LONGEST:  # too short to be cut
-            yield piece
+        whole = piece.endswith('\n')
+        if whole and not words and len(piece) <= STRETCH:  # too short to be cut
+            yield piece.rstrip('\r\n')
             continue
-        words += piece.split()
+        found = piece.split()
+        if max(map(len, found), default=0) <= STRETCH:
+            words += found
+        else:
+            for word in found:
+                if len(word) <= STRETCH:
+                    words.append(word)
+                else:
+                    yield from _thousands(words)
+                    yield from _parts(word)
+                    words = []
         while len(words) > LONGEST:
             yield ' '.join(words[:LONGEST])
             del words[:LONGEST]
-        if piece.endswith('\n'):
+        if whole:
             yield ' '.join(words)
             words = []
     if words:
         yield ' '.join(words)
+
+
+def _thousands(words: list[str]) -> Iterator[str]:
+    for i in range(0, len(words), LONGEST):
+        yield ' '.join(words[i : i + LONGEST])
+
+
+def _parts(text: str) -> Iterator[str]:
+    """A text without spaces in parts of LONGEST characters or somewhat fewer."""
+    while len(text) > LONGEST:
+        end = _parting(text[: LONGEST + CONTEXT])
+        yield text[:end]
+        text = text[end:]
+    yield text
 
 
 def _text8(data_dir: str) -> pathlib.Path:

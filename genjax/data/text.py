@@ -12,10 +12,12 @@ import pathlib
 import re
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TextIO
 
 import numpy as np
+import regex
 
 from genjax.data.resident import fingerprint
 from genjax.data.sources import sentences_of
@@ -23,6 +25,7 @@ from genjax.data.sources import sentences_of
 SEPARATOR = -1  # where there is no word: after each sentence, and as padding
 DROPPED = -2  # a word that the vocabulary lacks, until it is taken out
 RUNS, RUN = 100, 100  # runs of sentences held out, at the most; words of one, at the least
+SPACE = '\N{LOWER ONE EIGHTH BLOCK}'  # white space among characters, as sentencepiece writes it
 
 
 class Vocabulary(NamedTuple):
@@ -47,19 +50,97 @@ class Corpus(NamedTuple):
 
 
 # An apostrophe joins letters and digits unless it begins a final 's; a point joins two digits.
-LETTERS = r'[^\W_]'  # and digits, of any script
+LETTERS = r'[^\W_]'  # and digits
 FINAL_S = rf"'s(?!'?{LETTERS})"
-TOKEN = re.compile(rf"{LETTERS}+(?:(?:(?!{FINAL_S})'|(?<=\d)\.(?=\d)){LETTERS}+)*|{FINAL_S}")
+PLAIN_TOKEN = re.compile(rf"{LETTERS}+(?:(?:(?!{FINAL_S})'|(?<=\d)\.(?=\d)){LETTERS}+)*|{FINAL_S}")
+
+# The same in every script; of ASCII it gives the same. \B is where UAX 29 has no boundary of words: before a mark, a
+# joiner or a further letter, but not between two ideographs. Only letters that it joins are joined by an apostrophe.
+# Numerals that are no digits (m², H₂O, 1½) join as letters do, where UAX 29 parts them.
+INNER = r'\B[a-z0-9"[^\x00-\x7F\p{Word_Break=ExtendNumLet}]]'
+BEGIN = r'[\p{L}\p{N}]'
+LETTER = rf'[[{BEGIN}&&[\p{{Word_Break=ALetter}}\p{{Word_Break=Hebrew_Letter}}\p{{Word_Break=Numeric}}]]\p{{No}}]'
+JOINED = rf'{LETTER}(?:{INNER}|\p{{No}}|(?<=\p{{No}}){LETTER})*+'
+WHOLE_S = rf"'s(?!{INNER}|\p{{No}}|'{BEGIN})"
+TOKEN = regex.compile(
+    rf"{JOINED}(?:(?:(?!{WHOLE_S})'|(?<=\d)\.(?=\d)){JOINED})*+|{BEGIN}(?:{INNER})*+|{WHOLE_S}",
+    regex.VERSION1 | regex.WORD,
+)
+GRAPHEME = regex.compile(r'\X')
+
+# ASCII, the letters of Latin, Greek and Cyrillic that are one character each, and punctuation around words: here both
+# patterns agree and nothing is to be composed, and the first one is three times as fast.
+PLAIN = re.compile(
+    '[\0-\x7f\xa0\xab\xbb\xc0-\xd6\xd8-\xf6\xf8-\u012f\u0131-\u024f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03ce'
+    '\u0400-\u0481\u048a-\u052f\u2013\u2014\u2019\u201c-\u201e\u2026]*'
+)
+# Soft hyphens, marks of direction and word joiners: not seen, and no part of a word's spelling.
+INVISIBLE = re.compile('[\xad\u061c\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]')
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text in lower case; what lies between them is dropped.
+    """The words of a text in lower case and in Unicode's composed form (NFC); what lies between them is dropped.
 
-    A word is a run of letters and digits. Hyphens and underscores part words; an apostrophe within a word stays
-    (don't, o'brien), but a final 's is a word of its own (king, 's); a point between digits stays (1.5). A text that
-    is already so, its words parted by spaces, comes out as text.split() would part it.
+    A word is a run of letters and digits with their combining marks and joiners, between two boundaries of Unicode's
+    default segmentation (UAX 29, as the package regex has it). It has a letter or a digit at its beginning. Rules that
+    part or join differently:
+
+    - Hyphens, underscores and other connectors part words, and so do an ASCII colon, comma or a point, but for a point
+      between digits (1.5).
+    - An apostrophe within a word stays (don't, o'brien), and the right single quotation mark is one, but a final 's is
+      a word of its own (king, 's).
+    - Numerals such as ², ₂ and ½ join letters and digits (H₂O).
+    - Soft hyphens, marks of direction and word joiners are left out.
+
+    A text that is already so, its words parted by spaces, comes out as text.split() would part it. UAX 29 has no
+    dictionary: in Chinese, in Japanese but for katakana, in Thai, Lao, Khmer and Burmese each character is a word; read
+    such a text with str.split once a segmenter for its language has parted it. Lower case is str.lower, of no language
+    (the Turkish capital I with a dot becomes i and a mark, in one word).
     """
-    return TOKEN.findall(text.lower().replace('\N{RIGHT SINGLE QUOTATION MARK}', "'"))
+    if text.isascii() or PLAIN.fullmatch(text):
+        return PLAIN_TOKEN.findall(text.lower().replace('\N{RIGHT SINGLE QUOTATION MARK}', "'"))
+    composed = unicodedata.normalize('NFC', INVISIBLE.sub('', text))
+    lower = unicodedata.normalize('NFC', composed.lower())
+    return TOKEN.findall(lower.replace('\N{RIGHT SINGLE QUOTATION MARK}', "'"))
+
+
+def characters(text: str) -> list[str]:
+    """The characters of a text as a reader counts them, a letter with its marks: grapheme clusters (UAX 29), after NFC.
+
+    Their case stays. White space between them, however much, is one `SPACE`; none is at the ends.
+    """
+    spaced = ' '.join(unicodedata.normalize('NFC', text).split())
+    shown = spaced.replace(' ', SPACE)
+    return list(shown) if spaced.isascii() else GRAPHEME.findall(shown)
+
+
+class Tokenizer(NamedTuple):
+    """How a text is cut into words, and words are written as a text."""
+
+    split: Callable[[str], list[str]]
+    join: Callable[[Iterable[str]], str]
+
+
+def _written(words: Iterable[str]) -> str:
+    return ''.join(words).replace(SPACE, ' ')
+
+
+TOKENIZERS = {
+    'words': Tokenizer(tokens, ' '.join),
+    'characters': Tokenizer(characters, _written),
+    'spaces': Tokenizer(str.split, ' '.join),
+}
+
+
+def tokenizer_of(name: str) -> Tokenizer:
+    """The tokenizer of a name in `TOKENIZERS`.
+
+    Raises:
+      ValueError: there is none of that name.
+    """
+    if name not in TOKENIZERS:
+        raise ValueError(f'tokenizer is {name!r}; known are {", ".join(TOKENIZERS)}')
+    return TOKENIZERS[name]
 
 
 def read_corpus(
@@ -77,13 +158,14 @@ def read_corpus(
     Args:
       source: a file with one sentence or paragraph a line (UTF-8, plain or .gz, .xz, .zip), or `docs` (the docstrings
         of the packages that genjax requires), `text8`, or `tfds:NAME`, or the sentences themselves. In a file, a line
-        of more than 1,000 words is cut after every 1,000.
+        of more than 1,000 words between spaces is cut after every 1,000, and more than 2,000 characters without a space
+        after every 1,000 or fewer, between two words if there are two.
       unknown: it counts what it stands for, has its place by that count, and is in the vocabulary even at 0.
       data_dir: folder of text8 and of the sets that TFDS has prepared; '' is TFDS's default.
 
     Raises:
-      ValueError: the source is not UTF-8, has no words, or fewer than two that are frequent enough; a number is out
-        of range, or the vocabulary given lacks `unknown`.
+      ValueError: the source is not UTF-8, has a byte of 0, has no words, or fewer than two that are frequent enough; a
+        number is out of range, or the vocabulary given lacks `unknown`.
       OSError: the source cannot be read.
     """
     name = source if isinstance(source, str | os.PathLike) else 'the text'
@@ -174,8 +256,9 @@ def _live_line(stream: TextIO) -> Iterator[Callable[[int], None]]:
 def held_out(corpus: Corpus, *, words: int) -> tuple[Corpus, Corpus]:
     """Parts a corpus into (train, test); the test part is taken from evenly over the whole, in runs of sentences.
 
-    There are r = words // 100 runs, but 1 at the least and 100 at the most. Of n words in all, the sentence that begins
-    at word p is held out where r p mod n < words. Both parts keep the vocabulary, with its counts of the whole.
+    There are r = words // max(100, mean length of a sentence) runs, but 1 at the least and 100 at the most. Of n words
+    in all, the sentence that begins at word p is held out where r p mod n < words. Both parts keep the vocabulary, with
+    its counts of the whole.
 
     Args:
       words: to hold out, more or less: sentences stay whole.
@@ -187,19 +270,34 @@ def held_out(corpus: Corpus, *, words: int) -> tuple[Corpus, Corpus]:
     ends = np.flatnonzero(corpus.ids == SEPARATOR)
     total = int(before[-1])
     begins = np.concatenate([[0], before[ends[:-1]]])
-    out = min(max(words // RUN, 1), RUNS) * begins % total < words
+    run = max(RUN, total / len(ends))  # of shorter ones a text of long sentences would lose too many, or all
+    runs = int(min(max(words // run, 1), RUNS))
+    out = runs * begins % total < words
     if words < 1 or out.all():
         raise ValueError(f'words to hold out are {words:,}; at least 1 of {total:,}, and not every sentence')
     test = np.repeat(out, np.diff(ends, prepend=-1))
     return corpus._replace(ids=corpus.ids[~test]), corpus._replace(ids=corpus.ids[test])
 
 
+ESCAPED = r'# \\ is a backslash, \n a line feed'  # the first line of a file in which words are written so
+ESCAPES = {'\\': r'\\', '\n': r'\n'}
+
+
 def write_vocabulary(path: str | os.PathLike, vocabulary: Vocabulary) -> None:
-    """Writes a line `word<TAB>count` for each word, in UTF-8; the file appears whole or not at all."""
+    r"""Writes a line `word<TAB>count` for each word, in UTF-8; the file appears whole or not at all.
+
+    Where a word has a line feed, which would end its line, the file begins with the line `ESCAPED`, and line feeds and
+    backslashes are written as \n and \\. All other files have every word as it is.
+    """
     path = pathlib.Path(path)
-    lines = [f'{word}\t{count}\n' for word, count in zip(vocabulary.words, vocabulary.counts, strict=True)]
+    words = vocabulary.words
+    first = ''
+    if any('\n' in word for word in words):
+        words = [''.join(ESCAPES.get(letter, letter) for letter in word) for word in words]
+        first = f'{ESCAPED}\n'
+    lines = [f'{word}\t{count}\n' for word, count in zip(words, vocabulary.counts, strict=True)]
     partial = path.with_name(f'.{path.name}.partial')
-    partial.write_bytes(''.join(lines).encode())
+    partial.write_bytes((first + ''.join(lines)).encode())
     partial.replace(path)
 
 
@@ -214,9 +312,14 @@ def read_vocabulary(path: str | os.PathLike) -> Vocabulary:
         text = pathlib.Path(path).read_bytes().decode()
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is not UTF-8: byte {error.start:,} begins no character') from None
+    lines = text.removesuffix('\n').split('\n')
+    escaped = lines[0] == ESCAPED
+    meant = {written: letter for letter, written in ESCAPES.items()}
     counts = {}
-    for number, line in enumerate(text.removesuffix('\n').split('\n'), 1):
+    for number, line in enumerate(lines[escaped:], 1 + escaped):
         word, tab, count = line.rpartition('\t')
+        if escaped:
+            word = re.sub(r'\\[\\n]', lambda found: meant[found[0]], word)
         if not tab or not re.fullmatch('[0-9]{1,18}', count) or word in counts:
             raise ValueError(f'{path}, line {number} is {line!r}; each line must be a new word, a tab and its count')
         counts[word] = int(count)

@@ -240,7 +240,7 @@ def points_drawn():
     mean = jnp.array([[0.0, 0.0], [4.0, 0.0], [0.0, 5.0]])
     covariance = jnp.array([[[1.0, 0.6], [0.6, 1.0]], [[0.5, 0.0], [0.0, 2.0]], [[1.0, -0.4], [-0.4, 0.5]]])
     transition = jnp.full((3, 3), 0.1) + 0.7 * jnp.eye(3)
-    chain = Chain(jnp.full(3, 1 / 3), transition, Gaussians(mean, covariance))
+    chain = Chain(jnp.full(3, 1 / 3), transition, Gaussians(mean, full.factor(covariance)))
     make = lambda key: generate(key, chain, gaussian(full), 50)[1]
     length = np.random.default_rng(1).integers(30, 51, 30).astype(np.int32)
     return chain, {'x': np.asarray(jax.vmap(make)(jax.random.split(KEY, 30))), 'length': length}
@@ -290,7 +290,7 @@ def test_em_finds_the_chain_that_made_the_symbols():
 def test_em_finds_the_gaussians_that_made_the_points():
     truth, batch = points_drawn()
     state = run(hmm(3, gaussian(full)), whole(batch), 60)
-    mean, covariance = state.chain.emission
+    mean, covariance = state.chain.emission.mean, state.chain.emission.covariance
     order = [np.argmin(np.sum((mean - m[None]) ** 2, 1)) for m in truth.emission.mean]
     np.testing.assert_allclose(mean[np.array(order)], truth.emission.mean, atol=0.25)
     np.testing.assert_allclose(covariance[np.array(order)], truth.emission.covariance, atol=0.35)
@@ -484,7 +484,8 @@ def test_points_equal_hmmlearn(covariance, kind):
     state = algorithm.init(KEY, batch)
     free = dict(covars_prior=0, covars_weight=0, n_iter=5, tol=-np.inf, init_params='')
     peer = set_to(GaussianHMM(3, kind, **free), state.chain)
-    peer.means_, peer.covars_ = (np.asarray(part, np.float64) for part in state.chain.emission)
+    found = state.chain.emission
+    peer.means_, peer.covars_ = (np.asarray(part, np.float64) for part in (found.mean, found.covariance))
     state = agrees(peer, algorithm, state, batch, emission)
     np.testing.assert_allclose(state.chain.emission.mean, peer.means_, atol=1e-4)
     np.testing.assert_allclose(state.chain.emission.covariance, peer._covars_, atol=2e-4)

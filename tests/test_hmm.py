@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import chisquare
+from scipy.stats import chisquare, multivariate_normal
 
 from genjax.algorithms.hmm import (
     Chain,
@@ -359,6 +359,71 @@ def test_no_variance_falls_below_the_floor(covariance):
     found = state.chain.emission.covariance
     assert np.isfinite(metrics['loss']) and np.isfinite(found).all()
     np.testing.assert_allclose(found[:, 1, 1] if covariance is full else found[:, 1], 0.01, rtol=1e-5)
+
+
+def em64(chain, x, n, floor):
+    """Nats a place before each of n steps of EM of full covariances on x [B, L, D], and after the last, in float64."""
+    pi, a = (np.asarray(part, np.float64) for part in chain[:2])
+    mean, factor = (np.asarray(part, np.float64) for part in chain.emission)
+    covariance = factor @ factor.swapaxes(1, 2)
+    losses = []
+    for _ in range(n + 1):
+        log_b = np.stack([multivariate_normal(m, c).logpdf(x) for m, c in zip(mean, covariance, strict=True)], -1)
+        peak = log_b.max(-1, keepdims=True)
+        b = np.exp(log_b - peak)
+        ahead, behind, scale = np.empty_like(b), np.ones_like(b), np.empty(b.shape[:2])
+        for t in range(x.shape[1]):
+            now = (pi[None] if t == 0 else ahead[:, t - 1] @ a) * b[:, t]
+            scale[:, t] = now.sum(-1)
+            ahead[:, t] = now / scale[:, t, None]
+        for t in range(x.shape[1] - 1, 0, -1):
+            behind[:, t - 1] = (b[:, t] * behind[:, t]) @ a.T / scale[:, t, None]
+        losses.append(-np.mean(np.log(scale) + peak[..., 0]))
+        states = ahead * behind
+        right = b[:, 1:] * behind[:, 1:] / scale[:, 1:, None]
+        pi = states[:, 0].mean(0)
+        a = a * np.einsum('bti,btj->ij', ahead[:, :-1], right)
+        a /= a.sum(1, keepdims=True)
+        mass = states.sum((0, 1))
+        mean = np.einsum('btk,btd->kd', states, x) / mass[:, None]
+        apart = x[:, :, None] - mean[None, None]
+        covariance = np.einsum('btk,btkd,btke->kde', states, apart, apart) / mass[:, None, None]
+        values, axes = np.linalg.eigh(covariance)
+        covariance = axes * np.maximum(values, floor)[:, None] @ axes.swapaxes(1, 2)
+    return np.array(losses)
+
+
+def test_thin_noise_of_any_scale_is_that_of_float64():
+    """Standard deviations that span up to 1 to 1e-4, in any directions, and columns of scales 1e-3 to 1e5."""
+    algorithm = hmm(2, gaussian(full, floor=1e-30))
+    begin, update = jax.jit(algorithm.init), jax.jit(algorithm.update)
+    for seed in range(6):
+        draw = np.random.default_rng(seed)
+        axes = np.linalg.qr(draw.normal(size=(3, 3)))[0] * np.geomspace(1, 10 ** draw.uniform(-4, 0), 3)
+        x = (draw.normal(size=(6, 40, 3)) + 3 * draw.integers(2, size=(6, 40, 1))) @ axes.T
+        x = np.float32(x * 10 ** draw.uniform(-3, 5, 3))
+        state = begin(KEY, {'x': x})
+        chain, found = state.chain, []
+        for _ in range(9):
+            state, metrics = update(KEY, state, {'x': x})
+            found.append(float(metrics['loss']))
+        np.testing.assert_allclose(found, em64(chain, np.float64(x), 8, 1e-30), atol=1e-2)
+        assert np.diff(found).max() < 1e-4
+
+
+def test_columns_that_determine_each_other_are_finite_and_the_likelihood_never_falls():
+    algorithm = hmm(2, gaussian(full))
+    begin, update = jax.jit(algorithm.init), jax.jit(algorithm.update)
+    draw = np.random.default_rng(5)
+    t = draw.normal(size=(6, 40)) + 8 * (np.arange(40) // 10 % 2)[None]
+    for scale, offset in [(1e-3, 0), (1, 0), (10, 0), (1e3, 0), (1e5, 0), (1, 1e6)]:
+        x = np.float32(scale * np.stack([t, 2 * t + 1, t], -1) + offset)
+        state, found = begin(KEY, {'x': x}), []
+        for _ in range(10):
+            state, metrics = update(KEY, state, {'x': x})
+            found.append(float(metrics['loss']))
+        assert np.isfinite(found).all() and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+        assert np.diff(found).max() < 3e-3, (scale, offset)  # rounding at the least thinness, (1 / 32)^2 a column
 
 
 def test_samples_are_distributed_as_the_model_says():

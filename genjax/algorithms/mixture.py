@@ -33,7 +33,7 @@ class Mixture(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Of a batch weighted by responsibilities r, with w = L^-1 (x - m) of a given mixture; each a mean over examples."""
+    """Of a batch weighted by responsibilities r, with w = L^-1 (x - m) of a given mixture; means over the examples."""
 
     mass: Array  # [K], of r
     shift: Array  # [K, D], of r w
@@ -144,7 +144,8 @@ def maximise(family: Any, old: Mixture, seen: Moments, seeds: Array, rate: Any, 
     weights = past + mass
     empty = weights * len(weights) < EMPTY
     divisor = jnp.maximum(weights, jnp.finfo(weights.dtype).tiny)
-    means, shift, rest = moved(family, old, rate * seen.shift / divisor[:, None])
+    shift = rate * seen.shift / divisor[:, None]
+    means, rest = moved(family, old, shift)
 
     # In the coordinates of the old factors, where the old covariances are the identity.
     identity = family.bound(jnp.zeros_like(old.factors))
@@ -169,18 +170,18 @@ def maximise(family: Any, old: Mixture, seen: Moments, seeds: Array, rate: Any, 
     return Mixture(log_weights, means, factors), jnp.sum(empty.astype(jnp.float32))
 
 
-def moved(family: Any, old: Mixture, shift: Array) -> tuple[Array, Array, Array]:
-    """The old means moved by L times the shift [K, D], or left where they are if that is nearer to where they should be.
+def moved(family: Any, old: Mixture, shift: Array) -> tuple[Array, Array]:
+    """The old means moved by L times the shift [K, D], or left where they are if that is nearer to where they belong.
 
     Returns:
-      The means as they are rounded, the shift, and what rounding has left of it: far from nought, beside a thin
-      direction, that is no trifle.
+      The means as they are rounded, and what rounding has left of the shift: far from nought, beside a thin direction,
+      that is no trifle.
     """
     factors = jnp.broadcast_to(old.factors, (len(shift), *old.factors.shape[1:]))
     means = old.means + jax.vmap(family.move)(factors, shift)
     rest = shift - jax.vmap(family.whiten)(factors, means - old.means)
     nearer = jnp.sum(rest**2, 1, keepdims=True) < jnp.sum(shift**2, 1, keepdims=True)
-    return jnp.where(nearer, means, old.means), shift, jnp.where(nearer, rest, shift)
+    return jnp.where(nearer, means, old.means), jnp.where(nearer, rest, shift)
 
 
 def plus_plus(key: Key, x: Array, n: int) -> Array:

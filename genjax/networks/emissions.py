@@ -175,13 +175,13 @@ def gaussian(covariance: Covariance = diagonal, *, floor: float = 1e-6) -> Emiss
     At first the means are spread over the batch as k-means++ does (Arthur and Vassilvitskii 2007), and every state has
     the covariance of the whole. Sums are about the means at hand, so that data far from nought lose no digits.
 
-    Each state's sums are taken in the coordinates of its own factor, so a direction that varies little beside others keeps
-    its digits too.
+    Each state's sums are taken in the coordinates of its own factor, so a direction that varies little beside others
+    keeps its digits too.
 
     Args:
       covariance: `diagonal`, or `full`.
-      floor: the least variance in any direction, in the square of x's unit. Under it lies what float32 resolves: to it is
-        added a share of (16 eps)^2 = 3.6e-12 of the variance that each column has in all data.
+      floor: the least variance in any direction, in the square of x's unit. Under it lies what float32 resolves, and
+        is added to it: (16 eps)^2 = 3.6e-12 of the variance that each column has in all data.
 
     Raises:
       ValueError: floor is not positive; from `init`, an x of another kind.

@@ -467,8 +467,8 @@ def test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls(na
     for what, x in degenerate().items():
         _, found, losses, last = followed(algorithm, x, 10)
         assert np.isfinite(last).all() and all(np.isfinite(part).all() for part in found), what
-        # What rounding a factor of the least thinness does to a likelihood is up to (1 / 32)^2 a column. A floor as large
-        # as the variances changes it by more, in scikit-learn as here: it is added, not the most likely.
+        # What rounding a factor of the least thinness does to a likelihood is up to (1 / 32)^2 a column. A floor as
+        # large as the variances changes it by more, in scikit-learn as here: it is added, not the most likely.
         if what != 'a line at scale 0.001':
             assert np.diff(losses).max() < 3e-3, what
         if name != 'diag':

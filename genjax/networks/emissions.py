@@ -97,16 +97,21 @@ def _diagonal_grown(factor, scatter, least):
 
 
 def _full_grown(factor, scatter, least):
-    """Where the scatter is the identity, the least covariance has eigenvalues; those above 1 take the place of 1. What
-    rounding may take off the scatter's eigenvalues is added first; it is some millionths of each."""
+    """Where the scatter is the identity, the least covariance has eigenvalues; those above 1 take the place of 1.
+
+    To the scatter is first added what rounding may have taken off it, some millionths, and a thousandth of the least:
+    these eigenvalues are then no more than a thousand.
+    """
     size = len(factor)
     identity = jnp.eye(size, dtype=factor.dtype)
     ease = 16 * np.sqrt(size) * float(jnp.finfo(factor.dtype).eps) * identity
-    seen = jnp.linalg.cholesky(scatter * (1 + ease))
+    roots = solve_triangular(factor, jnp.diag(jnp.sqrt(least)), lower=True)
+    scatter = scatter * (1 + ease) + matmul(roots, roots.T) / 1000
+    seen = jnp.linalg.cholesky(scatter)
     # Of the covariances that are diagonal in these coordinates the best: no rounding makes them indefinite.
     alone = jnp.diag(jnp.sqrt(jnp.maximum(jnp.diagonal(scatter), TINY)))
     seen = jnp.where(jnp.isfinite(seen).all(), seen, alone)
-    floor = solve_triangular(seen, solve_triangular(factor, jnp.diag(jnp.sqrt(least)), lower=True), lower=True)
+    floor = solve_triangular(seen, roots, lower=True)
     values, axes = jnp.linalg.eigh(matmul(floor, floor.T))
     raised = matmul(seen, axes) * jnp.sqrt(jnp.maximum(values, 1))[None]
     growth = jnp.linalg.cholesky(matmul(raised, raised.T) * (1 + ease))

@@ -332,7 +332,7 @@ def test_sums_of_points_are_weighed_by_the_steps_sizes(covariance):
     x = points_drawn()[1]['x'] + np.array([3, -2], np.float32)
     parts = x[:12, :40], x[12:24, :40] * np.float32(2)  # batches of different means
     algorithm = hmm(1, gaussian(covariance), stepsize=lambda step: 0.3)
-    state, update = algorithm.init(KEY, {'x': parts[0]}), jax.jit(algorithm.update)
+    state, update = algorithm.init(KEY, {'x': parts[1]}), jax.jit(algorithm.update)  # far from the first step's
     for part in parts:
         state, _ = update(KEY, state, {'x': part})
     points, weights = np.concatenate(parts).reshape(-1, 2).astype(np.float64), np.repeat([0.7, 1.0], 480)

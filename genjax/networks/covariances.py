@@ -80,6 +80,7 @@ def _tied_normals(means, factors):
     inverse, constant = _inverses(factors)[0].T, _constant(jnp.log(_diagonal(factors)))
     centre = jnp.mean(means, 0)
     places = matmul(means - centre[None], inverse)  # [K, D]
+    steps = places[None] - places[:, None]  # [K, K, D], from j to k
 
     def normals(x):
         white = matmul(x - centre[None], inverse)  # [C, D]: one product for all k
@@ -93,9 +94,9 @@ def _tied_normals(means, factors):
             nearest = matmul(most, places)
             between = matmul(r, places) - total * nearest
             within = total * (white - nearest) - between
-            pairs = matmul(most.T, r)[..., None] * (steps := places[None] - places[:, None])
-            scatter = matmul(within.T, within) - matmul(between.T, between) + einsum('jkd,jke->de', pairs, steps)
-            return einsum('ck,ckd->kd', r, apart), scatter[None]
+            weighed = (jnp.sqrt(matmul(most.T, r))[..., None] * steps).reshape(-1, x.shape[1])
+            scatter = matmul(within.T, within) - matmul(between.T, between) + matmul(weighed.T, weighed)
+            return jnp.sum(r[..., None] * apart, 0), scatter[None]
 
         return -jnp.sum(apart**2, -1) / 2 - constant[None], sums
 

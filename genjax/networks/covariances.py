@@ -80,25 +80,27 @@ def _tied_normals(means, factors):
     inverse, constant = _inverses(factors)[0].T, _constant(jnp.log(_diagonal(factors)))
     centre = jnp.mean(means, 0)
     places = matmul(means - centre[None], inverse)  # [K, D]
-    steps = places[None] - places[:, None]  # [K, K, D], from j to k
+    steps = matmul((means[None] - means[:, None]).reshape(-1, len(centre)), inverse)
+    steps = steps.reshape(len(means), *means.shape)  # [K, K, D], from j to k
 
     def normals(x):
-        white = matmul(x - centre[None], inverse)  # [C, D]: one product for all k
-        apart = white[:, None] - places[None]
+        # One product for all k, about a centre, says which mean j is nearest; about that one nothing cancels.
+        rough = matmul(x - centre[None], inverse)[:, None] - places[None]
+        nearest = jnp.argmin(jnp.sum(rough**2, -1), 1)
+        own = matmul(x - means[nearest], inverse)  # [C, D]
+        white = own[:, None] - steps[nearest]  # [C, K, D]
 
         def sums(r):
-            # sum_k r_k w_k w_k^T of w_k = u + p_j - p_k, where u = w_j is of the component j that has most of x, and
-            # p are the places: with p_k - p_j only where r_k is not nought, nothing cancels.
-            most = jax.nn.one_hot(jnp.argmax(r, 1), len(means), dtype=x.dtype)
-            total = jnp.sum(r, 1, keepdims=True)
-            nearest = matmul(most, places)
-            between = matmul(r, places) - total * nearest
-            within = total * (white - nearest) - between
-            weighed = (jnp.sqrt(matmul(most.T, r))[..., None] * steps).reshape(-1, x.shape[1])
-            scatter = matmul(within.T, within) - matmul(between.T, between) + matmul(weighed.T, weighed)
-            return jnp.sum(r[..., None] * apart, 0), scatter[None]
+            # sum_k r_k w_k w_k^T of w_k = own - step_k is that of their mean, and of the steps about theirs.
+            weighed = r[..., None] * white
+            mean = jnp.sum(weighed, 1)
+            between = jnp.sum(r, 1, keepdims=True) * own - mean
+            pairs = matmul(jax.nn.one_hot(nearest, len(means), dtype=x.dtype).T, r)
+            apart = (jnp.sqrt(pairs)[..., None] * steps).reshape(-1, x.shape[1])
+            scatter = matmul(mean.T, mean) - matmul(between.T, between) + matmul(apart.T, apart)
+            return jnp.sum(weighed, 0), scatter[None]
 
-        return -jnp.sum(apart**2, -1) / 2 - constant[None], sums
+        return -jnp.sum(white**2, -1) / 2 - constant[None], sums
 
     return normals
 

@@ -240,7 +240,7 @@ def points_drawn():
     mean = jnp.array([[0.0, 0.0], [4.0, 0.0], [0.0, 5.0]])
     covariance = jnp.array([[[1.0, 0.6], [0.6, 1.0]], [[0.5, 0.0], [0.0, 2.0]], [[1.0, -0.4], [-0.4, 0.5]]])
     transition = jnp.full((3, 3), 0.1) + 0.7 * jnp.eye(3)
-    chain = Chain(jnp.full(3, 1 / 3), transition, Gaussians(mean, covariance))
+    chain = Chain(jnp.full(3, 1 / 3), transition, Gaussians(mean, full.factor(covariance)))
     make = lambda key: generate(key, chain, gaussian(full), 50)[1]
     length = np.random.default_rng(1).integers(30, 51, 30).astype(np.int32)
     return chain, {'x': np.asarray(jax.vmap(make)(jax.random.split(KEY, 30))), 'length': length}
@@ -290,7 +290,7 @@ def test_em_finds_the_chain_that_made_the_symbols():
 def test_em_finds_the_gaussians_that_made_the_points():
     truth, batch = points_drawn()
     state = run(hmm(3, gaussian(full)), whole(batch), 60)
-    mean, covariance = state.chain.emission
+    mean, covariance = state.chain.emission.mean, state.chain.emission.covariance
     order = [np.argmin(np.sum((mean - m[None]) ** 2, 1)) for m in truth.emission.mean]
     np.testing.assert_allclose(mean[np.array(order)], truth.emission.mean, atol=0.25)
     np.testing.assert_allclose(covariance[np.array(order)], truth.emission.covariance, atol=0.35)
@@ -332,7 +332,7 @@ def test_sums_of_points_are_weighed_by_the_steps_sizes(covariance):
     x = points_drawn()[1]['x'] + np.array([3, -2], np.float32)
     parts = x[:12, :40], x[12:24, :40] * np.float32(2)  # batches of different means
     algorithm = hmm(1, gaussian(covariance), stepsize=lambda step: 0.3)
-    state, update = algorithm.init(KEY, {'x': parts[0]}), jax.jit(algorithm.update)
+    state, update = algorithm.init(KEY, {'x': parts[1]}), jax.jit(algorithm.update)  # far from the first step's
     for part in parts:
         state, _ = update(KEY, state, {'x': part})
     points, weights = np.concatenate(parts).reshape(-1, 2).astype(np.float64), np.repeat([0.7, 1.0], 480)
@@ -359,6 +359,72 @@ def test_no_variance_falls_below_the_floor(covariance):
     found = state.chain.emission.covariance
     assert np.isfinite(metrics['loss']) and np.isfinite(found).all()
     np.testing.assert_allclose(found[:, 1, 1] if covariance is full else found[:, 1], 0.01, rtol=1e-5)
+
+
+def em64(chain, x, n):
+    """Nats a place before each of n steps of EM of full covariances on x [B, L, D], and after the last, in float64."""
+    pi, a = (np.asarray(part, np.float64) for part in chain[:2])
+    mean, factor = (np.asarray(part, np.float64) for part in chain.emission)
+    covariance = factor @ factor.swapaxes(1, 2)
+    losses = []
+    for _ in range(n + 1):
+        factor = np.linalg.cholesky(covariance)
+        white = np.einsum('kde,btke->btkd', np.linalg.inv(factor), x[:, :, None] - mean[None, None])
+        log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(1)
+        log_b = -(white**2).sum(-1) / 2 - log_det[None, None] - x.shape[-1] / 2 * np.log(2 * np.pi)
+        peak = log_b.max(-1, keepdims=True)
+        b = np.exp(log_b - peak)
+        ahead, behind, scale = np.empty_like(b), np.ones_like(b), np.empty(b.shape[:2])
+        for t in range(x.shape[1]):
+            now = (pi[None] if t == 0 else ahead[:, t - 1] @ a) * b[:, t]
+            scale[:, t] = now.sum(-1)
+            ahead[:, t] = now / scale[:, t, None]
+        for t in range(x.shape[1] - 1, 0, -1):
+            behind[:, t - 1] = (b[:, t] * behind[:, t]) @ a.T / scale[:, t, None]
+        losses.append(-np.mean(np.log(scale) + peak[..., 0]))
+        states = ahead * behind
+        right = b[:, 1:] * behind[:, 1:] / scale[:, 1:, None]
+        pi = states[:, 0].mean(0)
+        a = a * np.einsum('bti,btj->ij', ahead[:, :-1], right)
+        a /= a.sum(1, keepdims=True)
+        mass = states.sum((0, 1))
+        mean = np.einsum('btk,btd->kd', states, x) / mass[:, None]
+        apart = x[:, :, None] - mean[None, None]
+        covariance = np.einsum('btk,btkd,btke->kde', states, apart, apart) / mass[:, None, None]
+    return np.array(losses)
+
+
+def test_thin_noise_of_any_scale_is_that_of_float64():
+    """Standard deviations that span up to 1 to 1e-4, in any directions, and columns of scales 1e-3 to 1e5."""
+    algorithm = hmm(2, gaussian(full, floor=1e-30))
+    begin, update = jax.jit(algorithm.init), jax.jit(algorithm.update)
+    for seed in range(6):
+        draw = np.random.default_rng(seed)
+        axes = np.linalg.qr(draw.normal(size=(3, 3)))[0] * np.geomspace(1, 10 ** draw.uniform(-4, 0), 3)
+        x = (draw.normal(size=(6, 40, 3)) + 3 * draw.integers(2, size=(6, 40, 1))) @ axes.T
+        x = np.float32(x * 10 ** draw.uniform(-3, 5, 3))
+        state = begin(KEY, {'x': x})
+        chain, found = state.chain, []
+        for _ in range(9):
+            state, metrics = update(KEY, state, {'x': x})
+            found.append(float(metrics['loss']))
+        np.testing.assert_allclose(found, em64(chain, np.float64(x), 8), atol=1e-2)
+        assert np.diff(found).max() < 1e-4
+
+
+def test_columns_that_determine_each_other_are_finite_and_the_likelihood_never_falls():
+    algorithm = hmm(2, gaussian(full))
+    begin, update = jax.jit(algorithm.init), jax.jit(algorithm.update)
+    draw = np.random.default_rng(5)
+    t = draw.normal(size=(6, 40)) + 8 * (np.arange(40) // 10 % 2)[None]
+    for scale, offset in [(1e-3, 0), (1, 0), (10, 0), (1e3, 0), (1e5, 0), (1, 1e6)]:
+        x = np.float32(scale * np.stack([t, 2 * t + 1, t], -1) + offset)
+        state, found = begin(KEY, {'x': x}), []
+        for _ in range(10):
+            state, metrics = update(KEY, state, {'x': x})
+            found.append(float(metrics['loss']))
+        assert np.isfinite(found).all() and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+        assert np.diff(found).max() < 3e-3, (scale, offset)  # rounding at the least thinness, (1 / 32)^2 a column
 
 
 def test_samples_are_distributed_as_the_model_says():
@@ -484,7 +550,8 @@ def test_points_equal_hmmlearn(covariance, kind):
     state = algorithm.init(KEY, batch)
     free = dict(covars_prior=0, covars_weight=0, n_iter=5, tol=-np.inf, init_params='')
     peer = set_to(GaussianHMM(3, kind, **free), state.chain)
-    peer.means_, peer.covars_ = (np.asarray(part, np.float64) for part in state.chain.emission)
+    found = state.chain.emission
+    peer.means_, peer.covars_ = (np.asarray(part, np.float64) for part in (found.mean, found.covariance))
     state = agrees(peer, algorithm, state, batch, emission)
     np.testing.assert_allclose(state.chain.emission.mean, peer.means_, atol=1e-4)
     np.testing.assert_allclose(state.chain.emission.covariance, peer._covars_, atol=2e-4)

@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
+from sklearn.datasets import load_digits
 from sklearn.mixture import GaussianMixture
 
 from genjax.algorithms.density import Family, density, forward_kl
@@ -380,3 +383,114 @@ def test_bad_settings_are_refused_in_one_line():
         mixture(2, covariance=full, floor=-1)
     with pytest.raises(ValueError, match=r'^9 components for 8 examples; each needs one'):
         run(mixture(9, covariance=full), clusters(n=8), 1)
+
+
+def nats64(mixture, x):
+    """-log p(x) of the mixture that full or tied factors name, in float64, [B]."""
+    log_weights, means, factors = (np.asarray(part, np.float64) for part in mixture)
+    joint = []
+    for k, mean in enumerate(means):
+        factor = factors[k % len(factors)]
+        white = solve_triangular(factor, (x - mean[None]).T, lower=True)
+        constant = np.log(np.diag(factor)).sum() + len(factor) / 2 * np.log(2 * np.pi)
+        joint.append(log_weights[k] - (white**2).sum(0) / 2 - constant)
+    return -logsumexp(joint, 0)
+
+
+def peer_losses(name, begun, x, n, floor):
+    """What scikit-learn's EM says in float64 before each of n steps from the same start, and after the last."""
+    factors = np.asarray(begun.factors, np.float64)
+    peer = GaussianMixture(len(begun.means), covariance_type=name, reg_covar=floor)
+    peer.weights_ = np.exp(np.asarray(begun.log_weights, np.float64))
+    peer.means_ = np.asarray(begun.means, np.float64)
+    cholesky = np.linalg.inv(factors).swapaxes(1, 2)
+    peer.precisions_cholesky_ = cholesky[0] if name == 'tied' else cholesky
+    losses = []
+    for _ in range(n):
+        log_prob, log_resp = peer._e_step(x)
+        losses.append(-log_prob)
+        peer._m_step(x, log_resp)
+    return np.array([*losses, -peer._e_step(x)[0]])
+
+
+def followed(algorithm, x, n):
+    """The start, the end, the losses before each of n steps and after the last, and each example's then."""
+    batch = {'x': jnp.asarray(x, jnp.float32)}
+    begun = jax.jit(algorithm.init)(KEY, batch)
+    state, losses = steps(algorithm, batch, n, begun)
+    last = np.asarray(jax.jit(algorithm.evaluate)(KEY, state, batch)['loss'], np.float64)
+    return begun.mixture, state.mixture, np.array([*losses, last.mean()]), last
+
+
+def thin(seed):
+    """Two groups of rows whose standard deviations span up to 1 to 1e-5, in any directions, and columns of scales 1e-3
+    to 1e5; as far from nought as they still differ by many spacings of floats."""
+    rng = np.random.default_rng(seed)
+    axes = np.linalg.qr(rng.normal(size=(4, 4)))[0] * np.geomspace(1, 10 ** rng.uniform(-5, 0), 4)
+    x = rng.normal(size=(300, 4)) * rng.choice([0.5, 1, 2], (300, 1))
+    x += 2 * rng.normal(size=(2, 4))[rng.integers(2, size=300)]
+    return (x @ axes.T * 10 ** rng.uniform(-3, 5, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize('name', ['full', 'tied'])
+def test_at_any_scale_and_condition_em_is_that_of_float64(name):
+    algorithm = mixture(2, covariance=STRUCTURES[name], floor=1e-30)
+    for seed in range(8):
+        x = thin(seed)
+        begun, found, losses, last = followed(algorithm, x, 10)
+        np.testing.assert_allclose(losses, peer_losses(name, begun, np.float64(x), 10, 1e-30), atol=1e-2)
+        assert np.diff(losses).max() < 1e-4, seed
+        assert abs(nats64(found, np.float64(x)).mean() - last.mean()) < 1e-3
+
+
+def degenerate():
+    """Rows [300, 3] of which a covariance has no inverse, or float32 none."""
+    rng = np.random.default_rng(5)
+    t = np.concatenate([rng.normal(0, 1, 150), rng.normal(8, 1, 150)])
+    line = np.stack([t, 2 * t + 1, 5 - t], 1)
+    outlier = rng.normal(size=(300, 3))
+    outlier[0] = 1e6
+    return {
+        **{f'a line at scale {scale}': scale * line for scale in (1e-3, 1.0, 10.0, 1e3, 1e5)},
+        'a line far from nought': line + 1e6,
+        'equal columns': 1e4 * np.stack([t, t, t], 1),
+        'constant columns': np.stack([t, 0 * t + 7, 0 * t], 1),
+        'a point': np.ones((300, 3)),
+        'two points': np.repeat([[1.0, 2, 3], [4, 5, 7]], 150, 0),
+        'an outlier': outlier,
+    }
+
+
+@pytest.mark.parametrize('name', ['full', 'tied', 'diag'])
+def test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls(name):
+    algorithm = mixture(3, covariance=STRUCTURES[name])
+    for what, x in degenerate().items():
+        _, found, losses, last = followed(algorithm, x, 10)
+        assert np.isfinite(last).all() and all(np.isfinite(part).all() for part in found), what
+        # What rounding a factor of the least thinness does to a likelihood is up to (1 / 32)^2 a column. A floor as
+        # large as the variances changes it by more, in scikit-learn as here: it is added, not the most likely.
+        if what != 'a line at scale 0.001':
+            assert np.diff(losses).max() < 3e-3, what
+        if name != 'diag':
+            assert abs(nats64(found, np.float64(np.float32(x))).mean() - last.mean()) < 3e-3, what
+
+
+@pytest.mark.parametrize('name', ['full', 'tied'])
+def test_a_line_at_scale_10_has_the_likelihood_of_scikit_learn(name):
+    x = degenerate()['a line at scale 10.0'][:, :2]
+    algorithm = mixture(2, covariance=STRUCTURES[name])
+    begun, _, losses, _ = followed(algorithm, x, 10)
+    np.testing.assert_allclose(losses, peer_losses(name, begun, np.float64(np.float32(x)), 10, 1e-6), atol=1e-2)
+
+
+@pytest.mark.parametrize('name', ['full', 'tied'])
+@pytest.mark.parametrize(
+    ('examples', 'components'), [(200, 4), pytest.param(1797, 30, marks=pytest.mark.slow)], ids=['few', 'all']
+)
+def test_raw_digits(name, examples, components):
+    """Columns without any variance, and components of fewer examples than columns."""
+    x = load_digits().data[:examples]
+    begun, found, losses, last = followed(mixture(components, covariance=STRUCTURES[name]), x, 6)
+    np.testing.assert_allclose(losses, peer_losses(name, begun, x, 6, 1e-6), atol=1e-2)
+    assert np.diff(losses).max() < 1e-3
+    assert abs(nats64(found, x).mean() - last.mean()) < 1e-3

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
+
+from genjax.networks.triangular import lower_inverse
 
 # A factor in float32 knows a column's standard deviation given the columns before it to eps / 2 of that of the column
 # alone. At this share of the latter the error is a 32nd, and a likelihood off by no more than a thousandth.
@@ -49,18 +50,13 @@ class Covariance(NamedTuple):
     count: Callable  # (K, D) -> number of free parameters
 
 
-def _inverses(factors):
-    identity = jnp.eye(factors.shape[-1], dtype=factors.dtype)
-    return solve_triangular(factors, jnp.broadcast_to(identity, factors.shape), lower=True)
-
-
 def _constant(log_scales):
     """log sqrt det 2 pi S, of the logarithms of the diagonal of L."""
     return jnp.sum(log_scales, -1) + log_scales.shape[-1] / 2 * math.log(2 * math.pi)
 
 
 def _full_normals(means, factors):
-    inverses, constant = _inverses(factors), _constant(jnp.log(_diagonal(factors)))
+    inverses, constant = lower_inverse(factors), _constant(jnp.log(_diagonal(factors)))
 
     def normals(x):
         # About each mean by itself: about a centre of all, components far apart would lose their thin directions.
@@ -77,7 +73,7 @@ def _full_normals(means, factors):
 
 
 def _tied_normals(means, factors):
-    inverse, constant = _inverses(factors)[0].T, _constant(jnp.log(_diagonal(factors)))
+    inverse, constant = lower_inverse(factors)[0].T, _constant(jnp.log(_diagonal(factors)))
     centre = jnp.mean(means, 0)
     places = matmul(means - centre[None], inverse)  # [K, D]
     steps = matmul((means[None] - means[:, None]).reshape(-1, len(centre)), inverse)
@@ -152,7 +148,7 @@ def _triangular_floors(apart, weights, means, factors, floor):
     share = (RESOLUTION * float(jnp.finfo(own.dtype).eps)) ** 2
     resolved = share * jnp.minimum(whole[None], apart * own)
     least = floor + resolved if floor > 0 else jnp.zeros_like(own)
-    roots = _inverses(factors) * jnp.sqrt(least)[:, None]
+    roots = lower_inverse(factors) * jnp.sqrt(least)[:, None]
     return matmul(roots, roots.swapaxes(-1, -2))
 
 
@@ -166,8 +162,9 @@ def _triangular_factor(covariances):
     correlations = covariances / scales[..., :, None] / scales[..., None, :]
     size = covariances.shape[-1]
     identity = jnp.eye(size, dtype=covariances.dtype)
-    exact = jnp.linalg.cholesky(correlations)
-    eased = jnp.linalg.cholesky(correlations + _triangular_slack(scales) * identity[None])
+    # Both in one call: see `triangular` for why not in two.
+    both = jnp.stack([correlations, correlations + _triangular_slack(scales) * identity[None]])
+    exact, eased = jnp.linalg.cholesky(both)
     sound = jnp.all(jnp.isfinite(exact), (-1, -2), keepdims=True)
     return scales[..., None] * jnp.where(sound, exact, eased)
 
@@ -203,7 +200,7 @@ full = Covariance(
     factor=_triangular_factor,
     square=lambda factors: matmul(factors, factors.swapaxes(-1, -2)),
     move=matmul,
-    whiten=lambda factor, d: solve_triangular(factor, d, lower=True),
+    whiten=lambda factor, d: matmul(lower_inverse(factor), d),
     apart=lambda components, scales: jnp.stack([jnp.diag(scales)] * components),
     free=lambda factors: _with_diagonal(factors, jnp.log),
     bound=lambda free: _with_diagonal(free, jnp.exp),

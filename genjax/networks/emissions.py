@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 
 from genjax.base import Key
+from genjax.networks.triangular import lower_inverse
 
 Array = jax.Array
 TINY = 1e-37  # holds a division by nought off
@@ -105,21 +105,21 @@ def _full_grown(factor, scatter, least):
     size = len(factor)
     identity = jnp.eye(size, dtype=factor.dtype)
     ease = 16 * np.sqrt(size) * float(jnp.finfo(factor.dtype).eps) * identity
-    roots = solve_triangular(factor, jnp.diag(jnp.sqrt(least)), lower=True)
+    roots = lower_inverse(factor) * jnp.sqrt(least)[None]
     scatter = scatter * (1 + ease) + matmul(roots, roots.T) / 1000
     seen = jnp.linalg.cholesky(scatter)
     # Of the covariances that are diagonal in these coordinates the best: no rounding makes them indefinite.
     alone = jnp.diag(jnp.sqrt(jnp.maximum(jnp.diagonal(scatter), TINY)))
     seen = jnp.where(jnp.isfinite(seen).all(), seen, alone)
-    floor = solve_triangular(seen, roots, lower=True)
+    floor = matmul(lower_inverse(seen), roots)
     values, axes = jnp.linalg.eigh(matmul(floor, floor.T))
     raised = matmul(seen, axes) * jnp.sqrt(jnp.maximum(values, 1))[None]
     growth = jnp.linalg.cholesky(matmul(raised, raised.T) * (1 + ease))
     growth = jnp.where(jnp.any(values > 1), growth, seen)
 
     def restated(scatter):
-        half = solve_triangular(growth, scatter, lower=True)
-        return solve_triangular(growth, half.T, lower=True)
+        back = lower_inverse(growth)
+        return matmul(matmul(back, scatter), back.T)
 
     return matmul(factor, growth), restated
 
@@ -129,8 +129,7 @@ def _diagonal_whiten(factor, d):
 
 
 def _full_whiten(factor, d):
-    inverse = solve_triangular(factor, jnp.eye(len(factor), dtype=factor.dtype), lower=True)
-    return matmul(d, inverse.T), jnp.sum(jnp.log(jnp.diagonal(factor)))
+    return matmul(d, lower_inverse(factor).T), jnp.sum(jnp.log(jnp.diagonal(factor)))
 
 
 diagonal = Covariance(

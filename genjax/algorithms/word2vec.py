@@ -157,10 +157,10 @@ def _update(reader, rate, add, key, state, batch):
     learn = lambda i, table: _learned(table, *_block(reader, texts, i), now, add)
     # The first block apart, so that only its losses are computed: of the others the gradients are enough.
     table, losses, pairs = learn(0, state.table)
+    losses = jnp.where(_outside(reader, batch), jnp.nan, losses)
     loss, pairs = device_mean((losses.sum(), pairs.sum()))
     table = jax.lax.fori_loop(1, device_max(texts.blocks), lambda i, table: learn(i, table)[0], table)
-    outside = device_max(jnp.max(batch['words'])) >= len(reader.keep)
-    return Vectors(state.step + 1, table), {'loss': jnp.where(outside, jnp.nan, loss / jnp.maximum(pairs, 1))}
+    return Vectors(state.step + 1, table), {'loss': loss / jnp.maximum(pairs, 1)}
 
 
 def _evaluate(reader, key, state, batch):
@@ -171,8 +171,12 @@ def _evaluate(reader, key, state, batch):
         return jax.tree.map(jnp.add, sums, losses(_taken(state.table, rows)))
 
     loss, pairs = jax.lax.fori_loop(0, texts.blocks, judge, (jnp.zeros(len(batch['words'])),) * 2)
-    outside = jnp.any(batch['words'] >= len(reader.keep), -1)
-    return {'loss': jnp.where(outside, jnp.nan, loss / jnp.maximum(pairs, 1))}
+    return {'loss': jnp.where(_outside(reader, batch), jnp.nan, loss / jnp.maximum(pairs, 1))}
+
+
+def _outside(reader, batch):
+    """Whether a text holds a word that is none of the V, bool [B]."""
+    return jnp.any(batch['words'] >= len(reader.keep), -1)
 
 
 def _encode(key, state, batch):

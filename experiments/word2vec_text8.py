@@ -54,7 +54,13 @@ def build(config):
     words, counts = text.vocabulary
     rate = falling(config.rate, config.steps)
     add = added if config.bound is None else bounded(config.bound)
-    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate, add=add)
+    options = dict(
+        keep=kept_share(counts, config.sample),
+        dimension=config.dimension,
+        rate=rate,
+        add=add,
+        stable=config.bound is None,
+    )
     algorithm = word2vec(skip_gram(**config.model), negative_sampling(counts, **config.noise), **options)
     train, test = held_out(text, words=config.held_out)
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)

@@ -24,6 +24,9 @@ import optax
 from genjax.base import Algorithm, collect, device_max, device_mean, example_keys
 
 
+BUCKETS = 8192  # that the rows of a block are counted in: of a larger table, some share one
+
+
 class Vectors(NamedTuple):
     """Two vectors a word in one table, so that one scatter serves both: two into one array would copy it."""
 
@@ -49,15 +52,17 @@ def kept_share(counts: np.ndarray, sample: float) -> np.ndarray:
 
     Args:
       counts: of the words, [V]; f is a word's share of them.
-      sample: t.
+      sample: t; 0 keeps every word, as in word2vec.c and gensim.
 
     Raises:
-      ValueError: t is not above 0.
+      ValueError: t is not 0 or more.
 
     Source: word2vec.c; Mikolov et al. 2013b, equation 5, have sqrt(t/f).
     """
-    if not sample > 0:
-        raise ValueError(f'sample is {sample}; the share of words that subsampling spares must be above 0')
+    if not sample >= 0:
+        raise ValueError(f'sample is {sample}; it takes a number of 0 or more, 0 for no subsampling')
+    if sample == 0:
+        return np.ones(len(counts), np.float32)
     ratio = sample * counts.sum() / np.maximum(counts, 1)
     return np.minimum(1, np.sqrt(ratio) + ratio).astype(np.float32)
 
@@ -101,6 +106,20 @@ def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Arr
     return add
 
 
+def stable_share(rows: jax.Array, curvature: jax.Array, size: int) -> jax.Array:
+    """min(1, 1 / c) for each of R steps, c the sum of the curvatures of all steps of its row: [R].
+
+    Args:
+      rows: the row of each step, [R], which may repeat.
+      curvature: the rate times an upper bound of the second derivative of a step's loss, [R].
+      size: how many rows there are.
+    """
+    buckets = min(size, BUCKETS)
+    which = rows % buckets
+    sums = jnp.zeros(buckets).at[which].add(curvature, mode='promise_in_bounds')
+    return 1 / jnp.maximum(1, sums.at[which].get(mode='promise_in_bounds'))
+
+
 def word2vec(
     model: Any,  # `skip_gram` or `cbow` of genjax.networks.windows
     output: Any,  # `negative_sampling` or `full_softmax` of genjax.networks.outputs
@@ -109,6 +128,7 @@ def word2vec(
     dimension: int,  # D
     rate: Callable[[jax.Array], jax.Array],  # the learning rate of a step, which comes as float32
     add: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] = added,  # or `bounded`, where B x T is large
+    stable: bool = False,  # shortens steps that their curvature makes too long, see `stable_share`
 ) -> Algorithm:
     """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences; codes are the input vectors [B, L, D].
 
@@ -122,7 +142,7 @@ def word2vec(
     reader = _Reader(model, output, keep)
     return Algorithm(
         partial(_init, len(keep), dimension),
-        partial(_update, reader, rate, add),
+        partial(_update, reader, rate, partial(_learned, add=add, stable=stable)),
         partial(_evaluate, reader),
         encode=_encode,
     )
@@ -150,10 +170,13 @@ def _init(size, dimension, key, batch):
     return Vectors(jnp.zeros((), jnp.int32), jnp.concatenate([inputs, jnp.zeros_like(inputs)]))
 
 
-def _update(reader, rate, add, key, state, batch):
+def _update(reader, rate, learned, key, state, batch):
     texts = _read(reader, key, batch['words'])
     now = rate(state.step.astype(jnp.float32))
-    learn = lambda i, table: _learned(table, *_block(reader, texts, i), now, add)
+
+    def learn(i, table):
+        return learned(table, *_block(reader, texts, i), now)
+
     # The first block apart, so that only its losses are computed: of the others the gradients are enough.
     table, losses, pairs = learn(0, state.table)
     loss, pairs = device_mean((losses.sum(), pairs.sum()))
@@ -165,7 +188,7 @@ def _evaluate(reader, key, state, batch):
     texts = _read(reader, key, batch['words'])
 
     def judge(i, sums):
-        rows, losses = _block(reader, texts, i)
+        rows, losses, _ = _block(reader, texts, i)
         return jax.tree.map(jnp.add, sums, losses(_taken(state.table, rows)))
 
     loss, pairs = jax.lax.fori_loop(0, texts.blocks, judge, (jnp.zeros(len(batch['words'])),) * 2)
@@ -187,7 +210,7 @@ def _read(reader, key, words):
 
 
 def _block(reader, texts, i):
-    """The rows of the table that block i needs, [B, R], and its losses and pairs (vectors) -> [B], [B]."""
+    """Block i: the rows of the table that it needs, [B, R], its losses and pairs (vectors) -> [B], [B], and curvatures."""
     inputs, targets, on = reader.model.block(texts.packed, i)
     size = len(reader.keep)
     rows = jnp.concatenate([inputs, size + targets, size + texts.against[:, i]], 1)
@@ -198,19 +221,41 @@ def _block(reader, texts, i):
         hidden, scores, pairs = reader.model.scores(inputs, targets, on)
         return reader.output.losses(hidden, scores, pairs, others).sum(1), pairs.sum((0, 2))
 
-    return rows, losses
+    def curvatures(vectors):
+        inputs, targets, others = jnp.split(vectors, ends, 1)
+        input_sizes, target_sizes, other_sizes = jnp.split(1 + jnp.sum(vectors**2, -1, keepdims=True), ends, 1)
+        hidden, scores, pairs = reader.model.scores(inputs, targets, on)
+
+        def size_scores(input_sizes, target_sizes):
+            return reader.model.scores(input_sizes, target_sizes, on)[:2]
+
+        (hidden_sizes, _), back = jax.vjp(size_scores, input_sizes, target_sizes)
+        slopes, to_hidden, to_others = reader.output.slopes(hidden, scores, pairs, others, hidden_sizes, other_sizes)
+        return jnp.concatenate([*back((to_hidden, slopes)), to_others], 1)[..., 0]
+
+    return rows, losses, curvatures
 
 
-def _learned(table, rows, losses, rate, add):
+def _learned(table, rows, losses, curvatures, rate, *, add, stable):
     """The table after a step of descent with the blocks of all devices; the losses [B] before it and the pairs [B]."""
 
     def total(vectors):
         found, pairs = losses(vectors)
         return found.sum(), (found, pairs)
 
-    gradient, judged = jax.grad(total, has_aux=True)(_taken(table, rows))
-    rows, gradient = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), collect((rows, gradient)))
-    return add(table, rows, -rate * gradient), *judged
+    vectors = _taken(table, rows)
+    gradient, judged = jax.grad(total, has_aux=True)(vectors)
+    if not stable:
+        rows, gradient = _of_all_texts((rows, gradient))
+        return add(table, rows, -rate * gradient), *judged
+    rows, gradient, curvature = _of_all_texts((rows, gradient, curvatures(vectors)))
+    share = stable_share(rows, rate * curvature, len(table))
+    return add(table, rows, -(rate * share)[:, None] * gradient), *judged
+
+
+def _of_all_texts(tree):
+    """Arrays of all devices' texts [B, R, ...] as rows [B R, ...]."""
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), collect(tree))
 
 
 def _taken(table, rows):

@@ -23,8 +23,7 @@ import optax
 
 from genjax.base import Algorithm, collect, device_max, device_mean, example_keys
 
-
-BUCKETS = 8192  # that the rows of a block are counted in: of a larger table, some share one
+BUCKETS = 8192  # in which the curvatures of a block's rows are summed
 
 
 class Vectors(NamedTuple):
@@ -107,17 +106,33 @@ def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Arr
 
 
 def stable_share(rows: jax.Array, curvature: jax.Array, size: int) -> jax.Array:
-    """min(1, 1 / c) for each of R steps, c the sum of the curvatures of all steps of its row: [R].
+    """The share of each of R steps that is taken: min(1, 2 / c + 8 / c^2), c of the step's row, [R].
+
+    All steps of a block are taken at one point. Where a word fills much of it, as in a small
+    vocabulary or in a line that repeats a word, their sum goes far beyond what steps one after
+    another would do, and diverges. Descent on a loss of curvature h is stable below rate h = 2. Here
+
+        c = rate x sum of |dl/ds| (1 + |partner|^2)
+
+    over the scores s = u.v of the row, partner being the score's other vector. For logistic losses
+    d2l/ds2 <= |dl/ds|. So c / rate bounds a row of the second derivative: d2l/ds2 |partner|^2 for
+    the row's own vector, and dl/ds for each partner, which moves at the same time. At an optimum
+    where a row's scores are alike, d2l/ds2 sums to half of |dl/ds|, and the two vectors of a score
+    that move at once double it. So a step shortened to c = 2 is stable however often a word repeats.
+    In ordinary text the partners point in many directions and the bound is several times too large:
+    up to c = 4 the step is taken whole; beyond, its length in c falls from 4 towards 2.
 
     Args:
       rows: the row of each step, [R], which may repeat.
-      curvature: the rate times an upper bound of the second derivative of a step's loss, [R].
-      size: how many rows there are.
+      curvature: each step's part of its row's c, [R].
+      size: how many rows the table has. Of more than 8,192 some are summed together, so that c may
+        be too large but never too small.
     """
     buckets = min(size, BUCKETS)
     which = rows % buckets
     sums = jnp.zeros(buckets).at[which].add(curvature, mode='promise_in_bounds')
-    return 1 / jnp.maximum(1, sums.at[which].get(mode='promise_in_bounds'))
+    c = jnp.maximum(4, sums.at[which].get(mode='promise_in_bounds'))
+    return 2 / c + 8 / c**2
 
 
 def word2vec(
@@ -128,11 +143,12 @@ def word2vec(
     dimension: int,  # D
     rate: Callable[[jax.Array], jax.Array],  # the learning rate of a step, which comes as float32
     add: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] = added,  # or `bounded`, where B x T is large
-    stable: bool = False,  # shortens steps that their curvature makes too long, see `stable_share`
+    stable: bool = False,  # whether steps are shortened where they would diverge, see `stable_share`
 ) -> Algorithm:
     """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences; codes are the input vectors [B, L, D].
 
-    The loss is the mean over pairs; in training, over those of the step's first block before it is learnt.
+    Without `stable` it is plain descent, which diverges where few words fill a block. The loss is the mean
+    over pairs; in training, over those of the step's first block before it is learnt.
 
     Raises:
       ValueError: dimension is below 1.
@@ -210,7 +226,12 @@ def _read(reader, key, words):
 
 
 def _block(reader, texts, i):
-    """Block i: the rows of the table that it needs, [B, R], its losses and pairs (vectors) -> [B], [B], and curvatures."""
+    """The rows of the table that block i needs, [B, R], and two functions of their vectors [B, R, D].
+
+    losses: the losses and the numbers of pairs, [B] each.
+    curvatures: sum of |dl/ds| (1 + |partner|^2) over the scores s of each row, [B, R]. It is what the
+      model's own products pull back from |dl/ds| in place of dl/ds, of 1 + |x|^2 in place of x.
+    """
     inputs, targets, on = reader.model.block(texts.packed, i)
     size = len(reader.keep)
     rows = jnp.concatenate([inputs, size + targets, size + texts.against[:, i]], 1)

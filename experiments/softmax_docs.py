@@ -36,7 +36,7 @@ def get_config():
         held_out=20_000,  # words
         word_sets='',  # folder of similarity sets and analogies; '' for none
         model=dict(window=5, block=256),
-        sample=1e-3,
+        sample=1e-3,  # of subsampling; 0 for none
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end
         bound=0.3,  # of a row's step: consecutive words repeat

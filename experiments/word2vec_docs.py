@@ -34,10 +34,10 @@ def get_config():
         word_sets='',  # folder of similarity sets and analogies; '' for none
         model=dict(window=5, block=64),
         noise=dict(negatives=5, shared=32),
-        sample=1e-3,
+        sample=1e-3,  # of subsampling; 0 for none
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end
-        bound=None,  # of a row's step, for large batches
+        bound=None,  # of a row's step, for large batches; None shortens those alone that would diverge
         examples=('array', 'rows', 'gradient', 'float32', 'random', 'png', 'clustering', 'thread'),
         every=dict(log=50, evaluate=500, save=500),
     )
@@ -49,7 +49,13 @@ def build(config):
     words, counts = text.vocabulary
     rate = falling(config.rate, config.steps)
     add = added if config.bound is None else bounded(config.bound)
-    options = dict(keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate, add=add)
+    options = dict(
+        keep=kept_share(counts, config.sample),
+        dimension=config.dimension,
+        rate=rate,
+        add=add,
+        stable=config.bound is None,
+    )
     algorithm = word2vec(skip_gram(**config.model), negative_sampling(counts, **config.noise), **options)
     train, test = held_out(text, words=config.held_out)
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)

@@ -331,6 +331,13 @@ FAULTS = (
         'test_word2vec.py::test_subsampling_keeps_what_word2vec_c_keeps',
     ),
     Fault(
+        "the curvatures of a repeated word's steps are not added up",
+        'genjax/algorithms/word2vec.py',
+        'jnp.zeros(buckets).at[which].add(',
+        'jnp.zeros(buckets).at[which].max(',
+        'test_word2vec.py::test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row',
+    ),
+    Fault(
         'windows never reach their full width',
         'genjax/networks/windows.py',
         'words.shape, 1, window + 1)',

@@ -138,7 +138,7 @@ COMMANDS = {
         'needs at least 2',
         '--config.rate=(0.1,)': 'rate is (0.1,); it takes two numbers of 0 or more, at the start and at the end',
         '--config.bound=none_at_all': "the bound of a step is 'none_at_all'; it takes a number above 0",
-        '--config.sample=0': 'sample is 0.0; the share of words that subsampling spares must be above 0',
+        '--config.sample=-1': 'sample is -1.0; it takes a number of 0 or more, 0 for no subsampling',
         '--config.model.window=1000000000': 'window is 1000000000; it takes 1 to 1000',
         '--config.noise.shared=0': 'shared is 0; it takes 1 to 1000000',
         '--config.held_out=9999': 'words to hold out are 9,999; at least 1 of 480, and not every sentence',

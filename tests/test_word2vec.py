@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from genjax.algorithms.word2vec import Vectors, added, bounded, kept_share, pair_loss, word2vec
+from genjax.algorithms.word2vec import Vectors, added, bounded, kept_share, pair_loss, stable_share, word2vec
 from genjax.base import Data, Embedding, Resident
 from genjax.data.excerpts import excerpts
 from genjax.data.planted import analogies as planted_analogies
@@ -189,6 +189,55 @@ def test_subsampling_keeps_what_word2vec_c_keeps():
     np.testing.assert_allclose(kept_share(counts, 1e-3), expected, rtol=1e-6)
 
 
+def test_without_subsampling_every_word_is_kept():
+    np.testing.assert_array_equal(kept_share(np.array([10_000, 10, 1]), 0), np.ones(3, np.float32))
+    for sample in (-1e-3, float('nan')):
+        with pytest.raises(ValueError, match='0 for no subsampling'):
+            kept_share(np.array([3, 1]), sample)
+
+
+def test_the_share_of_a_step_follows_from_the_sum_over_its_row():
+    rows = jnp.array([3, 1, 3, 0, 2])
+    curvature = jnp.array([5.0, 3.9, 11.0, 1e30, 0.0])
+    found = stable_share(rows, curvature, 5)
+    np.testing.assert_allclose(found, [2 / 16 + 8 / 256, 1, 2 / 16 + 8 / 256, 2e-30, 1], rtol=1e-6)
+    apart = stable_share(rows * 10_000_000, curvature, 40_000_000)  # as a table of any size has it
+    assert (np.asarray(apart) <= np.asarray(found)).all()
+
+
+@models
+@pytest.mark.parametrize('softmax', [True, False])
+def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(model, softmax):
+    """Each score s has a curvature |dl/ds| (1 + |partner|^2), added up by the row, pair by pair."""
+    key, state, batch, rate = jax.random.key(3), vectors(), short_texts(), 3.0
+    if softmax:
+        output = full_softmax(V, chunk=4)
+        loss = lambda v, u, target: -jax.nn.log_softmax(u @ v)[target]
+    else:
+        output = negative_sampling(COUNTS, negatives=0)
+        loss = lambda v, u, target: pair_loss(v, u[target], jnp.zeros((0, D)))
+    table = np.asarray(state.table, np.float64)
+    v, u = table[:V], table[V:]
+    c = np.zeros(2 * V)
+    for inputs, target in predictions(model, key, batch['words']):
+        scores = u @ v[inputs].mean(0)
+        size = 1 + np.mean(np.sum(v[inputs] ** 2, 1))
+        slopes = np.zeros(V)
+        if softmax:
+            slopes += np.exp(scores - np.logaddexp.reduce(scores))
+            slopes[target] += 1
+        else:
+            slopes[target] = 1 / (1 + np.exp(scores[target]))
+        np.add.at(c, inputs, rate * np.sum(slopes * (1 + np.sum(u**2, 1))))
+        c[V:] += rate * slopes * size
+    share = np.minimum(1, 2 / np.maximum(c, 1e-9) + 8 / np.maximum(c, 1e-9) ** 2)
+    assert share.min() < 0.5 < share.max()
+    expected = by_definition(model, key, batch['words'], state.table, loss) * (rate / RATE) * share[:, None]
+    algorithm = learner(model, output, rate=lambda _: rate, stable=True)
+    found = algorithm.update(key, state, batch)[0].table - state.table
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_bound_shortens_the_sum_of_a_rows_steps():
     table, rows = jnp.zeros((5, 2)), jnp.array([3, 1, 3, 0])
     steps = jnp.array([[3.0, 0.0], [0.1, 0.0], [0.0, 4.0], [0.0, 2.0]])
@@ -220,11 +269,22 @@ def test_the_trainers_program_never_copies_the_table(model, output):
     assert not re.findall(r'= f32\[1000,6\]\S* copy', text)
 
 
+@models
+def test_the_trainers_program_of_stable_steps_never_copies_the_table(model):
+    options = dict(keep=np.ones(500, np.float32), dimension=D, rate=lambda _: RATE, stable=True)
+    algorithm = word2vec(model(window=2, block=T), negative_sampling(np.ones(500)), **options)
+    text = trainers_program(algorithm, make_mesh(jax.devices()[:1]))
+    assert len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2
+    assert not re.findall(r'= f32\[1000,6\]\S* copy', text)
+
+
+@pytest.mark.parametrize('stable', [False, True])
 @pytest.mark.parametrize('rules', [(), [('table', PartitionSpec('model'))]])
-def test_devices_exchange_rows_and_never_tables(rules):
+def test_devices_exchange_rows_and_never_tables(rules, stable):
     keep = np.ones(500, np.float32)
     output = negative_sampling(np.ones(500), shared=3)
-    algorithm = word2vec(skip_gram(window=2, block=T), output, keep=keep, dimension=D, rate=lambda _: RATE)
+    options = dict(keep=keep, dimension=D, rate=lambda _: RATE, stable=stable)
+    algorithm = word2vec(skip_gram(window=2, block=T), output, **options)
     text = trainers_program(algorithm, make_mesh(model=4), rules)
     exchanged = re.findall(r'= \(?\w+\[([\d,]*)\]\S* (?:all-\w+|collective-\w+|reduce-scatter)', text)
     places = 8 * (T + T + 4 + 3)  # of all texts: inputs, targets, negatives
@@ -296,6 +356,64 @@ def test_a_large_block_learns_if_it_is_bounded_and_only_then():
     assert loss(bounded(0.3)) < 6 * np.log(2) - 0.3  # what vectors of nought give, less what there is to learn
 
 
+def least_loss(ids, counts, k=5):
+    """The least mean loss of k negatives, window 5: each pair (w, c) at its own best score."""
+    pairs = np.zeros((len(counts), len(counts)))
+    for distance in range(1, 6):
+        share = (6 - distance) / 5  # of the centres, whose windows are drawn from 1 to 5
+        first, second = ids[:-distance], ids[distance:]
+        together = (first >= 0) & (second >= 0)
+        np.add.at(pairs, (first[together], second[together]), share)
+        np.add.at(pairs, (second[together], first[together]), share)
+    noise = k * pairs.sum(1, keepdims=True) * (counts**0.75 / np.sum(counts**0.75))
+    true = np.maximum(pairs, 1e-9) / (np.maximum(pairs, 1e-9) + noise)
+    return -np.sum(pairs * np.log(true) + noise * np.log1p(-true)) / pairs.sum()
+
+
+def crowded_texts():
+    """Few words, and lines of one word: ids [N] by name, each of 20 words."""
+    rng = np.random.default_rng(0)
+    moves = rng.choice([1, 1, 2, 7], 12_000)
+    zipf = 1 / np.arange(1, 21)
+    bursts = rng.choice(20, 12_000, p=zipf / zipf.sum())
+    for word, start in enumerate(range(0, 12_000, 600)):
+        bursts[start : start + 200] = word
+    mostly_two = np.arange(12_000) % 2
+    mostly_two[::600] = np.arange(20)
+    return {'chain': np.cumsum(moves) % 20, 'bursts': bursts, 'two': mostly_two}
+
+
+@pytest.mark.parametrize(
+    ('model', 'name'),
+    [
+        (skip_gram, 'bursts'),
+        (skip_gram, 'two'),
+        (cbow, 'chain'),
+        pytest.param(skip_gram, 'chain', marks=pytest.mark.slow),
+        pytest.param(cbow, 'bursts', marks=pytest.mark.slow),
+        pytest.param(cbow, 'two', marks=pytest.mark.slow),
+    ],
+)
+def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
+    """In some 120 blocks of 512 centres it comes within a tenth of what there is to learn by skip-gram."""
+    ids = crowded_texts()[name].astype(np.int32)
+    counts = np.bincount(ids, minlength=20)
+    order = np.argsort(-counts, kind='stable')
+    ids, counts = np.argsort(order)[ids].astype(np.int32), counts[order]
+    corpus = Corpus(ids, Vocabulary(tuple(map(str, range(20))), counts))
+    steps = 120
+    schedule = lambda step: 0.025 + (1e-4 - 0.025) * step / steps
+    options = dict(keep=kept_share(counts, 0), dimension=24, rate=schedule, stable=True)
+    algorithm = word2vec(model(window=5), negative_sampling(counts), **options)
+    data = excerpts(corpus, batch=8, steps=steps, epochs=5, seed=0, test=corpus)
+    state = run(algorithm, data, steps)
+    lengths = np.linalg.norm(state.table[:20], axis=1)
+    assert np.isfinite(state.table).all() and lengths.max() < 8  # as gensim's of such texts
+    loss = evaluate(Experiment(algorithm, data, {}), state, seed=0, mesh=make_mesh(jax.devices()[:1]))['test/loss']
+    start, least = 6 * np.log(2), least_loss(ids, counts)
+    assert loss < least + 0.1 * (start - least)
+
+
 @models
 def test_every_planted_analogy_is_answered(model):
     corpus = read_corpus(planted(0, 12_000)[0], min_count=1)
@@ -314,11 +432,11 @@ def test_every_planted_analogy_is_answered(model):
     assert [(s.right, s.answered) for s in sections] == [(s.asked, s.asked) for s in sections]
 
 
-def test_tables_split_over_devices_learn_the_same():
+@pytest.mark.parametrize('stable', [False, True])
+def test_tables_split_over_devices_learn_the_same(stable):
     data = Data(_fixed_texts(), [])
-    algorithm = word2vec(
-        skip_gram(window=2, block=T), negative_sampling(np.ones(12)), keep=np.ones(12), dimension=D, rate=lambda _: RATE
-    )
+    options = dict(keep=np.ones(12), dimension=D, rate=lambda _: 3.0 if stable else RATE, stable=stable)
+    algorithm = word2vec(skip_gram(window=2, block=T), negative_sampling(np.ones(12)), **options)
     experiment, options = Experiment(algorithm, data, {}), dict(seed=0, steps=5)
     whole = train(experiment, **options, mesh=make_mesh(jax.devices()[:1]))
     split = train(experiment, **options, mesh=make_mesh(model=4), rules=[('table', PartitionSpec('model'))])

@@ -23,6 +23,8 @@ import optax
 
 from genjax.base import Algorithm, collect, device_max, device_mean, example_keys
 
+BUCKETS = 8192  # in which the curvatures of a block's rows are summed
+
 
 class Vectors(NamedTuple):
     """Two vectors a word in one table, so that one scatter serves both: two into one array would copy it."""
@@ -49,15 +51,17 @@ def kept_share(counts: np.ndarray, sample: float) -> np.ndarray:
 
     Args:
       counts: of the words, [V]; f is a word's share of them.
-      sample: t.
+      sample: t; 0 keeps every word, as in word2vec.c and gensim.
 
     Raises:
-      ValueError: t is not above 0.
+      ValueError: t is not 0 or more.
 
     Source: word2vec.c; Mikolov et al. 2013b, equation 5, have sqrt(t/f).
     """
-    if not sample > 0:
-        raise ValueError(f'sample is {sample}; the share of words that subsampling spares must be above 0')
+    if not sample >= 0:
+        raise ValueError(f'sample is {sample}; it takes a number of 0 or more, 0 for no subsampling')
+    if sample == 0:
+        return np.ones(len(counts), np.float32)
     ratio = sample * counts.sum() / np.maximum(counts, 1)
     return np.minimum(1, np.sqrt(ratio) + ratio).astype(np.float32)
 
@@ -101,6 +105,36 @@ def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Arr
     return add
 
 
+def stable_share(rows: jax.Array, curvature: jax.Array, size: int) -> jax.Array:
+    """The share of each of R steps that is taken: min(1, 2 / c + 8 / c^2), c of the step's row, [R].
+
+    All steps of a block are taken at one point. Where a word fills much of it, as in a small
+    vocabulary or in a line that repeats a word, their sum goes far beyond what steps one after
+    another would do, and diverges. Descent on a loss of curvature h is stable below rate h = 2. Here
+
+        c = rate x sum of |dl/ds| (1 + |partner|^2)
+
+    over the scores s = u.v of the row, partner being the score's other vector. For logistic losses
+    d2l/ds2 <= |dl/ds|. So c / rate bounds a row of the second derivative: d2l/ds2 |partner|^2 for
+    the row's own vector, and dl/ds for each partner, which moves at the same time. At an optimum
+    where a row's scores are alike, d2l/ds2 sums to half of |dl/ds|, and the two vectors of a score
+    that move at once double it. So a step shortened to c = 2 is stable however often a word repeats.
+    In ordinary text the partners point in many directions and the bound is several times too large:
+    up to c = 4 the step is taken whole; beyond, its length in c falls from 4 towards 2.
+
+    Args:
+      rows: the row of each step, [R], which may repeat.
+      curvature: each step's part of its row's c, [R].
+      size: how many rows the table has. Of more than 8,192 some are summed together, so that c may
+        be too large but never too small.
+    """
+    buckets = min(size, BUCKETS)
+    which = rows % buckets
+    sums = jnp.zeros(buckets).at[which].add(curvature, mode='promise_in_bounds')
+    c = jnp.maximum(4, sums.at[which].get(mode='promise_in_bounds'))
+    return 2 / c + 8 / c**2
+
+
 def word2vec(
     model: Any,  # `skip_gram` or `cbow` of genjax.networks.windows
     output: Any,  # `negative_sampling` or `full_softmax` of genjax.networks.outputs
@@ -109,11 +143,13 @@ def word2vec(
     dimension: int,  # D
     rate: Callable[[jax.Array], jax.Array],  # the learning rate of a step, which comes as float32
     add: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] = added,  # or `bounded`, where B x T is large
+    stable: bool = False,  # whether steps are shortened where they would diverge, see `stable_share`
 ) -> Algorithm:
     """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences; codes are the input vectors [B, L, D].
 
-    The loss is the mean over pairs; in training, over those of the step's first block before it is learnt. With a word
-    outside 0 to V - 1 it is no number, which ends a run, and neither is that word's code.
+    Without `stable` it is plain descent, which diverges where few words fill a block. The loss is the mean over pairs;
+    in training, over those of the step's first block before it is learnt. With a word outside 0 to V - 1 it is no
+    number, which ends a run, and neither is that word's code.
 
     Raises:
       ValueError: dimension is below 1.
@@ -123,7 +159,7 @@ def word2vec(
     reader = _Reader(model, output, keep)
     return Algorithm(
         partial(_init, len(keep), dimension),
-        partial(_update, reader, rate, add),
+        partial(_update, reader, rate, partial(_learned, add=add, stable=stable)),
         partial(_evaluate, reader),
         encode=_encode,
     )
@@ -151,10 +187,13 @@ def _init(size, dimension, key, batch):
     return Vectors(jnp.zeros((), jnp.int32), jnp.concatenate([inputs, jnp.zeros_like(inputs)]))
 
 
-def _update(reader, rate, add, key, state, batch):
+def _update(reader, rate, learned, key, state, batch):
     texts = _read(reader, key, batch['words'])
     now = rate(state.step.astype(jnp.float32))
-    learn = lambda i, table: _learned(table, *_block(reader, texts, i), now, add)
+
+    def learn(i, table):
+        return learned(table, *_block(reader, texts, i), now)
+
     # The first block apart, so that only its losses are computed: of the others the gradients are enough.
     table, losses, pairs = learn(0, state.table)
     losses = jnp.where(_outside(reader, batch), jnp.nan, losses)
@@ -167,7 +206,7 @@ def _evaluate(reader, key, state, batch):
     texts = _read(reader, key, batch['words'])
 
     def judge(i, sums):
-        rows, losses = _block(reader, texts, i)
+        rows, losses, _ = _block(reader, texts, i)
         return jax.tree.map(jnp.add, sums, losses(_taken(state.table, rows)))
 
     loss, pairs = jax.lax.fori_loop(0, texts.blocks, judge, (jnp.zeros(len(batch['words'])),) * 2)
@@ -196,7 +235,12 @@ def _read(reader, key, words):
 
 
 def _block(reader, texts, i):
-    """The rows of the table that block i needs, [B, R], and its losses and pairs (vectors) -> [B], [B]."""
+    """The rows of the table that block i needs, [B, R], and two functions of their vectors [B, R, D].
+
+    losses: the losses and the numbers of pairs, [B] each.
+    curvatures: sum of |dl/ds| (1 + |partner|^2) over the scores s of each row, [B, R]. It is what the
+      model's own products pull back from |dl/ds| in place of dl/ds, of 1 + |x|^2 in place of x.
+    """
     inputs, targets, on = reader.model.block(texts.packed, i)
     size = len(reader.keep)
     rows = jnp.concatenate([inputs, size + targets, size + texts.against[:, i]], 1)
@@ -207,19 +251,41 @@ def _block(reader, texts, i):
         hidden, scores, pairs = reader.model.scores(inputs, targets, on)
         return reader.output.losses(hidden, scores, pairs, others).sum(1), pairs.sum((0, 2))
 
-    return rows, losses
+    def curvatures(vectors):
+        inputs, targets, others = jnp.split(vectors, ends, 1)
+        input_sizes, target_sizes, other_sizes = jnp.split(1 + jnp.sum(vectors**2, -1, keepdims=True), ends, 1)
+        hidden, scores, pairs = reader.model.scores(inputs, targets, on)
+
+        def size_scores(input_sizes, target_sizes):
+            return reader.model.scores(input_sizes, target_sizes, on)[:2]
+
+        (hidden_sizes, _), back = jax.vjp(size_scores, input_sizes, target_sizes)
+        slopes, to_hidden, to_others = reader.output.slopes(hidden, scores, pairs, others, hidden_sizes, other_sizes)
+        return jnp.concatenate([*back((to_hidden, slopes)), to_others], 1)[..., 0]
+
+    return rows, losses, curvatures
 
 
-def _learned(table, rows, losses, rate, add):
+def _learned(table, rows, losses, curvatures, rate, *, add, stable):
     """The table after a step of descent with the blocks of all devices; the losses [B] before it and the pairs [B]."""
 
     def total(vectors):
         found, pairs = losses(vectors)
         return found.sum(), (found, pairs)
 
-    gradient, judged = jax.grad(total, has_aux=True)(_taken(table, rows))
-    rows, gradient = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), collect((rows, gradient)))
-    return add(table, rows, -rate * gradient), *judged
+    vectors = _taken(table, rows)
+    gradient, judged = jax.grad(total, has_aux=True)(vectors)
+    if not stable:
+        rows, gradient = _of_all_texts((rows, gradient))
+        return add(table, rows, -rate * gradient), *judged
+    rows, gradient, curvature = _of_all_texts((rows, gradient, curvatures(vectors)))
+    share = stable_share(rows, rate * curvature, len(table))
+    return add(table, rows, -(rate * share)[:, None] * gradient), *judged
+
+
+def _of_all_texts(tree):
+    """Arrays of all devices' texts [B, R, ...] as rows [B R, ...]."""
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), collect(tree))
 
 
 def _taken(table, rows):

@@ -20,10 +20,14 @@ class Output(NamedTuple):
     against: (key, n) -> words [n, M] that the n blocks of a text are judged against.
     losses: (hidden [B, T, D], scores [J, B, T], on [J, B, T], rows [B, M, D]) -> [B, T], for each centre the sum over
       its pairs: on is 1 or 0, rows are the output vectors of the words judged against.
+    slopes: (hidden, scores, on, rows, hidden_sizes [B, T, 1], row_sizes [B, M, 1]) -> (|dl/ds| of the scores s, or
+      more, [J, B, T]; of the products s of hidden with rows, the sums of |dl/ds| row_sizes over rows, [B, T, 1], and of
+      |dl/ds| hidden_sizes over centres, [B, M, 1]).
     """
 
     against: Callable[[Key, int], jax.Array]
     losses: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
+    slopes: Callable
 
 
 def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,6 +45,18 @@ def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if accept[more] < 1:
             small.append(large.pop())
     return accept.astype(np.float32), other
+
+
+@jax.custom_jvp
+def softplus(x: jax.Array) -> jax.Array:
+    """log(1 + exp(x)), whose derivative is the logistic function and so needs no logarithm."""
+    return jax.nn.softplus(x)
+
+
+@softplus.defjvp
+def _softplus_jvp(primals, tangents):
+    (x,), (tangent,) = primals, tangents
+    return softplus(x), tangent * jax.nn.sigmoid(x)
 
 
 def negative_sampling(counts: np.ndarray, *, negatives: int = 5, shared: int = 32, power: float = 0.75) -> Output:
@@ -68,10 +84,16 @@ def negative_sampling(counts: np.ndarray, *, negatives: int = 5, shared: int = 3
         return jnp.where(jax.random.uniform(coin, words.shape) < accept[words], words, other[words])
 
     def losses(hidden, scores, on, rows):
-        noise = jax.nn.softplus(jnp.einsum('btd,bmd->btm', hidden, rows)).sum(-1)
-        return (on * jax.nn.softplus(-scores)).sum(0) + on.sum(0) * (negatives / shared) * noise
+        noise = softplus(jnp.einsum('btd,bmd->btm', hidden, rows)).sum(-1)
+        return (on * softplus(-scores)).sum(0) + on.sum(0) * (negatives / shared) * noise
 
-    return Output(against, losses)
+    def slopes(hidden, scores, on, rows, hidden_sizes, row_sizes):
+        noise = jax.nn.sigmoid(jnp.einsum('btd,bmd->btm', hidden, rows))
+        noise = (on.sum(0) * (negatives / shared))[..., None] * noise
+        to_rows = jnp.einsum('btm,btd->bmd', noise, hidden_sizes)
+        return on * jax.nn.sigmoid(-scores), jnp.einsum('btm,bmd->btd', noise, row_sizes), to_rows
+
+    return Output(against, losses, slopes)
 
 
 def full_softmax(size: int, *, chunk: int = 4096) -> Output:
@@ -90,7 +112,18 @@ def full_softmax(size: int, *, chunk: int = 4096) -> Output:
     def losses(hidden, scores, on, rows):
         return on.sum(0) * log_partition(hidden, rows, chunk=chunk) - (on * scores).sum(0)
 
-    return Output(against, losses)
+    def slopes(hidden, scores, on, rows, hidden_sizes, row_sizes):
+        # Two entries more, of which neither changes a score, and whose derivatives are the sums.
+        hidden = jnp.concatenate([hidden, jnp.zeros_like(hidden_sizes), hidden_sizes], -1)
+        rows = jnp.concatenate([rows, row_sizes, jnp.zeros_like(row_sizes)], -1)
+
+        def total(hidden, rows):
+            return jnp.sum(on.sum(0) * log_partition(hidden, rows, chunk=chunk))
+
+        to_hidden, to_rows = jax.grad(total, (0, 1))(hidden, rows)
+        return on, to_hidden[..., -2:-1], to_rows[..., -1:]
+
+    return Output(against, losses, slopes)
 
 
 def log_partition(hidden: jax.Array, rows: jax.Array, *, chunk: int) -> jax.Array:

@@ -106,21 +106,22 @@ def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Arr
 
 
 def stable_share(rows: jax.Array, curvature: jax.Array, size: int) -> jax.Array:
-    """The share of each of R steps that is taken: min(1, 2 / c + 8 / c^2), c of the step's row, [R].
+    """The share of each of R steps that is taken: min(1, m / c), m = min(4, 2 + 16 / c), c of its row.
 
     All steps of a block are taken at one point. Where a word fills much of it, as in a small
     vocabulary or in a line that repeats a word, their sum goes far beyond what steps one after
-    another would do, and diverges. Descent on a loss of curvature h is stable below rate h = 2. Here
+    another would do, and diverges. Descent is stable below 2 / rate of the second derivative. Here
 
         c = rate x sum of |dl/ds| (1 + |partner|^2)
 
     over the scores s = u.v of the row, partner being the score's other vector. For logistic losses
     d2l/ds2 <= |dl/ds|. So c / rate bounds a row of the second derivative: d2l/ds2 |partner|^2 for
     the row's own vector, and dl/ds for each partner, which moves at the same time. At an optimum
-    where a row's scores are alike, d2l/ds2 sums to half of |dl/ds|, and the two vectors of a score
-    that move at once double it. So a step shortened to c = 2 is stable however often a word repeats.
-    In ordinary text the partners point in many directions and the bound is several times too large:
-    up to c = 4 the step is taken whole; beyond, its length in c falls from 4 towards 2.
+    where a row's scores are alike, d2l/ds2 sums to half of |dl/ds|, and two vectors of one length
+    that move at once double it. So a step shortened to c = 2 is stable there however often a word
+    repeats. Where words are many their partners point in many directions and the bound is several
+    times too large: the longest step, m, is 4 up to c = 8 and falls towards 2 beyond. So most steps
+    of ordinary text are whole. What is shortened trains somewhat slower than single steps would.
 
     Args:
       rows: the row of each step, [R], which may repeat.
@@ -131,8 +132,9 @@ def stable_share(rows: jax.Array, curvature: jax.Array, size: int) -> jax.Array:
     buckets = min(size, BUCKETS)
     which = rows % buckets
     sums = jnp.zeros(buckets).at[which].add(curvature, mode='promise_in_bounds')
-    c = jnp.maximum(4, sums.at[which].get(mode='promise_in_bounds'))
-    return 2 / c + 8 / c**2
+    c = sums.at[which].get(mode='promise_in_bounds')
+    longest = jnp.minimum(4, 2 + 16 / c)
+    return jnp.minimum(1, longest / c)
 
 
 def word2vec(

@@ -42,13 +42,15 @@ def require_fit(algorithm: Algorithm, state: State, batch: Batch, test: Sequence
     _require_no_repeats(batch, judged)
 
     if algorithm.sample is not None:
-        drawn = traced('sample', lambda key, state: algorithm.sample(key, state, SAMPLES), key, state)
+        sample = jax.jit(algorithm.sample, static_argnums=2)
+        drawn = traced('sample', lambda key, state: sample(key, state, SAMPLES), key, state)
         _require_length('sample', drawn, SAMPLES)
     if algorithm.encode is not None:
-        code = traced('encode', algorithm.encode, key, state, batch)
+        code = traced('encode', jax.jit(algorithm.encode), key, state, batch)
         _require_length('encode', code, length(batch))
         if algorithm.decode is not None:
-            _require_length('decode', traced('decode', algorithm.decode, key, state, code), length(batch))
+            back = traced('decode', jax.jit(algorithm.decode), key, state, code)
+            _require_length('decode', back, length(batch))
 
 
 def form(*trees: Any) -> str:

@@ -194,7 +194,7 @@ def test_likelihood_is_divergence_plus_entropy_at_every_step(tmp_path):
 
     def losses(key, params, batch):
         divergence = categorical_kl(jnp.log(jnp.float32(shares)), params)
-        return forward_kl(family)(key, params, batch) | {'kl': divergence[None]}
+        return forward_kl(family)(key, params, batch) | {'kl': jnp.broadcast_to(divergence, len(batch['x']))}
 
     every = Every(log=1, evaluate=500, save=500)
     fit = fitted(losses, x, family=family, steps=200, rate=0.1, every=every, workdir=tmp_path)

@@ -34,6 +34,10 @@ STEP = Every(log=1, evaluate=1000, save=1000)
 scans = pytest.mark.parametrize('scan', [sequential, parallel])
 products = pytest.mark.parametrize('product', [log_product, scaled_product])
 covariances = pytest.mark.parametrize('covariance', [diagonal, full])
+# What holds of full covariances in many steps would hold of diagonal ones, which are compiled as long.
+covariances_of_many_steps = pytest.mark.parametrize(
+    'covariance', [pytest.param(diagonal, marks=pytest.mark.slow), full]
+)
 
 
 def chain_of(seed, states, symbols, zeros=()):
@@ -256,7 +260,7 @@ def test_the_likelihood_never_falls(seed, tmp_path):
     assert np.diff(found).max() <= 5e-7 * found[0]
 
 
-@covariances
+@covariances_of_many_steps
 def test_the_likelihood_of_points_never_falls(covariance, tmp_path):
     run(hmm(4, gaussian(covariance)), whole(points_drawn()[1]), 25, tmp_path, every=STEP)
     found = losses(tmp_path)
@@ -351,7 +355,7 @@ def test_points_far_from_nought_lose_no_digits(covariance):
     np.testing.assert_allclose(at_hand.mean, away.mean - 1000, atol=1e-3)
 
 
-@covariances
+@covariances_of_many_steps
 def test_no_variance_falls_below_the_floor(covariance):
     x = np.zeros((2, 6, 2), np.float32)
     x[:, ::2, 0] = 5  # in the other direction there is no variance

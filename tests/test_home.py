@@ -103,6 +103,9 @@ def test_a_set_that_is_prepared_needs_no_home_even_read_only(why, tmp_path, caps
     assert [path.name for path in pathlib.Path().iterdir()] == ['relative'] and not list(given.rglob('*.npz'))
 
 
+@pytest.mark.parametrize(
+    'why', [None, *(pytest.param(home, marks=pytest.mark.slow) for home in HOMES if home is not None)], indirect=True
+)
 def test_a_launch_that_needs_no_home_runs_and_says_once_what_it_lacks(why, folder, capsys):
     before = dict(os.environ)
     environment.prepare()

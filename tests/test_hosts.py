@@ -74,6 +74,7 @@ def metrics(workdir):
     return {(row['step'], name): row[name] for row in rows for name in row if not left_out(name)}
 
 
+@pytest.mark.slow
 @CASES
 def test_two_processes_of_two_devices_are_one_of_four(case, two, tmp_path):
     processes.run(case, tmp_path, make_mesh(jax.devices()[:4]))

@@ -106,6 +106,7 @@ def sources(run):
     return [launch['source'] for launch in rundir.read(run / 'manifest.json')['launches']]
 
 
+@pytest.mark.slow
 def test_a_launch_with_another_source_goes_on_and_says_so(pages, folder, capsys):
     line = ['--exp=toy', '--workdir=a']
     assert main([*line, '--until=2']) == 0

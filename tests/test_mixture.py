@@ -189,7 +189,7 @@ def test_a_planted_mixture_is_found(family):
     np.testing.assert_allclose(jnp.sqrt(variances)[order], scales, rtol=0.08)
 
 
-@pytest.mark.parametrize('name', ['full', 'diag'])
+@pytest.mark.parametrize('name', [pytest.param('full', marks=pytest.mark.slow), 'diag'])
 def test_gradient_descent_ends_at_the_optimum_of_em(name):
     x = clusters(n=200, size=2, components=2, spread=4, seed=7)
     family = Family(*unconstrained(2, covariance=STRUCTURES[name]))

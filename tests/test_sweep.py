@@ -63,6 +63,7 @@ def test_every_string_can_be_swept_as_it_is_told(values):
     assert all(text.isprintable() for text in told)
 
 
+@pytest.mark.slow
 def test_commands_with_commas_and_quotes_lead_to_the_same_runs(folder, capsys):
     names = ['a,b.txt', "it's, so", 'say "no"', '']
     sweep = '--sweep=walk.name=' + ','.join(map(repr, names))

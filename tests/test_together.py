@@ -76,7 +76,9 @@ def test_as_many_runs_as_devices_are_split_over_them():
         assert_close(states[seed], alone(own(seed), seed, steps=20), 1e-5)
 
 
-@pytest.mark.parametrize('name', ['vae', 'gan', 'word2vec', pytest.param('ddpm', marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'name', ['vae', 'word2vec', *(pytest.param(name, marks=pytest.mark.slow) for name in ('gan', 'ddpm'))]
+)
 def test_every_kind_of_algorithm_is_what_it_is_alone(name, tmp_path):
     """States as a whole: a bias before a norm is made of rounding errors, which Adam makes as large as steps."""
     experiment, options = ALGORITHMS[name](), dict(steps=12, every=Every(4, 12, 12))
@@ -216,6 +218,7 @@ def test_a_sweep_by_vmap_leaves_what_separate_runs_leave(folder, here, capsys):
     assert main(flags) == 0 and main([*flags, '--mode=sample']) == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_by_vmap_goes_on_and_counts_what_failed(folder, here, monkeypatch, capsys):
     (folder / 'runs').mkdir()
     assert sweep('--until=2') == 0

@@ -388,7 +388,7 @@ def crowded_texts():
     ('model', 'name'),
     [
         (skip_gram, 'bursts'),
-        (skip_gram, 'two'),
+        pytest.param(skip_gram, 'two', marks=pytest.mark.slow),
         (cbow, 'chain'),
         pytest.param(skip_gram, 'chain', marks=pytest.mark.slow),
         pytest.param(cbow, 'bursts', marks=pytest.mark.slow),
@@ -415,7 +415,7 @@ def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
     assert loss < least + 0.1 * (start - least)
 
 
-@models
+@pytest.mark.parametrize('model', [skip_gram, pytest.param(cbow, marks=pytest.mark.slow)])
 def test_every_planted_analogy_is_answered(model):
     corpus = read_corpus(planted(0, 12_000)[0], min_count=1)
     counts, steps = corpus.vocabulary.counts, 1000

@@ -2,7 +2,8 @@
 
 More rows of the same table stand where their subjects are tested: command lines in test_launch.py and test_slurm.py,
 sweeps in test_sweep.py, images in test_pixels.py, files of word vectors in test_vectors.py, state dicts in
-test_statedict.py, test sets of words in test_wordsets.py, checkpoints in test_checkpoint.py. In messages FILE is the path of the file that is wrong.
+test_statedict.py, test sets of words in test_wordsets.py, checkpoints in test_checkpoint.py. In messages FILE is
+the path of the file that is wrong.
 """
 
 import gzip

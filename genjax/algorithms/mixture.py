@@ -244,7 +244,8 @@ def unconstrained(components: int, *, covariance: Any, floor: float = 1e-6, rows
     """
     tight = lambda p: Mixture(jax.nn.log_softmax(p.log_weights), p.means, covariance.bound(p.factors))
 
-    log_prob = lambda p, x: logsumexp(log_joint(covariance, tight(p), x), -1)
+    def log_prob(p, x):
+        return logsumexp(log_joint(covariance, tight(p), x), -1)
 
     def init(key, batch):
         mixture = hard_start(key, covariance, batch['x'], components, floor, rows)

@@ -33,17 +33,29 @@ algorithms_of_many_runs = pytest.mark.parametrize(
 )
 
 
-def run(case, *, observe=lambda: None, devices=1, steps=6, **options):
-    experiment = ALGORITHMS[case]()
+@functools.cache
+def experiment_of(case):
+    """The one experiment of a case: what jax has traced of it once serves every run of it in this process."""
+    return ALGORITHMS[case]()
+
+
+def run(case, *, observe=None, devices=1, steps=6, **options):
+    experiment = experiment_of(case)
+    if observe is not None:
+        experiment = observed(experiment, observe)
+    mesh = make_mesh(jax.devices()[:devices])
+    return train(experiment, seed=3, steps=steps, mesh=mesh, **{'every': EVERY, **options})
+
+
+def observed(experiment, observe):
+    """The experiment, with a function that is called whenever its update is traced."""
     update = experiment.algorithm.update
 
-    def observed(key, state, batch):
+    def observed_update(key, state, batch):
         observe()
         return update(key, state, batch)
 
-    experiment = experiment._replace(algorithm=experiment.algorithm._replace(update=observed))
-    mesh = make_mesh(jax.devices()[:devices])
-    return train(experiment, seed=3, steps=steps, mesh=mesh, **{'every': EVERY, **options})
+    return experiment._replace(algorithm=experiment.algorithm._replace(update=observed_update))
 
 
 def test_every_algorithm_has_a_case():
@@ -157,11 +169,15 @@ def tiny_sets(place, tmp_path):
 
 # Those that compile longest; other pages build the same of smaller parts.
 LONG = ('ddpm_cifar', 'ddpm_digits', 'ddpm_mnist', 'gan_cifar', 'gan_mnist', 'gan_stacked_mnist', 'iwae_mnist')
+# Those whose pictures and scores take longest; tests.reproduce runs each of them to its end.
+PICTURED = ('bayes_digits', 'gan_digits', 'kl_fit', 'mixture_digits', 'pca_digits')
 
 
-@pytest.mark.parametrize(
-    'name', [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in EXPERIMENTS]
-)
+def experiments_but(*slow):
+    return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in EXPERIMENTS]
+
+
+@pytest.mark.parametrize('name', experiments_but(*LONG, *PICTURED))
 def test_every_experiment_builds_and_steps_twice_at_its_smoke_size(name, tiny_sets):
     module, config = smoke(name)
     assert config.seed == 0 and config.steps > 0
@@ -181,9 +197,7 @@ def test_every_experiment_builds_and_steps_twice_at_its_smoke_size(name, tiny_se
         assert any(f'/{name}'.endswith(f'/{suffix}') for name in paths(state))
 
 
-@pytest.mark.parametrize(
-    'name', [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in EXPERIMENTS]
-)
+@pytest.mark.parametrize('name', experiments_but(*LONG))
 def test_every_seed_of_an_experiment_is_the_same_program(name, tiny_sets):
     def program(seed):
         module, config = smoke(name)

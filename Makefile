@@ -17,15 +17,15 @@ test-slow: venv
 	$(BIN)/python -m pytest -m 'slow and not peers' $(ARGS)
 
 reproduce: venv
-	$(BIN)/python -m tests.reproduce $(ARGS)
+	$(BIN)/python -m tests.programs.reproduce $(ARGS)
 
 # Kills an experiment again and again and compares what is left: make crash EXP=vae_digits ARGS='--kills 5'
 crash: venv
-	$(BIN)/python -m tests.crash $(EXP) $(ARGS)
+	$(BIN)/python -m tests.programs.crash $(EXP) $(ARGS)
 
 # Puts faults in one at a time and sees that the suite catches each.
 mutations: venv
-	$(BIN)/python -m tests.mutations $(ARGS)
+	$(BIN)/python -m tests.programs.mutations $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -26,12 +26,12 @@ def genjax_times(x, steps, fold, clock):
     import jax.numpy as jnp
     import optax
 
-    from genjax.algorithms.gan import Model, gan
+    from genjax.algorithms.gan.games import non_saturating
+    from genjax.algorithms.gan.gan import Model, gan
     from genjax.base import Data, Resident
-    from genjax.mesh import make_mesh
     from genjax.networks.dcgan import Discriminator, Generator
-    from genjax.networks.games import non_saturating
-    from genjax.train import Every, Experiment, Probe, train
+    from genjax.training.mesh import make_mesh
+    from genjax.training.train import Every, Experiment, Probe, train
 
     batch = lambda held, step: {'x': held[(step * BATCH + jnp.arange(BATCH)) % ROWS]}
     adam, read = optax.adam(2e-4, b1=0.5), []

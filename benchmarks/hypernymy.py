@@ -14,7 +14,7 @@ import statistics
 import time
 
 from genjax.base import Embedding
-from genjax.data.hypernyms import (
+from genjax.data.words.hypernyms import (
     HYPER,
     ancestors,
     hyponym_split,
@@ -23,7 +23,7 @@ from genjax.data.hypernyms import (
     read_wordnet,
     with_negatives,
 )
-from genjax.data.vectors import load
+from genjax.data.words.vectors import load
 from genjax.metrics.hypernymy import hypernymy_scores
 
 FRACTIONS = (0.5, 0.2, 0.3)  # of the words, to train, to choose thresholds, to test

@@ -35,8 +35,8 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from sklearn.mixture import GaussianMixture  # noqa: E402
 
-from genjax.algorithms.mixture import from_covariances, mixture  # noqa: E402
-from genjax.networks.covariances import diagonal, full, tied  # noqa: E402
+from genjax.algorithms.mixture.covariances import diagonal, full, tied  # noqa: E402
+from genjax.algorithms.mixture.mixture import from_covariances, mixture  # noqa: E402
 
 SIZE, COMPONENTS, FLOOR = 64, 32, 1e-3
 STRUCTURES = {'full': full, 'diag': diagonal, 'tied': tied}

@@ -19,11 +19,11 @@ import numpy as np
 import scipy.linalg
 from sklearn.decomposition import PCA
 
-from genjax.algorithms.pca import components, exact, pca, randomised
+from genjax.algorithms.pca.pca import components, exact, pca, randomised
 from genjax.base import Resident
 from genjax.data.tables import table
-from genjax.fold import STEPS_A_CALL, feeder, folded
-from genjax.mesh import make_mesh
+from genjax.training.loop import STEPS_A_CALL, feeder, folded
+from genjax.training.mesh import make_mesh
 
 SOLVERS = {'exact': exact, 'randomised': randomised()}
 PEERS = 'covariance_eigh,randomized,full'

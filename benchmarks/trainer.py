@@ -1,4 +1,4 @@
-"""What the trainer costs: steps a second of genjax.train against a tight loop over the same compiled update.
+"""What the trainer costs: steps a second of genjax.training.train against a tight loop over the same compiled update.
 
     python -m benchmarks.trainer [--fold 1,10] [--rounds 3] [digits] [vae] [mnist]
 
@@ -21,12 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genjax.algorithms.ddpm import ddpm
+from genjax.algorithms.diffusion.ddpm import ddpm
 from genjax.base import Algorithm, Data, Resident, example_keys
 from genjax.descent import descend
-from genjax.mesh import make_mesh
 from genjax.networks.unet import UNet
-from genjax.train import Every, Experiment, train
+from genjax.training.mesh import make_mesh
+from genjax.training.train import Every, Experiment, train
 
 
 def images(size, batch):

@@ -29,10 +29,10 @@ def genjax_rates(fold):
 
     from genjax.algorithms.vae import Model, vae
     from genjax.data.tables import table
-    from genjax.mesh import make_mesh
-    from genjax.networks.likelihoods import bernoulli
     from genjax.networks.mlp import MLP
-    from genjax.train import Every, Experiment, train
+    from genjax.numerics.likelihoods import bernoulli
+    from genjax.training.mesh import make_mesh
+    from genjax.training.train import Every, Experiment, train
 
     model = Model(MLP((HIDDEN,), (2, LATENT)), MLP((HIDDEN,), (784,)), bernoulli, LATENT)
     experiment = Experiment(vae(model, optax.adam(1e-3)), table(X, batch=BATCH), {})

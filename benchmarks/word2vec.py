@@ -54,7 +54,7 @@ def gensim(model, seed, text, word_sets, cores):
     from gensim.models import Word2Vec
 
     from genjax.base import Embedding
-    from genjax.data.wordsets import read_sets
+    from genjax.data.words.sets import read_sets
     from genjax.metrics.words import scores
 
     settings = dict(vector_size=100, window=5, negative=5, sample=1e-3, min_count=5, alpha=0.025, min_alpha=1e-4)

@@ -12,14 +12,14 @@ import optax
 
 from genjax.algorithms.classifier import classifier
 from genjax.base import Data, Key, State, example_keys
-from genjax.data.augment import translation
 from genjax.data.derived import derived, pictures
-from genjax.data.images import images
+from genjax.data.images.augment import translation
+from genjax.data.images.sets import images
 from genjax.metrics.fidelity import Extractor, Features, digest
-from genjax.metrics.fidelityprobes import Judge, judge
 from genjax.networks.classifier import Classifier
-from genjax.networks.inception import inception
-from genjax.train import Every, Experiment, train
+from genjax.networks.inception.weights import inception
+from genjax.probes.fidelity import Judge, judge
+from genjax.training.train import Every, Experiment, train
 
 Sample = Callable[[Key, State, int], Any]  # of a model's averaged parameters
 

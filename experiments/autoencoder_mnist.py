@@ -15,12 +15,12 @@ from ml_collections import ConfigDict
 
 from genjax.algorithms.autoencoder import Model, autoencoder
 from genjax.data.derived import vectors
-from genjax.data.images import images
-from genjax.metrics.codes import code_accuracy, interpolations, reconstructions, scatter, unit_images
-from genjax.metrics.figures import grid
-from genjax.networks.likelihoods import bernoulli
+from genjax.data.images.sets import images
 from genjax.networks.mlp import MLP
-from genjax.train import Experiment, Probe
+from genjax.numerics.likelihoods import bernoulli
+from genjax.probes.codes import code_accuracy, interpolations, reconstructions, scatter, unit_images
+from genjax.probes.figures import grid
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

@@ -24,13 +24,13 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from genjax.algorithms.mixture import mixture
-from genjax.algorithms.naive_bayes import bernoulli, gaussian, naive_bayes
+from genjax.algorithms.mixture.covariances import diagonal
+from genjax.algorithms.mixture.mixture import mixture
+from genjax.algorithms.naive_bayes.naive_bayes import bernoulli, gaussian, naive_bayes
 from genjax.data.derived import vectors
-from genjax.data.images import images
-from genjax.metrics.figures import drawn
-from genjax.networks.covariances import diagonal
-from genjax.train import Experiment, Probe
+from genjax.data.images.sets import images
+from genjax.probes.figures import drawn
+from genjax.training.train import Experiment, Probe
 
 CLASSES = 10
 GENERATIVE = 'naive Bayes', 'naive Bayes, shared variances', 'mixture a class'

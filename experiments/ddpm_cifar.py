@@ -13,7 +13,7 @@ import optax
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from genjax.algorithms.ddpm import (
+from genjax.algorithms.diffusion.ddpm import (
     ancestral,
     bound,
     ddpm,
@@ -23,11 +23,11 @@ from genjax.algorithms.ddpm import (
     predictor,
     trajectory,
 )
-from genjax.data.images import images
-from genjax.metrics.figures import film, grid, strip
+from genjax.data.images.sets import images
 from genjax.metrics.likelihood import bound_table
 from genjax.networks.unet import UNet
-from genjax.train import Experiment, Probe
+from genjax.probes.figures import film, grid, strip
+from genjax.training.train import Experiment, Probe
 
 RULES = (
     ('leave/kernel', PartitionSpec()),  # three output channels, which few meshes divide

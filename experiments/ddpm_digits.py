@@ -12,7 +12,7 @@ Ours    1,500 steps, 4 min in all on 2 CPU cores (commit 23f7b1c, jax 0.10.2): t
 import optax
 from ml_collections import ConfigDict
 
-from genjax.algorithms.ddpm import (
+from genjax.algorithms.diffusion.ddpm import (
     ancestral,
     bound,
     cosine_schedule,
@@ -22,11 +22,11 @@ from genjax.algorithms.ddpm import (
     predictor,
     trajectory,
 )
-from genjax.data.images import images
-from genjax.metrics.figures import film, grid, strip
+from genjax.data.images.sets import images
 from genjax.metrics.likelihood import bound_table
 from genjax.networks.unet import UNet
-from genjax.train import Experiment, Probe
+from genjax.probes.figures import film, grid, strip
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

@@ -11,7 +11,7 @@ Ours    the first 3,500 of 20,000 steps, 42 min on 2 CPU cores that did other wo
 import optax
 from ml_collections import ConfigDict
 
-from genjax.algorithms.ddpm import (
+from genjax.algorithms.diffusion.ddpm import (
     ancestral,
     bound,
     cosine_schedule,
@@ -21,11 +21,11 @@ from genjax.algorithms.ddpm import (
     predictor,
     trajectory,
 )
-from genjax.data.images import images
-from genjax.metrics.figures import film, grid, strip
+from genjax.data.images.sets import images
 from genjax.metrics.likelihood import bound_table
 from genjax.networks.unet import UNet
-from genjax.train import Experiment, Probe
+from genjax.probes.figures import film, grid, strip
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

@@ -13,14 +13,14 @@ import optax
 from ml_collections import ConfigDict
 
 from experiments._extractor import cifar_judge
-from genjax.algorithms.gan import Model, gan
+from genjax.algorithms.gan.games import hinge
+from genjax.algorithms.gan.gan import Model, gan
 from genjax.data.derived import pictures
-from genjax.data.images import images
-from genjax.metrics.fidelityprobes import scored, shown
-from genjax.metrics.figures import grid
-from genjax.networks.games import hinge
+from genjax.data.images.sets import images
 from genjax.networks.resnet import Discriminator, Generator
-from genjax.train import Experiment, Probe
+from genjax.probes.fidelity import scored, shown
+from genjax.probes.figures import grid
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

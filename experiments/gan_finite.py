@@ -17,12 +17,12 @@ import optax
 from jax.nn import sigmoid
 from ml_collections import ConfigDict
 
-from genjax.algorithms.gan import Model, gan
+from genjax.algorithms.gan.games import expected, minimax, non_saturating
+from genjax.algorithms.gan.gan import Model, gan
 from genjax.data.toys import anew, itself
-from genjax.metrics.figures import drawn
 from genjax.networks.finite import Atoms, Table
-from genjax.networks.games import expected, minimax, non_saturating
-from genjax.train import Experiment, Probe
+from genjax.probes.figures import drawn
+from genjax.training.train import Experiment, Probe
 
 GAMES = {'minimax': minimax, 'non_saturating': non_saturating}
 

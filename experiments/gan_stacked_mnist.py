@@ -18,14 +18,14 @@ import optax
 from ml_collections import ConfigDict
 
 from experiments import _extractor
-from genjax.algorithms.gan import Model, gan
+from genjax.algorithms.gan.games import non_saturating, r1
+from genjax.algorithms.gan.gan import Model, gan
 from genjax.data.derived import stacked
-from genjax.data.images import images
-from genjax.metrics.figures import grid
+from genjax.data.images.sets import images
 from genjax.metrics.modes import modes, stacked_labels
 from genjax.networks.dcgan import Discriminator, Generator
-from genjax.networks.games import non_saturating, r1
-from genjax.train import Experiment, Probe
+from genjax.probes.figures import grid
+from genjax.training.train import Experiment, Probe
 
 CHUNK = 250  # samples drawn at a time
 

@@ -23,13 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from genjax.algorithms.hmm import hmm, look, viterbi
+from genjax.algorithms.hmm.emissions import discrete
+from genjax.algorithms.hmm.hmm import hmm, look, viterbi
 from genjax.data.derived import derived
-from genjax.data.excerpts import excerpts
-from genjax.data.text import held_out, read_corpus
-from genjax.metrics.figures import drawn
-from genjax.networks.emissions import discrete
-from genjax.train import Experiment, Probe
+from genjax.data.text.corpus import held_out, read_corpus
+from genjax.data.text.excerpts import excerpts
+from genjax.probes.figures import drawn
+from genjax.training.train import Experiment, Probe
 
 COLOURS = '#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9'  # apart for every kind of colour vision
 ROWS, COLUMNS = 12, 80  # of the passage

@@ -16,13 +16,13 @@ from ml_collections import ConfigDict
 
 from genjax.algorithms.vae import Model, iwae, log_likelihood, vae
 from genjax.data.derived import binarized
-from genjax.data.images import images
-from genjax.metrics.codes import code_accuracy, reconstructions, unit_images
-from genjax.metrics.figures import grid
+from genjax.data.images.sets import images
 from genjax.metrics.likelihood import importance
-from genjax.networks.likelihoods import bernoulli
 from genjax.networks.mlp import MLP
-from genjax.train import Experiment, Probe
+from genjax.numerics.likelihoods import bernoulli
+from genjax.probes.codes import code_accuracy, reconstructions, unit_images
+from genjax.probes.figures import grid
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

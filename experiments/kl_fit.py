@@ -26,9 +26,9 @@ from ml_collections import ConfigDict
 from genjax.algorithms.density import cholesky, density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
 from genjax.base import Algorithm
 from genjax.data.tables import table
-from genjax.metrics.figures import drawn
 from genjax.metrics.likelihood import quadrature_kl
-from genjax.train import Experiment, Probe
+from genjax.probes.figures import drawn
+from genjax.training.train import Experiment, Probe
 
 SIDE = np.linspace(-10, 10, 201, dtype=np.float32)
 PLANE = np.stack(np.meshgrid(SIDE, SIDE), -1).reshape(-1, 2)  # [201^2, 2], room for p and all fits

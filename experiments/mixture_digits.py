@@ -16,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from genjax.algorithms.mixture import bic, mixture, parameters
+from genjax.algorithms.mixture.covariances import diagonal, full, tied
+from genjax.algorithms.mixture.mixture import bic, mixture, parameters
 from genjax.data.derived import vectors
-from genjax.data.images import images
-from genjax.metrics.codes import unit_images
-from genjax.metrics.figures import drawn, grid, tile, to_pixels
-from genjax.networks.covariances import diagonal, full, tied
-from genjax.train import Experiment, Probe
+from genjax.data.images.sets import images
+from genjax.probes.codes import unit_images
+from genjax.probes.figures import drawn, grid, tile, to_pixels
+from genjax.training.train import Experiment, Probe
 
 VIEW = unit_images((8, 8, 1))
 STRUCTURES = {'full': full, 'tied': tied, 'diagonal': diagonal}

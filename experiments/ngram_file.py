@@ -14,10 +14,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from genjax.algorithms.ngram import kneser_ney, margin, ngram, perplexity
-from genjax.data.excerpts import passage
-from genjax.data.text import held_out, read_corpus, tokenizer_of
-from genjax.train import Experiment, Probe
+from genjax.algorithms.ngram.ngram import kneser_ney, margin, ngram, perplexity
+from genjax.data.text.corpus import held_out, read_corpus, tokenizer_of
+from genjax.data.text.excerpts import passage
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

@@ -11,7 +11,7 @@ Ours    15 steps, 11 s of CPU time in all (commit e215165); of 297 held-out digi
 import numpy as np
 from ml_collections import ConfigDict
 
-from genjax.algorithms.pca import (
+from genjax.algorithms.pca.pca import (
     centred,
     components,
     exact,
@@ -22,10 +22,10 @@ from genjax.algorithms.pca import (
     selection,
 )
 from genjax.data.derived import vectors
-from genjax.data.images import images
-from genjax.metrics.codes import code_accuracy, scatter, unit_images
-from genjax.metrics.figures import drawn, grid, tile, to_pixels
-from genjax.train import Experiment, Probe
+from genjax.data.images.sets import images
+from genjax.probes.codes import code_accuracy, scatter, unit_images
+from genjax.probes.figures import drawn, grid, tile, to_pixels
+from genjax.training.train import Experiment, Probe
 
 VIEW = unit_images((8, 8, 1))
 

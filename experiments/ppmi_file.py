@@ -12,13 +12,13 @@ Ours    21 million words of Wikipedia, 50,000 different ones: 14.7 million pairs
 import jax
 from ml_collections import ConfigDict
 
-from genjax.algorithms.cooccurrence import cooccurrence, dynamic, factors
-from genjax.data.excerpts import passage
-from genjax.data.text import held_out, read_corpus, tokenizer_of
-from genjax.data.vectors import to_binary, to_safetensors
-from genjax.data.wordsets import read_sets
-from genjax.metrics.wordprobes import answers, capitals, embedder, export, knowledge, seen
-from genjax.train import Experiment, Probe
+from genjax.algorithms.cooccurrence.cooccurrence import cooccurrence, dynamic, factors
+from genjax.data.text.corpus import held_out, read_corpus, tokenizer_of
+from genjax.data.text.excerpts import passage
+from genjax.data.words.sets import read_sets
+from genjax.data.words.vectors import to_binary, to_safetensors
+from genjax.probes.words import answers, capitals, embedder, export, knowledge, seen
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

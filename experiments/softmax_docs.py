@@ -14,15 +14,15 @@ Ours    two epochs in 265 s on one core of a busy machine (commit 97d8fb8): test
 
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec import bounded, falling, kept_share, word2vec
-from genjax.data.excerpts import excerpts
-from genjax.data.text import held_out, read_corpus
-from genjax.data.vectors import to_binary, to_safetensors
-from genjax.data.wordsets import read_sets
-from genjax.metrics.wordprobes import answers, embedder, export, knowledge, seen
-from genjax.networks.outputs import full_softmax
-from genjax.networks.windows import skip_gram
-from genjax.train import Experiment, Probe
+from genjax.algorithms.word2vec.outputs import full_softmax
+from genjax.algorithms.word2vec.windows import skip_gram
+from genjax.algorithms.word2vec.word2vec import bounded, falling, kept_share, word2vec
+from genjax.data.text.corpus import held_out, read_corpus
+from genjax.data.text.excerpts import excerpts
+from genjax.data.words.sets import read_sets
+from genjax.data.words.vectors import to_binary, to_safetensors
+from genjax.probes.words import answers, embedder, export, knowledge, seen
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

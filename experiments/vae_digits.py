@@ -20,14 +20,14 @@ from ml_collections import ConfigDict
 from experiments._extractor import digits_judge
 from genjax.algorithms.vae import Model, elbo, log_likelihood, vae
 from genjax.data.derived import vectors
-from genjax.data.images import images
-from genjax.metrics.codes import code_accuracy, manifold, reconstructions, scatter, unit_images
-from genjax.metrics.fidelityprobes import scored, shown
-from genjax.metrics.figures import grid
+from genjax.data.images.sets import images
 from genjax.metrics.likelihood import importance
-from genjax.networks.likelihoods import fixed_gaussian
 from genjax.networks.mlp import MLP
-from genjax.train import Experiment, Probe
+from genjax.numerics.likelihoods import fixed_gaussian
+from genjax.probes.codes import code_accuracy, manifold, reconstructions, scatter, unit_images
+from genjax.probes.fidelity import scored, shown
+from genjax.probes.figures import grid
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

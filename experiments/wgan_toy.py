@@ -14,12 +14,21 @@ Ours    3,000 steps, 30 s on one CPU core (commit 21adab6): all 8 modes, 94.1 % 
 import optax
 from ml_collections import ConfigDict
 
-from genjax.algorithms.gan import Model, gan
+from genjax.algorithms.gan.games import (
+    gradient_penalty,
+    hinge,
+    minimax,
+    non_saturating,
+    r1,
+    r2,
+    relativistic,
+    wasserstein,
+)
+from genjax.algorithms.gan.gan import Model, gan
 from genjax.data.toys import anew, lattice, planar, ring
-from genjax.metrics.fields import landscape, modes
-from genjax.networks.games import gradient_penalty, hinge, minimax, non_saturating, r1, r2, relativistic, wasserstein
 from genjax.networks.mlp import MLP
-from genjax.train import Experiment, Probe
+from genjax.probes.fields import landscape, modes
+from genjax.training.train import Experiment, Probe
 
 SHAPES = {'ring': ring, 'lattice': lattice}
 GAMES = {  # each with the penalties that it is played with, of one weight

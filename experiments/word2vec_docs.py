@@ -11,15 +11,15 @@ Ours    20 epochs of 1.6 million words, 2 min in all on a busy machine of 2 core
 
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec import added, bounded, falling, kept_share, word2vec
-from genjax.data.excerpts import excerpts
-from genjax.data.text import held_out, read_corpus
-from genjax.data.vectors import to_binary, to_safetensors
-from genjax.data.wordsets import read_sets
-from genjax.metrics.wordprobes import answers, embedder, export, knowledge, seen
-from genjax.networks.outputs import negative_sampling
-from genjax.networks.windows import skip_gram
-from genjax.train import Experiment, Probe
+from genjax.algorithms.word2vec.outputs import negative_sampling
+from genjax.algorithms.word2vec.windows import skip_gram
+from genjax.algorithms.word2vec.word2vec import added, bounded, falling, kept_share, word2vec
+from genjax.data.text.corpus import held_out, read_corpus
+from genjax.data.text.excerpts import excerpts
+from genjax.data.words.sets import read_sets
+from genjax.data.words.vectors import to_binary, to_safetensors
+from genjax.probes.words import answers, embedder, export, knowledge, seen
+from genjax.training.train import Experiment, Probe
 
 
 def get_config():

@@ -7,10 +7,11 @@ code 3 is a run that met a number that is not finite. What goes wrong later is a
 import sys
 from collections.abc import Sequence
 
-from launch import catalogue, environment, hosts
-from launch.flags import USAGE, parse
-from launch.plan import plan
-from launch.refusal import Refused
+from launch.cli import catalogue, environment
+from launch.cli.flags import USAGE, parse
+from launch.cli.refusal import Refused
+from launch.run import distributed
+from launch.run.plan import plan
 
 
 def main(argv: Sequence[str]) -> int:
@@ -30,19 +31,19 @@ def main(argv: Sequence[str]) -> int:
 
 def _carry_out(argv: Sequence[str]) -> int:
     if (flags := parse(argv)).sweep or flags.on == 'slurm':
-        from launch import sweep
+        from launch.sweep import sweep
 
         return sweep.launch(argv, flags)
     if flags.vmap:
-        from launch import vmapped
+        from launch.run import seed_runs
 
-        return vmapped.train(argv)
-    hosts.join(flags.distributed)
+        return seed_runs.train(argv)
+    distributed.join(flags.distributed)
     checked = plan(argv)
     environment.tell_of_cache()
-    from launch import modes  # seconds of imports, which a refusal need not wait for
+    from launch.run import actions  # seconds of imports, which a refusal need not wait for
 
-    run = {'train': modes.run_training, 'evaluate': modes.run_evaluation, 'sample': modes.run_sampling}
+    run = {'train': actions.run_training, 'evaluate': actions.run_evaluation, 'sample': actions.run_sampling}
     return run[checked.flags.mode](checked)
 
 

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 import jinja2
 from markupsafe import Markup
 
-from launch import environment, pictures
-from launch.cells import counted
-from launch.refusal import Refused, refusing
-from launch.runs import Run, find
-from launch.sections import section
+from launch.cli import environment
+from launch.cli.refusal import Refused, refusing
+from launch.viewer import pictures
+from launch.viewer.runs import Run, find
+from launch.viewer.sections import section
+from launch.viewer.table import counted
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).with_name('viewer')
 MADE = '<meta name="generator" content="genjax launch.page">'  # by which a page is known
 
 

@@ -19,10 +19,12 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from launch import again, environment, provenance, runs
-from launch.comparison import Difference, environments, excused, of_lines, of_states
-from launch.plan import Plan
-from launch.refusal import Refused
+from launch.cli import environment
+from launch.cli.refusal import Refused
+from launch.run import provenance, rebuild
+from launch.run.comparison import Difference, environments, excused, of_lines, of_states
+from launch.run.plan import Plan
+from launch.viewer import runs
 
 TOLERANCE = 1e-3
 COUNTS = {'--steps': 'steps', '--from': 'start', '--step': 'step'}
@@ -43,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     try:
         asked = _read(argv)
-        plan = again.planned(asked.workdir)
+        plan = rebuild.planned(asked.workdir)
         environment.tell_of_cache()
         return _one_step(plan, asked) if asked.step else _compared(plan, asked)
     except Refused as refusal:
@@ -76,10 +78,10 @@ def _read(argv):
 
 
 def _compared(plan: Plan, asked: Asked) -> int:
-    run, marks = runs.read(plan.workdir), again.saved(plan.workdir)
+    run, marks = runs.read(plan.workdir), rebuild.saved(plan.workdir)
     stop = _stop(plan, asked, [row['step'] for row in run.rows], marks)
     span = f'steps {asked.start + 1} to {stop}'
-    environment = environments(run.launches, provenance.launch_record(plan.argv)) | again.changes(plan)
+    environment = environments(run.launches, provenance.launch_record(plan.argv)) | rebuild.changes(plan)
     tolerance = TOLERANCE if excused(environment) else 0.0
     found = {'lines': 0, 'checkpoints': 0}
     differences: list[Difference] = []
@@ -118,18 +120,18 @@ def _gone_through(
     """('lines' or 'checkpoints', how it differs) of each that the run left and that comes out again, in order."""
     import jax
 
-    from genjax import replay
-    from genjax.train import NonFinite
+    from genjax.training import replay
+    from genjax.training.train import NonFinite
 
     rows, marks = {row['step']: row for row in run.rows}, {step for step in marks if start < step <= stop}
-    state, tally = again.begun(plan, start)
+    state, tally = rebuild.begun(plan, start)
     try:
         with jax.set_mesh(plan.mesh):
-            for step, line, here in replay.lines(again.recipe(plan), state, tally, start, marks | {stop}):
+            for step, line, here in replay.lines(rebuild.recipe(plan), state, tally, start, marks | {stop}):
                 if line and step <= run.step:
                     yield 'lines', of_lines(step, rows.get(step, {}), line)
                 if step in marks:
-                    yield 'checkpoints', of_states(step, again.begun(plan, step)[0], here)
+                    yield 'checkpoints', of_states(step, rebuild.begun(plan, step)[0], here)
     except NonFinite as error:
         as_then = run.launches[-1].get('ended') == str(error)
         yield 'lines', [] if as_then else [Difference(error.step, error.what, 'not finite here', math.inf)]
@@ -143,15 +145,15 @@ def _say(plan: Plan, text: str, environment: Mapping[str, str], code: int) -> in
 def _one_step(plan: Plan, asked: Asked) -> int:
     import jax
 
-    from genjax import replay
+    from genjax.training import replay
 
-    made, step = again.recipe(plan), asked.step
+    made, step = rebuild.recipe(plan), asked.step
     if step > made.steps:
         raise Refused(f'--step is {step}; it takes 1 to {made.steps}, the steps of the config')
-    start = again.before(plan.workdir, step)
+    start = rebuild.before(plan.workdir, step)
     key, batch = replay.ingredients(made, step)
     with jax.set_mesh(plan.mesh):
-        state = replay.gone(made, again.begun(plan, start)[0], start, step - 1)
+        state = replay.gone(made, rebuild.begun(plan, start)[0], start, step - 1)
         update = lambda: jax.jit(made.experiment.algorithm.update)(key, state, batch)
         if asked.debug_nans:
             _show_where(update)

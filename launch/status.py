@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from launch import environment
-from launch.refusal import Refused
-from launch.runs import Run, changed, clock, differences, find, last, seconds, shown
+from launch.cli import environment
+from launch.cli.refusal import Refused
+from launch.viewer.runs import Run, changed, clock, differences, find, last, seconds, shown
 
 EVERY = 2.0  # seconds
 

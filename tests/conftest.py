@@ -84,7 +84,7 @@ def place(monkeypatch, tmp_path):
     import requests
     from tensorflow_datasets.core.download import checksums
 
-    from genjax.data import prepare
+    from genjax.data.images import prepare
 
     def unreachable(url, **options):
         raise requests.exceptions.ConnectionError(url)

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-PROGRAMS = pathlib.Path(__file__).with_name('programs.txt')  # one name a line: all that tests may start
+PROGRAMS = pathlib.Path(__file__).with_name('machine_programs.txt')  # one name a line: all that tests may start
 MODULES = (
     'IPython',
     'cv2',

@@ -9,7 +9,7 @@ import pytest
 
 from genjax.base import AXIS
 from genjax.counting import ABSENT, EMPTY, add, empty, find, lookup, stored
-from genjax.mesh import make_mesh, put_batch
+from genjax.training.mesh import make_mesh, put_batch
 
 CAPACITY = 300
 

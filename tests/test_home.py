@@ -10,14 +10,14 @@ import tempfile
 
 import pytest
 
-from genjax.data import prepare
-from genjax.data.sources import sentences_of
+from genjax.data.images import prepare
+from genjax.data.text.sources import sentences_of
 from genjax.home import cache_folder, data_folder, expanded, home, writable
-from launch import environment
 from launch.__main__ import main
-from launch.flags import parse
-from launch.refusal import Refused
-from tests.test_decoded import OURS, prepared, start
+from launch.cli import environment
+from launch.cli.flags import parse
+from launch.cli.refusal import Refused
+from tests.data.images.test_decoded import OURS, prepared, start
 
 ROOT = pathlib.Path(__file__).parent.parent
 HOMES = {  # HOME, None where it is not set -> what is said of it

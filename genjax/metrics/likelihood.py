@@ -15,7 +15,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 
 from genjax.base import Batch, Key, State, length, padded, spread
-from genjax.metrics.figures import Measure
+from genjax.probes.figures import Measure
 
 LogDensity = Callable[[Array], Array]
 

@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from genjax.base import Algorithm, Data, Resident, device_mean
-from genjax.train import Experiment, Probe
+from genjax.training.train import Experiment, Probe
 
 ERRORS = {'value': ValueError, 'file': FileNotFoundError}  # of build
 

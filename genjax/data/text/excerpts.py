@@ -1,0 +1,92 @@
+"""Batches of text: B excerpts of L consecutive places of a corpus, {'words': int32 [B, L]}.
+
+A place holds a word's id, or -1 where there is no word: between sentences and outside the corpus. The corpus
+stays on the device.
+
+Letters: N places of the corpus, B excerpts a batch, L places an excerpt.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.base import Data, Resident, seeded
+from genjax.data.resident import ORDER, epoch_rows, fingerprint, marked
+from genjax.data.text.corpus import SEPARATOR, Corpus
+
+
+def excerpts(corpus: Corpus, *, batch: int, steps: int, epochs: float, seed: int, test: Corpus | None = None) -> Data:
+    """Excerpts in random order, `epochs` times through the corpus in `steps` steps.
+
+    Every epoch cuts the corpus, closed to a ring, at places of its own into N // L excerpts, and visits them in an
+    order of its own; the N % L places left over are other ones each time.
+
+    Args:
+      batch: B.
+      steps: of the run.
+      epochs: passes through the corpus in all of them; L follows from this.
+      seed: of cuts and order.
+      test: held-out text, served in order, as `passage` does.
+
+    Raises:
+      ValueError: the corpus is too short for excerpts of at least 2 places, or the seed lies outside 0 to 2^32 - 1.
+    """
+    n = len(corpus.ids)
+    length = round(n * epochs / (steps * batch))
+    if length < 2 or length * batch > n:
+        raise ValueError(
+            f'steps is {steps}; {epochs} epochs of {n} places in batches of {batch} excerpts need '
+            f'{-(-epochs // 1):.0f} to {n * epochs / (2 * batch):.0f}'
+        )
+    count = n // length
+
+    def select(seed, held, step):
+        key = jax.random.fold_in(jax.random.key(seed), ORDER)
+        order, cuts = jax.random.split(key)
+        rows = epoch_rows(order, count, batch, step)
+        offset = jax.random.randint(jax.random.fold_in(cuts, step // (count // batch)), (), 0, n)
+        # Below 2 N, so int32 serves corpora of up to a thousand million places.
+        return {'words': held[(offset + rows[:, None] * length + jnp.arange(length)[None]) % n]}
+
+    held_out = [] if test is None else _in_order(test.ids, min(length, len(test.ids)), 0, batch)
+    return _served(corpus, seeded(select, seed), test, held_out)
+
+
+def passage(corpus: Corpus, *, batch: int, steps: int, overlap: int = 0, test: Corpus | None = None) -> Data:
+    """The corpus from its beginning to its end, once, in `steps` steps; after these nothing but -1.
+
+    Args:
+      batch: B.
+      steps: in which the corpus is read; L follows from this.
+      overlap: places repeated at the start of each excerpt from the end of the one before it; -1 for the first.
+      test: held-out text, served in the same manner.
+
+    Raises:
+      ValueError: batch lies outside 1 to the places of the corpus, or overlap outside 0 to 1,000.
+    """
+    n = len(corpus.ids)
+    if not (1 <= batch <= n and 0 <= overlap <= 1000):
+        raise ValueError(f'batch is {batch}, overlap {overlap}; {n} places allow 1 to {n}, and 0 to 1000')
+    length = -(-n // (steps * batch))
+
+    def select(held, step):
+        # The step in pieces below steps * batch, so that nothing exceeds N by more than a batch.
+        rows = jnp.minimum(step, steps) * batch + jnp.arange(batch)
+        places = rows[:, None] * length + jnp.arange(-overlap, length)[None]
+        return {'words': jnp.where((places >= 0) & (places < n), held[jnp.clip(places, 0, n - 1)], SEPARATOR)}
+
+    held_out = [] if test is None else _in_order(test.ids, min(length, len(test.ids)), overlap, batch)
+    return _served(corpus, select, test, held_out)
+
+
+def _served(corpus, select, test, held_out):
+    told = fingerprint([] if test is None else test.ids)
+    return marked(Data(Resident(jnp.asarray(corpus.ids), select, corpus.fingerprint), held_out), told)
+
+
+def _in_order(ids: np.ndarray, length: int, overlap: int, batch: int) -> list[dict[str, np.ndarray]]:
+    """All of a text in excerpts of `length` places, each after the `overlap` places before it; the rest -1."""
+    rows = -(-len(ids) // length)
+    padded = np.pad(ids, (overlap, rows * length - len(ids)), constant_values=SEPARATOR)
+    words = np.lib.stride_tricks.sliding_window_view(padded, overlap + length)[::length]
+    return [{'words': words[i : i + batch]} for i in range(0, rows, batch)]

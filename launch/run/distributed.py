@@ -1,0 +1,103 @@
+"""Several processes that train one run together: how they find each other, and which of them acts and speaks."""
+
+import collections
+import os
+from collections.abc import Callable, Mapping
+
+from launch.cli.refusal import Refused, refusing
+
+GIVEN = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
+
+
+def join(asked: bool, environment: Mapping[str, str] = os.environ) -> None:
+    """Joins the other processes, where --distributed asks for it or a scheduler has started several.
+
+    Raises:
+      Refused: the variables name no processes, or the others do not come.
+    """
+    if not asked and not several(environment):
+        return
+    import jax
+
+    given = [environment.get(name) for name in GIVEN]
+    if given[1:] != [None, None] and None in given:
+        raise Refused(f'--distributed needs {GIVEN[given.index(None)]} too; {" and ".join(GIVEN)} go together')
+    address, count, index = given
+    if count is not None and not (count.isdecimal() and index.isdecimal() and int(index) < int(count)):
+        raise Refused(f'{GIVEN[1]} is {count} and {GIVEN[2]} is {index}; needed: numbers, the second below the first')
+    numbers = {} if count is None else dict(num_processes=int(count), process_id=int(index))
+    with refusing(ValueError, RuntimeError):
+        jax.distributed.initialize(address, **numbers)
+    _met()
+
+
+def _met():
+    """Connects all devices while the processes are still abreast: on CPUs the first to wait does so for 30 s alone."""
+    import jax
+    import numpy as np
+
+    from genjax.training.mesh import make_mesh, put_batch, replicated
+
+    mesh = make_mesh()
+    total = jax.jit(lambda x: x.sum(), out_shardings=replicated(mesh))
+    total(put_batch(mesh, np.ones(mesh.size, np.float32))).block_until_ready()
+    _told(True)
+
+
+def several(environment: Mapping[str, str]) -> bool:
+    """Whether Slurm has started this as one of several tasks of a step, or a TPU pod has more than one host."""
+    tasks = environment.get('SLURM_STEP_NUM_TASKS', '1') if 'SLURM_PROCID' in environment else '1'
+    return int(tasks) > 1 or ',' in environment.get('TPU_WORKER_HOSTNAMES', '')
+
+
+def once(act: Callable[[], None]) -> None:
+    """Lets the first process do what must be done once, before the others go on.
+
+    Raises:
+      Refused: it refused, which ends all of them.
+    """
+    import jax
+
+    refusal = None
+    if jax.process_index() == 0:
+        try:
+            act()
+        except Refused as error:
+            refusal = error
+    if _told(refusal is not None):
+        raise refusal or Refused('the first process refused, and its output says why')
+
+
+def _told(value: bool) -> bool:
+    import jax
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    if jax.process_count() == 1:
+        return value
+    return bool(multihost_utils.broadcast_one_to_all(np.bool_(value)))
+
+
+def agreed(interrupted: Callable[[], bool]) -> Callable[[], bool]:
+    """A function that tells, on all processes alike, whether one of them was interrupted.
+
+    It answers what held when it was last asked, so that no process waits for its devices to hear the others.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+    if jax.process_count() == 1:
+        return interrupted
+    mesh = Mesh(np.array(jax.devices()), 'process')
+    split, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (['process'], []))
+    any_of = jax.jit(jnp.any, out_shardings=whole)
+    asked = collections.deque()
+
+    def answer():
+        here = np.full(jax.local_device_count(), interrupted())
+        asked.append(any_of(jax.make_array_from_process_local_data(split, here)))
+        return len(asked) > 1 and bool(asked.popleft())
+
+    return answer

@@ -1,0 +1,441 @@
+"""Naive Bayes against scikit-learn, integrals of Bayes' rule, marginal likelihoods in closed form and its own draws."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import gammaln
+from scipy.stats import chisquare
+from sklearn.naive_bayes import BernoulliNB, CategoricalNB, GaussianNB, MultinomialNB
+
+from genjax.algorithms.naive_bayes.naive_bayes import (
+    Moments,
+    bernoulli,
+    categorical,
+    gaussian,
+    multinomial,
+    naive_bayes,
+    posterior_mean,
+)
+from genjax.base import Data, Resident
+from genjax.data.derived import vectors
+from genjax.data.images.sets import images
+from genjax.training.mesh import by_jit, by_pmap, make_mesh
+from genjax.training.train import Every, Experiment, NonFinite, evaluate, train
+
+KEY = jax.random.key(0)
+FEATURES = {
+    'gaussian': gaussian(1e-3),
+    'shared': gaussian(1e-3, shared=True),
+    'bernoulli': bernoulli(0.5),
+    'categorical': categorical(6),
+    'multinomial': multinomial(0.3, trials=40),
+}
+every_feature = pytest.mark.parametrize('name', FEATURES)
+
+
+@cache
+def rows(name, n=300, d=5, seed=0):
+    """Three classes, of which the second is rare, in features that each kind of model allows."""
+    draw = np.random.default_rng(seed)
+    label = draw.choice(3, n, p=[0.5, 0.1, 0.4]).astype(np.int32)
+    if name in ('gaussian', 'shared'):
+        x = draw.normal(draw.normal(size=(3, d))[label], draw.uniform(0.2, 2, (3, d))[label])
+    elif name == 'multinomial':
+        x = np.array([draw.multinomial(draw.integers(1, 30), p) for p in draw.dirichlet(np.ones(d), 3)[label]])
+    else:
+        levels = 6 if name == 'categorical' else 2
+        p = draw.dirichlet(np.ones(levels), (3, d))[label]  # [n, d, levels]
+        x = (p.cumsum(-1) < draw.random((n, d, 1))).sum(-1)
+    return {'x': x.astype(np.float32), 'label': label}
+
+
+def counted(algorithm, *batches):
+    state, update = algorithm.init(KEY, batches[0]), jax.jit(algorithm.update)
+    for batch in batches:
+        state, metrics = update(KEY, state, batch)
+    return state, metrics
+
+
+def cut(batch, *places):
+    return [
+        {name: part[i:j] for name, part in batch.items()} for i, j in zip((0, *places), (*places, None), strict=True)
+    ]
+
+
+def run(algorithm, data, *, batch, devices=1, parallel=by_jit):
+    take = lambda held, step: jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, step * batch, batch), held)
+    experiment = Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, data), take), []), {})
+    mesh, steps = make_mesh(jax.devices()[:devices]), len(data['x']) // batch
+    return train(experiment, seed=0, steps=steps, mesh=mesh, every=Every(1, 1000, 1000), parallel=parallel)
+
+
+PEERS = {
+    'gaussian': (gaussian(1e-3), GaussianNB(var_smoothing=1e-3)),
+    'gaussian, its floor': (gaussian(), GaussianNB()),
+    'bernoulli': (bernoulli(0.5), BernoulliNB(alpha=0.5)),
+    'bernoulli, barely smoothed': (bernoulli(1e-10), BernoulliNB(alpha=1e-10)),
+    'multinomial': (multinomial(), MultinomialNB()),
+    'categorical': (categorical(6, 2.0), CategoricalNB(alpha=2.0, min_categories=6)),
+}
+
+
+@pytest.mark.parametrize('name', PEERS)
+def test_probabilities_are_those_of_scikit_learn(name):
+    feature, peer = PEERS[name]
+    data, test = rows(name.split(',')[0]), rows(name.split(',')[0], seed=1)
+    algorithm = naive_bayes(3, feature)
+    state, _ = counted(algorithm, *cut(data, 100, 200))
+    peer.fit(data['x'].astype(np.float64), data['label'])
+    joint = peer.predict_joint_log_proba(test['x'].astype(np.float64))  # [B, C]
+    scale = np.abs(joint).max()  # the rounding of log p(y | x) is that of log p(x, y)
+    found = jax.jit(algorithm.evaluate)(KEY, state, test)
+    expected = peer.predict_log_proba(test['x'].astype(np.float64))
+    np.testing.assert_allclose(algorithm.encode(KEY, state, test), expected, rtol=1e-5, atol=2e-6 * scale)
+    own = np.arange(len(joint)), test['label']
+    np.testing.assert_allclose(found['joint'], -joint[own], rtol=1e-5, atol=2e-6 * scale)
+    np.testing.assert_allclose(found['loss'], -expected[own], rtol=1e-5, atol=2e-6 * scale)
+    assert found['error'].mean() == pytest.approx(1 - peer.score(test['x'], test['label']), abs=1e-6)
+
+
+@pytest.mark.parametrize('name', PEERS)
+def test_parameters_are_those_of_scikit_learn(name):
+    feature, peer = PEERS[name]
+    data = rows(name.split(',')[0])
+    state, _ = counted(naive_bayes(3, feature), *cut(data, 100, 200))
+    peer.fit(data['x'].astype(np.float64), data['label'])
+    fitted = feature.fit(state.features)
+    np.testing.assert_array_equal(state.classes, peer.class_count_)
+    if name.startswith('gaussian'):
+        np.testing.assert_allclose(fitted[0], peer.theta_, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(fitted[1], peer.var_, rtol=1e-5)
+        return
+    logs = np.asarray(peer.feature_log_prob_) if name != 'categorical' else np.stack(peer.feature_log_prob_, 1)
+    if name == 'multinomial':
+        logs = logs[:, None]
+    if name.startswith('bernoulli'):
+        fitted = fitted[..., 1]
+    np.testing.assert_allclose(np.log(fitted), logs, rtol=2e-5, atol=2e-6)
+
+
+def test_a_shared_variance_is_the_mean_of_the_classes_own_and_makes_log_odds_affine():
+    data, algorithm = rows('shared'), naive_bayes(3, gaussian(1e-9, shared=True))
+    state, _ = counted(algorithm, *cut(data, 50))
+    x, label = data['x'].astype(np.float64), data['label']
+    mean = np.stack([x[label == c].mean(0) for c in range(3)])
+    variance = ((x - mean[label]) ** 2).mean(0) + 1e-9 * x.var(0).max()
+    fitted = gaussian(1e-9, shared=True).fit(state.features)
+    np.testing.assert_allclose(fitted[0], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(fitted[1], np.broadcast_to(variance, (3, 5)), rtol=1e-5)
+    weights = mean / variance  # of a multinomial logistic regression, beside a bias
+    bias = np.log(np.bincount(label) / len(label)) - (mean**2 / variance).sum(1) / 2
+    expected = jax.nn.log_softmax(jnp.asarray(x @ weights.T + bias, jnp.float32))
+    np.testing.assert_allclose(algorithm.encode(KEY, state, data), expected, rtol=1e-4, atol=1e-4)
+
+
+def assert_same_statistics(state, expected):
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
+        if a.dtype == jnp.uint32:
+            np.testing.assert_array_equal(a, b)
+        else:
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def about_nought(state):
+    """Of moments the mean from nought, since the first batch is what gives the origin."""
+    if not isinstance(state.features, Moments):
+        return state
+    origin, count, mean, variance = state.features
+    return state._replace(features=(count, origin[None] + mean, variance))
+
+
+@every_feature
+def test_neither_the_order_of_the_examples_nor_their_batches_matter(name):
+    data, algorithm = rows(name), naive_bayes(3, FEATURES[name])
+    order = np.random.default_rng(2).permutation(300)
+    whole, _ = counted(algorithm, data)
+    parts, _ = counted(algorithm, *cut(jax.tree.map(lambda x: x[order], data), 1, 2, 151))
+    assert_same_statistics(about_nought(parts), about_nought(whole))
+
+
+@pytest.mark.parametrize('name', ['shared', 'categorical'])
+def test_the_devices_do_not_matter(name):
+    data, algorithm = rows(name, n=304), naive_bayes(3, FEATURES[name])
+    one = run(algorithm, data, batch=16)
+    for parallel in (by_jit, by_pmap):
+        assert_same_statistics(run(algorithm, data, batch=16, devices=8, parallel=parallel), one)
+
+
+def test_moments_keep_their_digits_far_from_the_origin_and_over_many_batches():
+    draw = np.random.default_rng(3)
+    x = (draw.normal(size=(2**18, 3)) * [1, 0.1, 10] + [1000, -30, 0]).astype(np.float32)
+    label = draw.integers(0, 2, 2**18).astype(np.int32)
+
+    @jax.jit
+    def of_all(x, label):
+        step = lambda state, batch: (gaussian().add(state, *batch), None)
+        return jax.lax.scan(step, gaussian().init(2, 3), (label.reshape(-1, 64), x.reshape(-1, 64, 3)))[0]
+
+    state = of_all(x, label)
+    assert isinstance(state, Moments)
+    for c in range(2):
+        own = x[label == c].astype(np.float64)
+        np.testing.assert_allclose(state.variance[c], own.var(0), rtol=1e-5)
+        mean = np.asarray(state.origin, np.float64) + np.asarray(state.mean[c], np.float64)
+        np.testing.assert_allclose((mean - own.mean(0)) / own.std(0), 0, atol=1e-5)
+
+
+def test_the_posterior_mean_is_the_integral_of_bayes_rule():
+    a, b = 2.5, 0.7  # of a Beta prior over p(1)
+    for zeros, ones in [(0, 0), (3, 1), (0, 7), (40, 2)]:
+        density = lambda p, z=zeros, o=ones: p ** (a - 1 + o) * (1 - p) ** (b - 1 + z)
+        expected = quad(lambda p, f=density: p * f(p), 0, 1)[0] / quad(density, 0, 1)[0]
+        found = posterior_mean(jnp.array([zeros, ones], jnp.uint32), (b, a))
+        assert float(found[1]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_maximum_likelihood_is_the_limit_of_small_pseudocounts():
+    counts = jnp.array([[3, 0, 1], [0, 0, 0]], jnp.uint32)
+    at = lambda alpha: np.asarray(posterior_mean(counts, alpha))
+    np.testing.assert_allclose(at(0.0), [[0.75, 0, 0.25], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
+    gaps = [np.abs(at(alpha) - at(0.0)).max() for alpha in (1e-1, 1e-2, 1e-3)]
+    assert gaps[0] / gaps[1] == pytest.approx(10, rel=0.1) and gaps[1] / gaps[2] == pytest.approx(10, rel=0.1)
+    np.testing.assert_allclose(posterior_mean(counts, (1.0, 2.0, 1.0)), [[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
+
+
+def test_frequentist_and_bayesian_estimates_differ_most_where_data_are_few():
+    """An event never seen: impossible by maximum likelihood, (n + 2)^-1 by Laplace's rule of succession."""
+    never = lambda n, alpha: float(posterior_mean(jnp.array([n, 0], jnp.uint32), alpha)[1])
+    assert [never(n, 0.0) for n in (1, 10, 1000)] == [0, 0, 0]
+    assert [never(n, 1.0) for n in (1, 10, 1000)] == pytest.approx([1 / 3, 1 / 12, 1 / 1002])
+
+
+def log_marginal(counts, alpha):
+    """log of the integral over the Dirichlet prior of the probability of a sequence with these counts [..., K]."""
+    alpha = np.broadcast_to(np.asarray(alpha, float), counts.shape)
+    terms = (
+        gammaln(alpha.sum(-1)) - gammaln((alpha + counts).sum(-1)) + (gammaln(alpha + counts) - gammaln(alpha)).sum(-1)
+    )
+    return terms.sum()
+
+
+def test_predictions_one_by_one_multiply_to_the_marginal_likelihood():
+    """The chain rule: p(x_1, y_1) p(x_2, y_2 | x_1, y_1) .. is the integral over all parameters, in closed form."""
+    data, alpha, classes = rows('bernoulli', n=120), (0.4, 2.0), (1.0, 3.0, 0.5)
+    algorithm = naive_bayes(3, bernoulli(alpha), alpha=classes)
+    update = lambda state, batch: (lambda state, metrics: (state, metrics['joint']))(
+        *algorithm.update(KEY, state, batch)
+    )
+    singles = jax.tree.map(lambda x: x[:, None], data)
+    _, nats = jax.jit(lambda state: jax.lax.scan(update, state, singles))(algorithm.init(KEY, data))
+    shown = np.stack([data['x'] == 0, data['x'] == 1], -1)  # [n, D, 2]
+    of_class = np.stack([shown[data['label'] == c].sum(0) for c in range(3)])
+    expected = log_marginal(of_class, alpha) + log_marginal(np.bincount(data['label'], minlength=3), classes)
+    assert -float(nats.sum()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize('name', ['gaussian', 'categorical', 'multinomial'])
+def test_trained_on_draws_of_a_model_it_is_that_model(name):
+    """The trainer comes to the loss of the model that drew, which is the least that any can have."""
+    feature = FEATURES[name]
+    algorithm = naive_bayes(3, feature, alpha=1.0)
+    truth, _ = counted(algorithm, rows(name))
+    drawn = jax.jit(algorithm.sample, static_argnums=2)(KEY, truth, 24_000)
+    assert drawn['x'].shape == (24_000, 5) and drawn['x'].dtype == jnp.float32 and drawn['label'].dtype == jnp.int32
+    assert np.all(feature.inside(drawn['x']))
+    share = np.asarray(posterior_mean(truth.classes, 1.0), np.float64)
+    counts = np.bincount(drawn['label'], minlength=3)
+    assert chisquare(counts, counts.sum() * share / share.sum()).pvalue > 1e-3
+    training, test = cut(drawn, 20_000)
+    learned = run(algorithm, training, batch=4000)
+    measure = jax.jit(algorithm.evaluate)
+    known, found = measure(KEY, truth, test), measure(KEY, learned, test)
+    gap = np.asarray(found['joint'] - known['joint'], np.float64)  # its mean is a Kullback-Leibler divergence
+    error = gap.std() / np.sqrt(len(gap))
+    assert -3 * error < gap.mean() < 5e-3 + 3 * error
+    assert found['error'].mean() == pytest.approx(float(known['error'].mean()), abs=0.01)
+
+
+def test_what_was_never_seen_is_counted_and_its_nats_are_finite():
+    data = {'x': jnp.array([[0.0, 1], [0, 0], [1, 1], [1, 0]]), 'label': jnp.array([0, 0, 1, 1])}
+    algorithm = naive_bayes(3, bernoulli(0.0), floor=1e-10)
+    state, _ = counted(algorithm, data)
+    odd = {'x': jnp.array([[0.0, 1], [1, 1], [0, 0]]), 'label': jnp.array([0, 0, 2])}
+    found = algorithm.evaluate(KEY, state, odd)
+    np.testing.assert_array_equal(found['unseen'], [0, 1, 1])  # the last: no example of its class
+    nats = np.log([4, 4e10, 4e10])  # p(y) = 1/2 and p(x_2) = 1/2; a class never seen is uniform in x
+    np.testing.assert_allclose(found['joint'], nats, rtol=1e-5)
+    np.testing.assert_array_equal(found['error'], [0, 1, 1])
+    assert np.all(np.isfinite(np.concatenate(list(found.values()))))
+    smoothed, _ = counted(naive_bayes(3, bernoulli(1e-8), alpha=1e-8), data)
+    limit = naive_bayes(3, bernoulli(1e-8), alpha=1e-8).encode(KEY, smoothed, odd)
+    np.testing.assert_array_equal(np.argmax(limit, 1), np.argmax(algorithm.encode(KEY, state, odd), 1))
+
+
+def test_before_any_example_all_classes_are_as_probable():
+    for name, feature in FEATURES.items():
+        algorithm, batch = naive_bayes(3, feature), rows(name)
+        found = algorithm.evaluate(KEY, algorithm.init(KEY, batch), batch)
+        np.testing.assert_allclose(found['loss'], np.log(3), rtol=1e-4)
+
+
+@pytest.mark.parametrize('shared', [False, True])
+def test_a_class_without_examples_has_the_moments_of_all(shared):
+    data = rows('gaussian')
+    feature = gaussian(1e-3, shared=shared)
+    state, _ = counted(naive_bayes(4, feature), data)
+    mean, variance = feature.fit(state.features)
+    x = data['x'].astype(np.float64)
+    np.testing.assert_allclose(mean[3], x.mean(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(variance[3], x.var(0) + 1e-3 * x.var(0).max(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('feature', 'x', 'label', 'message'),
+    [
+        (bernoulli(), 0.5, 0, 'x outside the whole numbers 0 to 1 is inf'),
+        (categorical(4), 4.0, 0, 'x outside the whole numbers 0 to 3 is inf'),
+        (multinomial(), -1.0, 0, 'x outside the whole numbers from 0 is inf'),
+        (multinomial(), 0.5, 0, 'x outside the whole numbers from 0 is inf'),
+        (bernoulli(), 1.0, 3, 'label outside 0 to 2 is inf'),
+        (bernoulli(), 1.0, -1, 'label outside 0 to 2 is inf'),
+    ],
+)
+def test_what_a_model_cannot_count_ends_the_run_in_one_line(feature, x, label, message):
+    data = {'x': np.zeros((32, 2), np.float32), 'label': np.arange(32, dtype=np.int32) % 3}
+    data['x'][20, 1], data['label'][20] = x, label
+    with pytest.raises(NonFinite, match=f'^step 2: {message}$'):
+        run(naive_bayes(3, feature), data, batch=16)
+
+
+# a kind of feature -> values that it cannot have
+OUTSIDE = {
+    'gaussian': (np.nan, np.inf, -np.inf),
+    'shared': (np.nan,),
+    'bernoulli': (255.0, 2.0, -1.0, 0.5, np.nan, np.inf, 1e30),
+    'categorical': (6.0, 7.0, -1.0, 2.5, np.nan, -np.inf, 1e30),
+    'multinomial': (-1.0, 0.5, np.nan, np.inf, -1e30),
+}
+
+
+@every_feature
+def test_what_training_refuses_is_no_score_at_evaluation(name):
+    """Of rows with a wrong entry or label here and there: what is infinite in an update of one such row alone is
+    infinite in its evaluation; and all other rows are judged as if these were not there."""
+    algorithm, data = naive_bayes(3, FEATURES[name], alpha=1.0), rows(name)
+    state, _ = counted(algorithm, data)
+    update, judge, code = (jax.jit(f) for f in (algorithm.update, algorithm.evaluate, algorithm.encode))
+    draw = np.random.default_rng(5)
+    odd = jax.tree.map(np.copy, rows(name, n=24, seed=1))
+    bad_x, bad_label = draw.permutation(24)[: 2 * len(OUTSIDE[name])], draw.permutation(24)[:4]
+    odd['x'][bad_x, draw.integers(0, 5, len(bad_x))] = OUTSIDE[name] * 2
+    odd['label'][bad_label] = [3, -1, 2**31 - 1, -(2**31)]
+    found = {metric: np.asarray(values) for metric, values in judge(KEY, state, odd).items()}
+    names = {f'x outside {FEATURES[name].support}': bad_x, 'label outside 0 to 2': bad_label}
+    for metric, places in names.items():
+        np.testing.assert_array_equal(np.isinf(found[metric]), np.isin(np.arange(24), places))
+    for i in range(24):
+        alone = update(KEY, state, jax.tree.map(lambda x, i=i: x[i : i + 1], odd))[1]
+        for metric in names:
+            assert float(alone[metric]) == found[metric][i]
+    wrong = np.isin(np.arange(24), np.concatenate([bad_x, bad_label]))
+    clean = judge(KEY, state, rows(name, n=24, seed=1))
+    for metric in ('loss', 'joint', 'error', 'unseen'):
+        assert np.all(found[metric][wrong] == np.inf)
+        np.testing.assert_array_equal(found[metric][~wrong], clean[metric][~wrong])
+    codes, expected = code(KEY, state, {'x': odd['x']}), code(KEY, state, {'x': rows(name, n=24, seed=1)['x']})
+    no_x = np.isin(np.arange(24), bad_x)
+    assert np.all(np.isnan(codes[no_x]))
+    np.testing.assert_array_equal(codes[~no_x], expected[~no_x])
+    np.testing.assert_allclose(np.exp(codes[~no_x]).sum(1), 1, rtol=1e-5)
+
+
+def test_a_category_that_training_never_saw_is_unseen_and_not_refused():
+    """scikit-learn, told that there are four categories, gives the same probabilities."""
+    x, label = np.array([[0, 1], [1, 1], [2, 0], [2, 0], [0, 0], [1, 2]], np.float32), np.array([0, 0, 1, 1, 0, 1])
+    batch = {'x': x, 'label': label.astype(np.int32)}
+    asked = {'x': np.array([[3, 0], [2, 3], [2, 0]], np.float32), 'label': np.array([1, 0, 1], np.int32)}
+    smoothed, sharp = naive_bayes(2, categorical(4, 0.5)), naive_bayes(2, categorical(4, 0.0))
+    peer = CategoricalNB(alpha=0.5, min_categories=4).fit(x, label)
+    state, _ = counted(smoothed, batch)
+    np.testing.assert_allclose(smoothed.encode(KEY, state, asked), peer.predict_log_proba(asked['x']), rtol=1e-5)
+    np.testing.assert_array_equal(smoothed.evaluate(KEY, state, asked)['unseen'], 0)
+    state, _ = counted(sharp, batch)
+    found = sharp.evaluate(KEY, state, asked)
+    np.testing.assert_array_equal(found['unseen'], [1, 2, 0])  # category 3 of either feature; and 2, in class 0
+    assert np.all(np.isfinite(np.concatenate(list(found.values()))))
+
+
+def test_what_one_device_cannot_count_ends_the_run_of_all():
+    data = {'x': np.zeros((16, 2), np.float32), 'label': np.arange(16, dtype=np.int32) % 3}
+    data['x'][12, 1] = 0.5  # of the second device's share
+    with pytest.raises(NonFinite, match=r'^step 1: x outside the whole numbers 0 to 1 is inf$'):
+        run(naive_bayes(3, bernoulli()), data, batch=16, devices=2, parallel=by_pmap)
+
+
+def test_counts_that_pass_their_integers_end_the_run():
+    algorithm, batch = (
+        naive_bayes(2, multinomial()),
+        {'x': np.full((4, 2), 2.0**29, np.float32), 'label': np.zeros(4, int)},
+    )
+    batch['label'] = batch['label'].astype(np.int32)
+    state, metrics = counted(algorithm, batch)
+    assert metrics['counts over 2^32'] == 0 and int(state.features.max()) == 2**31
+    _, metrics = jax.jit(algorithm.update)(KEY, state, batch)
+    assert metrics['counts over 2^32'] == np.inf
+
+
+def test_values_that_are_not_numbers_end_the_run():
+    data = {'x': np.zeros((16, 2), np.float32), 'label': np.zeros(16, np.int32)}
+    data['x'][3, 1] = np.inf
+    with pytest.raises(NonFinite, match=r'^step 1: loss is nan$'):
+        run(naive_bayes(2, gaussian()), data, batch=16)
+
+
+def test_what_makes_no_sense_is_refused_in_one_line():
+    batch = {'x': jnp.zeros((4, 3)), 'label': jnp.zeros(4, jnp.int32)}
+    refusals = {
+        'naive Bayes of classes 1, floor 1e-20; needed: classes >= 2, 0 < floor < 1': lambda: naive_bayes(
+            1, gaussian()
+        ),
+        'naive Bayes of classes 2, floor 0; needed: classes >= 2, 0 < floor < 1': lambda: naive_bayes(
+            2, gaussian(), floor=0
+        ),
+        'alpha is -1; pseudocounts must be finite and at least 0': lambda: naive_bayes(2, gaussian(), alpha=-1),
+        'alpha is -0.1; pseudocounts must be finite and at least 0': lambda: bernoulli(-0.1),
+        'alpha is (1, nan); pseudocounts must be finite and at least 0': lambda: bernoulli((1, float('nan'))),
+        'alpha is (1, 2, 3); 2 outcomes have one pseudocount for all or one each': lambda: naive_bayes(
+            2, bernoulli((1, 2, 3))
+        ).init(KEY, batch),
+        'alpha is (1, 2); 3 outcomes have one pseudocount for all or one each': lambda: naive_bayes(
+            3, gaussian(), alpha=(1, 2)
+        ),
+        'levels is 1; a feature needs at least 2': lambda: categorical(1),
+        'trials is 0; a draw needs at least 1': lambda: multinomial(trials=0),
+        'smoothing is 0.0; it must be positive': lambda: gaussian(0.0),
+        "a batch has {'x': (4, 3)}; naive Bayes needs x [B, D] and label [B]": lambda: naive_bayes(2, gaussian()).init(
+            KEY, {'x': batch['x']}
+        ),
+        "a batch has {'x': (4,), 'label': (4,)}; naive Bayes needs x [B, D] and label [B]": lambda: naive_bayes(
+            2, gaussian()
+        ).init(KEY, {'x': jnp.zeros(4), 'label': batch['label']}),
+    }
+    for message, refused in refusals.items():
+        with pytest.raises(ValueError) as error:
+            refused()
+        assert str(error.value) == message
+
+
+def test_digits_are_told_apart_by_one_pass_of_the_trainer():
+    """1,500 digits in batches of 100: the error on 297 others is scikit-learn's."""
+    data = vectors(images('digits', batch=100, seed=0, size=8))
+    experiment, mesh = Experiment(naive_bayes(10, gaussian(0.03)), data, {}), make_mesh(jax.devices()[:1])
+    state = train(experiment, seed=0, steps=15, mesh=mesh, every=Every(5, 15, 15))
+    x, label = (np.asarray(data.train.held[name]) for name in ('image', 'label'))
+    peer = GaussianNB(var_smoothing=0.03).fit(x.reshape(1500, 64) / 255, label)
+    wrong = np.concatenate([peer.predict(test['x']) != test['label'] for test in data.test]).mean()
+    assert wrong < 0.1
+    assert evaluate(experiment, state, seed=0, mesh=mesh)['test/error'] == pytest.approx(wrong, abs=1.5 / 297)

@@ -1,0 +1,458 @@
+"""word2vec against its definition pair by pair, and against the optima that theory gives."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from genjax.algorithms.word2vec.outputs import alias_table, full_softmax, log_partition, negative_sampling
+from genjax.algorithms.word2vec.windows import cbow, offsets, skip_gram
+from genjax.algorithms.word2vec.word2vec import Vectors, added, bounded, kept_share, pair_loss, stable_share, word2vec
+from genjax.base import Data, Embedding, Resident
+from genjax.data.text.corpus import Corpus, Vocabulary, read_corpus
+from genjax.data.text.excerpts import excerpts
+from genjax.data.text.planted import analogies as planted_analogies
+from genjax.data.text.planted import planted
+from genjax.metrics.words import analogies
+from genjax.training.loop import feeder, folded
+from genjax.training.mesh import by_jit, make_mesh, placement
+from genjax.training.train import Every, Experiment, NonFinite, evaluate, train
+
+V, D, B, L, T = 11, 6, 2, 20, 8
+COUNTS = np.arange(V, 0, -1) ** 2
+RATE = 0.1
+models = pytest.mark.parametrize('model', [skip_gram, cbow])
+
+
+def texts(seed=0):
+    words = np.random.default_rng(seed).integers(0, V, (B, L)).astype(np.int32)
+    words[:, 7] = words[0, 15] = -1
+    return {'words': jnp.asarray(words)}
+
+
+def vectors(seed=0, size=V):
+    return Vectors(jnp.zeros((), jnp.int32), 0.5 * jax.random.normal(jax.random.key(seed), (2 * size, D)))
+
+
+def learner(model, output, **options):
+    options = dict(keep=np.ones(V, np.float32), dimension=D, rate=lambda step: RATE) | options
+    return word2vec(model(window=2, block=T), output, **options)
+
+
+def predictions(model, key, words):
+    """Every prediction of one update that has a single block: (input words, the word that they predict)."""
+    packed, blocks = model(window=2, block=T).pack(
+        jax.vmap(jax.random.split)(keys_of_texts(key))[:, 0], words, jnp.ones(V)
+    )
+    assert blocks == 1
+    predicts, predicted, on = map(np.asarray, model(window=2, block=T).block(packed, 0))
+    for b, t in np.ndindex(*on.shape[1:]):
+        around = [(t + 2 + o, j) for j, o in enumerate(offsets(2)) if on[j, b, t]]
+        if model is skip_gram:
+            yield from (([int(predicts[b, t])], int(predicted[b, place])) for place, _ in around)
+        elif around:
+            yield [int(predicts[b, place]) for place, _ in around], int(predicted[b, t])
+
+
+def keys_of_texts(key):
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(B))
+
+
+def short_texts():
+    return {'words': texts()['words'][:, :T]}
+
+
+def by_definition(model, key, words, table, loss):
+    """The step of plain descent: the gradient of every prediction's loss, each input word given the whole error."""
+    step = np.zeros_like(table)
+    for inputs, target in predictions(model, key, words):
+        v = table[np.array(inputs)].mean(0)
+        to_v, to_u = jax.grad(loss, (0, 1))(v, table[V:], target)
+        np.add.at(step, np.array(inputs), -RATE * np.asarray(to_v))
+        step[V:] -= RATE * np.asarray(to_u)
+    return step
+
+
+@models
+def test_without_negatives_the_step_is_that_of_the_definition(model):
+    key, state, batch = jax.random.key(3), vectors(), short_texts()
+    algorithm = learner(model, negative_sampling(COUNTS, negatives=0))
+    positive = lambda v, u, target: pair_loss(v, u[target], jnp.zeros((0, D)))
+    expected = by_definition(model, key, batch['words'], state.table, positive)
+    found = algorithm.update(key, state, batch)[0].table - state.table
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert np.abs(expected).max() > 0.01
+
+
+@models
+def test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair(model):
+    """The expectation is exact over the noise words; the mean over many draws comes as near as its own error says."""
+    state, batch, draws, k = vectors(), short_texts(), 4000, 5
+    noise = jnp.asarray(COUNTS**0.75 / np.sum(COUNTS**0.75), jnp.float32)
+    expected_loss = lambda v, u, target: (
+        jax.nn.softplus(-u[target] @ v) + k * noise @ jax.vmap(lambda w: jax.nn.softplus(w @ v))(u)
+    )
+    # The windows are drawn by the text's key too, so the same keys are held and the noise drawn anew by hand.
+    key = jax.random.key(3)
+    expected = by_definition(model, key, batch['words'], state.table, expected_loss)
+    output = negative_sampling(COUNTS, negatives=k, shared=3)
+
+    def step(draw):
+        redrawn = output._replace(against=lambda key, n: output.against(jax.random.fold_in(key, draw), n))
+        return learner(model, redrawn).update(key, state, batch)[0].table - state.table
+
+    steps = np.asarray(jax.jit(lambda n: jax.lax.map(step, n, batch_size=200))(jnp.arange(draws)), np.float64)
+    error = steps.std(0) / np.sqrt(draws)
+    assert (np.abs(steps.mean(0) - expected) < 5 * error + 1e-6).all()
+    assert np.median(error[error > 0]) < 0.02 * np.abs(expected).max()  # so the test could fail
+
+
+@models
+def test_the_step_of_the_full_softmax_is_that_of_the_definition(model):
+    key, state, batch = jax.random.key(3), vectors(), short_texts()
+    softmax = lambda v, u, target: -jax.nn.log_softmax(u @ v)[target]
+    expected = by_definition(model, key, batch['words'], state.table, softmax)
+    for chunk in (3, 4, V, 50):
+        algorithm = learner(model, full_softmax(V, chunk=chunk))
+        found = algorithm.update(key, state, batch)[0].table - state.table
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('chunk', [1, 4, 10, 64])
+def test_the_partition_by_chunks_is_the_direct_one_in_value_and_gradient(chunk):
+    hidden = 3 * jax.random.normal(jax.random.key(0), (B, T, D))
+    rows = 3 * jax.random.normal(jax.random.key(1), (B, 10, D))
+    direct = lambda h, u: jax.nn.logsumexp(jnp.einsum('btd,bvd->btv', h, u), -1)
+    chunked = lambda h, u: log_partition(h, u, chunk=chunk)
+    np.testing.assert_allclose(chunked(hidden, rows), direct(hidden, rows), rtol=1e-5)
+    gradient = lambda f: jax.grad(lambda h, u: jnp.sum(f(h, u) ** 2), (0, 1))(hidden, rows)
+    for a, b in zip(gradient(chunked), gradient(direct), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
+
+
+@models
+def test_the_reported_losses_are_the_mean_over_pairs(model):
+    key, state, batch = jax.random.key(3), vectors(), short_texts()
+    table, words = state.table, batch['words']
+    loss = lambda inputs, target: -jax.nn.log_softmax(table[V:] @ table[np.array(inputs)].mean(0))[target]
+    mean = lambda words: float(np.mean([loss(*prediction) for prediction in predictions(model, key, words)]))
+    alone = [jnp.full_like(words, -1).at[b].set(words[b]) for b in range(B)]  # by its own key, since that goes by place
+    algorithm = learner(model, full_softmax(V))
+    assert float(algorithm.update(key, state, batch)[1]['loss']) == pytest.approx(mean(words), rel=1e-5)
+    found = algorithm.evaluate(key, state, batch)['loss']
+    np.testing.assert_allclose(found, [mean(text) for text in alone], rtol=1e-5)
+
+
+def test_the_loss_of_negative_sampling_is_the_oracles_on_a_held_out_text():
+    """Ten thousand pairs, each judged alone by pair_loss against negatives of its own."""
+    rng, k = np.random.default_rng(5), 5
+    words = rng.choice(V, (8, 600), p=COUNTS / COUNTS.sum()).astype(np.int32)
+    state = vectors(2)
+    output = negative_sampling(COUNTS, negatives=k, shared=16)
+    algorithm = word2vec(
+        skip_gram(window=1, block=32), output, keep=np.ones(V, np.float32), dimension=D, rate=lambda _: RATE
+    )
+    found = float(algorithm.evaluate(jax.random.key(0), state, {'words': jnp.asarray(words)})['loss'].mean())
+    pairs = np.concatenate(
+        [np.stack(p, -1).reshape(-1, 2) for p in ((words[:, :-1], words[:, 1:]), (words[:, 1:], words[:, :-1]))]
+    )
+    noise = rng.choice(V, (len(pairs), k), p=COUNTS**0.75 / (COUNTS**0.75).sum())
+    table = state.table
+    losses = jax.vmap(pair_loss)(table[pairs[:, 0]], table[V + pairs[:, 1]], table[V + noise])
+    error = float(losses.std()) / np.sqrt(8 * 600 / 32 * 16 / k)  # of the shared negatives, generously
+    assert found == pytest.approx(float(losses.mean()), abs=3 * error)
+    assert error < 0.05 * found
+
+
+def test_the_alias_table_holds_the_distribution():
+    for weights in (COUNTS**0.75, np.ones(7), np.array([1e-9, 1.0, 1e9]), np.random.default_rng(0).random(1000) ** 4):
+        accept, other = alias_table(weights)
+        held = accept.astype(np.float64)
+        np.add.at(held, other, 1 - accept.astype(np.float64))
+        np.testing.assert_allclose(held / len(weights), weights / weights.sum(), rtol=1e-5, atol=1e-7)
+
+
+def test_noise_words_are_drawn_by_their_power():
+    draws = np.asarray(negative_sampling(COUNTS, shared=100).against(jax.random.key(0), 2000))
+    expected = COUNTS**0.75 / (COUNTS**0.75).sum()
+    found = np.bincount(draws.ravel(), minlength=V) / draws.size
+    assert (np.abs(found - expected) < 5 * np.sqrt(expected / draws.size)).all()
+
+
+def test_subsampling_keeps_what_word2vec_c_keeps():
+    counts = np.array([10_000, 1_000, 10, 1])
+    f = counts / counts.sum()
+    expected = [min(1, (np.sqrt(x / 1e-3) + 1) * 1e-3 / x) for x in f]  # as the C program writes it
+    np.testing.assert_allclose(kept_share(counts, 1e-3), expected, rtol=1e-6)
+
+
+def test_without_subsampling_every_word_is_kept():
+    np.testing.assert_array_equal(kept_share(np.array([10_000, 10, 1]), 0), np.ones(3, np.float32))
+    for sample in (-1e-3, float('nan')):
+        with pytest.raises(ValueError, match='0 for no subsampling'):
+            kept_share(np.array([3, 1]), sample)
+
+
+def test_the_share_of_a_step_follows_from_the_sum_over_its_row():
+    rows = jnp.array([3, 1, 3, 0, 2, 4])
+    curvature = jnp.array([5.0, 3.9, 11.0, 1e30, 0.0, 8.0])
+    found = stable_share(rows, curvature, 5)
+    np.testing.assert_allclose(found, [3 / 16, 1, 3 / 16, 2e-30, 1, 1 / 2], rtol=1e-6)
+    apart = stable_share(rows * 10_000_000, curvature, 40_000_000)  # as a table of any size has it
+    assert (np.asarray(apart) <= np.asarray(found)).all()
+
+
+@models
+@pytest.mark.parametrize('softmax', [True, False])
+def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(model, softmax):
+    """Each score s has a curvature |dl/ds| (1 + |partner|^2), added up by the row, pair by pair."""
+    key, state, batch, rate = jax.random.key(3), vectors(), short_texts(), 3.0
+    if softmax:
+        output = full_softmax(V, chunk=4)
+        loss = lambda v, u, target: -jax.nn.log_softmax(u @ v)[target]
+    else:
+        output = negative_sampling(COUNTS, negatives=0)
+        loss = lambda v, u, target: pair_loss(v, u[target], jnp.zeros((0, D)))
+    table = np.asarray(state.table, np.float64)
+    v, u = table[:V], table[V:]
+    c = np.zeros(2 * V)
+    for inputs, target in predictions(model, key, batch['words']):
+        scores = u @ v[inputs].mean(0)
+        size = 1 + np.mean(np.sum(v[inputs] ** 2, 1))
+        slopes = np.zeros(V)
+        if softmax:
+            slopes += np.exp(scores - np.logaddexp.reduce(scores))
+            slopes[target] += 1
+        else:
+            slopes[target] = 1 / (1 + np.exp(scores[target]))
+        np.add.at(c, inputs, rate * np.sum(slopes * (1 + np.sum(u**2, 1))))
+        c[V:] += rate * slopes * size
+    c = np.maximum(c, 1e-9)  # of words that do not occur
+    share = np.minimum(1, np.minimum(4, 2 + 16 / c) / c)
+    assert share.min() < 0.5 < share.max()
+    expected = by_definition(model, key, batch['words'], state.table, loss) * (rate / RATE) * share[:, None]
+    algorithm = learner(model, output, rate=lambda _: rate, stable=True)
+    found = algorithm.update(key, state, batch)[0].table - state.table
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_bound_shortens_the_sum_of_a_rows_steps():
+    table, rows = jnp.zeros((5, 2)), jnp.array([3, 1, 3, 0])
+    steps = jnp.array([[3.0, 0.0], [0.1, 0.0], [0.0, 4.0], [0.0, 2.0]])
+    np.testing.assert_allclose(bounded(1e9)(table, rows, steps), added(table, rows, steps))
+    np.testing.assert_allclose(
+        bounded(0.5)(table, rows, steps), [[0, 0.5], [0.1, 0], [0, 0], [0.3, 0.4], [0, 0]], rtol=1e-6
+    )
+
+
+def trainers_program(algorithm, mesh, rules=()):
+    """The compiled text of ten steps in the trainer."""
+    feed = Resident(jnp.tile(texts()['words'], (4, 1)), lambda held, step: {'words': held})
+    with jax.set_mesh(mesh):
+        state = algorithm.init(jax.random.key(0), texts())
+        places = placement(mesh, rules, state)
+        fold = by_jit(folded(algorithm, feed, 10), mesh, places)
+        held = feeder(feed, mesh, 10, 0)(10)
+        lowered = fold.lower(jax.random.key(0), jax.device_put(state, places), held, np.int32(0), np.int32(10))
+        return lowered.compile({'xla_cpu_use_fusion_emitters': True}).as_text()  # as outside of tests
+
+
+@models
+@pytest.mark.parametrize('output', [negative_sampling(np.ones(500)), full_softmax(500)])
+def test_the_trainers_program_never_copies_the_table(model, output):
+    keep = np.ones(500, np.float32)
+    algorithm = word2vec(model(window=2, block=T), output, keep=keep, dimension=D, rate=lambda _: RATE)
+    text = trainers_program(algorithm, make_mesh(jax.devices()[:1]))
+    assert len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2  # the first block, and all others in a loop
+    assert not re.findall(r'= f32\[1000,6\]\S* copy', text)
+
+
+@models
+def test_the_trainers_program_of_stable_steps_never_copies_the_table(model):
+    options = dict(keep=np.ones(500, np.float32), dimension=D, rate=lambda _: RATE, stable=True)
+    algorithm = word2vec(model(window=2, block=T), negative_sampling(np.ones(500)), **options)
+    text = trainers_program(algorithm, make_mesh(jax.devices()[:1]))
+    assert len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2
+    assert not re.findall(r'= f32\[1000,6\]\S* copy', text)
+
+
+@pytest.mark.parametrize('stable', [False, True])
+@pytest.mark.parametrize('rules', [(), [('table', PartitionSpec('model'))]])
+def test_devices_exchange_rows_and_never_tables(rules, stable):
+    keep = np.ones(500, np.float32)
+    output = negative_sampling(np.ones(500), shared=3)
+    options = dict(keep=keep, dimension=D, rate=lambda _: RATE, stable=stable)
+    algorithm = word2vec(skip_gram(window=2, block=T), output, **options)
+    text = trainers_program(algorithm, make_mesh(model=4), rules)
+    exchanged = re.findall(r'= \(?\w+\[([\d,]*)\]\S* (?:all-\w+|collective-\w+|reduce-scatter)', text)
+    places = 8 * (T + T + 4 + 3)  # of all texts: inputs, targets, negatives
+    assert exchanged and all(np.prod([int(n) for n in shape.split(',') if n]) <= places * D for shape in exchanged)
+
+
+def run(algorithm, data, steps, **options):
+    every = Every(steps, steps, steps)
+    return train(
+        Experiment(algorithm, data, {}), seed=0, steps=steps, mesh=make_mesh(jax.devices()[:1]), every=every, **options
+    )
+
+
+def chain_text(size=8, length=40_000):
+    """A text from a Markov chain in which every pair of words occurs, and its counts of neighbours [size, size]."""
+    rng = np.random.default_rng(0)
+    moves = (rng.dirichlet(np.full(size, 2.0), size) + 0.02).cumsum(1)
+    ids = np.zeros(length, np.int32)
+    for i, u in enumerate(rng.random(length - 1)):
+        ids[i + 1] = np.searchsorted(moves[ids[i]], u * moves[ids[i], -1])
+    pairs = np.zeros((size, size))
+    np.add.at(pairs, (ids[:-1], ids[1:]), 1)
+    return Corpus(ids, Vocabulary(tuple(map(str, range(size))), np.bincount(ids))), pairs + pairs.T
+
+
+def falling(start, steps):
+    return lambda step: start * (1 - step / steps) ** 2 + 1e-4
+
+
+def test_negative_sampling_at_full_rank_reaches_pmi_less_log_k():
+    """Levy and Goldberg 2014, equation 7: u.v = log(#(w, c) |D| / (#(w) #(c))) - log k, for noise by the counts."""
+    corpus, pairs = chain_text()
+    counts, k, steps = corpus.vocabulary.counts, 2, 1500
+    output = negative_sampling(counts, negatives=k, shared=16, power=1.0)
+    keep, rate = np.ones(8, np.float32), falling(0.03, steps)
+    algorithm = word2vec(skip_gram(window=1, block=16), output, keep=keep, dimension=8, rate=rate)
+    state = run(algorithm, excerpts(corpus, batch=8, steps=steps, epochs=20, seed=0), steps)
+    optimum = np.log(pairs / (pairs.sum(1, keepdims=True) * (counts / counts.sum()))) - np.log(k)
+    assert np.abs(state.table[:8] @ state.table[8:].T - optimum).max() < 0.1
+    assert np.ptp(optimum) > 2
+
+
+def test_the_full_softmax_at_full_rank_reaches_the_conditional_counts():
+    corpus, pairs = chain_text()
+    steps = 400
+    keep, rate = np.ones(8, np.float32), falling(0.03, steps)
+    algorithm = word2vec(skip_gram(window=1, block=16), full_softmax(8), keep=keep, dimension=8, rate=rate)
+    state = run(algorithm, excerpts(corpus, batch=8, steps=steps, epochs=6, seed=0), steps)
+    found = jax.nn.softmax(state.table[:8] @ state.table[8:].T)
+    assert np.abs(found - pairs / pairs.sum(1, keepdims=True)).max() < 0.01
+
+
+def test_a_large_block_learns_if_it_is_bounded_and_only_then():
+    """A thousand centres of eight words: each row's step is the sum of hundreds, all taken at one point."""
+    corpus, _ = chain_text(length=20_000)
+    output = negative_sampling(corpus.vocabulary.counts)
+    data = excerpts(corpus, batch=16, steps=50, epochs=5, seed=0, test=corpus)
+
+    def loss(add):
+        options = dict(keep=np.ones(8, np.float32), dimension=8, rate=lambda _: 0.05, add=add)
+        experiment = Experiment(word2vec(skip_gram(window=1, block=64), output, **options), data, {})
+        state = train(
+            experiment, seed=0, steps=50, mesh=(mesh := make_mesh(jax.devices()[:1])), every=Every(50, 50, 50)
+        )
+        return evaluate(experiment, state, seed=0, mesh=mesh)['test/loss']
+
+    with pytest.raises(NonFinite):
+        loss(added)
+    assert loss(bounded(0.3)) < 6 * np.log(2) - 0.3  # what vectors of nought give, less what there is to learn
+
+
+def least_loss(ids, counts, k=5):
+    """The least mean loss of k negatives, window 5: each pair (w, c) at its own best score."""
+    pairs = np.zeros((len(counts), len(counts)))
+    for distance in range(1, 6):
+        share = (6 - distance) / 5  # of the centres, whose windows are drawn from 1 to 5
+        first, second = ids[:-distance], ids[distance:]
+        together = (first >= 0) & (second >= 0)
+        np.add.at(pairs, (first[together], second[together]), share)
+        np.add.at(pairs, (second[together], first[together]), share)
+    noise = k * pairs.sum(1, keepdims=True) * (counts**0.75 / np.sum(counts**0.75))
+    true = np.maximum(pairs, 1e-9) / (np.maximum(pairs, 1e-9) + noise)
+    return -np.sum(pairs * np.log(true) + noise * np.log1p(-true)) / pairs.sum()
+
+
+def crowded_texts():
+    """Few words, and lines of one word: ids [N] by name, each of 20 words."""
+    rng = np.random.default_rng(0)
+    moves = rng.choice([1, 1, 2, 7], 12_000)
+    zipf = 1 / np.arange(1, 21)
+    bursts = rng.choice(20, 12_000, p=zipf / zipf.sum())
+    for word, start in enumerate(range(0, 12_000, 600)):
+        bursts[start : start + 200] = word
+    mostly_two = np.arange(12_000) % 2
+    mostly_two[::600] = np.arange(20)
+    return {'chain': np.cumsum(moves) % 20, 'bursts': bursts, 'two': mostly_two}
+
+
+@pytest.mark.parametrize(
+    ('model', 'name'),
+    [
+        (skip_gram, 'bursts'),
+        pytest.param(skip_gram, 'two', marks=pytest.mark.slow),
+        (cbow, 'chain'),
+        pytest.param(skip_gram, 'chain', marks=pytest.mark.slow),
+        pytest.param(cbow, 'bursts', marks=pytest.mark.slow),
+        pytest.param(cbow, 'two', marks=pytest.mark.slow),
+    ],
+)
+def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
+    """In some 120 blocks of 512 centres it comes within a tenth of what there is to learn by skip-gram."""
+    ids = crowded_texts()[name].astype(np.int32)
+    counts = np.bincount(ids, minlength=20)
+    order = np.argsort(-counts, kind='stable')
+    ids, counts = np.argsort(order)[ids].astype(np.int32), counts[order]
+    corpus = Corpus(ids, Vocabulary(tuple(map(str, range(20))), counts))
+    steps = 120
+    schedule = lambda step: 0.025 + (1e-4 - 0.025) * step / steps
+    options = dict(keep=kept_share(counts, 0), dimension=24, rate=schedule, stable=True)
+    algorithm = word2vec(model(window=5), negative_sampling(counts), **options)
+    data = excerpts(corpus, batch=8, steps=steps, epochs=5, seed=0, test=corpus)
+    state = run(algorithm, data, steps)
+    lengths = np.linalg.norm(state.table[:20], axis=1)
+    assert np.isfinite(state.table).all() and lengths.max() < 8  # as gensim's of such texts
+    loss = evaluate(Experiment(algorithm, data, {}), state, seed=0, mesh=make_mesh(jax.devices()[:1]))['test/loss']
+    start, least = 6 * np.log(2), least_loss(ids, counts)
+    assert loss < least + 0.1 * (start - least)
+
+
+@pytest.mark.parametrize('model', [skip_gram, pytest.param(cbow, marks=pytest.mark.slow)])
+def test_every_planted_analogy_is_answered(model):
+    corpus = read_corpus(planted(0, 12_000)[0], min_count=1)
+    counts, steps = corpus.vocabulary.counts, 1000
+    output = negative_sampling(counts)
+    algorithm = word2vec(
+        model(window=2, block=32),
+        output,
+        keep=np.ones(len(counts), np.float32),
+        dimension=40,
+        rate=falling(0.05, steps),
+    )
+    state = run(algorithm, excerpts(corpus, batch=4, steps=steps, epochs=30, seed=0), steps)
+    embedding = Embedding(corpus.vocabulary.words, np.asarray(state.table[: len(counts)]))
+    sections = analogies(embedding, planted_analogies(), restrict=None)
+    assert [(s.right, s.answered) for s in sections] == [(s.asked, s.asked) for s in sections]
+
+
+@pytest.mark.parametrize('stable', [False, True])
+def test_tables_split_over_devices_learn_the_same(stable):
+    data = Data(_fixed_texts(), [])
+    options = dict(keep=np.ones(12), dimension=D, rate=lambda _: 3.0 if stable else RATE, stable=stable)
+    algorithm = word2vec(skip_gram(window=2, block=T), negative_sampling(np.ones(12)), **options)
+    experiment, options = Experiment(algorithm, data, {}), dict(seed=0, steps=5)
+    whole = train(experiment, **options, mesh=make_mesh(jax.devices()[:1]))
+    split = train(experiment, **options, mesh=make_mesh(model=4), rules=[('table', PartitionSpec('model'))])
+    assert {shard.data.shape for shard in split.table.addressable_shards} == {(6, D)}
+    np.testing.assert_allclose(split.table, whole.table, rtol=1e-5, atol=1e-6)
+
+
+class _fixed_texts:
+    def __getitem__(self, step):
+        return {'words': np.random.default_rng(step).integers(0, 12, (8, L)).astype(np.int32)}
+
+
+def test_codes_are_input_vectors_and_nought_where_there_is_no_word():
+    state, batch = vectors(), texts()
+    codes = learner(skip_gram, negative_sampling(COUNTS)).encode(jax.random.key(0), state, batch)
+    words = np.asarray(batch['words'])
+    np.testing.assert_array_equal(codes[words >= 0], state.table[words[words >= 0]])
+    assert not codes[words < 0].any()

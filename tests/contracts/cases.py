@@ -1,0 +1,208 @@
+"""One small experiment for each algorithm, for the contracts that all must keep."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from genjax.algorithms.autoencoder import Model as Autoencoder
+from genjax.algorithms.autoencoder import autoencoder, masking
+from genjax.algorithms.classifier import classifier
+from genjax.algorithms.cooccurrence.cooccurrence import cooccurrence, dynamic, factors
+from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
+from genjax.algorithms.diffusion.ddpm import ddpm
+from genjax.algorithms.gan.games import gradient_penalty, hinge, r1
+from genjax.algorithms.gan.gan import Model as Players
+from genjax.algorithms.gan.gan import gan
+from genjax.algorithms.hmm.emissions import discrete
+from genjax.algorithms.hmm.hmm import hmm
+from genjax.algorithms.mixture.covariances import full
+from genjax.algorithms.mixture.mixture import mixture
+from genjax.algorithms.naive_bayes.naive_bayes import gaussian as gaussian_features
+from genjax.algorithms.naive_bayes.naive_bayes import naive_bayes
+from genjax.algorithms.ngram.ngram import ngram
+from genjax.algorithms.pca.pca import pca
+from genjax.algorithms.vae import Model, iwae, vae
+from genjax.algorithms.word2vec.outputs import negative_sampling
+from genjax.algorithms.word2vec.windows import skip_gram
+from genjax.algorithms.word2vec.word2vec import bounded, kept_share, word2vec
+from genjax.base import Data, Resident
+from genjax.networks.classifier import Classifier
+from genjax.networks.mlp import MLP
+from genjax.networks.norms import BatchNorm
+from genjax.networks.spectral import Spectral
+from genjax.networks.unet import UNet
+from genjax.numerics.likelihoods import bernoulli, squares
+from genjax.training.train import Experiment
+
+BATCH = 16
+
+
+def ddpm_case() -> Experiment:
+    """A U-Net with every part, attention and dropout too, on 40 images of noise: an epoch is 2.5 batches."""
+    images = np.random.default_rng(1).uniform(-1, 1, (40, 8, 8, 1)).astype(np.float32)
+    batch = lambda held, step: {'image': held[(step * BATCH + jnp.arange(BATCH)) % 40]}
+    network = UNet(width=8, multipliers=(1, 2), attend_at=(4,), dropout=0.1, blocks=1)
+    algorithm = ddpm(network, optax.adam(1e-3), shape=(8, 8, 1), steps=20, decay=0.9)
+    tests = [{'image': images[:BATCH]}, {'image': images[BATCH:21]}]
+    return Experiment(algorithm, Data(Resident(jnp.asarray(images), batch), tests), {})
+
+
+def text(length: int) -> Data:
+    """Excerpts of `length` places of a random text of 20 words, in sentences of five; an epoch is 2.5 batches."""
+    rng = np.random.default_rng(2)
+    words = np.minimum(rng.geometric(0.15, (40, length)) - 1, 19).astype(np.int32)
+    words[:, ::6] = -1
+    batch = lambda held, step: {'words': held[(step * BATCH + jnp.arange(BATCH)) % 40]}
+    return Data(Resident(jnp.asarray(words), batch), [{'words': words[:BATCH]}, {'words': words[BATCH:21]}])
+
+
+def word2vec_case() -> Experiment:
+    """Skip-gram with subsampling, three blocks to an excerpt."""
+    counts = 1000 * 0.85 ** np.arange(20)
+    output = negative_sampling(counts, negatives=5, shared=3)
+    options = dict(
+        keep=kept_share(counts, 0.05), dimension=6, rate=lambda step: 0.05 / (1 + 0.01 * step), add=bounded(0.3)
+    )
+    return Experiment(word2vec(skip_gram(window=3, block=8), output, **options), text(24), {})
+
+
+def cooccurrence_case() -> Experiment:
+    """Excerpts that overlap by the window of two places."""
+    draw = np.random.default_rng(1)
+    ids = np.where(draw.random(600) < 0.2, -1, np.minimum(draw.geometric(0.2, 600) - 1, 11)).astype(np.int32)
+    places = lambda step: ((step * BATCH + jnp.arange(BATCH)) * 4)[:, None] + jnp.arange(6)[None]
+    batch = lambda held, step: {'words': held[places(step) % 600]}
+    vectors = factors(12, dimension=3)
+    algorithm = cooccurrence(12, window=2, capacity=78, margin=2, weight=dynamic(2), vectors=vectors)
+    tests = [{'words': ids[:96].reshape(BATCH, 6)}, {'words': ids[96:126].reshape(5, 6)}]
+    return Experiment(algorithm, Data(Resident(jnp.asarray(ids), batch), tests), {})
+
+
+def ngram_case() -> Experiment:
+    """Trigrams of text with ends of sentences."""
+    return Experiment(ngram(20, order=3, capacity=(21, 500, 2000), length=5), text(12), {})
+
+
+def rows(x: np.ndarray) -> Data:
+    """Batches of 40 rows: an epoch is 2.5 batches."""
+    x = x.astype(np.float32)
+    batch = lambda held, step: {'x': held[(step * BATCH + jnp.arange(BATCH)) % 40]}
+    return Data(Resident(jnp.asarray(x), batch), [{'x': x[:BATCH]}, {'x': x[BATCH:21]}])
+
+
+def pca_case() -> Experiment:
+    """Two whitened components of five columns, one of them far from 0."""
+    x = np.random.default_rng(4).normal(size=(40, 5)) * [4, 1, 3, 1, 1] + [0, 0, 0, 0, 1e3]
+    return Experiment(pca(2, whiten=True), rows(x), {})
+
+
+def autoencoder_case() -> Experiment:
+    """Denoising and sparse."""
+    model = Autoencoder(MLP((8,), (3,)), MLP((8,), (6,)), squares(1.0))
+    algorithm = autoencoder(model, optax.adam(1e-3), corrupt=masking(0.2), sparsity=0.1, decay=0.9)
+    return Experiment(algorithm, rows(np.random.default_rng(3).normal(size=(40, 6))), {})
+
+
+def classifier_case() -> Experiment:
+    """One hidden layer on images of noise; an epoch is 2.5 batches."""
+    draw = np.random.default_rng(7)
+    held = {'x': draw.normal(size=(40, 4, 4, 1)).astype(np.float32), 'label': draw.integers(0, 3, 40, np.int32)}
+    batch = lambda held, step: {name: rows[(step * BATCH + jnp.arange(BATCH)) % 40] for name, rows in held.items()}
+    tests = [{name: rows[a:b] for name, rows in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
+    algorithm = classifier(Classifier((), 5, 3), optax.adam(1e-3), decay=0.9)
+    return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
+
+
+def vae_case() -> Experiment:
+    """The importance weighted bound of three samples on binary rows."""
+    model = Model(MLP((8,), (2, 2)), MLP((8,), (6,)), bernoulli, 2)
+    algorithm = vae(model, optax.adam(1e-3), objective=iwae(3), decay=0.9)
+    return Experiment(algorithm, rows(np.random.default_rng(5).random((40, 6)) < 0.5), {})
+
+
+def density_case() -> Experiment:
+    """Both divergences at once: from the rows to a Gaussian, and from that to a mixture."""
+    means, covariances = jnp.array([[-1.0, 0.0, 2.0], [3.0, 1.0, 0.0]]), jnp.stack([jnp.eye(3)] * 2)
+    log_p = mixed(gaussian, (0.3, 0.7), jax.vmap(gaussian_of)(means, covariances))
+    both = forward_kl(gaussian), reverse_kl(gaussian, log_p, samples=2)
+    losses = lambda key, params, batch: {'loss': sum(f(key, params, batch)['loss'] for f in both)}
+    x = np.random.default_rng(3).normal(0, [1, 2, 3], (40, 3))
+    return Experiment(density(gaussian, losses, optax.adam(1e-2), decay=0.9), rows(x), {})
+
+
+def hmm_case() -> Experiment:
+    """Three states and six symbols, sequences of 4 to 10 of them, stepwise EM with a prior; an epoch is 2.5 batches."""
+    draw = np.random.default_rng(3)
+    held = {'x': draw.integers(0, 6, (40, 10), np.int32), 'length': draw.integers(4, 11, 40).astype(np.int32)}
+    batch = lambda held, step: {name: rows[(step * BATCH + jnp.arange(BATCH)) % 40] for name, rows in held.items()}
+    tests = [{name: rows[a:b] for name, rows in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
+    emission = discrete(6, pseudocount=0.5)
+    algorithm = hmm(3, emission, stepsize=lambda step: (step + 1) ** -0.6, pseudocount=0.5, length=5)
+    return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
+
+
+def naive_bayes_case() -> Experiment:
+    """Gaussian features of three classes; an epoch is 2.5 batches."""
+    draw = np.random.default_rng(3)
+    label = draw.integers(0, 3, 40).astype(np.int32)
+    held = {'x': draw.normal(label[:, None], 1, (40, 5)).astype(np.float32), 'label': label}
+    batch = lambda held, step: {name: part[(step * BATCH + jnp.arange(BATCH)) % 40] for name, part in held.items()}
+    tests = [{name: part[a:b] for name, part in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
+    algorithm = naive_bayes(3, gaussian_features(1e-2), alpha=1.0)
+    return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
+
+
+def mixture_case() -> Experiment:
+    """Stepwise EM of three full covariances; an epoch is 2.5 batches."""
+    x = np.random.default_rng(6).normal(size=(40, 3)) + np.repeat(np.eye(3) * 4, 14, 0)[:40]
+    algorithm = mixture(3, covariance=full, floor=1e-2, rate=lambda step: (step + 2) ** -0.6)
+    return Experiment(algorithm, rows(x[np.argsort(x.sum(1) % 0.01)]), {})
+
+
+class Normed(nn.Module):
+    """A generator of rows with batch norm and labels."""
+
+    @nn.compact
+    def __call__(self, z, label):
+        h = nn.tanh(BatchNorm(classes=3)(nn.Dense(8)(z), label))
+        return nn.Dense(4)(h)
+
+
+class Bounded(nn.Module):
+    """A discriminator of rows with spectral norm and labels."""
+
+    @nn.compact
+    def __call__(self, x, label):
+        x = jnp.concatenate([x, jax.nn.one_hot(label, 3)], -1)
+        return Spectral(nn.Dense(1))(nn.tanh(Spectral(nn.Dense(8))(x)))[:, 0]
+
+
+def gan_case() -> Experiment:
+    """All that can be carried: batch norm, spectral norm's vectors, an average; labels, views, two critic steps."""
+    draw = np.random.default_rng(7)
+    held = {'x': draw.normal(size=(40, 4)).astype(np.float32), 'label': draw.integers(0, 3, 40, np.int32)}
+    batch = lambda held, step: {name: part[(step * BATCH + jnp.arange(BATCH)) % 40] for name, part in held.items()}
+    tests = [{name: part[a:b] for name, part in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
+    shaken = lambda key, x: x + 0.1 * jax.random.normal(key, x.shape)
+    options = dict(penalties=(r1(0.1), gradient_penalty(0.1)), critic_steps=2, decay=0.9, augment=shaken)
+    algorithm = gan(Players(Normed(), Bounded(), 2, 3), optax.sgd(1e-2), optax.adam(1e-3), game=hinge, **options)
+    return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
+
+
+ALGORITHMS = {
+    'autoencoder': autoencoder_case,
+    'classifier': classifier_case,
+    'cooccurrence': cooccurrence_case,
+    'ddpm': ddpm_case,
+    'density': density_case,
+    'gan': gan_case,
+    'hmm': hmm_case,
+    'mixture': mixture_case,
+    'naive_bayes': naive_bayes_case,
+    'ngram': ngram_case,
+    'pca': pca_case,
+    'vae': vae_case,
+    'word2vec': word2vec_case,
+}

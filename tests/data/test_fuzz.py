@@ -1,0 +1,214 @@
+"""Readers of what others wrote: whatever the bytes, a value or one line; and a value that can be written comes back.
+
+GENJAX_FUZZ=20000 sets the number of examples of each test, which are the same in every run.
+"""
+
+import gzip
+import lzma
+import os
+import string
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from genjax.base import Embedding
+from genjax.data.images import prepare
+from genjax.data.text.corpus import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
+from genjax.data.words.hypernyms import read_bless, read_wordnet
+from genjax.data.words.sets import read_analogies, read_similarity
+from genjax.data.words.vectors import from_binary, from_safetensors, from_text, to_binary, to_safetensors, to_text
+from genjax.networks.inception.state_dict import read_arrays
+from launch.cli.flags import Flags, parse
+from launch.cli.overrides import flat, override
+from launch.cli.refusal import Refused
+from launch.sweep.points import axis
+from tests.data.images.tiny_sets import idx
+from tests.launch.cli.test_bad_input import zipped
+from tests.launch.cli.test_overrides import defaults
+from tests.networks import test_state_dict
+
+fuzz = hypothesis.settings(
+    max_examples=int(os.environ.get('GENJAX_FUZZ', 50)),
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),  # a folder for all examples is enough, and mutations are slow
+)
+WORDS = st.text(min_size=1, max_size=6).filter(lambda word: word.isprintable() and ' ' not in word)
+TEXTS = st.lists(st.lists(st.sampled_from(['king', 'queen', "don't", '1.5', 'naïve', 'a-b']) | WORDS, max_size=5))
+
+
+def value_or_line(read, *arguments):
+    """What is read; None where it is refused, in one line that says something."""
+    try:
+        return read(*arguments)
+    except (ValueError, OSError, Refused) as error:
+        assert len(str(error).splitlines()) == 1
+        return None
+
+
+@st.composite
+def damaged(draw, whole):
+    """Bytes with a few pieces replaced, put in or taken out; at times none, at times any bytes at all."""
+    content = bytearray(draw(whole))
+    for place, gone, come in draw(
+        st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), st.binary(max_size=4)), max_size=3)
+    ):
+        start = int(place * len(content))
+        content[start : start + gone] = come
+    return bytes(content) if draw(st.integers(0, 9)) else draw(st.binary())
+
+
+@st.composite
+def embeddings(draw):
+    words = draw(st.lists(WORDS, min_size=1, max_size=4, unique=True))
+    size = draw(st.integers(1, 3))
+    bits = draw(st.binary(min_size=4 * len(words) * size, max_size=4 * len(words) * size))
+    vectors = np.frombuffer(bits, '<f4').reshape(len(words), size)
+    return Embedding(words, np.where(np.isfinite(vectors), vectors, np.float32(0.1)))
+
+
+FORMATS = {
+    'text': (to_text, from_text),
+    'binary': (to_binary, from_binary),
+    'safetensors': (to_safetensors, from_safetensors),
+}
+
+
+@pytest.mark.parametrize('form', FORMATS)
+@fuzz
+@hypothesis.given(data=st.data())
+def test_word_vectors(form, data):
+    encode, decode = FORMATS[form]
+    found = value_or_line(decode, data.draw(damaged(embeddings().map(encode))))
+    if found is not None:
+        again = decode(encode(found))
+        assert list(again.words) == list(found.words) and again.vectors.tobytes() == found.vectors.tobytes()
+        assert np.isfinite(found.vectors).all() and len(found.words) == len(found.vectors)
+
+
+PACKED = {'txt': bytes, 'gz': gzip.compress, 'xz': lzma.compress, 'zip': lambda content: zipped({'a': content})}
+
+
+@pytest.mark.parametrize('suffix', PACKED)
+@fuzz
+@hypothesis.given(data=st.data())
+def test_corpora(suffix, data, tmp_path):
+    path = tmp_path / f'corpus.{suffix}'
+    whole = TEXTS.map(lambda lines: PACKED[suffix]('\n'.join(map(' '.join, lines)).encode()))
+    path.write_bytes(data.draw(damaged(whole)))
+    found = value_or_line(lambda: read_corpus(path, min_count=1))
+    if found is not None:
+        size = len(found.vocabulary.words)
+        assert found.ids.min() >= SEPARATOR and found.ids.max() < size
+        counts = np.bincount(found.ids[found.ids >= 0], minlength=size)
+        np.testing.assert_array_equal(counts, found.vocabulary.counts)
+
+
+@fuzz
+@hypothesis.given(
+    content=damaged(
+        st.dictionaries(WORDS, st.integers(0, 9)).map(
+            lambda counts: ''.join(f'{word}\t{count}\n' for word, count in counts.items()).encode()
+        )
+    )
+)
+def test_vocabularies(content, tmp_path):
+    path = tmp_path / 'vocabulary.tsv'
+    path.write_bytes(content)
+    found = value_or_line(read_vocabulary, path)
+    if found is not None:
+        write_vocabulary(path, found)
+        again = read_vocabulary(path)
+        assert again.words == found.words and again.counts.tolist() == found.counts.tolist()
+
+
+LINES = st.lists(st.lists(WORDS | st.sampled_from(['1', '0', '-1', '7.5', 'nan', ':']), max_size=5))
+TABLES = {
+    read_similarity: ('', ' '),
+    read_analogies: (': family\n', ' '),
+    read_wordnet: ('lemma\thypernym\tsense\tsteps\n', '\t'),
+    lambda path: read_bless(path, path): ('word1\tword2\tlabel\tconcept\trelatum\trelation\n', '\t'),
+}
+
+
+@pytest.mark.parametrize('read', TABLES)
+@fuzz
+@hypothesis.given(data=st.data())
+def test_tables_of_words(read, data, tmp_path):
+    head, separator = TABLES[read]
+    path = tmp_path / 'table'
+    path.write_bytes(data.draw(damaged(LINES.map(lambda rows: (head + '\n'.join(map(separator.join, rows))).encode()))))
+    found = value_or_line(read, path)
+    assert found is None or isinstance(found, list)
+
+
+ARRAYS = st.integers(1, 3).map(lambda n: np.arange(n * 4, dtype=np.uint8).reshape(n, 2, 2))
+
+
+@fuzz
+@hypothesis.given(content=damaged(ARRAYS.map(idx)), raw=damaged(ARRAYS.map(idx).map(gzip.decompress)))
+def test_idx(content, raw, tmp_path):
+    for written in (content, gzip.compress(raw)):
+        (tmp_path / 'idx').write_bytes(written)
+        found = value_or_line(prepare.read_idx, tmp_path / 'idx', 2, 2)
+        assert found is None or (found.dtype == np.uint8 and found.shape == (len(found), 2, 2))
+
+
+@pytest.mark.parametrize('form', test_state_dict.FORMATS)
+@fuzz
+@hypothesis.given(data=st.data())
+def test_state_dicts(form, data, tmp_path):
+    whole = st.just(test_state_dict.written(form, test_state_dict.some_arrays()))
+    (tmp_path / 'w.pth').write_bytes(data.draw(damaged(whole)))
+    found = value_or_line(read_arrays, tmp_path / 'w.pth')
+    assert found is None or sum(x.nbytes for x in found.values()) < 2000
+
+
+VALUES = (
+    st.text('0123456789.eE+-_(),[]{}\'" nairtusfT#\\\n') | st.text() | st.sampled_from(['-1', '1e9', '(1, 2)', 'none'])
+)
+
+
+@fuzz
+@hypothesis.given(text=VALUES | st.tuples(WORDS, VALUES).map('='.join))
+def test_sweep_axes(text):
+    found = value_or_line(axis, text)
+    if found is not None:
+        key, values = found
+        assert key and values and all(values) and len(set(values)) == len(values)
+
+
+@fuzz
+@hypothesis.given(key=st.sampled_from(sorted(flat(defaults().to_dict()))) | st.text(), text=VALUES)
+def test_overrides(key, text):
+    found = value_or_line(override, defaults(), {key: text})
+    if found is not None:
+        texts = {name: str(value) for name, value in flat(found.to_dict()).items()}
+        assert repr(override(defaults(), texts).to_dict()) == repr(found.to_dict())
+
+
+NAMES = [
+    'exp',
+    'until',
+    'fold',
+    'mesh',
+    'sweep',
+    'workers',
+    'vmap',
+    'on',
+    'config.a',
+    'slurm.time',
+    'dry_run',
+    'workdir',
+]
+FLAGS = st.tuples(st.sampled_from(NAMES) | st.text(string.ascii_letters), st.sampled_from(['=', ' ', '']), VALUES)
+
+
+@fuzz
+@hypothesis.given(words=st.lists(FLAGS.map(lambda flag: f'--{"".join(flag)}') | VALUES, max_size=4))
+def test_flags(words):
+    found = value_or_line(parse, ['--exp=toy', *words])
+    assert found is None or isinstance(found, Flags)

@@ -1,0 +1,261 @@
+"""Fu et al. 2014: projections from hyponym to hypernym, and the pairs they are judged on."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+from genjax.base import Embedding
+from genjax.data.words.hypernyms import (
+    HYPER,
+    Link,
+    ancestors,
+    hyponym_split,
+    lexical_split,
+    read_bless,
+    read_wordnet,
+    with_negatives,
+)
+from genjax.metrics.hypernymy import (
+    Projections,
+    choose_threshold,
+    distances,
+    fit_projections,
+    hypernymy_scores,
+    precision_recall_f1,
+)
+
+D = 6
+
+
+def orthogonal(draw):
+    return np.linalg.qr(draw.normal(size=(D, D)))[0]
+
+
+def planted(n=80, kinds=3):
+    """Pairs [N, D] of three kinds: y = Phi x, where a bias coordinate of x takes each kind to a corner of its own."""
+    draw = np.random.default_rng(0)
+    maps = np.stack([orthogonal(draw) for _ in range(kinds)])
+    maps[:, :, 0] = 40 * np.eye(kinds, D)  # x[0] is 1
+    kind = np.repeat(np.arange(kinds), n)
+    x = draw.normal(size=(n * kinds, D))
+    x[:, 0] = 1
+    return maps, kind, x, np.einsum('nij,nj->ni', maps[kind], x)
+
+
+def test_projections_in_separate_clusters_are_recovered_and_judge_without_error():
+    maps, kind, x, y = planted()
+    fitted = fit_projections(x, y, clusters=3)
+    found = [int(np.argmin([np.abs(phi - true).max() for phi in fitted.maps])) for true in maps]
+    assert sorted(found) == [0, 1, 2]
+    np.testing.assert_allclose(fitted.maps[found], maps, atol=1e-5)
+    np.testing.assert_allclose(fitted.centres[found], [(y - x)[kind == k].mean(0) for k in range(3)], atol=1e-5)
+    wrong = y + np.random.default_rng(1).choice([-1, 1], y.shape)
+    labels = np.repeat([True, False], len(x))
+    lengths = distances(fitted, np.tile(x, (2, 1)), np.concatenate([y, wrong]))
+    assert lengths[: len(x)].max() < 1e-4
+    assert precision_recall_f1(lengths <= choose_threshold(lengths, labels), labels) == (1, 1, 1)
+
+
+def test_one_cluster_is_the_uniform_projection_of_least_squares():
+    _, _, x, y = planted()
+    expected = np.linalg.lstsq(x, y)[0].T
+    np.testing.assert_allclose(fit_projections(x, y, clusters=1).maps[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_ridge_gives_the_solution_of_the_normal_equations():
+    _, _, x, y = planted()
+    expected = np.linalg.solve(x.T @ x + 5 * np.eye(D), x.T @ y).T
+    np.testing.assert_allclose(fit_projections(x, y, clusters=1, ridge=5).maps[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_cluster_of_fewer_pairs_than_dimensions_takes_the_smallest_map_through_its_pairs():
+    draw = np.random.default_rng(2)
+    x, y = draw.normal(size=(2, D - 2, D))
+    phi = fit_projections(x, y, clusters=1).maps[0]
+    np.testing.assert_allclose(phi @ x.T, y.T, atol=1e-5)
+    np.testing.assert_allclose(phi, y.T @ np.linalg.pinv(x.T), atol=1e-5)
+
+
+def test_the_projections_follow_from_the_seed():
+    x, y = np.random.default_rng(3).normal(size=(2, 200, D))
+    one, same, other = (fit_projections(x, y, clusters=8, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.maps, same.maps)
+    assert np.abs(one.maps - other.maps).max() > 0.01
+
+
+def test_a_distance_is_that_of_the_cluster_nearest_to_the_offset():
+    draw = np.random.default_rng(4)
+    projections = Projections(*(draw.normal(size=shape).astype(np.float32) for shape in ((5, D), (5, D, D))))
+    x, y = draw.normal(size=(2, 30, D)).astype(np.float32)
+    for i, length in enumerate(distances(projections, x, y)):
+        k = np.argmin(np.linalg.norm(y[i] - x[i] - projections.centres, axis=1))
+        assert length == pytest.approx(np.linalg.norm(projections.maps[k] @ x[i] - y[i]), rel=1e-5)
+
+
+@pytest.mark.parametrize('values', [5, 1000])  # with and without ties
+def test_no_threshold_has_a_greater_f1(values):
+    draw = np.random.default_rng(values)
+    for _ in range(20):
+        lengths, labels = draw.integers(values, size=40).astype(np.float32), draw.random(40) < 0.3
+        labels[0] = True
+        scores = {delta: precision_recall_f1(lengths <= delta, labels).f1 for delta in lengths.tolist()}
+        assert scores[choose_threshold(lengths, labels)] == max(scores.values())
+
+
+def test_scores_are_those_of_scikit_learn():
+    draw = np.random.default_rng(5)
+    nothing, everything = np.zeros(50, bool), np.ones(50, bool)
+    some, others = draw.random((2, 50)) < 0.4
+    for called, labels in [(some, others), (nothing, some), (some, nothing), (everything, some), (some, some)]:
+        expected = [f(labels, called, zero_division=0) for f in (precision_score, recall_score, f1_score)]
+        assert precision_recall_f1(called, labels) == pytest.approx(expected)
+
+
+def test_what_cannot_be_fitted_is_refused():
+    x = np.ones((4, 2))
+    with pytest.raises(ValueError, match='clusters is 5; 4 pairs allow 1 to 4'):
+        fit_projections(x, x, clusters=5)
+    with pytest.raises(ValueError, match='ridge is -1; it must not be negative'):
+        fit_projections(x, x, clusters=1, ridge=-1)
+    with pytest.raises(ValueError, match='none of 3 labels is true'):
+        choose_threshold(np.arange(3.0), np.zeros(3))
+    with pytest.raises(ValueError, match='train has 1 pairs, none of them hyper with vectors'):
+        hypernymy_scores(Embedding(['a'], np.ones((1, 2), np.float32)), [('a', 'b', HYPER)], [], [])
+
+
+def rotated_words():
+    """Words on a circle with hypernyms 1 radian further on; half a radian more or less is wrong."""
+    angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    on_circle = lambda a: np.stack([np.cos(a), np.sin(a)], 1)
+    words = [f'x{i}' for i in range(60)] + [f'y{i}' for i in range(60)]
+    vectors = np.concatenate([3 * on_circle(angles), 7 * on_circle(angles + 1)]).astype(np.float32)
+    pairs = [(f'x{i}', f'y{i}', HYPER) for i in range(60)]
+    pairs += [(f'x{i}', f'y{(i + k) % 60}', f'off by {k}') for i in range(60) for k in (5, -5)]
+    return Embedding(words, vectors), pairs
+
+
+def test_one_projection_solves_what_no_simpler_model_can():
+    embedding, pairs = rotated_words()
+    train, dev, test = (pairs[start::3] for start in range(3))
+    missing = [('x0', 'unheard', HYPER), ('x0', 'unheard', 'off by 5')]
+    rows = hypernymy_scores(embedding, train, dev, [*test, *missing], clusters=(1, 2))
+    by_model = {row['model']: row for row in rows}
+    assert list(by_model) == ['everything', 'hypernym alone', 'cosine', 'mean offset', '1 projection', '2 projections']
+    assert {row['pairs'] for row in rows} == {60} and {row['coverage'] for row in rows} == {60 / 62}
+    best = by_model['1 projection']
+    assert (best['f1'], best['called off by 5'], best['called off by -5'], best['dev f1']) == (1, 0, 0, 1)
+    assert by_model['everything']['f1'] == pytest.approx(0.5) and by_model['everything']['called off by 5'] == 1
+    assert all(by_model[name]['f1'] < 0.7 for name in ('hypernym alone', 'cosine', 'mean offset'))
+
+
+LINKS = [
+    Link('dog', 'canine', 1, 1),
+    Link('dog', 'chap', 2, 1),
+    Link('canine', 'animal', 1, 2),
+    Link('canine', 'tooth', 2, 1),
+    Link('chap', 'human', 1, 1),
+    Link('human', 'chap', 2, 1),
+    Link('animal', 'thing', 1, 1),
+    Link('thing', 'animal', 1, 1),
+]
+
+
+def test_ancestors_are_of_every_sense_of_a_word_and_the_first_of_those_above():
+    above = ancestors(LINKS)
+    assert above('dog') == {'canine', 'chap', 'animal', 'human', 'thing'}
+    assert above('thing') == {'animal', 'thing'}
+    assert above('tooth') == set()
+
+
+def tree(n=200):
+    """A planted hierarchy: word i lies under word i // 4."""
+    return [Link(f'w{i}', f'w{i // 4}', 1, 1) for i in range(1, n)]
+
+
+def test_negatives_are_what_their_relations_say():
+    links = tree()
+    pairs = [(link.lemma, link.hypernym, HYPER) for link in links]
+    known, above = {(x, y) for x, y, _ in pairs}, ancestors(links)
+    result = with_negatives(pairs, ancestors=above, seed=0)
+    assert result == with_negatives(pairs, ancestors=above, seed=0)
+    assert result != with_negatives(pairs, ancestors=above, seed=1)
+    assert result[: len(pairs)] == pairs and len({(x, y) for x, y, _ in result}) == len(result)
+    by_kind = {kind: {(x, y) for x, y, relation in result if relation == kind} for _, _, kind in result}
+    assert set(by_kind) == {HYPER, 'reverse', 'coord', 'swap', 'random'}
+    assert by_kind['reverse'] == {(y, x) for x, y in known}
+    parent = dict(known)
+    assert all(parent[x] == parent[y] and x != y for x, y in by_kind['coord'])
+    assert all(y in parent.values() for _, y in by_kind['swap'])
+    for kind in ('coord', 'swap', 'random'):
+        assert not any(y in above(x) or x == y for x, y in by_kind[kind])
+        assert len(by_kind[kind]) > 0.8 * len(pairs)
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+def test_a_lexical_split_has_no_word_on_two_sides(seed):
+    draw = np.random.default_rng(seed)
+    pairs = [(f'w{i}', f'w{j}', HYPER) for i, j in draw.integers(500, size=(20_000, 2))]
+    fractions = (0.5, 0.2, 0.3)
+    parts = lexical_split(pairs, seed=seed, fractions=fractions)
+    words = [{word for pair in part for word in pair[:2]} for part in parts]
+    assert not words[0] & words[1] and not words[0] & words[2] and not words[1] & words[2]
+    for part, own, fraction in zip(parts, words, fractions, strict=True):
+        assert len(own) / 500 == pytest.approx(fraction, abs=0.07)  # three standard deviations
+        assert part == [pair for pair in pairs if {pair[0], pair[1]} <= own]
+
+
+def test_a_hyponym_split_keeps_every_pair_and_no_hyponym_on_two_sides():
+    pairs = [(f'w{i}', f'w{j}', HYPER) for i in range(100) for j in range(5)]
+    parts = hyponym_split(pairs, seed=0, fractions=(0.6, 0.4))
+    assert sorted(parts[0] + parts[1]) == sorted(pairs)
+    assert not {x for x, _, _ in parts[0]} & {x for x, _, _ in parts[1]}
+    assert {y for _, y, _ in parts[0]} == {y for _, y, _ in parts[1]}
+
+
+def test_a_words_part_depends_on_the_word_and_the_seed_alone():
+    pairs = [(f'w{i}', f'w{i}', HYPER) for i in range(100)]
+    split = lambda pairs, seed: lexical_split(pairs, seed=seed, fractions=(0.5, 0.5))
+    few = split(pairs[:10], 0)
+    assert [pair for pair in split(pairs, 0)[0] if pair in pairs[:10]] == few[0]
+    assert split(pairs, 1) != split(pairs, 0)
+    assert [x for x, _, _ in few[0]] == ['w2', 'w3', 'w4', 'w6', 'w7']  # on every machine
+
+
+@pytest.mark.parametrize('fractions', [(0.5, 0.6), (1.2, -0.2), (1.0, 0.0)])
+def test_fractions_that_are_none_are_refused(fractions):
+    with pytest.raises(ValueError, match='fractions are .*; they must be positive with sum 1'):
+        lexical_split([], seed=0, fractions=fractions)
+
+
+def test_readers(tmp_path):
+    wordnet, pairs, relations = (tmp_path / name for name in ('wordnet.tsv', 'pairs.tsv', 'relations.tsv'))
+    wordnet.write_text('lemma\thypernym\tsense\tsteps\naa\tlava\t1\t2\n')
+    assert read_wordnet(wordnet) == [Link('aa', 'lava', 1, 2)]
+    rows = 'bus\tvehicle\t1\tval\nbus\tcar\t0\tval\nbus\tbox\t0\ttest\nbus\tthing\t0\ttest\n'
+    pairs.write_text('word1\tword2\tlabel\tfold\n' + 2 * rows)
+    relations.write_text('concept\trelatum\trelation\nbus\tvehicle\thyper\nbus\tcar\tcoord\nbus\tthing\thyper\n')
+    assert read_bless(pairs, relations) == [
+        ('bus', 'vehicle', HYPER),
+        ('bus', 'car', 'coord'),
+        ('bus', 'box', 'other'),
+        ('bus', 'thing', 'other'),
+    ]
+    with pytest.raises(ValueError, match='pairs.tsv has no column lemma; it needs lemma, hypernym, sense, steps'):
+        read_wordnet(pairs)
+    wordnet.write_text('lemma\thypernym\tsense\tsteps\naa\tlava\t1\t2\na\tletter\n')
+    with pytest.raises(ValueError, match='wordnet.tsv has a line 3 of too few columns'):
+        read_wordnet(wordnet)
+    with pytest.raises(FileNotFoundError, match='absent'):
+        read_wordnet(tmp_path / 'absent')
+
+
+def test_the_shared_sets_are_what_they_are_said_to_be(real_data):
+    links = read_wordnet(real_data / 'text' / 'wordnet_hypernyms.tsv')
+    assert len(links) == 120_800 and len({link.lemma for link in links}) == 41_482
+    assert sum(link.steps == 1 for link in links) == 103_562
+    words = real_data / 'words'
+    bless = read_bless(words / 'bless_hypernymy.tsv', words / 'bless_relations.tsv')
+    assert len(bless) == 14_542 - 9
+    assert sum(relation == HYPER for *_, relation in bless) == pytest.approx(1_337, abs=9)
+    above = ancestors(links)
+    assert {'animal', 'organism', 'entity'} <= above('dog') and 'dog' not in above('animal')

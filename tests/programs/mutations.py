@@ -1,0 +1,613 @@
+"""Faults put in on purpose, one at a time, to see that the suite catches each: python -m tests.programs.mutations [WORD ...]
+
+The words choose faults by what they say; without any, all are tried, in a copy of the tree. A fault counts as caught
+where the quick test that is named for it passes in the sound copy and fails in the faulty one, because something is not
+as it is said to be and not because Python stumbled. The exit code is the number of faults that were not caught.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).parents[2]
+CLAIMS = ('AssertionError', 'assert ', 'Failed: DID NOT RAISE')  # how a test says that something is not so
+
+
+class Fault(NamedTuple):
+    says: str
+    file: str
+    right: str  # stands in the file once
+    wrong: str
+    test: str  # that fails, under tests/
+
+
+FAULTS = (
+    # The spine.
+    Fault(
+        "the device's index is missing in the keys of examples under pmap",
+        'genjax/base.py',
+        'first = jax.lax.axis_index(AXIS) * n if mapped() else 0',
+        'first = 0',
+        'contracts/test_contracts.py::test_jit_and_pmap_agree_over_100_steps[vae]',
+    ),
+    Fault(
+        'gradients are summed over devices in place of averaged',
+        'genjax/base.py',
+        'jax.lax.pmean(tree, AXIS)',
+        'jax.lax.psum(tree, AXIS)',
+        'contracts/test_contracts.py::test_jit_and_pmap_agree_over_100_steps[vae]',
+    ),
+    Fault(
+        'the average of the parameters lags one step behind',
+        'genjax/descent.py',
+        'decay * a + (1 - decay) * p, state.average, params)',
+        'decay * a + (1 - decay) * p, state.average, state.params)',
+        'test_descent.py::test_the_average_equals_its_closed_form',
+    ),
+    Fault(
+        'the average of the parameters is not restored on resume',
+        'genjax/training/train.py',
+        'return step, state, Tally(**tally)',
+        'return step, state._replace(average=jax.tree.map(jnp.copy, state.params)), Tally(**tally)',
+        'training/test_train.py::test_resume_is_exact_to_the_bit',
+    ),
+    Fault(
+        'the sums of the logging interval are not restored on resume',
+        'genjax/training/train.py',
+        'return step, state, Tally(**tally)',
+        'return step, state, Tally()',
+        'training/test_train.py::test_an_interrupted_run_saves_where_it_is_and_goes_on_to_the_bit',
+    ),
+    Fault(
+        'the key of a step depends on its place in the compiled call',
+        'genjax/training/loop.py',
+        'update(jax.random.fold_in(key, step + i), state, batch)',
+        'update(jax.random.fold_in(key, i), state, batch)',
+        'training/test_train.py::test_steps_in_a_call_do_not_matter',
+    ),
+    Fault(
+        'resident data are shifted by one step',
+        'genjax/training/loop.py',
+        'draw(raw, step + i)',
+        'draw(raw, step + i + 1)',
+        'training/test_train.py::test_train_is_the_fold_of_its_definition',
+    ),
+    Fault(
+        'streamed data are shifted by one batch on resume',
+        'genjax/training/loop.py',
+        'feed.stream(start)',
+        'feed.stream(start + (start > 0))',
+        'training/test_train.py::test_host_data_go_on_from_where_a_run_stopped',
+    ),
+    Fault(
+        'what pads the last test batch is counted in its mean',
+        'genjax/training/evaluation.py',
+        'np.asarray(v)[:n].sum',
+        'np.asarray(v).sum',
+        'training/test_train.py::test_evaluation_is_the_exact_mean_over_the_test_set',
+    ),
+    Fault(
+        'a loss that is infinite is not seen',
+        'genjax/training/observe.py',
+        'if not math.isfinite(row[i]):',
+        'if math.isnan(row[i]):',
+        'training/test_train.py::test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric',
+    ),
+    Fault(
+        'a state is saved without a look for NaN',
+        'genjax/training/observe.py',
+        'strict=True) if nan]',
+        'strict=True) if nan and step < 0]',
+        'training/test_train.py::test_a_state_with_a_nan_is_never_saved',
+    ),
+    Fault(
+        "a checkpoint's digest is not compared",
+        'genjax/training/checkpoint.py',
+        '_, why = _attempt(lambda: _compare(digest(tree), record.leaves))',
+        'why = None',
+        'training/test_checkpoint.py::test_a_bit_flipped_anywhere_is_noticed_or_changes_nothing',
+    ),
+    Fault(
+        'a resumed run leaves the lines of later steps, and writes them again',
+        'genjax/training/report.py',
+        'if _step_of(line) <= step]',
+        'if _step_of(line) <= step + 10]',
+        'training/test_train.py::test_lines_after_the_checkpoint_are_written_again_not_twice',
+    ),
+    Fault(
+        'a resumed run drops the line of the very step it goes on from',
+        'genjax/training/report.py',
+        'if _step_of(line) <= step]',
+        'if _step_of(line) < step]',
+        'training/test_train.py::test_lines_after_the_checkpoint_are_written_again_not_twice',
+    ),
+    Fault(
+        'replicas share one key',
+        'genjax/training/replicas.py',
+        '(key, jnp.arange(n))',
+        '(key, jnp.zeros(n, jnp.int32))',
+        'training/test_replicas.py::test_each_copy_is_the_run_that_spends_its_keys_alone',
+    ),
+    Fault(
+        "runs trained together share the first one's keys",
+        'genjax/training/joint.py',
+        'return fold_in(keys, step), ',
+        'return fold_in(jnp.broadcast_to(keys[0], keys.shape), step), ',
+        'training/test_seeds.py::test_each_run_is_what_it_is_alone[1]',
+    ),
+    # Data.
+    Fault(
+        'resident data come in one order, whatever the seed',
+        'genjax/data/resident.py',
+        'jax.random.fold_in(jax.random.key(seed), ORDER)',
+        'jax.random.fold_in(jax.random.key(0), ORDER)',
+        'data/test_resident.py::test_batches_are_rows_and_a_pure_function_of_seed_and_step',
+    ),
+    Fault(
+        'the batches of an epoch overlap',
+        'genjax/data/resident.py',
+        'place * batch + jnp.arange(batch)',
+        'place + jnp.arange(batch)',
+        'data/test_resident.py::test_an_epoch_visits_distinct_examples_and_the_next_one_others',
+    ),
+    Fault(
+        'streamed data come in one order, whatever the seed',
+        'genjax/data/batches.py',
+        '.seed(seed)',
+        '.seed(0)',
+        'data/test_batches.py::test_order_depends_on_the_seed_alone',
+    ),
+    Fault(
+        'a colour that stands for clear is read as opaque',
+        'genjax/data/images/pixels.py',
+        "image.mode == MODES[shape[2]] and 'transparency' not in image.info",
+        'image.mode == MODES[shape[2]]',
+        'data/images/test_pixels.py::test_every_png_gives_the_levels_of_its_specification_in_the_channels_declared',
+    ),
+    Fault(
+        'colours of 16 bits are cut to 8',
+        'genjax/data/images/pixels.py',
+        "image.format == 'PNG' and content[DEPTH] == 16",
+        "image.mode == 'I;16'",
+        'data/images/test_pixels.py::test_what_would_lose_something_is_refused_by_name[RGB of 16 bits]',
+    ),
+    Fault(
+        'images that another decoder left in the cache are used',
+        'genjax/data/images/decoded.py',
+        'name, files, pixels.identity()',
+        'name, files',
+        'data/images/test_decoded.py::test_a_cache_of_another_decoder_is_not_used',
+    ),
+    # Diffusion.
+    Fault(
+        "the variances of the diffusion's posterior are one step off",
+        'genjax/algorithms/diffusion/ddpm.py',
+        'alphas_bar[:-1], alphas_bar[1:], betas[1:]',
+        'alphas_bar[:-1], alphas_bar[1:], betas[:-1]',
+        'algorithms/diffusion/test_ddpm.py::test_posterior_is_bayes_rule',
+    ),
+    Fault(
+        'a diffusion trains on images of another shape than it draws',
+        'genjax/algorithms/diffusion/ddpm.py',
+        'if x.shape[1:] != shape:',
+        'if x.ndim != 1 + len(shape):',
+        'training/test_contract.py::test_data_of_another_shape_or_kind_are_refused[ddpm-train-0]',
+    ),
+    Fault(
+        'the diffusion never trains on its last step',
+        'genjax/algorithms/diffusion/ddpm.py',
+        'jax.random.randint(key, (), 1, total + 1)',
+        'jax.random.randint(key, (), 1, total)',
+        'algorithms/diffusion/test_ddpm.py::test_evaluation_is_unbiased_and_its_loss_the_optimum',
+    ),
+    Fault(
+        'the network is told t in place of t - 1',
+        'genjax/algorithms/diffusion/ddpm.py',
+        'jnp.asarray(t - 1, jnp.int32)',
+        'jnp.asarray(t, jnp.int32)',
+        'algorithms/diffusion/test_ddpm.py::test_network_is_told_t_minus_one',
+    ),
+    Fault(
+        'the last step of the reverse chain adds noise',
+        'genjax/algorithms/diffusion/ddpm.py',
+        'np.sqrt(process.variances[t]) * (t > 1)',
+        'np.sqrt(process.variances[t])',
+        'algorithms/diffusion/test_ddpm.py::test_ancestral_chain_follows_the_exact_recursion',
+    ),
+    Fault(
+        'every step of the reverse chain adds the same noise',
+        'genjax/algorithms/diffusion/ddpm.py',
+        'normals(jax.random.fold_in(key, t), x)',
+        'normals(key, x)',
+        'algorithms/diffusion/test_ddpm.py::test_ancestral_chain_follows_the_exact_recursion',
+    ),
+    Fault(
+        'attention does not scale its logits',
+        'genjax/networks/unet.py',
+        'nn.softmax(logits / math.sqrt(C))',
+        'nn.softmax(logits)',
+        'networks/test_unet.py::test_attention_is_the_formula',
+    ),
+    # Variational autoencoders and autoencoders.
+    Fault(
+        'a sign in the KL divergence',
+        'genjax/algorithms/vae.py',
+        'jnp.expm1(q.log_variance) - q.log_variance)',
+        'jnp.expm1(q.log_variance) + q.log_variance)',
+        'algorithms/test_vae.py::test_kl_is_its_closed_form_its_integral_and_its_monte_carlo_mean',
+    ),
+    Fault(
+        'the importance weighted bound is a sum in place of a mean',
+        'genjax/algorithms/vae.py',
+        'jax.nn.logsumexp(weights, axis=0) - np.log(samples)',
+        'jax.nn.logsumexp(weights, axis=0)',
+        'algorithms/test_vae.py::test_under_the_exact_posterior_every_weight_is_the_likelihood',
+    ),
+    Fault(
+        'importance weights are added without the largest taken off',
+        'genjax/algorithms/vae.py',
+        'top = jnp.maximum(largest, jnp.max(weights, 0))',
+        'top = jnp.zeros_like(largest)',
+        'algorithms/test_vae.py::test_a_likelihood_below_the_least_float_has_a_logarithm',
+    ),
+    Fault(
+        'samples spend one key on codes and outputs',
+        'genjax/algorithms/vae.py',
+        'example_keys(outputs, n)',
+        'example_keys(latents, n)',
+        'algorithms/test_vae.py::test_samples_have_the_models_moments_and_codes_go_there_and_back',
+    ),
+    Fault(
+        'a denoising autoencoder is compared with what was corrupted',
+        'genjax/algorithms/autoencoder.py',
+        '    h = coded(model, params, x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x))',
+        '    x = x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)\n'
+        '    h = coded(model, params, x)',
+        'algorithms/test_autoencoder.py::test_the_loss_compares_with_the_clean_example',
+    ),
+    Fault(
+        'the moments of codes are an average without its bias corrected',
+        'genjax/algorithms/autoencoder.py',
+        'rate, shift = 1 / weight, ',
+        'rate, shift = max(1 - memory, 1e-3), ',
+        'algorithms/test_autoencoder.py::test_moments_are_weighted_means_over_the_batches_even_far_from_0',
+    ),
+    # Adversaries.
+    Fault(
+        'the penalty R1 looks at generated examples',
+        'genjax/algorithms/gan/games.py',
+        '_squared_slope(gamma, lambda real, fake: real)',
+        '_squared_slope(gamma, lambda real, fake: fake)',
+        'algorithms/gan/test_optima.py::test_penalties_and_their_gradients_are_those_of_finite_differences',
+    ),
+    Fault(
+        'the gradient penalty looks at real examples alone',
+        'genjax/algorithms/gan/games.py',
+        'share * x + (1 - share) * y)(share',
+        'x)(share',
+        'algorithms/gan/test_optima.py::test_the_gradient_penalty_looks_everywhere_between_and_holds_where_a_critic_is_flat',
+    ),
+    Fault(
+        'the generator answers the discriminator of a step ago',
+        'genjax/algorithms/gan/gan.py',
+        'second, State(state.generator, player), last)',
+        'second, state, last)',
+        'algorithms/gan/test_optima.py::test_the_discriminator_steps_first_on_its_rows_and_the_generator_answers_the_new_one',
+    ),
+    Fault(
+        'every step of the discriminator draws the same noise',
+        'genjax/algorithms/gan/gan.py',
+        'jax.random.split(first, steps), parts)',
+        'jnp.broadcast_to(first, (steps,)), parts)',
+        'algorithms/gan/test_gan.py::test_every_turn_draws_noise_of_its_own',
+    ),
+    # Words.
+    Fault(
+        'one negative is dropped',
+        'genjax/algorithms/word2vec/outputs.py',
+        'hidden, rows)).sum(-1)',
+        'hidden, rows[:, 1:])).sum(-1)',
+        'algorithms/word2vec/test_word2vec.py::test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair',
+    ),
+    Fault(
+        'noise words are drawn without the power 0.75',
+        'genjax/algorithms/word2vec/outputs.py',
+        'alias_table(counts**power)',
+        'alias_table(counts)',
+        'algorithms/word2vec/test_word2vec.py::test_noise_words_are_drawn_by_their_power',
+    ),
+    Fault(
+        "subsampling forgets the second term of word2vec.c's threshold",
+        'genjax/algorithms/word2vec/word2vec.py',
+        'np.sqrt(ratio) + ratio)',
+        'np.sqrt(ratio))',
+        'algorithms/word2vec/test_word2vec.py::test_subsampling_keeps_what_word2vec_c_keeps',
+    ),
+    Fault(
+        "the curvatures of a repeated word's steps are not added up",
+        'genjax/algorithms/word2vec/word2vec.py',
+        'jnp.zeros(buckets).at[which].add(',
+        'jnp.zeros(buckets).at[which].max(',
+        'algorithms/word2vec/test_word2vec.py::test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row',
+    ),
+    Fault(
+        'windows never reach their full width',
+        'genjax/algorithms/word2vec/windows.py',
+        'words.shape, 1, window + 1)',
+        'words.shape, 1, window)',
+        'algorithms/word2vec/test_windows.py::test_windows_are_drawn_evenly_and_occurrences_kept_by_their_probability',
+    ),
+    Fault(
+        'mutual information lacks its shift by log k',
+        'genjax/algorithms/cooccurrence/cooccurrence.py',
+        ' - expected - math.log(shift)',
+        ' - expected',
+        'algorithms/test_cooccurrence.py::test_pmi_equals_its_definition',
+    ),
+    Fault(
+        'an analogy may be answered by a word of its question',
+        'genjax/metrics/words.py',
+        'given[:, i, None], -jnp.inf, scores)',
+        'given[:, i, None], scores, scores)',
+        'metrics/test_words.py::test_a_question_word_is_no_answer_and_the_earlier_word_wins_a_tie',
+    ),
+    # Counting and expectation-maximisation.
+    Fault(
+        'smoothed n-grams do not sum to one',
+        'genjax/algorithms/ngram/ngram.py',
+        'whole = total + k * outcomes',
+        'whole = total + k * (outcomes - 1)',
+        'algorithms/test_ngram.py::test_probabilities_are_the_textbooks_for_every_context_seen_or_not_and_sum_to_one',
+    ),
+    Fault(
+        'a key that finds no room in a table is lost without a word',
+        'genjax/counting.py',
+        'counts.lost | wrapped | (size > capacity)',
+        'counts.lost | wrapped',
+        'test_counting.py::test_one_key_too_many_is_seen_then_and_ever_after',
+    ),
+    Fault(
+        'the prior of naive Bayes is left out of the total',
+        'genjax/algorithms/naive_bayes/naive_bayes.py',
+        'total = jnp.sum(whole, -1, keepdims=True)',
+        'total = jnp.sum(counts.astype(jnp.float32), -1, keepdims=True)',
+        'algorithms/test_naive_bayes.py::test_the_posterior_mean_is_the_integral_of_bayes_rule',
+    ),
+    Fault(
+        'naive Bayes scores at evaluation what training refuses',
+        'genjax/algorithms/naive_bayes/naive_bayes.py',
+        'jnp.where(bad, jnp.inf, values)',
+        'values',
+        'algorithms/test_naive_bayes.py::test_what_training_refuses_is_no_score_at_evaluation[bernoulli]',
+    ),
+    Fault(
+        'EM of a hidden Markov model forgets the prior of transitions',
+        'genjax/algorithms/hmm/hmm.py',
+        '_shares(sums.transition + pseudocount, ',
+        '_shares(sums.transition, ',
+        'algorithms/test_hmm.py::test_with_pseudocounts_it_is_the_posterior_that_never_falls',
+    ),
+    Fault(
+        "a hidden Markov model's backward pass is shifted by one place",
+        'genjax/algorithms/hmm/hmm.py',
+        'log_a.T, log_b[::-1])[::-1]',
+        'log_a.T, jnp.roll(log_b[::-1], 1, 0))[::-1]',
+        'algorithms/test_hmm.py::test_passes_equal_the_sum_over_all_paths',
+    ),
+    Fault(
+        'log-sum-exp of a mixture without the largest taken off',
+        'genjax/algorithms/mixture/mixture.py',
+        'largest = jnp.max(values, 1, keepdims=True)',
+        'largest = 0 * jnp.max(values, 1, keepdims=True)',
+        'algorithms/test_mixture.py::test_a_thousand_scales_away_the_likelihood_is_finite',
+    ),
+    Fault(
+        "a mixture's covariances stay about the old means",
+        'genjax/algorithms/mixture/mixture.py',
+        'scatter += family.outer(weights, rest) - family.outer(weights, shift)',
+        'scatter += family.outer(weights, rest)',
+        'algorithms/test_mixture.py::test_it_is_scikit_learns_from_the_same_start',
+    ),
+    Fault(
+        'a mixture whose covariances have the floor alone under them, whatever float32 resolves',
+        'genjax/algorithms/mixture/covariances.py',
+        'least = floor + resolved if floor > 0',
+        'least = floor + 0 * resolved if floor > 0',
+        'algorithms/test_mixture.py::test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls[full]',
+    ),
+    Fault(
+        'a mixture whitens about one centre in place of each mean',
+        'genjax/algorithms/mixture/covariances.py',
+        "white = einsum('kcd,ked->kce', x[None] - means[:, None], inverses)",
+        "white = einsum('cd,ked->kce', x, inverses) - einsum('kd,ked->ke', means, inverses)[:, None]",
+        'algorithms/test_mixture.py::test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls[full]',
+    ),
+    Fault(
+        "a hidden Markov model's sums stay in the coordinates of the old factors",
+        'genjax/algorithms/hmm/emissions.py',
+        'restated(scatter) * zeroth',
+        'scatter * zeroth',
+        'algorithms/test_hmm.py::test_sums_of_points_are_weighed_by_the_steps_sizes',
+    ),
+    Fault(
+        "a hidden Markov model's covariances have the floor alone under them, whatever float32 resolves",
+        'genjax/algorithms/hmm/emissions.py',
+        'least = floor + RESOLUTION**2 * _whole(covariance, gaussians, weights)',
+        'least = floor + 0 * _whole(covariance, gaussians, weights)',
+        'algorithms/test_hmm.py::test_columns_that_determine_each_other_are_finite_and_the_likelihood_never_falls',
+    ),
+    Fault(
+        'PCA does not centre its rows',
+        'genjax/algorithms/pca/pca.py',
+        'centred = x - shift[None]',
+        'centred = x',
+        'algorithms/test_pca.py::test_it_equals_scikit_learn',
+    ),
+    Fault(
+        'the signs of principal directions are left to chance',
+        'genjax/algorithms/pca/pca.py',
+        'jnp.where(largest < 0, -directions, directions)',
+        'jnp.where(largest < 0, directions, directions)',
+        'algorithms/test_pca.py::test_codes_and_what_is_decoded_equal_scikit_learn',
+    ),
+    Fault(
+        "PCA's noise is the total less the variances kept, rounded like the largest",
+        'genjax/algorithms/pca/pca.py',
+        'rest = jnp.trace(deflated(covariance, directions))',
+        'rest = jnp.trace(covariance) - jnp.sum(variances)',
+        'algorithms/test_pca.py::test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_float32_holds_the_spectrum',
+    ),
+    Fault(
+        'one eigendecomposition finds variances of every size',
+        'genjax/algorithms/pca/pca.py',
+        'resolved = ~(values < LEVEL * values[0])',
+        'resolved = ~(values < -jnp.inf)',
+        'algorithms/test_pca.py::test_whitened_codes_of_columns_of_any_scale_have_unit_covariance',
+    ),
+    # Measures.
+    Fault(
+        'variance over n in place of n - 1',
+        'genjax/metrics/frechet.py',
+        'max(len(features) - 1, 1)',
+        'len(features)',
+        'metrics/test_frechet.py::test_moments_of_parts_merge_to_those_of_the_whole',
+    ),
+    Fault(
+        'the trace of FID takes no root',
+        'genjax/metrics/frechet.py',
+        'np.sqrt(values[-rank:].clip(0))',
+        'values[-rank:].clip(0)',
+        'metrics/test_frechet.py::test_it_is_the_formula_with_scipys_root',
+    ),
+    Fault(
+        'KID compares examples with themselves',
+        'genjax/metrics/kernel.py',
+        '_total(a, a, chosen, chosen) - itself @ chosen',
+        '_total(a, a, chosen, chosen)',
+        'metrics/test_kernel.py::test_the_mean_over_many_draws_of_one_distribution_is_zero',
+    ),
+    Fault(
+        'a rank correlation gives ties the rank of the last',
+        'genjax/metrics/words.py',
+        '(np.cumsum(count) - (count - 1) / 2)[place]',
+        'np.cumsum(count)[place]',
+        'metrics/test_words.py::test_spearman_is_scipys_with_ties',
+    ),
+    # The launcher.
+    Fault(
+        'a combining mark ends its word',
+        'genjax/data/text/corpus.py',
+        r"""INNER = r'\B[a-z0-9"[^\x00-\x7F\p{Word_Break=ExtendNumLet}]]'""",
+        r"""INNER = r'\B[a-z0-9"[^\x00-\x7F\p{Word_Break=ExtendNumLet}\p{M}]]'""",
+        'data/text/test_corpus.py::test_marks_and_joiners_belong_to_their_words[NFC-Hindi]',
+    ),
+    Fault(
+        'of a text of long sentences all may be held out',
+        'genjax/data/text/corpus.py',
+        'run = max(RUN, total / len(ends))',
+        'run = RUN',
+        'data/text/test_corpus.py::test_of_long_sentences_about_as_much_is_held_out[2000]',
+    ),
+    Fault(
+        'a run goes on with other data than it began with',
+        'launch/run/rundir.py',
+        "if manifest['data'] != data:",
+        "if manifest['data'] is None:",
+        'launch/run/test_launch.py::test_refuses_the_directory_of_another_run',
+    ),
+    Fault(
+        'the time left counts compiling',
+        'genjax/training/report.py',
+        'first = step, now',
+        'first = start, began',
+        'training/test_report.py::test_the_time_left_is_of_the_steps_since_the_program_was_compiled[0]',
+    ),
+    Fault(
+        'a negative zero makes another run',
+        'launch/cli/overrides.py',
+        'return 0.0 if isinstance(value, float) and value == 0 else value',
+        'return value',
+        'launch/cli/test_overrides.py::test_however_a_value_is_spelt_it_is_one_run[limit]',
+    ),
+)
+
+
+def row(fault: Fault) -> str:
+    """As it stands in README.md's table."""
+    return f'| {fault.says} | `{fault.file}` | `{fault.test}` |'
+
+
+def copied(root: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
+    """All files of a checkout but the ignored ones, as they are now."""
+    listed = ['git', 'ls-files', '-co', '--exclude-standard', '-z']
+    names = subprocess.run(listed, cwd=root, check=True, capture_output=True, text=True).stdout.split('\0')
+    for name in filter(lambda name: (root / name).is_file(), names):
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, to / name)
+    return to
+
+
+def ran(tree: pathlib.Path, tests: Iterable[str]) -> subprocess.CompletedProcess:
+    """pytest's end, at the first test that fails. It writes nothing that a later fault could be mistaken for."""
+    command = [sys.executable, '-m', 'pytest', '-n', '0', '-x', '--tb=no', '-rfE', '-p', 'no:cacheprovider']
+    given = os.environ | dict(PYTHONDONTWRITEBYTECODE='1', COLUMNS='1000')  # so that no reason is cut short
+    return subprocess.run(
+        [*command, *(f'tests/{test}' for test in tests)], cwd=tree, env=given, capture_output=True, text=True
+    )
+
+
+def put_in(fault: Fault, text: str) -> str:
+    """The text of a file with the fault in it; a ValueError unless there is one place for it."""
+    if (found := text.count(fault.right)) != 1:
+        raise ValueError(f'{fault.file} has {fault.right!r} {found} times; a fault replaces what stands there once')
+    return text.replace(fault.right, fault.wrong)
+
+
+def tried(tree: pathlib.Path, fault: Fault) -> tuple[bool, str]:
+    """Whether the fault is caught, and what the test says."""
+    path = tree / fault.file
+    right = path.read_text()
+    path.write_text(put_in(fault, right))
+    try:
+        ended = ran(tree, [fault.test])
+    finally:
+        path.write_text(right)
+    failure = re.search(r'^FAILED .+? - (.+)$', ended.stdout, re.MULTILINE)
+    if ended.returncode != 1 or not failure:
+        last = (ended.stdout + ended.stderr).strip().rpartition('\n')[2]
+        return False, 'the test passes' if ended.returncode == 0 else f'the test does not run: {last}'
+    return failure[1].startswith(CLAIMS), failure[1]
+
+
+def main(words: list[str]) -> int:
+    faults = [fault for fault in FAULTS if not words or any(word in fault.says for word in words)]
+    with tempfile.TemporaryDirectory() as folder:
+        tree = copied(ROOT, pathlib.Path(folder))
+        sound = ran(tree, dict.fromkeys(fault.test for fault in faults))
+        if sound.returncode:
+            sys.exit(f'without any fault the tests do not pass:\n{sound.stdout}{sound.stderr}')
+        caught = [shown(tree, fault) for fault in faults]
+    print(f'{sum(caught)} of {len(caught)} faults were caught')
+    return caught.count(False)
+
+
+def shown(tree: pathlib.Path, fault: Fault) -> bool:
+    """Whether the fault is caught, told in a line."""
+    began = time.monotonic()
+    caught, why = tried(tree, fault)
+    told = (
+        f'{"caught" if caught else "MISSED"} {time.monotonic() - began:4.0f} s  {fault.says}  {fault.test}: {why:.100}'
+    )
+    print(told, flush=True)
+    return caught
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,274 @@
+"""Several seeds as one program: each run is the run it would be alone."""
+
+import contextlib
+import json
+import subprocess
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.base import Data, Resident
+from genjax.training import checkpoint, observe, seeds
+from genjax.training.joint import distinct
+from genjax.training.mesh import make_mesh
+from genjax.training.seeds import Unlike, groups, train_together
+from genjax.training.train import Every, NonFinite, train
+from launch.__main__ import main
+from launch.run import rundir, seed_runs, signals
+from launch.sweep import local
+from launch.sweep.points import Point
+from launch.viewer import runs
+from tests.contracts.cases import ALGORITHMS
+from tests.training.toy import assert_close, gaussian_batches, toy
+
+EVERY = Every(log=10, evaluate=20, save=20)
+SEEDS = (3, 0, 8)
+
+
+def own(seed):
+    """The toy with batches that the seed draws."""
+    draw = gaussian_batches().batch
+    return toy()._replace(data=Data(Resident(jax.random.key(seed), draw), toy().data.test))
+
+
+def run(experiments, folder=None, devices=1, **options):
+    workdirs = None if folder is None else [folder / str(seed) for seed in SEEDS]
+    given = dict(seeds=SEEDS, steps=50, mesh=make_mesh(jax.devices()[:devices]), every=EVERY, workdirs=workdirs)
+    return train_together(experiments, **given | options)
+
+
+def alone(experiment, seed, **options):
+    return train(experiment, **dict(seed=seed, steps=50, mesh=make_mesh(jax.devices()[:1]), every=EVERY) | options)
+
+
+def lines(workdir):
+    rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+    return [{name: value for name, value in row.items() if not name.startswith('time/')} for row in rows]
+
+
+def assert_alike(folder, other, rel=1e-5):
+    for a, b in zip(lines(folder), lines(other), strict=True):
+        assert a == pytest.approx(b, rel=rel)
+
+
+def norm(tree):
+    return np.sqrt(sum(np.sum(np.asarray(x, np.float64) ** 2) for x in jax.tree.leaves(tree)))
+
+
+def assert_equal(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize('devices', [1, 8])
+def test_each_run_is_what_it_is_alone(devices, tmp_path):
+    states = run([own(seed) for seed in SEEDS], tmp_path / 'together', devices)
+    for seed, state in zip(SEEDS, states, strict=True):
+        assert_close(state, alone(own(seed), seed, workdir=tmp_path / f'{seed}'), 1e-5)
+        assert_alike(tmp_path / 'together' / str(seed), tmp_path / f'{seed}')
+    means = np.stack([state.params['mean'] for state in states])
+    assert len(np.unique(means.round(3), axis=0)) == len(SEEDS)
+
+
+def test_as_many_runs_as_devices_are_split_over_them():
+    seeds, mesh = range(8), make_mesh()
+    states = train_together([own(s) for s in seeds], seeds=seeds, steps=20, mesh=mesh, every=EVERY)
+    for seed in (0, 7):
+        assert_close(states[seed], alone(own(seed), seed, steps=20), 1e-5)
+
+
+@pytest.mark.parametrize(
+    'name', ['vae', 'word2vec', *(pytest.param(name, marks=pytest.mark.slow) for name in ('gan', 'ddpm'))]
+)
+def test_every_kind_of_algorithm_is_what_it_is_alone(name, tmp_path):
+    """States as a whole: a bias before a norm is made of rounding errors, which Adam makes as large as steps."""
+    experiment, options = ALGORITHMS[name](), dict(steps=12, every=Every(4, 12, 12))
+    places = [tmp_path / 'a', tmp_path / 'b']
+    _, ours = run([experiment] * 2, seeds=(7, 0), workdirs=places, **options)
+    expected = alone(experiment, 0, workdir=tmp_path / 'alone', **options)
+    assert norm(jax.tree.map(jnp.subtract, ours, expected)) <= 1e-5 * norm(expected)
+    assert_alike(tmp_path / 'b', tmp_path / 'alone')
+
+
+def test_host_data_of_each_run_arrive_in_its_own_order():
+    class Host:
+        def __init__(self, seed):
+            self.train = own(seed).data.train
+
+        def __getitem__(self, step):
+            return jax.tree.map(np.asarray, self.train[step])
+
+    host = [toy()._replace(data=Data(Host(seed), toy().data.test)) for seed in SEEDS]
+    for ours, expected in zip(run(host, fold=7), run([own(seed) for seed in SEEDS], fold=7), strict=True):
+        assert_close(ours, expected, 1e-6)
+
+
+class Killed(Exception):
+    """Stands for a signal that no one hears."""
+
+
+@pytest.mark.parametrize('saved', [0, 2])
+def test_a_kill_between_two_saves_is_made_up_for_to_the_bit(saved, tmp_path, monkeypatch):
+    """Killed when so many of the runs have saved step 40 and the others have not."""
+    experiments = [own(seed) for seed in SEEDS]
+    whole = run(experiments, tmp_path / 'whole')
+
+    def save(checkpoints, best, step, *rest):
+        if step == 40 and checkpoints.directory.parent.name == str(SEEDS[saved]):
+            raise Killed
+        return observe.save(checkpoints, best, step, *rest)
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(seeds, 'save', save)
+        run(experiments, tmp_path / 'parts')
+    has = [(tmp_path / 'parts' / str(seed) / 'checkpoints/40').exists() for seed in SEEDS]
+    assert has == [i < saved for i in range(len(SEEDS))]
+    again = run(experiments, tmp_path / 'parts')
+    for seed, a, b in zip(SEEDS, again, whole, strict=True):
+        assert_equal(a, b)
+        assert lines(tmp_path / 'parts' / str(seed)) == lines(tmp_path / 'whole' / str(seed))
+
+
+def test_an_interruption_saves_all_and_each_may_go_on_alone(tmp_path):
+    whole = run([own(seed) for seed in SEEDS], tmp_path / 'whole')
+    asked = iter([False] * 3 + [True] * 100)
+    run([own(seed) for seed in SEEDS], tmp_path / 'parts', fold=7, interrupted=lambda: next(asked))
+    for seed, state in zip(SEEDS, whole, strict=True):
+        assert_close(alone(own(seed), seed, workdir=tmp_path / 'parts' / str(seed)), state, 1e-5)
+        assert_alike(tmp_path / 'parts' / str(seed), tmp_path / 'whole' / str(seed))
+
+
+def test_runs_that_stand_at_different_steps_are_groups():
+    assert groups([[], [], []]) == {0: [0, 1, 2]}
+    assert groups([[10, 20], [20, 30], [20]]) == {20: [0, 1, 2]}
+    assert groups([[10, 20], [], [20]]) == {0: [1], 20: [0, 2]}
+    assert groups([[10], [20]]) == {10: [0], 20: [1]}
+
+
+def test_groups_come_to_the_same_end(tmp_path):
+    alone(own(SEEDS[1]), SEEDS[1], workdir=tmp_path / str(SEEDS[1]), until=20)
+    for seed, state in zip(SEEDS, run([own(seed) for seed in SEEDS], tmp_path), strict=True):
+        assert_close(state, alone(own(seed), seed), 1e-5)
+        with checkpoint.open_checkpoints(tmp_path / str(seed), '') as saved:
+            assert saved.latest_step() == 50
+
+
+def test_a_run_that_is_not_finite_ends_alone(tmp_path):
+    bad = own(SEEDS[1])
+    draw = lambda held, step: {'x': jnp.where(step == 36, jnp.nan, gaussian_batches().batch(held, step)['x'])}
+    bad = bad._replace(data=bad.data._replace(train=Resident(jax.random.key(SEEDS[1]), draw)))
+    experiments = [own(SEEDS[0]), bad, own(SEEDS[2])]
+    with pytest.raises(NonFinite, match='^step 37: loss is nan$'):
+        run(experiments)
+    told = []
+    states = run(experiments, tmp_path, lost=lambda i, error: told.append((i, str(error))))
+    assert told == [(1, 'step 37: loss is nan')] and states[1] is None
+    for i in (0, 2):
+        assert_close(states[i], alone(own(SEEDS[i]), SEEDS[i]), 1e-5)
+    assert sorted(path.name for path in (tmp_path / str(SEEDS[1]) / 'checkpoints').iterdir()) == ['20']
+
+
+@pytest.mark.parametrize('constant', [np.ones, jnp.ones])
+def test_updates_that_hang_on_the_seed_are_refused(constant):
+    other = toy(factor=lambda errors: 2 * constant(errors.shape, np.float32))
+    with pytest.raises(
+        Unlike, match='^run 3 of 3 has another update or other probes than the first; only data may hang on the seed$'
+    ):
+        run([toy(), toy(), other])
+
+
+def test_equal_data_are_held_once():
+    a, b = {'x': np.arange(3), 'key': jax.random.key(0)}, {'x': np.arange(3), 'key': jax.random.key(1)}
+    held, owner = distinct([a, b, dict(a), b])
+    assert held == [a, b] and owner == [0, 1, 0, 1]
+
+
+def sweep(*words):
+    return main(['--exp=toy', '--sweep=seed=0:2', '--vmap=seed', *words])
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Has workers run in this process, which knows the experiments of the tests."""
+
+    def started(point, given):
+        with open(local.log_of(point), 'a') as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            code = main(point.argv)
+        return subprocess.Popen(['sh', '-c', f'exit {code}'])
+
+    given = local.run
+    monkeypatch.setattr(local, 'run', lambda *args: given(*args, started))
+    monkeypatch.setattr(local, 'accelerators', lambda: contextlib.nullcontext(list))
+
+
+def test_a_sweep_by_vmap_leaves_what_separate_runs_leave(folder, here, capsys):
+    (folder / 'runs').mkdir()
+    assert sweep('--sweep=walk.rate=0.25,0.5') == 0
+    assert main(['--exp=toy', '--config.seed=1', '--config.walk.rate=0.25', '--workdir=alone']) == 0
+    made = runs.find([folder / 'runs'])
+    assert len(made) == 4 and {each.status for each in made} == {'done'}
+    assert len(list((folder / 'runs').glob('*.log'))) == 2  # a program for each rate
+    (one,) = (each.workdir for each in made if (each.config['seed'], each.config['walk.rate']) == (1, 0.25))
+    assert_alike(one, folder / 'alone')
+    names = lambda place: sorted(str(path.relative_to(place)) for path in (place / 'samples').iterdir())
+    assert names(one) == names(folder / 'alone')
+    flags = rundir.read(one / 'manifest.json')['launches'][0]['flags']
+    assert flags == ['--exp=toy', '--config.walk.rate=0.25', '--config.seed=1']
+    capsys.readouterr()
+    assert sweep('--sweep=walk.rate=0.25,0.5') == 0  # nothing is left to do
+    assert main(flags) == 0 and main([*flags, '--mode=sample']) == 0
+
+
+@pytest.mark.slow
+def test_a_sweep_by_vmap_goes_on_and_counts_what_failed(folder, here, monkeypatch, capsys):
+    (folder / 'runs').mkdir()
+    assert sweep('--until=2') == 0
+    assert sweep() == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()[-2:]] == ['done'] * 2
+    assert sweep('--config.walk.rate=1e30') == 2
+
+
+@pytest.mark.slow
+def test_a_signal_saves_all_runs(folder, monkeypatch):
+    again = ['--exp=toy', '--vmap=seed=0:3']
+    with monkeypatch.context() as patch:
+        patch.setattr(signals, 'heard', lambda: contextlib.nullcontext(lambda: True))
+        assert main(again) == 75
+    assert [rundir.last_step(path) for path in sorted((folder / 'runs').iterdir())] == [2, 2, 2]
+    assert main(again) == 0
+
+
+def test_groups_are_what_differs_in_the_seed_alone(tmp_path, monkeypatch):
+    made = [
+        Point({'a': a, 'seed': s}, [f'--config.a={a}', f'--config.seed={s}'], tmp_path / (a + s), 4)
+        for a, s in ('x0', 'y0', 'x1', 'x2')
+    ]
+    (tmp_path / 'x1/checkpoints/4').mkdir(parents=True)
+    assert seed_runs.groups(made, 2) == [[0, 3], [1], [2]]
+    assert seed_runs.groups(made, 6) == [[0], [3], [1], [2]]
+    monkeypatch.setattr(seed_runs, 'cores', lambda: 2)
+    assert [seed_runs.programs([made[0]] * n) for n in (1, 7, 8, 40)] == [1, 1, 2, 2]
+    assert seed_runs.programs([made[2]] * 8) == 1  # they are done
+    joined = seed_runs.joined([made[0], made[3]])
+    assert joined.argv == ['--config.a=x', '--vmap=seed=0,2'] and joined.workdir == made[0].workdir
+    assert seed_runs.joined([made[1]]) == made[1]
+    assert seed_runs.apart(made, [[0, 3], [1], [2]], {0: 3, 1: 0}) == {0: 3, 3: 3, 1: 0}
+
+
+WRONG = {
+    '--vmap=seed': '--vmap is given without --sweep',
+    '--vmap=batch': '--vmap is batch; it takes seed',
+    '--vmap=seed=0:2 --sweep=steps=2,3': '--vmap is seed=0:2; with --sweep or --on slurm it takes seed',
+    '--vmap=seed=0:2 --config.seed=1': '--config.seed is given with --vmap; it is given twice',
+    '--vmap=seed=0:2 --workdir=a': '--workdir is given with --vmap; each run has its own',
+    '--vmap=seed=0:2 --parallel=pmap': '--vmap trains, and compiles by jit; it takes no --mode and no --parallel',
+    '--vmap=seed=0:2 --mode=sample': '--vmap trains, and compiles by jit; it takes no --mode and no --parallel',
+}
+
+
+@pytest.mark.parametrize('line', WRONG)
+def test_what_cannot_be_trained_together_is_refused(line, folder, capsys):
+    assert main(['--exp=toy', *line.split()]) == 2
+    assert capsys.readouterr().err == f'{WRONG[line]}\n'
+    assert not list(folder.iterdir())

@@ -22,9 +22,10 @@ import numpy as np
 import optax
 
 from genjax.algorithms.diffusion.ddpm import ddpm
-from genjax.base import Algorithm, Data, Resident, example_keys
+from genjax.base import Algorithm, Data, Resident
 from genjax.descent import descend
 from genjax.networks.unet import UNet
+from genjax.parallel import example_keys
 from genjax.training.mesh import make_mesh
 from genjax.training.train import Every, Experiment, train
 
@@ -77,7 +78,7 @@ def loop_rates(experiment, interval, intervals):
     key = jax.random.key(0)
 
     def step(key, state, held, number):
-        return algorithm.update(jax.random.fold_in(key, number), state, data.train.batch(held, number))
+        return algorithm.update(jax.random.fold_in(key, number), state, data.train.make_batch(held, number))
 
     compiled = jax.jit(step, donate_argnums=1)
     state = algorithm.init(key, data.train[0])
@@ -85,7 +86,7 @@ def loop_rates(experiment, interval, intervals):
     for i in range(intervals + 1):
         began = time.perf_counter()
         for number in range(i * interval, (i + 1) * interval):
-            state, metrics = compiled(key, state, data.train.held, np.int32(number))
+            state, metrics = compiled(key, state, data.train.arrays, np.int32(number))
         float(metrics['loss'])
         rates.append(interval / (time.perf_counter() - began))
     return rates[1:]  # the first compiles

@@ -11,13 +11,14 @@ import jax
 import optax
 
 from genjax.algorithms.classifier import classifier
-from genjax.base import Data, Key, State, example_keys
+from genjax.base import Data, Key, State
 from genjax.data.derived import derived, pictures
 from genjax.data.images.augment import translation
 from genjax.data.images.sets import images
 from genjax.metrics.fidelity import Extractor, Features, digest
 from genjax.networks.classifier import Classifier
 from genjax.networks.inception.weights import inception
+from genjax.parallel import example_keys
 from genjax.probes.fidelity import Judge, judge
 from genjax.training.train import Every, Experiment, train
 

@@ -46,7 +46,7 @@ def get_config():
 def build(config):
     pictures = images('mnist', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
     data = binarized(pictures, seed=config.seed)
-    background = (pictures.train.held['image'].reshape(-1, 784).mean(0) / 255).clip(1e-3, 1 - 1e-3)
+    background = (pictures.train.arrays['image'].reshape(-1, 784).mean(0) / 255).clip(1e-3, 1 - 1e-3)
     encoder = MLP(config.widths, (2, config.latent), nn.tanh)
     decoder = MLP(config.widths, (784,), nn.tanh, bias_init=lambda *_: logit(background))
     model = Model(encoder, decoder, bernoulli, config.latent)

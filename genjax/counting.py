@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import collect
+from genjax.parallel import all_gather
 
 Array = jax.Array
 
@@ -58,7 +58,7 @@ def add(counts: Counts, keys: Array, values: Array) -> tuple[Counts, Array]:
       The table, and the keys that are new to it: int32, each once, in order, and rows of ABSENT after them. It has
       as many rows as the keys of all devices.
     """
-    keys, sums = _summed(*collect((keys, values.astype(jnp.uint32))))
+    keys, sums = _summed(*all_gather((keys, values.astype(jnp.uint32))))
     capacity = len(counts.values)
     index, present = find(counts, keys)
     new = ~present & (keys[:, 0] != EMPTY)

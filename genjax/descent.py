@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genjax.base import Batch, Key, Metrics, device_mean
+from genjax.base import Batch, Key, Metrics
+from genjax.parallel import device_mean
 
 
 class Fit(NamedTuple):

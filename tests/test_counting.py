@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.base import AXIS
 from genjax.counting import ABSENT, EMPTY, add, empty, find, lookup, stored
+from genjax.parallel import AXIS
 from genjax.training.mesh import make_mesh, put_batch
 
 CAPACITY = 300

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from genjax.base import Algorithm, Key, Metrics, device_mean, example_keys
+from genjax.base import Algorithm, Key, Metrics
 from genjax.descent import Fit, descend
+from genjax.parallel import device_mean, example_keys
 
 Corrupt = Callable[[Key, Array], Array]  # of one example x
 

@@ -17,8 +17,9 @@ import optax
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
-from genjax.base import Algorithm, Batch, Key, Metrics, example_keys
+from genjax.base import Algorithm, Batch, Key, Metrics
 from genjax.descent import descend
+from genjax.parallel import example_keys
 
 LogDensity = Callable[[Array], Array]  # x [B, D] -> nats [B]
 Losses = Callable[[Key, Any, Batch], Metrics]

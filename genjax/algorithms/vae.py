@@ -15,8 +15,9 @@ import numpy as np
 import optax
 from jax import Array
 
-from genjax.base import Algorithm, Batch, Key, Metrics, State, device_mean, example_keys
+from genjax.base import Algorithm, Batch, Key, Metrics, State
 from genjax.descent import descend
+from genjax.parallel import device_mean, example_keys
 
 
 class Model(NamedTuple):

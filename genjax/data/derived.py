@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from genjax.base import Batch, Data, as_pytree, seeded
+from genjax.base import Batch, Data, as_pytree
+from genjax.data.resident import seeded
 
 BINARY = 2**31 + 2  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
 
@@ -25,7 +26,7 @@ def derived(
     """
     train = data.train
     after = lambda function, draw, held, step: function(draw(held, step), step)
-    changed = dataclasses.replace(train, batch=Partial(after, as_pytree(function), train.batch))
+    changed = dataclasses.replace(train, make_batch=Partial(after, as_pytree(function), train.make_batch))
     tests = [jax.tree.map(np.asarray, (test or function)(batch, i)) for i, batch in enumerate(data.test)]
     return Data(changed, tests)
 
@@ -65,7 +66,7 @@ def stacked(data: Data) -> Data:
         raise ValueError(f'images have {channels} channels; only those of one can be stacked')
     turned = lambda batch, places: jax.tree.map(lambda rows: np.roll(rows, -places, 0), batch)
     three = lambda draw, held, step: join(*(draw(held, 3 * step + i) for i in range(3)))
-    changed = dataclasses.replace(train, batch=Partial(three, train.batch))
+    changed = dataclasses.replace(train, make_batch=Partial(three, train.make_batch))
     tests = [jax.tree.map(np.asarray, join(batch, turned(batch, 1), turned(batch, 2))) for batch in data.test]
     return Data(changed, tests)
 

@@ -13,12 +13,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
-from genjax.base import Batch, Data, Key, Resident, as_pytree, seeded
+from genjax.base import Batch, Data, Key, Resident, as_pytree
 from genjax.data.batches import require_batch
 
 ROUNDS = 16  # four would do for large sets (Luby and Rackoff 1988); sets of a few examples need these many
 ORDER = 2**31 + 1  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
+
+
+def seeded(function: Callable, seed: int, *given: Any) -> Partial:
+    """function(seed, *given, ...) as a pytree whose leaves are seed and given: all seeds run one compiled program.
+
+    Raises:
+      ValueError: the seed lies outside 0 to 2^32 - 1.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f'seed is {seed}; it takes 0 to {2**32 - 1}')
+    return Partial(function, np.uint32(seed), *given)
 
 
 def resident(

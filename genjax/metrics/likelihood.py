@@ -14,7 +14,8 @@ import numpy as np
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
-from genjax.base import Batch, Key, State, length, padded, spread
+from genjax.base import Batch, Key, State
+from genjax.parallel import batch_length, pad_batch, shard_batch
 from genjax.probes.figures import Measure
 
 LogDensity = Callable[[Array], Array]
@@ -90,12 +91,12 @@ def importance(
       batches: the last may be shorter.
       samples: K, how many of them the estimate takes for each example.
     """
-    compiled = jax.jit(lambda key, state, batch: log_likelihood(key, state, spread(batch)))
+    compiled = jax.jit(lambda key, state, batch: log_likelihood(key, state, shard_batch(batch)))
 
     def measure(key, state):
-        whole = (padded(batch, batches[0]) for batch in batches)
+        whole = (pad_batch(batch, batches[0]) for batch in batches)
         found = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)]
-        real = map(length, batches)
+        real = map(batch_length, batches)
         values = np.concatenate([rows[:n] for rows, n in zip(jax.device_get(found), real, strict=True)])
         return {f'nll_{samples}': -math.fsum(values) / len(values)}
 

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genjax.base import device_mean
+from genjax.parallel import device_mean
 
 
 class BatchNorm(nn.Module):

@@ -10,8 +10,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from genjax.base import Key, example_keys
+from genjax.base import Key
 from genjax.networks.conv import Conv
+from genjax.parallel import example_keys
 
 # Ho et al.'s initialisation; the last layer of each branch begins at zero, so that each block begins as its skip.
 spread = nn.initializers.variance_scaling(1.0, 'fan_avg', 'uniform')

@@ -13,7 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from genjax.base import Batch, Key, State, padded
+from genjax.base import Batch, Key, State
+from genjax.parallel import pad_batch
 from genjax.probes.figures import Measure, drawn, tile, to_pixels
 from genjax.probes.word_figures import plane
 
@@ -179,7 +180,7 @@ def _collector(encode):
     compiled = jax.jit(encode)
 
     def collect(key, state, batches):
-        whole = (padded(batch, batches[0]) for batch in batches)
+        whole = (pad_batch(batch, batches[0]) for batch in batches)
         codes = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)]
         labels = [np.asarray(batch['label']) for batch in batches]
         codes = np.concatenate([code[: len(label)] for code, label in zip(jax.device_get(codes), labels, strict=True)])

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from flax.errors import FlaxError
 
-from genjax.base import Algorithm, Batch, State, length, padded, spread
+from genjax.base import Algorithm, Batch, State
+from genjax.parallel import batch_length, pad_batch, shard_batch
 from genjax.training.evaluation import require_per_example
 
 MISFITS = ValueError, TypeError, IndexError, FlaxError  # by which jax, flax and our own code tell of shapes and dtypes
@@ -34,11 +35,11 @@ def require_fit(algorithm: Algorithm, state: State, batch: Batch, test: Sequence
     _require_alike(test)
     _require_update(traced('update', _as_in_a_run(algorithm.update), key, state, batch), state)
 
-    judged = jax.eval_shape(lambda x: x, padded(test[0], test[0], devices)) if len(test) else batch
+    judged = jax.eval_shape(lambda x: x, pad_batch(test[0], test[0], devices)) if len(test) else batch
     found = traced('evaluate', _as_in_a_run(algorithm.evaluate), key, state, judged)
     if not isinstance(found, dict):
         raise ValueError(f'evaluate gives {type(found).__name__}; needed: metrics by name')
-    require_per_example(found, length(judged))
+    require_per_example(found, batch_length(judged))
     _require_no_repeats(batch, judged)
 
     if algorithm.sample is not None:
@@ -47,10 +48,10 @@ def require_fit(algorithm: Algorithm, state: State, batch: Batch, test: Sequence
         _require_length('sample', drawn, SAMPLES)
     if algorithm.encode is not None:
         code = traced('encode', jax.jit(algorithm.encode), key, state, batch)
-        _require_length('encode', code, length(batch))
+        _require_length('encode', code, batch_length(batch))
         if algorithm.decode is not None:
             back = traced('decode', jax.jit(algorithm.decode), key, state, code)
-            _require_length('decode', back, length(batch))
+            _require_length('decode', back, batch_length(batch))
 
 
 def form(*trees: Any) -> str:
@@ -81,7 +82,7 @@ def traced(name: str, function: Callable, *given: Any) -> Any:
 def _as_in_a_run(function):
     """A map inside another program, as the loop of training and the evaluation call it."""
     inner = jax.jit(function)
-    return lambda key, state, batch: inner(jax.random.fold_in(key, 0), state, spread(batch))
+    return lambda key, state, batch: inner(jax.random.fold_in(key, 0), state, shard_batch(batch))
 
 
 def _told(error):
@@ -100,7 +101,7 @@ def _require_alike(test):
         first, own = _examples(test[0]), _examples(batch)
         if own != first:
             raise ValueError(f'test batch {i + 1} has examples of {own}; the first has {first}')
-        if length(batch) > length(test[0]):
+        if batch_length(batch) > batch_length(test[0]):
             raise ValueError(
                 f'test batch {i + 1} has {length(batch)} examples; the first, {length(test[0])}, is longest'
             )

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from genjax.base import Algorithm, Batch, Key, Metrics, State, length, padded, spread
+from genjax.base import Algorithm, Batch, Key, Metrics, State
+from genjax.parallel import batch_length, pad_batch, shard_batch
 from genjax.training.mesh import Mesh, put_batch, replicated
 
 
@@ -22,18 +23,18 @@ def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Me
     inner = jax.jit(algorithm.evaluate)  # so that what was traced when the experiment was checked is of use
 
     def values(key, state, batch):
-        found = inner(key, state, spread(batch))
-        require_per_example(found, length(batch))
+        found = inner(key, state, shard_batch(batch))
+        require_per_example(found, batch_length(batch))
         return found
 
     compiled = jax.jit(values, out_shardings=replicated(mesh))
 
     def means(state):
         found = [
-            compiled(jax.random.fold_in(key, i), state, put_batch(mesh, padded(batch, batches[0], mesh.size)))
+            compiled(jax.random.fold_in(key, i), state, put_batch(mesh, pad_batch(batch, batches[0], mesh.size)))
             for i, batch in enumerate(batches)
         ]
-        real = [length(batch) for batch in batches]
+        real = [batch_length(batch) for batch in batches]
         return {f'test/{name}': _mean([f[name] for f in found], real) for name in (found[0] if found else ())}
 
     return means

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from genjax.base import Algorithm, Key, Resident, Streamed, spread
+from genjax.base import Algorithm, Key, Resident, Streamed
+from genjax.parallel import shard_batch
 from genjax.training.digest import digest
 from genjax.training.mesh import Mesh
 
@@ -28,16 +29,16 @@ def joint_feed(feeds: Sequence[Resident | Streamed], keys: Sequence[Key], mesh: 
 
     Runs are split over the devices where these divide their number, and each batch where they do not.
     """
-    share = spread if len(feeds) % mesh.size else lambda batch: batch
+    share = shard_batch if len(feeds) % mesh.size else lambda batch: batch
     fold_in = jax.vmap(jax.random.fold_in, (0, None))
 
     def stacked(keys, draws, helds, step):
         batches = [share(draw(held, step)) for draw, held in zip(draws, helds, strict=True)]
         return fold_in(keys, step), jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
 
-    batch = Partial(stacked, jnp.stack(keys), [feed.batch for feed in feeds])
+    batch = Partial(stacked, jnp.stack(keys), [feed.make_batch for feed in feeds])
     if isinstance(feeds[0], Resident):
-        held, owner = distinct([feed.held for feed in feeds])
+        held, owner = distinct([feed.arrays for feed in feeds])
         whole = lambda batch, held, step: batch([held[i] for i in owner], step)
         return Resident(held, Partial(whole, batch))
     load = lambda step: tuple(feed.load(step) for feed in feeds)

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Algorithm, Batch, Key, Resident, State, Streamed, spread
+from genjax.base import Algorithm, Batch, Key, Resident, State, Streamed
+from genjax.parallel import shard_batch
 from genjax.training.mesh import Mesh, part, put, put_batch, put_part, replicated
 
 STEPS_A_CALL = {'cpu': 10, 'gpu': 20, 'tpu': 20}  # by backend; benchmarks/trainer.py measures it
@@ -23,11 +24,11 @@ def as_feed(train: Any) -> Resident | Streamed:
 
 def first_batch(feed: Resident | Streamed) -> Batch:
     """The batch of step 0, as one program."""
-    return jax.jit(lambda batch, raw: batch(raw, np.int32(0)))(feed.batch, _first_held(feed))
+    return jax.jit(lambda batch, raw: batch(raw, np.int32(0)))(feed.make_batch, _first_held(feed))
 
 
 def _first_held(feed):
-    return feed.held if isinstance(feed, Resident) else feed.load(0)
+    return feed.arrays if isinstance(feed, Resident) else feed.load(0)
 
 
 def abstract_batch(feed: Resident | Streamed, mesh: Mesh) -> Batch:
@@ -36,7 +37,7 @@ def abstract_batch(feed: Resident | Streamed, mesh: Mesh) -> Batch:
     Raises:
       ValueError: its arrays differ in length, or the devices do not divide it.
     """
-    batch = jax.eval_shape(feed.batch, _first_held(feed), np.int32(0))
+    batch = jax.eval_shape(feed.make_batch, _first_held(feed), np.int32(0))
     lengths = {leaf.shape[0] for leaf in jax.tree.leaves(batch)}
     if len(lengths) != 1:
         raise ValueError(f'a batch has arrays of {sorted(lengths)} examples; all need the same number')
@@ -57,7 +58,7 @@ def folded(algorithm: Algorithm, feed: Resident | Streamed, length: int) -> Call
     def one(key, state, held, step, i):
         draw, raw = held
         raw = raw if isinstance(feed, Resident) else jax.tree.map(lambda x: x[i], raw)
-        batch = spread(draw(raw, step + i))
+        batch = shard_batch(draw(raw, step + i))
         return update(jax.random.fold_in(key, step + i), state, batch)
 
     def fold(key: Key, state: State, held: Any, step: jax.Array, count: jax.Array):
@@ -83,9 +84,9 @@ def feeder(feed: Resident | Streamed, mesh: Mesh, length: int, start: int) -> Ca
     That is the resident arrays, or host batches stacked.
     """
     whole = lambda tree: jax.tree.map(lambda x: put(x, replicated(mesh)), tree)
-    draw = whole(feed.batch)
+    draw = whole(feed.make_batch)
     if isinstance(feed, Resident):
-        held = draw, whole(feed.held)
+        held = draw, whole(feed.arrays)
         return lambda count: held
     i, n = part(mesh)
     shared = n > 1 and feed.share is not None

@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from genjax.base import AXIS
+from genjax.parallel import AXIS
 
 MODEL_AXIS = 'model'
 

@@ -434,7 +434,7 @@ def test_digits_are_told_apart_by_one_pass_of_the_trainer():
     data = vectors(images('digits', batch=100, seed=0, size=8))
     experiment, mesh = Experiment(naive_bayes(10, gaussian(0.03)), data, {}), make_mesh(jax.devices()[:1])
     state = train(experiment, seed=0, steps=15, mesh=mesh, every=Every(5, 15, 15))
-    x, label = (np.asarray(data.train.held[name]) for name in ('image', 'label'))
+    x, label = (np.asarray(data.train.arrays[name]) for name in ('image', 'label'))
     peer = GaussianNB(var_smoothing=0.03).fit(x.reshape(1500, 64) / 255, label)
     wrong = np.concatenate([peer.predict(test['x']) != test['label'] for test in data.test]).mean()
     assert wrong < 0.1

@@ -39,7 +39,7 @@ def test_batches_follow_from_seed_and_step_and_are_never_the_same_again():
     assert len(np.unique(drawn, axis=0)) == 3 * 16 + 2 * 50
     assert data.train.fingerprint == same.train.fingerprint != other.train.fingerprint
     assert [batch['x'].shape for batch in data.test] == [(50, 2)] and isinstance(data.test[0]['x'], np.ndarray)
-    inside = jax.jit(data.train.batch)(data.train.held, 5)  # as the trainer traces it
+    inside = jax.jit(data.train.make_batch)(data.train.arrays, 5)  # as the trainer traces it
     np.testing.assert_array_equal(inside['x'], data.train[5]['x'])
 
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from genjax.base import Algorithm, Data, Resident, device_mean
+from genjax.base import Algorithm, Data, Resident
+from genjax.parallel import device_mean
 from genjax.training.train import Experiment, Probe
 
 ERRORS = {'value': ValueError, 'file': FileNotFoundError}  # of build

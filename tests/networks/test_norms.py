@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.base import AXIS, device_mean
 from genjax.networks.norms import BatchNorm
+from genjax.parallel import AXIS, device_mean
 from genjax.training.mesh import make_mesh, put_batch, replicated
 
 

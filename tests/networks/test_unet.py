@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from genjax.base import AXIS
 from genjax.networks.unet import Attention, Norm, UNet, drop
+from genjax.parallel import AXIS
 
 SMALL = dict(width=16, multipliers=(1, 2), attend_at=(4,), dropout=0.5, blocks=1)
 CIFAR = dict(width=128, multipliers=(1, 2, 2, 2), attend_at=(16,), dropout=0.1)

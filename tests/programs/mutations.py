@@ -32,14 +32,14 @@ FAULTS = (
     # The spine.
     Fault(
         "the device's index is missing in the keys of examples under pmap",
-        'genjax/base.py',
-        'first = jax.lax.axis_index(AXIS) * n if mapped() else 0',
+        'genjax/parallel.py',
+        'first = jax.lax.axis_index(AXIS) * n if under_pmap() else 0',
         'first = 0',
         'contracts/test_contracts.py::test_jit_and_pmap_agree_over_100_steps[vae]',
     ),
     Fault(
         'gradients are summed over devices in place of averaged',
-        'genjax/base.py',
+        'genjax/parallel.py',
         'jax.lax.pmean(tree, AXIS)',
         'jax.lax.psum(tree, AXIS)',
         'contracts/test_contracts.py::test_jit_and_pmap_agree_over_100_steps[vae]',

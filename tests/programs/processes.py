@@ -26,7 +26,7 @@ def experiment(case: str, fetched=lambda row: None) -> Experiment:
     if case != 'streamed':
         return ALGORITHMS[case]()
     vae = ALGORITHMS['vae']()
-    records = [{'x': row} for row in np.asarray(vae.data.train.held)]
+    records = [{'x': row} for row in np.asarray(vae.data.train.arrays)]
 
     def read(record):
         fetched(record)

@@ -40,8 +40,8 @@ def changed(experiment, change, *, test=False):
     data = experiment.data
     if test:
         return experiment._replace(data=data._replace(test=[change(batch) for batch in data.test]))
-    draw = data.train.batch
-    feed = Resident(data.train.held, lambda held, step: change(draw(held, step)))
+    draw = data.train.make_batch
+    feed = Resident(data.train.arrays, lambda held, step: change(draw(held, step)))
     return experiment._replace(data=data._replace(train=feed))
 
 

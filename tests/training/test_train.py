@@ -144,7 +144,7 @@ def test_one_trace_of_update_and_one_of_evaluate_a_run(fold):
 @pytest.mark.parametrize('parallel', [by_jit, by_pmap])
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(parallel, devices, tmp_path):
     at_step = toy(factor=lambda e: jnp.where(jnp.arange(len(e)) == 3, jnp.inf, 1.0))
-    bad = lambda held, step: {'x': jnp.where(step == 36, jnp.nan, toy().data.train.batch(held, step)['x'])}
+    bad = lambda held, step: {'x': jnp.where(step == 36, jnp.nan, toy().data.train.make_batch(held, step)['x'])}
     late = toy()._replace(data=toy().data._replace(train=Resident(jax.random.key(7), bad)))
     mesh = make_mesh(jax.devices()[:devices])
     with pytest.raises(NonFinite, match=r'^step 1: loss is inf$'):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genjax.base import Algorithm, Data, Resident, example_keys
+from genjax.base import Algorithm, Data, Resident
 from genjax.descent import descend
+from genjax.parallel import example_keys
 from genjax.training.train import Experiment, Probe
 
 BATCH = 16

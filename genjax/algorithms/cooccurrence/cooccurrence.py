@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Algorithm, device_max
+from genjax.base import Algorithm
 from genjax.counting import EMPTY, Counts, add, empty, lookup, stored
+from genjax.parallel import device_max
 
 Array = jax.Array
 

@@ -18,8 +18,9 @@ import optax
 from jax import Array
 from jax.scipy.special import log_ndtr
 
-from genjax.base import Algorithm, Key, Metrics, example_keys, spread
+from genjax.base import Algorithm, Key, Metrics
 from genjax.descent import descend
+from genjax.parallel import example_keys, shard_batch
 
 Predict = Callable[[Array, Any], Array]
 at = lambda table, t: jnp.asarray(table, jnp.float32)[t]  # t may be traced
@@ -210,7 +211,7 @@ def trajectory(network: Any, process: Process, way: Reverse, shape: tuple[int, .
 
     def draw(key, state, n):
         first, rest = jax.random.split(key)
-        x = spread(jax.random.normal(first, (n, *shape)))
+        x = shard_batch(jax.random.normal(first, (n, *shape)))
         return denoise(rest, process, predictor(network, state.average), way, x, clip, frames)
 
     return draw

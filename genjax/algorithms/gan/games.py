@@ -12,7 +12,8 @@ import optax
 from jax import Array
 from jax.nn import log_sigmoid, relu, softplus
 
-from genjax.base import Key, example_keys
+from genjax.base import Key
+from genjax.parallel import example_keys
 
 
 class Game(NamedTuple):

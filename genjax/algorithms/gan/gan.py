@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from genjax.base import Algorithm, Batch, Key, Metrics, example_keys
+from genjax.base import Algorithm, Batch, Key, Metrics
 from genjax.descent import Descent, Fit, descend
+from genjax.parallel import example_keys
 
 REFERENCE = 256  # noises that the statistics of a generator's batch norm are taken from, when it samples
 

@@ -20,7 +20,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import logsumexp
 
-from genjax.base import Algorithm, Batch, Key, collect, example_keys
+from genjax.base import Algorithm, Batch, Key
+from genjax.parallel import all_gather, example_keys
 
 Product = Callable[[Array, Array], Array]  # [..., I, K], [..., K, J] -> [..., I, J], all of them logarithms
 Scan = Callable[[Product, Array, Array, Array], Array]  # (product, start [B, K], log A [K, K], log b [L, B, K])
@@ -231,7 +232,7 @@ def hmm(
     def update(key, state, batch):
         nats, counts = count(state.chain, batch=batch)
         found = jnp.sum(nats), jnp.sum(_read(batch)[1], dtype=jnp.float32), counts
-        nats, symbols, counts = jax.tree.map(lambda x: jnp.sum(collect(x[None]), 0), found)  # of all devices
+        nats, symbols, counts = jax.tree.map(lambda x: jnp.sum(all_gather(x[None]), 0), found)  # of all devices
         gamma = stepsize(state.step.astype(jnp.float32))
         sums = jax.tree.map(lambda old, new: (1 - gamma) * old + gamma * new, state.sums, counts)
         chain, sums = maximised(state.chain, emission, sums, pseudocount)

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import logsumexp
 
-from genjax.base import Algorithm, Key, collect, device_mean, example_keys
+from genjax.base import Algorithm, Key
+from genjax.parallel import all_gather, device_mean, example_keys
 
 EMPTY = 1e-4  # of a fair weight, 1 / K: a component below it has lost its examples
 
@@ -127,7 +128,7 @@ def hardest(losses: Array, x: Array, n: int) -> Array:
 
     top = lambda losses: jax.lax.top_k(losses, min(n, len(losses)))[1]
     most = lambda losses, x: (losses[top(losses)], x[top(losses)])
-    return most(*collect(most(losses, x)))[1]
+    return most(*all_gather(most(losses, x)))[1]
 
 
 def maximise(family: Any, old: Mixture, seen: Moments, seeds: Array, rate: Any, floor: float):

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from genjax.base import Algorithm, Key, Metrics, collect, device_max, device_mean, example_keys
+from genjax.base import Algorithm, Key, Metrics
+from genjax.parallel import all_gather, device_max, device_mean, example_keys
 
 EXACT = jax.lax.Precision.HIGHEST  # some accelerators round the factors of other products
 Pseudocounts = float | Sequence[float]  # one for all outcomes, or one each
@@ -60,7 +61,7 @@ def posterior_mean(counts: Array, alpha: Pseudocounts) -> Array:
 
 def counts_of(label: Array, values: Array, classes: int) -> Array:
     """Sums of integers [B, ...] over the examples of each class, on all devices: exact, uint32 [C, ...]."""
-    return jnp.sum(collect(jax.ops.segment_sum(values, label, classes)[None]), 0, dtype=jnp.uint32)
+    return jnp.sum(all_gather(jax.ops.segment_sum(values, label, classes)[None]), 0, dtype=jnp.uint32)
 
 
 def moments(label: Array, x: Array, origin: Array, classes: int) -> Moments:

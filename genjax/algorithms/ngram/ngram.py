@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from genjax.base import Algorithm, Batch, Key, Metrics, State, device_mean, example_keys, spread
+from genjax.base import Algorithm, Batch, Key, Metrics, State
 from genjax.counting import ABSENT, Counts, add, empty, find, lookup, stored
+from genjax.parallel import device_mean, example_keys, shard_batch
 
 # (m, n, outcomes, count of h w, total of h, kinds after h) -> (the part of P(w | h) that is w's own, the weight of P(w)
 # after a shorter h), for h of m - 1 words in a model of order n; the first, summed over w, and the second make one.
@@ -109,7 +110,7 @@ def counted(state: State, grams: Array) -> State:
     for table in reversed(state):
         table, new = add(table, grams, jnp.ones(len(grams), jnp.uint32))
         tables.insert(0, table)
-        grams = spread(new)[:, 1:]  # every device has all that is new
+        grams = shard_batch(new)[:, 1:]  # every device has all that is new
     return tuple(tables)
 
 

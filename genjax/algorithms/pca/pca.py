@@ -29,7 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from genjax.base import Algorithm, Key, Metrics, collect, device_mean, example_keys
+from genjax.base import Algorithm, Key, Metrics
+from genjax.parallel import all_gather, device_mean, example_keys
 
 # (covariance [D, D], K) -> K variances, the largest first, [K], and the directions that have them, [K, D].
 Solver = Callable[[Array, int], tuple[Array, Array]]
@@ -67,7 +68,7 @@ def merged(moments: Moments, x: Array) -> Moments:
     shift = device_mean(jnp.mean(x, 0))
     centred = x - shift[None]
     covariance = device_mean(products(centred) / len(x))
-    rows = len(collect(x[:, 0]))
+    rows = len(all_gather(x[:, 0]))
     count = moments.count + np.uint32(rows)
     share = rows / count.astype(jnp.float32)
     step = shift - moments.shift

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genjax.base import Algorithm, collect, device_max, device_mean, example_keys
+from genjax.base import Algorithm
+from genjax.parallel import all_gather, device_max, device_mean, example_keys
 
 BUCKETS = 8192  # in which the curvatures of a block's rows are summed
 
@@ -287,7 +288,7 @@ def _learned(table, rows, losses, curvatures, rate, *, add, stable):
 
 def _of_all_texts(tree):
     """Arrays of all devices' texts [B, R, ...] as rows [B R, ...]."""
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), collect(tree))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), all_gather(tree))
 
 
 def _taken(table, rows):

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Batch, Data, Key, Streamed, seeded
+from genjax.base import Batch, Data, Key, Streamed
 from genjax.data.batches import ordered, shuffled
 from genjax.data.images.decoded import Split, splits
-from genjax.data.resident import fingerprint, marked, resident
+from genjax.data.resident import fingerprint, marked, resident, seeded
 
 LARGEST = 4096
 NOISE = 2**31  # folded into key(seed); a trainer's steps lie below it, its own keys at the end of uint32

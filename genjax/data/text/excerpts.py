@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Data, Resident, seeded
-from genjax.data.resident import ORDER, epoch_rows, fingerprint, marked
+from genjax.base import Data, Resident
+from genjax.data.resident import ORDER, epoch_rows, fingerprint, marked, seeded
 from genjax.data.text.corpus import SEPARATOR, Corpus
 
 

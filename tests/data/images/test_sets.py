@@ -55,7 +55,7 @@ def test_types_ranges_and_last_batch():
     data = digits(batch=64)
     train = data.train[3]
     assert train['image'].dtype == np.float32 and train['label'].dtype == np.int32
-    assert data.train.held['image'].dtype == np.uint8
+    assert data.train.arrays['image'].dtype == np.uint8
     assert [len(batch['label']) for batch in data.test] == [64, 64, 64, 64, 41] and len(data.test) == 5
     for batch in (train, data.test[0]):
         assert batch['image'].min() == -1 and batch['image'].max() == 1
@@ -134,7 +134,7 @@ def test_stream_gives_the_batches_of_any_step():
     train = digits(batch=100, resident_bytes=0, flip=True, dequantize=True).train
     for step, raw in zip(range(13, 33), train.stream(13), strict=False):
         assert raw['image'].dtype == np.uint8
-        jax.tree.map(np.testing.assert_array_equal, train.batch(raw, jnp.int32(step)), train[step])
+        jax.tree.map(np.testing.assert_array_equal, train.make_batch(raw, jnp.int32(step)), train[step])
 
 
 def test_too_small_a_size_and_too_large_a_batch_are_refused():

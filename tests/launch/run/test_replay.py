@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.base import Algorithm, Data, Resident, device_mean
+from genjax.base import Algorithm, Data, Resident
+from genjax.parallel import device_mean
 from genjax.training import checkpoint
 from genjax.training.digest import digest
 from genjax.training.train import Experiment, NonFinite, keys_of

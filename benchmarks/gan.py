@@ -41,8 +41,12 @@ def genjax_times(x, steps, fold, clock):
         read.append(clock())
         return {}
 
-    algorithm = gan(Model(Generator(SIZE), Discriminator(), LATENT), adam, adam, game=non_saturating)
-    experiment = Experiment(algorithm, Data(Resident(jnp.asarray(x), batch), []), {'clock': Probe(steps, look)})
+    algorithm = gan(
+        Model(Generator(SIZE), Discriminator(), LATENT), adam, adam, game=non_saturating
+    )
+    experiment = Experiment(
+        algorithm, Data(Resident(jnp.asarray(x), batch), []), {'clock': Probe(steps, look)}
+    )
     options = dict(every=Every(steps, 10**6, 10**6), fold=fold)
     train(experiment, seed=0, steps=3 * steps, mesh=make_mesh(jax.devices()[:1]), **options)
     return [(after - before) / steps for before, after in itertools.pairwise(read)]
@@ -82,8 +86,14 @@ def torch_loop(x, layout):
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     generator, discriminator = (net.to(device, memory_format=layout) for net in torch_networks())
     x = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).to(device, memory_format=layout)
-    optimizers = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (discriminator, generator)]
-    criterion, real, fake = nn.BCELoss(), torch.ones(BATCH, device=device), torch.zeros(BATCH, device=device)
+    optimizers = [
+        torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (discriminator, generator)
+    ]
+    criterion, real, fake = (
+        nn.BCELoss(),
+        torch.ones(BATCH, device=device),
+        torch.zeros(BATCH, device=device),
+    )
 
     def step(batch):
         discriminator.zero_grad()
@@ -122,16 +132,27 @@ def main():
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--steps', type=int, default=10, help='in an interval that is timed')
-    parser.add_argument('--fold', type=int, help="steps a call of genjax's trainer; by default its own")
+    parser.add_argument(
+        '--fold', type=int, help="steps a call of genjax's trainer; by default its own"
+    )
     args = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-args.threads :])  # before jax makes its threads
+    os.sched_setaffinity(
+        0, sorted(os.sched_getaffinity(0))[-args.threads :]
+    )  # before jax makes its threads
     import torch
 
     torch.set_num_threads(args.threads)
-    clock = time.process_time if args.threads == 1 and not torch.cuda.is_available() else time.perf_counter
+    clock = (
+        time.process_time
+        if args.threads == 1 and not torch.cuda.is_available()
+        else time.perf_counter
+    )
     x = np.random.default_rng(0).uniform(-1, 1, (ROWS, SIZE, SIZE, 3)).astype(np.float32)
     sides = {'genjax': lambda: genjax_times(x, args.steps, args.fold, clock)}
-    for name, layout in {'PyTorch': torch.contiguous_format, 'PyTorch channels_last': torch.channels_last}.items():
+    for name, layout in {
+        'PyTorch': torch.contiguous_format,
+        'PyTorch channels_last': torch.channels_last,
+    }.items():
         sides[name] = lambda loop=torch_loop(x, layout): torch_times(loop, args.steps, clock)
     times = {side: [] for side in sides}
     for _ in range(args.rounds):

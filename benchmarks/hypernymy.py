@@ -32,7 +32,9 @@ FRACTIONS = (0.5, 0.2, 0.3)  # of the words, to train, to choose thresholds, to 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('vectors', help='word2vec text or binary, or safetensors')
-    parser.add_argument('--data', type=pathlib.Path, required=True, help='folder of text/ and words/')
+    parser.add_argument(
+        '--data', type=pathlib.Path, required=True, help='folder of text/ and words/'
+    )
     parser.add_argument('--words', type=int, help='use the first so many words of the file')
     parser.add_argument('--draws', type=int, default=3, help='of each split')
     parser.add_argument('--clusters', type=int, nargs='+', default=[1, 5, 10, 25, 50])
@@ -43,7 +45,11 @@ def wordnet(folder: pathlib.Path, vocabulary: set[str]):
     """split, seed -> train, dev, test of the pairs whose words are in the vocabulary, with negatives but in train."""
     links = read_wordnet(folder / 'text' / 'wordnet_hypernyms.tsv')
     above = ancestors(links)
-    pairs = [(link.lemma, link.hypernym, HYPER) for link in links if {link.lemma, link.hypernym} <= vocabulary]
+    pairs = [
+        (link.lemma, link.hypernym, HYPER)
+        for link in links
+        if {link.lemma, link.hypernym} <= vocabulary
+    ]
 
     def parts(split, seed):
         train, *judged = split(pairs, seed=seed, fractions=FRACTIONS)
@@ -54,20 +60,31 @@ def wordnet(folder: pathlib.Path, vocabulary: set[str]):
 
 def bless(folder: pathlib.Path):
     """split, seed -> train, dev, test."""
-    pairs = read_bless(folder / 'words' / 'bless_hypernymy.tsv', folder / 'words' / 'bless_relations.tsv')
+    pairs = read_bless(
+        folder / 'words' / 'bless_hypernymy.tsv', folder / 'words' / 'bless_relations.tsv'
+    )
     return lambda split, seed: split(pairs, seed=seed, fractions=FRACTIONS)
 
 
 def show(title: str, draws: list[list[dict]], seconds: float):
     """The means over the draws, a line a model."""
-    print(f'\n{title}: {draws[0][0]["pairs"]} test pairs in the first draw, coverage {draws[0][0]["coverage"]:.0%}')
+    print(
+        f'\n{title}: {draws[0][0]["pairs"]} test pairs in the first draw, coverage {draws[0][0]["coverage"]:.0%}'
+    )
     names = [name for name in draws[0][0] if name not in ('model', 'pairs', 'coverage', 'f1')]
     names = [name for name in names if all(name in draw[0] for draw in draws)]
-    print(f'{"%":16}{"F1":>6}{"":7}' + ''.join(f'{name.removeprefix("called "):>11}' for name in names))
+    print(
+        f'{"%":16}{"F1":>6}{"":7}'
+        + ''.join(f'{name.removeprefix("called "):>11}' for name in names)
+    )
     for rows in zip(*draws, strict=True):
         f1 = [100 * row['f1'] for row in rows]
-        means = ''.join(f'{100 * statistics.mean(row[name] for row in rows):11.1f}' for name in names)
-        print(f'{rows[0]["model"]:16}{statistics.mean(f1):6.1f} ± {statistics.pstdev(f1):4.1f}{means}')
+        means = ''.join(
+            f'{100 * statistics.mean(row[name] for row in rows):11.1f}' for name in names
+        )
+        print(
+            f'{rows[0]["model"]:16}{statistics.mean(f1):6.1f} ± {statistics.pstdev(f1):4.1f}{means}'
+        )
     print(f'{seconds:.1f} s')
 
 

@@ -17,7 +17,9 @@ import warnings
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)), help='cores of either side')
+    parser.add_argument(
+        '--threads', type=int, default=len(os.sched_getaffinity(0)), help='cores of either side'
+    )
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--structures', default='full,diag,tied')
     parser.add_argument('--examples', type=int, default=60_000)
@@ -66,9 +68,13 @@ def peer(name: str, dtype, values):
     """iterations -> a fit of scikit-learn; covariances are the identity, and so their own precisions."""
     x, weights, means, covariances = (value.astype(dtype) for value in values)
     start = dict(
-        weights_init=weights, means_init=means, precisions_init=covariances[0] if name == 'tied' else covariances
+        weights_init=weights,
+        means_init=means,
+        precisions_init=covariances[0] if name == 'tied' else covariances,
     )
-    settings = dict(covariance_type=name, reg_covar=FLOOR, tol=0, init_params='random_from_data', random_state=0)
+    settings = dict(
+        covariance_type=name, reg_covar=FLOOR, tol=0, init_params='random_from_data', random_state=0
+    )
     return lambda n: GaussianMixture(COMPONENTS, max_iter=n, **settings, **start).fit(x)
 
 
@@ -76,7 +82,10 @@ def ours(name: str, values):
     """iterations -> the steps in one compiled loop, as the trainer runs them."""
     x, *start = (jnp.asarray(value, jnp.float32) for value in values)
     algorithm = mixture(
-        COMPONENTS, covariance=STRUCTURES[name], floor=FLOOR, start=from_covariances(STRUCTURES[name], *start)
+        COMPONENTS,
+        covariance=STRUCTURES[name],
+        floor=FLOOR,
+        start=from_covariances(STRUCTURES[name], *start),
     )
     batch, key = {'x': x}, jax.random.key(0)
     step = lambda _, carry: algorithm.update(key, carry[0], batch)
@@ -88,23 +97,31 @@ def ours(name: str, values):
 def compare(name: str, options: argparse.Namespace):
     """A line of medians, and of their ratios to ours."""
     values = problem(name, options.examples)
-    fits = {'genjax': ours(name, values), **{d: peer(name, d, values) for d in ('float64', 'float32')}}
+    fits = {
+        'genjax': ours(name, values),
+        **{d: peer(name, d, values) for d in ('float64', 'float32')},
+    }
     clock = time.process_time if options.threads == 1 else time.perf_counter
     times = {side: [] for side in fits}
     fits['genjax'](1)
     for _ in range(options.rounds):
         for side, fit in fits.items():
-            short, long = (seconds(lambda n=n, fit=fit: fit(n), clock) for n in (1, 1 + EXTRA[name]))
+            short, long = (
+                seconds(lambda n=n, fit=fit: fit(n), clock) for n in (1, 1 + EXTRA[name])
+            )
             times[side].append((long - short) / EXTRA[name])
     medians = {side: statistics.median(rows) for side, rows in times.items()}
     ratios = ' | '.join(
-        f'{medians[d] * 1e3:,.0f} ms, {medians[d] / medians["genjax"]:.1f}' for d in ('float64', 'float32')
+        f'{medians[d] * 1e3:,.0f} ms, {medians[d] / medians["genjax"]:.1f}'
+        for d in ('float64', 'float32')
     )
     print(f'| {name} | {medians["genjax"] * 1e3:,.0f} ms | {ratios} |', flush=True)
 
 
 if __name__ == '__main__':
     warnings.simplefilter('ignore')  # scikit-learn's, that it has not converged
-    print('| covariance | genjax | scikit-learn, float64 | scikit-learn, float32 |\n| --- | --- | --- | --- |')
+    print(
+        '| covariance | genjax | scikit-learn, float64 | scikit-learn, float32 |\n| --- | --- | --- | --- |'
+    )
     for structure in FLAGS.structures.split(','):
         compare(structure, FLAGS)

@@ -31,7 +31,9 @@ PEERS = 'covariance_eigh,randomized,full'
 
 def mnist(folder: pathlib.Path) -> np.ndarray:
     """The training images as rows of grey levels in [0, 1], float32 [60000, 784]."""
-    levels = np.frombuffer(gzip.decompress((folder / 'train-images-idx3-ubyte.gz').read_bytes()), np.uint8, offset=16)
+    levels = np.frombuffer(
+        gzip.decompress((folder / 'train-images-idx3-ubyte.gz').read_bytes()), np.uint8, offset=16
+    )
     return levels.reshape(-1, 784) / np.float32(255)
 
 
@@ -60,7 +62,9 @@ def sides(x, dimension, batch, peers):
         for name, solver in SOLVERS.items()
     }
     peer = lambda solver: PCA(dimension, svd_solver=solver, random_state=0).fit(x).components_
-    return ours | {f'scikit-learn {solver}': lambda solver=solver: lambda: peer(solver) for solver in peers}
+    return ours | {
+        f'scikit-learn {solver}': lambda solver=solver: lambda: peer(solver) for solver in peers
+    }
 
 
 def timed(function):
@@ -85,19 +89,24 @@ def compare(x, dimension, batch, rounds, peers):
         angle = scipy.linalg.subspace_angles(truth, np.float64(found[name]).T).max()
         first, again = (statistics.median(seconds[name]) for seconds in (cold, warm))
         print(
-            f'{name:30} cold {first:6.2f} s, warm {again:6.2f} s, x {again / base:5.2f}, angle {angle:.1e}', flush=True
+            f'{name:30} cold {first:6.2f} s, warm {again:6.2f} s, x {again / base:5.2f}, angle {angle:.1e}',
+            flush=True,
         )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--data', type=pathlib.Path, required=True, help='folder of data sets, with mnist/ in it')
+    parser.add_argument(
+        '--data', type=pathlib.Path, required=True, help='folder of data sets, with mnist/ in it'
+    )
     parser.add_argument('--dimension', type=int, default=50)
     parser.add_argument('--batch', type=int, default=2000)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--peers', default=PEERS, help='solvers of scikit-learn')
     args = parser.parse_args()
-    compare(mnist(args.data / 'mnist'), args.dimension, args.batch, args.rounds, args.peers.split(','))
+    compare(
+        mnist(args.data / 'mnist'), args.dimension, args.batch, args.rounds, args.peers.split(',')
+    )
 
 
 if __name__ == '__main__':

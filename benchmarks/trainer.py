@@ -67,7 +67,9 @@ def vae():
         return {'loss': network.apply({'params': params}, x, noise)}
 
     descent = descend(losses, optax.adam(1e-3))
-    init = lambda key, batch: descent.init(network.init(key, jnp.zeros((1, 784)), jnp.zeros((1, 20)))['params'])
+    init = lambda key, batch: descent.init(
+        network.init(key, jnp.zeros((1, 784)), jnp.zeros((1, 20)))['params']
+    )
     evaluate = lambda key, state, batch: losses(key, state.average, batch)
     return Experiment(Algorithm(init, descent.update, evaluate), images(28, 128), {}), 400
 
@@ -78,7 +80,9 @@ def loop_rates(experiment, interval, intervals):
     key = jax.random.key(0)
 
     def step(key, state, held, number):
-        return algorithm.update(jax.random.fold_in(key, number), state, data.train.make_batch(held, number))
+        return algorithm.update(
+            jax.random.fold_in(key, number), state, data.train.make_batch(held, number)
+        )
 
     compiled = jax.jit(step, donate_argnums=1)
     state = algorithm.init(key, data.train[0])
@@ -97,8 +101,19 @@ def trainer_rates(experiment, interval, intervals, fold):
     steps = interval * (intervals + 1)
     with tempfile.TemporaryDirectory() as folder:
         every = Every(log=interval, evaluate=2 * steps, save=2 * steps)
-        train(experiment, seed=0, steps=steps, mesh=make_mesh(), workdir=folder, every=every, fold=fold)
-        rows = [json.loads(line) for line in (pathlib.Path(folder) / 'metrics.jsonl').read_text().splitlines()]
+        train(
+            experiment,
+            seed=0,
+            steps=steps,
+            mesh=make_mesh(),
+            workdir=folder,
+            every=every,
+            fold=fold,
+        )
+        rows = [
+            json.loads(line)
+            for line in (pathlib.Path(folder) / 'metrics.jsonl').read_text().splitlines()
+        ]
     return [row['time/steps_per_second'] for row in rows[1:-1]]  # the first compiles, the last ends
 
 
@@ -113,14 +128,19 @@ def compare(name, build, folds, rounds):
     print(f'{name:8} tight loop {loop:9.2f} steps/s', flush=True)
     for fold in folds:
         rate = statistics.median(rates[fold])
-        print(f'{"":8} trainer, {fold:3} steps a call {rate:9.2f} steps/s, time x {loop / rate:.3f}', flush=True)
+        print(
+            f'{"":8} trainer, {fold:3} steps a call {rate:9.2f} steps/s, time x {loop / rate:.3f}',
+            flush=True,
+        )
 
 
 def main():
     cases = {'digits': digits, 'vae': vae, 'mnist': mnist}
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('cases', nargs='*', default=list(cases))
-    parser.add_argument('--fold', default='1,10', help='steps a call, of each trainer that takes a turn')
+    parser.add_argument(
+        '--fold', default='1,10', help='steps a call, of each trainer that takes a turn'
+    )
     parser.add_argument('--rounds', type=int, default=3)
     args = parser.parse_args()
     for name in args.cases:

@@ -16,7 +16,9 @@ import time
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)), help='cores of either side')
+    parser.add_argument(
+        '--threads', type=int, default=len(os.sched_getaffinity(0)), help='cores of either side'
+    )
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--train-batch', type=int, default=8)
     parser.add_argument('--sample-batch', type=int, default=16)
@@ -89,14 +91,20 @@ def jax_sample(batch: int, dtype=jnp.float32) -> dict:
     net, x, t = jax_network(dtype), jnp.ones((batch, 32, 32, 3)), jnp.arange(batch)
     params = net.lazy_init(jax.random.key(0), x, t)
     once = jax.jit(lambda params, x: net.apply(params, x, t))
-    loop = jax.jit(lambda steps, params, x: jax.lax.fori_loop(0, steps, lambda _, x: net.apply(params, x, t), x))
+    loop = jax.jit(
+        lambda steps, params, x: jax.lax.fori_loop(
+            0, steps, lambda _, x: net.apply(params, x, t), x
+        )
+    )
     return {
         'JAX': (lambda: once(params, x).block_until_ready(), 1),
         'JAX in a loop': (lambda: loop(LOOP, params, x).block_until_ready(), LOOP),
     }
 
 
-def torch_steps(batch: int, device: str, layout, compiled: bool = False, cast: bool = False) -> tuple:
+def torch_steps(
+    batch: int, device: str, layout, compiled: bool = False, cast: bool = False
+) -> tuple:
     """One train step and one sampling step of PyTorch."""
     net = torch_network().to(device, memory_format=layout)
     optimizer = torch.optim.Adam(net.parameters(), 2e-4)
@@ -130,11 +138,17 @@ def contenders(batch: int, training: bool) -> dict:
     ours, part = (jax_train, 0) if training else (jax_sample, 1)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     calls = ours(batch)
-    for name, layout in {'PyTorch': torch.contiguous_format, 'PyTorch channels_last': torch.channels_last}.items():
+    for name, layout in {
+        'PyTorch': torch.contiguous_format,
+        'PyTorch channels_last': torch.channels_last,
+    }.items():
         calls[name] = torch_steps(batch, device, layout)[part], 1
         if device == 'cuda':
             calls[f'{name} compiled'] = torch_steps(batch, device, layout, compiled=True)[part], 1
-            calls[f'{name} compiled bf16'] = torch_steps(batch, device, layout, compiled=True, cast=True)[part], 1
+            calls[f'{name} compiled bf16'] = (
+                torch_steps(batch, device, layout, compiled=True, cast=True)[part],
+                1,
+            )
     if device == 'cuda':
         calls |= {f'{name} bf16': call for name, call in ours(batch, jnp.bfloat16).items()}
     return calls
@@ -154,7 +168,11 @@ def medians(calls: dict, rounds: int, clock) -> dict:
 
 def main():
     torch.set_num_threads(FLAGS.threads)
-    clock = time.process_time if FLAGS.threads == 1 and not torch.cuda.is_available() else time.perf_counter
+    clock = (
+        time.process_time
+        if FLAGS.threads == 1 and not torch.cuda.is_available()
+        else time.perf_counter
+    )
     for what, batch, training in (
         ('train step', FLAGS.train_batch, True),
         ('sampling step', FLAGS.sample_batch, False),

@@ -39,7 +39,10 @@ def genjax_rates(fold):
     with tempfile.TemporaryDirectory() as folder:
         options = dict(workdir=folder, every=Every(STEPS, 10 * STEPS, 10 * STEPS), fold=fold)
         train(experiment, seed=0, steps=4 * STEPS, mesh=make_mesh(jax.devices()[:1]), **options)
-        rows = [json.loads(line) for line in (pathlib.Path(folder) / 'metrics.jsonl').read_text().splitlines()]
+        rows = [
+            json.loads(line)
+            for line in (pathlib.Path(folder) / 'metrics.jsonl').read_text().splitlines()
+        ]
     assert all(np.isfinite(row['loss']) for row in rows)
     return [row['time/steps_per_second'] for row in rows[1:-1]]
 
@@ -87,7 +90,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--fold', type=int, help="steps a call of genjax's trainer; by default its own")
+    parser.add_argument(
+        '--fold', type=int, help="steps a call of genjax's trainer; by default its own"
+    )
     args = parser.parse_args()
     os.sched_setaffinity(0, range(args.threads))  # before jax makes its threads
     import torch
@@ -101,7 +106,9 @@ def main():
             rates[side] += measure()
     medians = {side: statistics.median(found) for side, found in rates.items()}
     for side, rate in medians.items():
-        print(f'{side:18} {rate * BATCH:9,.0f} images/s, {1e3 / rate:6.2f} ms a step, {rate / medians["PyTorch"]:.2f}')
+        print(
+            f'{side:18} {rate * BATCH:9,.0f} images/s, {1e3 / rate:6.2f} ms a step, {rate / medians["PyTorch"]:.2f}'
+        )
 
 
 if __name__ == '__main__':

@@ -31,7 +31,9 @@ EPOCHS, STEPS = 5, 2000
 def genjax(model, seed, text, word_sets, folder):
     """One run by python -m launch, with its speed and scores from its own record."""
     workdir, started = pathlib.Path(folder, 'run'), time.perf_counter()
-    config = dict(corpus=text, word_sets=word_sets, seed=seed, epochs=EPOCHS, steps=STEPS, held_out=1000)
+    config = dict(
+        corpus=text, word_sets=word_sets, seed=seed, epochs=EPOCHS, steps=STEPS, held_out=1000
+    )
     flags = [f'--config.{name}={value}' for name, value in config.items()]
     flags += [f'--config.every.{name}={STEPS}' for name in ('evaluate', 'save')]
     process = subprocess.Popen(
@@ -57,7 +59,9 @@ def gensim(model, seed, text, word_sets, cores):
     from genjax.data.words.sets import read_sets
     from genjax.metrics.words import scores
 
-    settings = dict(vector_size=100, window=5, negative=5, sample=1e-3, min_count=5, alpha=0.025, min_alpha=1e-4)
+    settings = dict(
+        vector_size=100, window=5, negative=5, sample=1e-3, min_count=5, alpha=0.025, min_alpha=1e-4
+    )
     learner = Word2Vec(sg=int(model == 'skip_gram'), seed=seed + 1, workers=cores, **settings)
     learner.build_vocab(corpus_file=text)
     total = dict(total_examples=learner.corpus_count, total_words=learner.corpus_total_words)
@@ -66,7 +70,9 @@ def gensim(model, seed, text, word_sets, cores):
     seconds = time.perf_counter() - began
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = scores(Embedding(learner.wv.index_to_key, learner.wv.vectors), *read_sets(word_sets))
-    return dict(seconds=seconds, memory=memory, first=None, **{name: found[name] for name in SCORES})
+    return dict(
+        seconds=seconds, memory=memory, first=None, **{name: found[name] for name in SCORES}
+    )
 
 
 def one(side, model, seed, cores, text, word_sets):
@@ -84,12 +90,16 @@ def one(side, model, seed, cores, text, word_sets):
 def apart(side, model, seed, cores, text, word_sets):
     """`one` in a process of its own, so that no run warms another's memory or peak."""
     code = f'from benchmarks.word2vec import one; one(*{(side, model, seed, cores, text, word_sets)!r})'
-    done = subprocess.run([sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--data', type=pathlib.Path, required=True)
     parser.add_argument('--models', default='skip_gram,cbow')
     parser.add_argument('--seeds', type=int, default=2)
@@ -114,11 +124,26 @@ def compare(model, options, text, words):
             speeds[side].append(words / run['seconds'])
             means[side].append(run['mean'])
             first = '' if run['first'] is None else f'{run["first"]:.1f}'
-            cells = [model, side, seed, f'{speeds[side][-1]:,.0f}', first, f'{run["memory"] / 2**20:.2f}']
-            print('| ' + ' | '.join(map(str, cells + [f'{100 * run[name]:.1f}' for name in SCORES])) + ' |', flush=True)
+            cells = [
+                model,
+                side,
+                seed,
+                f'{speeds[side][-1]:,.0f}',
+                first,
+                f'{run["memory"] / 2**20:.2f}',
+            ]
+            print(
+                '| '
+                + ' | '.join(map(str, cells + [f'{100 * run[name]:.1f}' for name in SCORES]))
+                + ' |',
+                flush=True,
+            )
     ratio = statistics.median(speeds['genjax']) / statistics.median(speeds['gensim'])
     gain = statistics.mean(means['genjax']) - statistics.mean(means['gensim'])
-    print(f'{model}, {options.cores} cores: {ratio:.2f} times the words/s, mean score {100 * gain:+.2f}', flush=True)
+    print(
+        f'{model}, {options.cores} cores: {ratio:.2f} times the words/s, mean score {100 * gain:+.2f}',
+        flush=True,
+    )
 
 
 if __name__ == '__main__':

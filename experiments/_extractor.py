@@ -25,7 +25,9 @@ from genjax.training.train import Every, Experiment, train
 Sample = Callable[[Key, State, int], Any]  # of a model's averaged parameters
 
 
-def compared(name: str, sample: Sample, extractor: Callable[[], Extractor], *, n: int, seed: int, **options) -> Judge:
+def compared(
+    name: str, sample: Sample, extractor: Callable[[], Extractor], *, n: int, seed: int, **options
+) -> Judge:
     """Compares n samples with as many training images of a set, and the test images with the same.
 
     Args:
@@ -35,8 +37,13 @@ def compared(name: str, sample: Sample, extractor: Callable[[], Extractor], *, n
     """
     size = min(n, 500)
     data = images(name, batch=size, seed=0, **options)
-    real, held_out = (data.train[step]['image'] for step in range(n // size)), (batch['image'] for batch in data.test)
-    return judge(sample, extractor, real, held_out, n=n, split='train', average=True, seeds=(seed, 0))
+    real, held_out = (
+        (data.train[step]['image'] for step in range(n // size)),
+        (batch['image'] for batch in data.test),
+    )
+    return judge(
+        sample, extractor, real, held_out, n=n, split='train', average=True, seeds=(seed, 0)
+    )
 
 
 def digits_judge(sample: Sample, *, n: int, seed: int, steps: int) -> Judge:
@@ -46,10 +53,14 @@ def digits_judge(sample: Sample, *, n: int, seed: int, steps: int) -> Judge:
 
 def mnist_judge(sample: Sample, *, n: int, seed: int, steps: int, data_dir: str) -> Judge:
     """Of MNIST; 2,000 steps of the classifier are enough."""
-    return compared('mnist', sample, later(mnist, steps, data_dir), n=n, seed=seed, data_dir=data_dir)
+    return compared(
+        'mnist', sample, later(mnist, steps, data_dir), n=n, seed=seed, data_dir=data_dir
+    )
 
 
-def cifar_judge(sample: Sample, *, n: int, seed: int, steps: int, data_dir: str, weights: str) -> Judge:
+def cifar_judge(
+    sample: Sample, *, n: int, seed: int, steps: int, data_dir: str, weights: str
+) -> Judge:
     """Of CIFAR-10: by InceptionV3 with the weights of a file, or by a classifier where that is ''."""
     if weights:
         found = inceptionv3(weights)  # read at once: a wrong file must not wait for the first probe
@@ -107,7 +118,9 @@ def trained(name: str, network: Classifier, data: Data, *, steps: int) -> Extrac
     """The extractor that a classifier becomes in some steps, on one device."""
     optimizer = optax.adamw(optax.cosine_decay_schedule(2e-3, steps), weight_decay=1e-2)
     experiment = Experiment(classifier(network, optimizer), shifted(data)._replace(test=[]), {})
-    mesh = jax.make_mesh((1,), ('data',), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
+    mesh = jax.make_mesh(
+        (1,), ('data',), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1]
+    )
     with jax.set_mesh(mesh):  # it is asked for within a run, on that one's mesh
         state = train(experiment, seed=0, steps=steps, mesh=mesh, every=Every(steps, steps, steps))
     params = jax.device_get(state.average)

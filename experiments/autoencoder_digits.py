@@ -18,7 +18,14 @@ from genjax.data.derived import vectors
 from genjax.data.images.sets import images
 from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import bernoulli
-from genjax.probes.codes import code_accuracy, interpolations, manifold, reconstructions, scatter, unit_images
+from genjax.probes.codes import (
+    code_accuracy,
+    interpolations,
+    manifold,
+    reconstructions,
+    scatter,
+    unit_images,
+)
 from genjax.probes.figures import grid
 from genjax.training.train import Experiment, Probe
 
@@ -43,18 +50,24 @@ def build(config):
     view, corrupt = unit_images((8, 8, 1)), masking(config.masking)
     encoder, decoder = MLP(config.widths, (config.code,)), MLP(config.widths[::-1], (64,))
     optimizer = optax.adamw(**config.adamw)
-    model = autoencoder(Model(encoder, decoder, bernoulli), optimizer, corrupt=corrupt, **config.autoencoder)
+    model = autoencoder(
+        Model(encoder, decoder, bernoulli), optimizer, corrupt=corrupt, **config.autoencoder
+    )
     train, test = [data.train[step] for step in range(1500 // config.batch)], data.test
     maps, first = (model.encode, model.decode), lambda n: {'x': test[0]['x'][:n]}
     pixels = lambda key, state, n: view(model.sample(key, state, n))
     probes = {
         'codes': Probe(config.steps, code_accuracy(model.encode, train, test), scores=True),
-        'denoised': Probe(config.steps, reconstructions(*maps, first(32), view=view, corrupt=corrupt)),
+        'denoised': Probe(
+            config.steps, reconstructions(*maps, first(32), view=view, corrupt=corrupt)
+        ),
         'between': Probe(config.steps, interpolations(*maps, first(16), view=view)),
         'plane': Probe(config.steps, scatter(model.encode, test)),
         'drawn': Probe(config.steps, grid(pixels, n=100)),
     }
     if config.code == 2:
-        fitted = lambda key, state, normals: model.decode(key, state, random_codes(state.moments, normals))
+        fitted = lambda key, state, normals: model.decode(
+            key, state, random_codes(state.moments, normals)
+        )
         probes['manifold'] = Probe(config.steps, manifold(fitted, view=view))
     return Experiment(model, data, probes)

@@ -44,7 +44,9 @@ def get_config():
         sizes=(1, 2, 5, 10, 20, 50, 100, 140),  # examples of each class to learn from
         subsets=10,  # drawn of each size
         smoothing=0.1,  # of naive Bayes; like what follows, a round number that did well on training digits held out
-        mixture=dict(components=3, floor=0.03, steps=20),  # of one class; as many components as there are examples
+        mixture=dict(
+            components=3, floor=0.03, steps=20
+        ),  # of one class; as many components as there are examples
         every=dict(log=1, evaluate=5, save=15),
     )
     return ConfigDict(config)
@@ -53,7 +55,9 @@ def get_config():
 def build(config):
     load = lambda batch: vectors(images('digits', batch=batch, size=8, seed=config.seed))
     algorithm, data = naive_bayes(CLASSES, gaussian(config.smoothing)), load(config.batch)
-    whole, test = (jax.tree.map(np.asarray, part) for part in (load(1500).train[0], load(1500).test[0]))
+    whole, test = (
+        jax.tree.map(np.asarray, part) for part in (load(1500).train[0], load(1500).test[0])
+    )
     rows = stratified(whole['label'], config.sizes, config.subsets, config.seed)
     learn = dict(whole=whole, test=test, rows=rows, sizes=config.sizes)
     probes = {
@@ -67,7 +71,9 @@ def stratified(label, sizes, subsets, seed):
     """Rows of examples, [subsets, largest size, C]: the first k of a subset hold k of each class, none twice."""
     most, fewest = max(sizes), np.bincount(label).min()
     if not 1 <= min(sizes) <= most <= fewest:
-        raise ValueError(f'sizes is {tuple(sizes)}; of each class 1 to {fewest} examples can be drawn')
+        raise ValueError(
+            f'sizes is {tuple(sizes)}; of each class 1 to {fewest} examples can be drawn'
+        )
     if not 1 <= subsets <= 1000:
         raise ValueError(f'subsets is {subsets}; it takes 1 to 1000')
     draw = np.random.default_rng(seed)
@@ -81,9 +87,13 @@ def counted(algorithm, whole, test, rows, sizes):
     def of_subset(rows):
         blocks = jax.tree.map(lambda held: jnp.asarray(held)[rows], whole)  # [most, C, ...]
         state = algorithm.init(None, jax.tree.map(lambda x: x[0], blocks))
-        _, states = jax.lax.scan(lambda state, batch: (algorithm.update(None, state, batch)[0],) * 2, state, blocks)
+        _, states = jax.lax.scan(
+            lambda state, batch: (algorithm.update(None, state, batch)[0],) * 2, state, blocks
+        )
         at_sizes = jax.tree.map(lambda s: s[np.array(sizes) - 1], states)
-        return jax.vmap(lambda state: jnp.mean(algorithm.evaluate(None, state, test)['error']))(at_sizes)
+        return jax.vmap(lambda state: jnp.mean(algorithm.evaluate(None, state, test)['error']))(
+            at_sizes
+        )
 
     return np.asarray(jax.jit(jax.vmap(of_subset))(rows)).T
 
@@ -136,18 +146,26 @@ def fitted(peer, whole, test, rows, sizes):
 
 def classifiers(algorithm, config, learn):
     """Curves of both kinds; those of Ng and Jordan's pair alone; a table."""
-    mixture(config.mixture.components, covariance=diagonal, floor=config.mixture.floor)  # refuses before anything runs
+    mixture(
+        config.mixture.components, covariance=diagonal, floor=config.mixture.floor
+    )  # refuses before anything runs
     if config.mixture.steps < 1:
         raise ValueError(f'mixture.steps is {config.mixture.steps}; at least 1 is needed')
 
     def measure(key, state):
         shared = naive_bayes(CLASSES, gaussian(config.smoothing, shared=True))
-        errors = dict(zip(GENERATIVE, (counted(algorithm, **learn), counted(shared, **learn)), strict=False))
+        errors = dict(
+            zip(GENERATIVE, (counted(algorithm, **learn), counted(shared, **learn)), strict=False)
+        )
         errors[GENERATIVE[2]] = mixed(key, config.mixture, **learn)
         errors |= {name: fitted(peer, **learn) for name, peer in discriminative().items()}
         pair = {name: errors[name] for name in (GENERATIVE[1], 'logistic regression')}
         draw = lambda errors: curves(errors, learn['sizes'], solid=GENERATIVE)
-        return {'curves': draw(errors), 'pair': draw(pair), 'errors': error_table(errors, learn['sizes'])}
+        return {
+            'curves': draw(errors),
+            'pair': draw(pair),
+            'errors': error_table(errors, learn['sizes']),
+        }
 
     return measure
 
@@ -160,7 +178,10 @@ def estimates(learn):
     def measure(key, state):
         of = lambda alpha: counted(naive_bayes(CLASSES, bernoulli(alpha), alpha=alpha), **binary)
         errors = {'maximum likelihood': of(0.0), 'posterior mean, Beta(1, 1) prior': of(1.0)}
-        return {'curves': curves(errors, learn['sizes'], list(errors)), 'errors': error_table(errors, learn['sizes'])}
+        return {
+            'curves': curves(errors, learn['sizes'], list(errors)),
+            'errors': error_table(errors, learn['sizes']),
+        }
 
     return measure
 
@@ -168,7 +189,8 @@ def estimates(learn):
 def error_table(errors, sizes):
     """A row for each model: the mean test error and, over the subsets, its standard deviation, in per cent."""
     cells = lambda e: {
-        str(k * CLASSES): f'{100 * row.mean():.1f} ± {100 * row.std():.1f}' for k, row in zip(sizes, e, strict=True)
+        str(k * CLASSES): f'{100 * row.mean():.1f} ± {100 * row.std():.1f}'
+        for k, row in zip(sizes, e, strict=True)
     }
     return [{'model': name} | cells(values) for name, values in errors.items()]
 
@@ -179,15 +201,24 @@ def curves(errors, sizes, solid):
     from matplotlib.figure import Figure
 
     figure = Figure((9, 6), 100, layout='tight')
-    axes = figure.add_subplot(xscale='log', yscale='log', xlabel='training examples', ylabel='test error, %')
+    axes = figure.add_subplot(
+        xscale='log', yscale='log', xlabel='training examples', ylabel='test error, %'
+    )
     examples = np.array(sizes) * CLASSES
     colours = '#0072b2', '#d55e00', '#009e73', '#56b4e9', '#e69f00', '#cc79a7', '#000000', '#999999'
     for (name, values), colour, mark in zip(errors.items(), colours, 'osD^v<>X', strict=False):
         mean, spread = 100 * values.mean(1), 100 * values.std(1)
-        style = dict(linestyle='-') if name in solid else dict(linestyle='--', markerfacecolor='white')
+        style = (
+            dict(linestyle='-') if name in solid else dict(linestyle='--', markerfacecolor='white')
+        )
         axes.plot(examples, mean, marker=mark, color=colour, label=name, **style)
         axes.fill_between(
-            examples, np.maximum(mean - spread, 0.1), mean + spread, color=colour, alpha=0.08, linewidth=0
+            examples,
+            np.maximum(mean - spread, 0.1),
+            mean + spread,
+            color=colour,
+            alpha=0.08,
+            linewidth=0,
         )
     axes.set_xticks(examples, [f'{n:,}' for n in examples])
     limits = axes.get_ylim()  # ticks beyond them would move them

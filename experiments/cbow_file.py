@@ -72,7 +72,9 @@ def build(config):
     sets = read_sets(config.word_sets) if config.word_sets else ()
     files = export(bin=to_binary, safetensors=to_safetensors)
     probes = {
-        'words': Probe(config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True),
+        'words': Probe(
+            config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True
+        ),
         'vectors': Probe(config.steps, seen(embed, capitals, files)),
     }
     return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))

@@ -42,7 +42,14 @@ def get_config():
         steps=800_000,
         batch=128,
         data_dir='',
-        unet=dict(width=128, multipliers=(1, 2, 2, 2), attend_at=(16,), dropout=0.1, dtype='float32', blocks=2),
+        unet=dict(
+            width=128,
+            multipliers=(1, 2, 2, 2),
+            attend_at=(16,),
+            dropout=0.1,
+            dtype='float32',
+            blocks=2,
+        ),
         adam=dict(learning_rate=2e-4),
         warmup=5000,
         clip=1.0,
@@ -59,7 +66,9 @@ def build(config):
     rate = optax.linear_schedule(0.0, config.adam.learning_rate, config.warmup)
     optimizer = optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate))
     algorithm = ddpm(network, optimizer, shape=shape, betas=linear_schedule, **config.ddpm)
-    data = images('cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir)
+    data = images(
+        'cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir
+    )
     process, held_out = diffusion(linear_schedule(config.ddpm.steps)), data.test[0]['image']
     chain = trajectory(network, process, ancestral(process), shape, frames=40)
     terms = lambda key, fit: bound(key, process, predictor(network, fit.average), held_out)

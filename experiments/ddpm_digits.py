@@ -46,12 +46,18 @@ def get_config():
 def sweep():
     """How finely noise is taken away, in how many steps of diffusion, and how fast that is learnt."""
     rates = 1e-3, 2e-3, 4e-3
-    yield from ({'ddpm.steps': n, 'adam.learning_rate': rate} for n in (50, 200, 500, 1000) for rate in rates)
+    yield from (
+        {'ddpm.steps': n, 'adam.learning_rate': rate}
+        for n in (50, 200, 500, 1000)
+        for rate in rates
+    )
 
 
 def build(config):
     network, shape = UNet(**config.unet), (config.size, config.size, 1)
-    algorithm = ddpm(network, optax.adam(**config.adam), shape=shape, betas=cosine_schedule, **config.ddpm)
+    algorithm = ddpm(
+        network, optax.adam(**config.adam), shape=shape, betas=cosine_schedule, **config.ddpm
+    )
     data = images('digits', batch=config.batch, size=config.size, seed=config.seed)
     process, held_out = diffusion(cosine_schedule(config.ddpm.steps)), data.test[0]['image']
     chain = trajectory(network, process, ancestral(process), shape, frames=40)

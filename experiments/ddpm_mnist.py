@@ -34,7 +34,9 @@ def get_config():
         steps=20_000,
         batch=64,
         data_dir='',
-        unet=dict(width=32, multipliers=(1, 2, 2), attend_at=(7,), dropout=0.1, dtype='float32', blocks=1),
+        unet=dict(
+            width=32, multipliers=(1, 2, 2), attend_at=(7,), dropout=0.1, dtype='float32', blocks=1
+        ),
         adam=dict(learning_rate=1e-3),
         ddpm=dict(steps=1000, decay=0.999),
         every=dict(log=100, evaluate=1000, save=500),
@@ -44,7 +46,9 @@ def get_config():
 
 def build(config):
     network, shape = UNet(**config.unet), (28, 28, 1)
-    algorithm = ddpm(network, optax.adam(**config.adam), shape=shape, betas=cosine_schedule, **config.ddpm)
+    algorithm = ddpm(
+        network, optax.adam(**config.adam), shape=shape, betas=cosine_schedule, **config.ddpm
+    )
     data = images('mnist', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
     process, held_out = diffusion(cosine_schedule(config.ddpm.steps)), data.test[0]['image']
     chain = trajectory(network, process, ancestral(process), shape, frames=40)

@@ -44,13 +44,19 @@ def get_config():
 
 
 def build(config):
-    data = pictures(images('cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir))
+    data = pictures(
+        images('cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir)
+    )
     model = Model(Generator(config.generator), Discriminator(config.discriminator), config.latent)
-    falling = lambda steps: optax.adam(optax.linear_schedule(config.learning_rate, 0.0, steps), 0.0, 0.9)
+    falling = lambda steps: optax.adam(
+        optax.linear_schedule(config.learning_rate, 0.0, steps), 0.0, 0.9
+    )
     optimizers = falling(config.steps), falling(config.steps * config.critic_steps)
     options = dict(critic_steps=config.critic_steps, decay=config.decay)
     algorithm = gan(model, *optimizers, game=hinge, **options)
-    judged = dict(n=config.samples, seed=config.seed, steps=config.classifier, data_dir=config.data_dir)
+    judged = dict(
+        n=config.samples, seed=config.seed, steps=config.classifier, data_dir=config.data_dir
+    )
     compared = cifar_judge(algorithm.sample, weights=config.inception, **judged)
     probes = {
         'samples': Probe(1000, grid(algorithm.sample, n=64)),

@@ -52,17 +52,25 @@ def get_config():
 
 def sweep():
     """The weight of both gradient penalties, with three seeds each; at 0 nothing holds the game."""
-    yield from ({'gamma': gamma, 'seed': seed} for gamma in (0.0, 0.1, 1.0, 10.0) for seed in range(3))
+    yield from (
+        {'gamma': gamma, 'seed': seed} for gamma in (0.0, 0.1, 1.0, 10.0) for seed in range(3)
+    )
 
 
 def build(config):
     data = pictures(images('digits', batch=config.batch, size=8, seed=config.seed))
     generator = nn.Sequential([MLP(config.widths, (8, 8, 1), leaky), jnp.tanh])
     model = Model(generator, MLP(config.widths, (), leaky), config.latent)
-    adam = lambda: optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps), b1=0.0, b2=0.99)
+    adam = lambda: optax.adam(
+        optax.cosine_decay_schedule(config.learning_rate, config.steps), b1=0.0, b2=0.99
+    )
     penalties = (r1(config.gamma), r2(config.gamma))
-    algorithm = gan(model, adam(), adam(), game=relativistic, penalties=penalties, decay=config.decay)
-    fidelity = digits_judge(algorithm.sample, n=config.samples, seed=config.seed, steps=config.classifier)
+    algorithm = gan(
+        model, adam(), adam(), game=relativistic, penalties=penalties, decay=config.decay
+    )
+    fidelity = digits_judge(
+        algorithm.sample, n=config.samples, seed=config.seed, steps=config.classifier
+    )
     probes = {
         'samples': Probe(1000, grid(algorithm.sample, n=100)),
         'fidelity': Probe(config.steps, scored(fidelity), scores=True),

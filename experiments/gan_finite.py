@@ -65,7 +65,11 @@ def tables(state):
 def theorem(p, q, d):
     """The value of the game as it stands, how far it lies above the least for the best D, and D from that, at most."""
     value = p @ np.log(d) + q @ np.log1p(-d)
-    return {'value': value, 'over_minus_log_4': value + np.log(4), 'largest_error_of_D': abs(d - p / (p + q)).max()}
+    return {
+        'value': value,
+        'over_minus_log_4': value + np.log(4),
+        'largest_error_of_D': abs(d - p / (p + q)).max(),
+    }
 
 
 def picture(p, q, d):
@@ -78,7 +82,15 @@ def picture(p, q, d):
     above.bar(atoms + 0.2, q, 0.4, label='q, the generator', color='#d55e00')
     above.set(ylabel='probability', ylim=(0, 1.25 * max(p.max(), q.max())))
     above.set_title(f'V = {theorem(p, q, d)["value"]:.6f}, and -log 4 = {-np.log(4):.6f}')
-    below.plot(atoms, p / (p + q), 'o', markersize=12, markerfacecolor='none', color='black', label='p / (p + q)')
+    below.plot(
+        atoms,
+        p / (p + q),
+        'o',
+        markersize=12,
+        markerfacecolor='none',
+        color='black',
+        label='p / (p + q)',
+    )
     below.plot(atoms, d, 'x', color='#009e73', label='D')
     below.axhline(0.5, color='#999999', linestyle=':', label='1/2')
     below.set(xlabel='atom', ylabel='probability of being real', ylim=(0, 1), xticks=atoms)

@@ -47,14 +47,20 @@ def get_config():
 
 
 def build(config):
-    data = pictures(images('mnist', batch=config.batch, size=32, seed=config.seed, data_dir=config.data_dir))
-    model = Model(Generator(32, 1, config.width), Discriminator(config.width, norm=False), config.latent)
+    data = pictures(
+        images('mnist', batch=config.batch, size=32, seed=config.seed, data_dir=config.data_dir)
+    )
+    model = Model(
+        Generator(32, 1, config.width), Discriminator(config.width, norm=False), config.latent
+    )
     rate = optax.cosine_decay_schedule(config.learning_rate, config.steps)
     adam = optax.adam(rate, b1=0.0, b2=0.99)
     options = dict(penalties=(r1(config.gamma),), decay=config.decay)
     algorithm = gan(model, adam, adam, game=non_saturating, **options)
     shown_to_judge = lambda key, state, n: algorithm.sample(key, state, n)[:, 2:-2, 2:-2]
-    judged = dict(n=config.samples, seed=config.seed, steps=config.classifier, data_dir=config.data_dir)
+    judged = dict(
+        n=config.samples, seed=config.seed, steps=config.classifier, data_dir=config.data_dir
+    )
     compared = mnist_judge(shown_to_judge, **judged)
     probes = {
         'samples': Probe(500, grid(algorithm.sample, n=64)),

@@ -50,8 +50,12 @@ def get_config():
 
 
 def build(config):
-    data = stacked(images('mnist', batch=config.batch, size=32, seed=config.seed, data_dir=config.data_dir))
-    model = Model(Generator(32, 3, config.width), Discriminator(config.width, norm=False), config.latent)
+    data = stacked(
+        images('mnist', batch=config.batch, size=32, seed=config.seed, data_dir=config.data_dir)
+    )
+    model = Model(
+        Generator(32, 3, config.width), Discriminator(config.width, norm=False), config.latent
+    )
     rate = optax.cosine_decay_schedule(config.learning_rate, config.steps)
     adam = optax.adam(rate, b1=0.0, b2=0.99)
     options = dict(penalties=(r1(config.gamma),), decay=config.decay)
@@ -61,7 +65,9 @@ def build(config):
     extractor = _extractor.later(_extractor.mnist, config.classifier, config.data_dir)
     probes = {
         'samples': Probe(500, grid(algorithm.sample, n=64)),
-        'modes': Probe(config.count, counted(algorithm.sample, extractor, n=config.samples), scores=True),
+        'modes': Probe(
+            config.count, counted(algorithm.sample, extractor, n=config.samples), scores=True
+        ),
     }
     return Experiment(algorithm, data, probes)
 
@@ -75,7 +81,9 @@ def counted(sample, extractor, *, n):
     def digits(x):
         """What the classifier sees in each channel, [N, 3]."""
         channels = np.moveaxis(np.asarray(x), -1, 0)[..., None]
-        return np.stack([np.argmax(extractor().features(channel).logits, -1) for channel in channels], -1)
+        return np.stack(
+            [np.argmax(extractor().features(channel).logits, -1) for channel in channels], -1
+        )
 
     def measure(key, state):
         keys = jax.random.split(key, -(-n // CHUNK))

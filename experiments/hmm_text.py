@@ -31,7 +31,14 @@ from genjax.data.text.excerpts import excerpts
 from genjax.probes.figures import drawn
 from genjax.training.train import Experiment, Probe
 
-COLOURS = '#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9'  # apart for every kind of colour vision
+COLOURS = (
+    '#0072b2',
+    '#d55e00',
+    '#009e73',
+    '#cc79a7',
+    '#e69f00',
+    '#56b4e9',
+)  # apart for every kind of colour vision
 ROWS, COLUMNS = 12, 80  # of the passage
 
 
@@ -60,13 +67,17 @@ def build(config):
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
     data = derived(excerpts(train, **chop, test=test), sequences(names.index(' ')))
     emission = discrete(len(names), pseudocount=config.pseudocount)
-    options = dict(stepsize=falling(config.power), pseudocount=config.pseudocount, length=config.length)
+    options = dict(
+        stepsize=falling(config.power), pseudocount=config.pseudocount, length=config.length
+    )
     algorithm = hmm(config.states, emission, start=changing(config.stay), **options)
     some = {name: rows[:ROWS] for name, rows in data.test[0].items()}
     some['x'] = some['x'][:, :COLUMNS]
     some['length'] = np.minimum(some['length'], some['x'].shape[1])
     probes = {
-        'test': Probe(config.every.evaluate, perplexity(algorithm.evaluate, data.test), scores=True),
+        'test': Probe(
+            config.every.evaluate, perplexity(algorithm.evaluate, data.test), scores=True
+        ),
         'letters': Probe(config.steps, emissions(names)),
         'passage': Probe(config.steps, passage(emission, some, names)),
         'samples': Probe(config.steps, written(algorithm.sample, names, n=20)),
@@ -81,7 +92,9 @@ def changing(stay):
 
     def start(key, states):
         one = jnp.eye(states)
-        return jnp.ones((1, 1)) if states == 1 else stay * one + (1 - stay) / (states - 1) * (1 - one)
+        return (
+            jnp.ones((1, 1)) if states == 1 else stay * one + (1 - stay) / (states - 1) * (1 - one)
+        )
 
     return start
 
@@ -117,7 +130,9 @@ def perplexity(evaluate, batches):
 
     def measure(key, state):
         found = [compiled(key, state, batch) for batch in batches]
-        nats, symbols = (sum(math.fsum(np.asarray(f[name])) for f in found) for name in ('nats', 'symbols'))
+        nats, symbols = (
+            sum(math.fsum(np.asarray(f[name])) for f in found) for name in ('nats', 'symbols')
+        )
         return {'nats_per_letter': nats / symbols, 'perplexity': math.exp(nats / symbols)}
 
     return measure
@@ -131,12 +146,18 @@ def emissions(names):
         from matplotlib.figure import Figure
 
         chain = jax.device_get(state.chain)
-        order = sorted(range(len(names)), key=lambda v: (chain.emission[:, v].argmax(), -chain.emission[:, v].max()))
+        order = sorted(
+            range(len(names)),
+            key=lambda v: (chain.emission[:, v].argmax(), -chain.emission[:, v].max()),
+        )
         figure = Figure((9, 2.2 * len(chain.initial)), 100, layout='tight')
         for i, row in enumerate(chain.emission):
             axes = figure.add_subplot(len(chain.initial), 1, i + 1, ylabel=f'P(letter | state {i})')
             axes.bar([shown[v] for v in order], row[order], color=COLOURS[i % len(COLOURS)])
-        rows = [{'from': i} | {f'to {j}': f'{a:.4f}' for j, a in enumerate(r)} for i, r in enumerate(chain.transition)]
+        rows = [
+            {'from': i} | {f'to {j}': f'{a:.4f}' for j, a in enumerate(r)}
+            for i, r in enumerate(chain.transition)
+        ]
         return {'emission': drawn(figure), 'transition': rows}
 
     return measure
@@ -151,14 +172,24 @@ def passage(emission, batch, names):
         from matplotlib.colors import to_rgb
         from matplotlib.figure import Figure
 
-        colours = np.array([to_rgb(colour) for colour in COLOURS])[np.asarray(decode(state.chain)) % len(COLOURS)]
+        colours = np.array([to_rgb(colour) for colour in COLOURS])[
+            np.asarray(decode(state.chain)) % len(COLOURS)
+        ]
         real = np.arange(columns)[None] < batch['length'][:, None]
         figure = Figure((0.14 * columns, 0.24 * rows), 100)
         axes = figure.add_axes((0, 0, 1, 1))
         axes.imshow(np.where(real[..., None], 0.45 + 0.55 * colours, 1.0), aspect='auto')
         axes.set_axis_off()
         for i, j in np.argwhere(real):
-            axes.text(j, i, names[batch['x'][i, j]], ha='center', va='center', family='monospace', fontsize=10)
+            axes.text(
+                j,
+                i,
+                names[batch['x'][i, j]],
+                ha='center',
+                va='center',
+                family='monospace',
+                fontsize=10,
+            )
         return {'states': drawn(figure)}
 
     return measure
@@ -168,5 +199,7 @@ def written(sample, names, *, n):
     """n samples as a table."""
     draw = jax.jit(sample, static_argnums=2)
     return lambda key, state: {
-        'text': [{'text': ''.join(names[i] for i in row)} for row in np.asarray(draw(key, state, n))]
+        'text': [
+            {'text': ''.join(names[i] for i in row)} for row in np.asarray(draw(key, state, n))
+        ]
     }

@@ -46,7 +46,9 @@ def get_config():
 def build(config):
     pictures = images('mnist', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
     data = binarized(pictures, seed=config.seed)
-    background = (pictures.train.arrays['image'].reshape(-1, 784).mean(0) / 255).clip(1e-3, 1 - 1e-3)
+    background = (pictures.train.arrays['image'].reshape(-1, 784).mean(0) / 255).clip(
+        1e-3, 1 - 1e-3
+    )
     encoder = MLP(config.widths, (2, config.latent), nn.tanh)
     decoder = MLP(config.widths, (784,), nn.tanh, bias_init=lambda *_: logit(background))
     model = Model(encoder, decoder, bernoulli, config.latent)
@@ -55,12 +57,20 @@ def build(config):
     likelihood = log_likelihood(model, samples=config.importance)
     view, some = unit_images((28, 28, 1)), {'x': data.test[0]['x'][:16]}
     known = [data.train[i] for i in range(5000 // config.batch)]
-    means = lambda key, state, n: view(algorithm.decode(key, state, jax.random.normal(key, (n, config.latent))))
+    means = lambda key, state, n: view(
+        algorithm.decode(key, state, jax.random.normal(key, (n, config.latent)))
+    )
     probes = {
         'samples': Probe(100_000, grid(means, n=64)),
-        'reconstructions': Probe(100_000, reconstructions(algorithm.encode, algorithm.decode, some, view=view)),
-        'codes': Probe(config.steps, code_accuracy(algorithm.encode, known, data.test), scores=True),
-        'test': Probe(config.steps, importance(likelihood, data.test, samples=config.importance), scores=True),
+        'reconstructions': Probe(
+            100_000, reconstructions(algorithm.encode, algorithm.decode, some, view=view)
+        ),
+        'codes': Probe(
+            config.steps, code_accuracy(algorithm.encode, known, data.test), scores=True
+        ),
+        'test': Probe(
+            config.steps, importance(likelihood, data.test, samples=config.importance), scores=True
+        ),
     }
     return Experiment(algorithm, data, probes)
 

@@ -23,7 +23,15 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from genjax.algorithms.density import cholesky, density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
+from genjax.algorithms.density import (
+    cholesky,
+    density,
+    forward_kl,
+    gaussian,
+    gaussian_of,
+    mixed,
+    reverse_kl,
+)
 from genjax.base import Algorithm
 from genjax.data.tables import table
 from genjax.metrics.likelihood import quadrature_kl
@@ -40,7 +48,11 @@ def get_config():
     mixture = dict(
         weights=(0.4, 0.35, 0.25),
         means=((-2.5, -1.0), (2.5, -1.5), (0.5, 3.0)),
-        covariances=(((0.8, 0.4), (0.4, 0.5)), ((0.5, -0.3), (-0.3, 0.7)), ((0.6, 0.0), (0.0, 0.4))),
+        covariances=(
+            ((0.8, 0.4), (0.4, 0.5)),
+            ((0.5, -0.3), (-0.3, 0.7)),
+            ((0.6, 0.0), (0.0, 0.4)),
+        ),
     )
     config = dict(
         seed=0,
@@ -58,12 +70,22 @@ def get_config():
 
 def build(config):
     weights, means, covariances = checked(**config.mixture)
-    log_p = mixed(gaussian, weights, jax.vmap(gaussian_of)(jnp.float32(means), jnp.float32(covariances)))
-    train, test = (draws(np.random.default_rng([config.seed, i]), config.examples, **config.mixture) for i in range(2))
+    log_p = mixed(
+        gaussian, weights, jax.vmap(gaussian_of)(jnp.float32(means), jnp.float32(covariances))
+    )
+    train, test = (
+        draws(np.random.default_rng([config.seed, i]), config.examples, **config.mixture)
+        for i in range(2)
+    )
     adam = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
     optimizer = optax.chain(adam, remember(config.remember, config.steps))
-    fits = {'forward': forward_kl(gaussian), 'reverse': reverse_kl(gaussian, log_p, samples=config.samples)}
-    algorithm = together({name: density(gaussian, losses, optimizer) for name, losses in fits.items()})
+    fits = {
+        'forward': forward_kl(gaussian),
+        'reverse': reverse_kl(gaussian, log_p, samples=config.samples),
+    }
+    algorithm = together(
+        {name: density(gaussian, losses, optimizer) for name, losses in fits.items()}
+    )
     data = table(train, batch=config.batch, seed=config.seed, test={'x': test})
     probes = {
         'KL': Probe(100, divergences(log_p), scores=True),
@@ -77,7 +99,9 @@ def checked(weights, means, covariances):
     """The arrays of a mixture; a ValueError if they describe none in the plane."""
     arrays, k = [np.array(x) for x in (weights, means, covariances)], len(weights)
     if (shapes := [x.shape for x in arrays]) != [(k,), (k, 2), (k, 2, 2)] or not k:
-        raise ValueError(f'weights, means and covariances are {shapes}; needed: [K], [K, 2], [K, 2, 2]')
+        raise ValueError(
+            f'weights, means and covariances are {shapes}; needed: [K], [K, 2], [K, 2, 2]'
+        )
     if np.linalg.eigvalsh(arrays[2]).min() <= 0:
         raise ValueError(f'covariances are {tuple(covariances)}; they must be positive definite')
     return arrays
@@ -89,7 +113,9 @@ def draws(rng, n, weights, means, covariances):
         raise ValueError(f'examples is {n}; it takes 1 to {10**7}')
     parts = rng.choice(len(weights), n, p=weights)
     roots = np.linalg.cholesky(covariances)[parts]
-    return np.float32(np.array(means)[parts] + np.einsum('nij,nj->ni', roots, rng.standard_normal((n, 2))))
+    return np.float32(
+        np.array(means)[parts] + np.einsum('nij,nj->ni', roots, rng.standard_normal((n, 2)))
+    )
 
 
 def together(algorithms):
@@ -100,15 +126,23 @@ def together(algorithms):
         return {n: function(n, k, a) for (n, a), k in zip(algorithms.items(), keys, strict=True)}
 
     def joined(metrics):
-        named = {f'{what}/{name}': value for name, values in metrics.items() for what, value in values.items()}
+        named = {
+            f'{what}/{name}': value
+            for name, values in metrics.items()
+            for what, value in values.items()
+        }
         return named | {'loss': sum(values['loss'] for values in metrics.values())}
 
     def update(key, state, batch):
         found = each(key, lambda name, key, algorithm: algorithm.update(key, state[name], batch))
-        return {name: pair[0] for name, pair in found.items()}, joined({name: pair[1] for name, pair in found.items()})
+        return {name: pair[0] for name, pair in found.items()}, joined(
+            {name: pair[1] for name, pair in found.items()}
+        )
 
     init = lambda key, batch: each(key, lambda name, key, algorithm: algorithm.init(key, batch))
-    evaluate = lambda key, state, batch: joined(each(key, lambda n, k, a: a.evaluate(k, state[n], batch)))
+    evaluate = lambda key, state, batch: joined(
+        each(key, lambda n, k, a: a.evaluate(k, state[n], batch))
+    )
     return Algorithm(init, update, evaluate)
 
 
@@ -124,10 +158,14 @@ def remember(every, steps):
     length = -(-steps // every)
 
     def init(params):
-        return Past(jnp.int32(0), jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype), params))
+        return Past(
+            jnp.int32(0), jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype), params)
+        )
 
     def update(updates, past, params):
-        row = jnp.where(past.steps % every == 0, past.steps // every, length)  # past the end nothing is set
+        row = jnp.where(
+            past.steps % every == 0, past.steps // every, length
+        )  # past the end nothing is set
         params = jax.tree.map(lambda rows, x: rows.at[row].set(x, mode='drop'), past.params, params)
         return updates, Past(past.steps + 1, params)
 
@@ -151,12 +189,24 @@ def contours(log_p):
     """p in grey, and both fits by their means and the ellipses of one and two standard deviations."""
 
     def measure(key, state):
-        figure, axes = axes_of(xlabel='$x_1$', ylabel='$x_2$', aspect='equal', xlim=(-6.5, 6.5), ylim=(-6, 6))
+        figure, axes = axes_of(
+            xlabel='$x_1$', ylabel='$x_2$', aspect='equal', xlim=(-6.5, 6.5), ylim=(-6, 6)
+        )
         p = np.exp(log_p(PLANE)).reshape(len(SIDE), -1)
-        axes.contourf(SIDE, SIDE, p, levels=p.max() * np.linspace(0.05, 1, 8), cmap='Greys', alpha=0.8)
-        circle = np.stack([f(np.linspace(0, 2 * np.pi, 200)) for f in (np.cos, np.sin)], -1)  # [200, 2]
-        for name, label, style in (('forward', 'least KL(p, q)', FORWARD), ('reverse', 'least KL(q, p)', REVERSE)):
-            mean, root = np.asarray(state[name].average.mean), np.asarray(cholesky(state[name].average))
+        axes.contourf(
+            SIDE, SIDE, p, levels=p.max() * np.linspace(0.05, 1, 8), cmap='Greys', alpha=0.8
+        )
+        circle = np.stack(
+            [f(np.linspace(0, 2 * np.pi, 200)) for f in (np.cos, np.sin)], -1
+        )  # [200, 2]
+        for name, label, style in (
+            ('forward', 'least KL(p, q)', FORWARD),
+            ('reverse', 'least KL(q, p)', REVERSE),
+        ):
+            mean, root = (
+                np.asarray(state[name].average.mean),
+                np.asarray(cholesky(state[name].average)),
+            )
             axes.plot(*(mean + circle @ root.T).T, label=label, **style)
             axes.plot(*(mean + 2 * circle @ root.T).T, **style)
             axes.plot(*mean, '+', markersize=10, color=style['color'])
@@ -173,19 +223,33 @@ def curves(log_p, x, every):
     -log q(x) a standard error.
     """
     entropy = -divergence(log_p, lambda x: jnp.zeros(len(x)))
-    look = lambda q: (divergence(log_p, partial(gaussian.log_prob, q)), -jnp.mean(gaussian.log_prob(q, x)))
+    look = lambda q: (
+        divergence(log_p, partial(gaussian.log_prob, q)),
+        -jnp.mean(gaussian.log_prob(q, x)),
+    )
 
     def measure(key, state):
         past = state['forward'].opt_state[-1]
         steps = np.arange(0, past.steps, every)
         kl, nll = (np.asarray(row)[: len(steps)] for row in jax.lax.map(look, past.params))
-        first, last = (jax.tree.map(lambda rows, i=i: rows[i], past.params) for i in (0, len(steps) - 1))
+        first, last = (
+            jax.tree.map(lambda rows, i=i: rows[i], past.params) for i in (0, len(steps) - 1)
+        )
         error = np.std(gaussian.log_prob(last, x) - gaussian.log_prob(first, x)) / np.sqrt(len(x))
         figure, axes = axes_of(xlabel='step', ylabel='nats')
-        axes.plot(steps, nll, label=f'mean of -log q(x): falls by {nll[0] - nll[-1]:.3f} ± {error:.3f}', **FORWARD)
-        axes.plot(steps, kl, '-.', color='#009e73', label=f'KL(p, q): falls by {kl[0] - kl[-1]:.3f}')
+        axes.plot(
+            steps,
+            nll,
+            label=f'mean of -log q(x): falls by {nll[0] - nll[-1]:.3f} ± {error:.3f}',
+            **FORWARD,
+        )
+        axes.plot(
+            steps, kl, '-.', color='#009e73', label=f'KL(p, q): falls by {kl[0] - kl[-1]:.3f}'
+        )
         axes.plot(steps, nll - kl, color='#bbbbbb', linewidth=5, label='their difference')
-        axes.axhline(entropy, color='black', linestyle=':', label=f'the entropy of p: {entropy:.3f}')
+        axes.axhline(
+            entropy, color='black', linestyle=':', label=f'the entropy of p: {entropy:.3f}'
+        )
         axes.legend()
         return {'curves': drawn(figure)}
 

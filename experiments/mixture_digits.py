@@ -48,7 +48,9 @@ def build(config):
     train, test = data.train[0], data.test[0]
     probes = {
         'components': Probe(config.steps, means),
-        'samples': Probe(config.steps, grid(lambda key, state, n: VIEW(algorithm.sample(key, state, n)), n=64)),
+        'samples': Probe(
+            config.steps, grid(lambda key, state, n: VIEW(algorithm.sample(key, state, n)), n=64)
+        ),
         'labels': Probe(config.steps, labels(algorithm.encode, train, test)),
         'choice': Probe(config.steps, choice(config.sizes, config.floor, config.fit, train, test)),
     }
@@ -72,7 +74,10 @@ def labels(encode, train, test):
     compiled = jax.jit(encode)
 
     def measure(key, state):
-        of = lambda batch: np.asarray(jax.nn.one_hot(batch['label'], 10)).T @ np.asarray(compiled(key, state, batch))
+        of = lambda batch: (
+            np.asarray(jax.nn.one_hot(batch['label'], 10)).T
+            @ np.asarray(compiled(key, state, batch))
+        )
         names = of(train).argmax(0)  # [K]
         purity = np.mean(names[np.asarray(compiled(key, state, test)).argmax(1)] == test['label'])
         order = np.argsort(names, stable=True)
@@ -93,7 +98,9 @@ def choice(sizes, floor, steps, train, test):
 
     if not (sizes and 1 <= min(sizes) <= max(sizes) <= len(train['x']) and steps >= 1):
         most = len(train['x'])
-        raise ValueError(f'sizes are {tuple(sizes)}, fit is {steps}; needed: 1 to {most} components, 1 step or more')
+        raise ValueError(
+            f'sizes are {tuple(sizes)}, fit is {steps}; needed: 1 to {most} components, 1 step or more'
+        )
 
     def fitted(key, family, components):
         algorithm = mixture(components, covariance=family, floor=floor)
@@ -105,17 +112,30 @@ def choice(sizes, floor, steps, train, test):
         figure, rows, criteria = Figure((11, 4.5), 100, layout='tight'), [], []
         left, right = figure.subplots(1, 2)
         for (name, family), mark in zip(STRUCTURES.items(), 'os^', strict=True):
-            nats = np.array([jax.jit(fitted, static_argnums=(1, 2))(key, family, k) for k in sizes])  # [sizes, 2]
+            nats = np.array(
+                [jax.jit(fitted, static_argnums=(1, 2))(key, family, k) for k in sizes]
+            )  # [sizes, 2]
             free = [parameters(family, k, train['x'].shape[1]) for k in sizes]
-            criteria.append([bic(n, p, len(train['x'])) for n, p in zip(nats[:, 0], free, strict=True)])
+            criteria.append(
+                [bic(n, p, len(train['x'])) for n, p in zip(nats[:, 0], free, strict=True)]
+            )
             left.plot(sizes, criteria[-1], marker=mark, label=name)
             right.plot(sizes, nats[:, 1], marker=mark, label=name)
             best = np.argmin(criteria[-1])
-            rows.append({'covariance': name, 'components': sizes[best], 'BIC': f'{criteria[-1][best]:,.0f}'})
-            rows[-1] |= {'test nats': f'{nats[best, 1]:.2f}', 'best test nats': f'{nats[:, 1].min():.2f}'}
+            rows.append(
+                {'covariance': name, 'components': sizes[best], 'BIC': f'{criteria[-1][best]:,.0f}'}
+            )
+            rows[-1] |= {
+                'test nats': f'{nats[best, 1]:.2f}',
+                'best test nats': f'{nats[:, 1].min():.2f}',
+            }
         # Up to the worst single component: beyond it a structure has left the race.
         low, high = np.min(criteria), np.max(criteria, 0)[0]
-        left.set(xlabel='components', ylabel='BIC (lower is better)', ylim=(low - (high - low) / 10, high))
+        left.set(
+            xlabel='components',
+            ylabel='BIC (lower is better)',
+            ylim=(low - (high - low) / 10, high),
+        )
         right.set(xlabel='components', ylabel='-log p of a test digit, nats')
         left.legend()
         return {'curves': drawn(figure), 'chosen': rows}

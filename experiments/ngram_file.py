@@ -46,8 +46,12 @@ def build(config):
     train, test = held_out(text, words=config.held_out)
     # No more m-grams than events of the text, nor 1-grams than outcomes.
     capacity = [size + 1, *(min(rows, len(train.ids)) for rows in config.capacity)]
-    algorithm = ngram(size, order=config.order, capacity=capacity, smoothing=kneser_ney(config.discount))
-    data = passage(train, batch=config.batch, steps=config.steps, overlap=margin(config.order), test=test)
+    algorithm = ngram(
+        size, order=config.order, capacity=capacity, smoothing=kneser_ney(config.discount)
+    )
+    data = passage(
+        train, batch=config.batch, steps=config.steps, overlap=margin(config.order), test=test
+    )
     probes = {
         'test': Probe(config.steps, perplexity(algorithm.evaluate, data.test), scores=True),
         'samples': Probe(config.steps, written(algorithm.sample, names, tokenizer, n=20)),
@@ -62,7 +66,11 @@ def written(sample, names, tokenizer, *, n):
 
     def measure(key, state):
         rows = np.asarray(draw(key, state, n))
-        return {'sentences': [{'sentence': tokenizer.join(names[i] for i in row if i >= 0)} for row in rows]}
+        return {
+            'sentences': [
+                {'sentence': tokenizer.join(names[i] for i in row if i >= 0)} for row in rows
+            ]
+        }
 
     return measure
 
@@ -74,8 +82,15 @@ def probability(evaluate, names, tokenizer, unknown, order):
     def answer(key, state, sentence):
         ids = [index.get(word, index[unknown]) for word in tokenizer.split(sentence)]
         around = np.pad(np.array(ids, np.int32), (margin(order), 1), constant_values=-1)
-        found = {name: float(value[0]) for name, value in evaluate(key, state, {'words': around[None]}).items()}
+        found = {
+            name: float(value[0])
+            for name, value in evaluate(key, state, {'words': around[None]}).items()
+        }
         read = tokenizer.join(names[i] for i in ids)
-        return {'log10 probability': -found['nats'] / np.log(10), 'perplexity': np.exp(found['loss']), 'read': read}
+        return {
+            'log10 probability': -found['nats'] / np.log(10),
+            'perplexity': np.exp(found['loss']),
+            'read': read,
+        }
 
     return answer

@@ -52,11 +52,17 @@ def build(config):
     probes = {
         'components': Probe(config.steps, shown(config.dimension)),
         'extraction': Probe(config.steps, rebuilt([pca(k) for k in config.ranks], x[:12])),
-        'selection': Probe(config.steps, rebuilt([pca(k, solver=selection) for k in config.ranks], x[:12])),
+        'selection': Probe(
+            config.steps, rebuilt([pca(k, solver=selection) for k in config.ranks], x[:12])
+        ),
         'errors': Probe(config.steps, curves(x)),
         'codes': Probe(config.steps, scatter(pca(2).encode, data.test)),
-        'accuracy': Probe(config.steps, code_accuracy(algorithm.encode, train, data.test), scores=True),
-        'samples': Probe(config.steps, grid(lambda key, state, n: VIEW(algorithm.sample(key, state, n)), n=64)),
+        'accuracy': Probe(
+            config.steps, code_accuracy(algorithm.encode, train, data.test), scores=True
+        ),
+        'samples': Probe(
+            config.steps, grid(lambda key, state, n: VIEW(algorithm.sample(key, state, n)), n=64)
+        ),
     }
     return Experiment(algorithm, data, probes)
 
@@ -92,7 +98,9 @@ def curves(x):
         error, share = figure.subplots(1, 2)
         for name, solver, style in (('extraction', exact, '-'), ('selection', selection, '--')):
             found = components(state, x.shape[1], solver)
-            squares = np.mean(project(found, centred(state, x)) ** 2, 0)  # of orthonormal directions: errors add up
+            squares = np.mean(
+                project(found, centred(state, x)) ** 2, 0
+            )  # of orthonormal directions: errors add up
             error.plot(np.append(np.cumsum(squares[::-1])[::-1], 0), style, label=name)
             share.plot(np.append(0, np.cumsum(explained_variance_ratio(found))), style, label=name)
         error.set(xlabel='features kept', ylabel='squared error of held-out digits', ylim=(0, None))

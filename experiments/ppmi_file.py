@@ -62,5 +62,9 @@ def build(config):
     sets = read_sets(config.word_sets) if config.word_sets else ()
     files = export(bin=to_binary, safetensors=to_safetensors)
     # All at once, since the factors are computed for each probe anew.
-    probes = {'words': Probe(config.steps, seen(embed, knowledge(config.examples, *sets), capitals, files))}
+    probes = {
+        'words': Probe(
+            config.steps, seen(embed, knowledge(config.examples, *sets), capitals, files)
+        )
+    }
     return Experiment(algorithm, data, probes, answers(embed))

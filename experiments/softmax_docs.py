@@ -40,7 +40,16 @@ def get_config():
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end
         bound=0.3,  # of a row's step: consecutive words repeat
-        examples=('array', 'rows', 'gradient', 'float32', 'random', 'image', 'classifier', 'thread'),
+        examples=(
+            'array',
+            'rows',
+            'gradient',
+            'float32',
+            'random',
+            'image',
+            'classifier',
+            'thread',
+        ),
         every=dict(log=50, evaluate=500, save=500),
     )
     return ConfigDict(config)
@@ -51,7 +60,10 @@ def build(config):
     words, counts = text.vocabulary
     rate = falling(config.rate, config.steps)
     options = dict(
-        keep=kept_share(counts, config.sample), dimension=config.dimension, rate=rate, add=bounded(config.bound)
+        keep=kept_share(counts, config.sample),
+        dimension=config.dimension,
+        rate=rate,
+        add=bounded(config.bound),
     )
     algorithm = word2vec(skip_gram(**config.model), full_softmax(len(words)), **options)
     train, test = held_out(text, words=config.held_out)
@@ -60,7 +72,9 @@ def build(config):
     sets = read_sets(config.word_sets) if config.word_sets else ()
     files = export(bin=to_binary, safetensors=to_safetensors)
     probes = {
-        'words': Probe(config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True),
+        'words': Probe(
+            config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True
+        ),
         'vectors': Probe(config.steps, seen(embed, files)),
     }
     return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))

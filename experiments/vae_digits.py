@@ -64,14 +64,18 @@ def build(config):
     likelihood = log_likelihood(model, samples=config.importance)
     encode, decode, view = algorithm.encode, algorithm.decode, unit_images((8, 8, 1))
     known = [data.train[i] for i in range(1500 // config.batch)]
-    means = lambda key, state, n: view(decode(key, state, jax.random.normal(key, (n, config.latent))))
+    means = lambda key, state, n: view(
+        decode(key, state, jax.random.normal(key, (n, config.latent)))
+    )
     fidelity = digits_judge(means, n=config.samples, seed=config.seed, steps=config.classifier)
     probes = {
         'samples': Probe(1000, grid(means, n=64)),
         'reconstructions': Probe(1000, reconstructions(encode, decode, data.test[0], view=view)),
         'codes': Probe(1000, scatter(encode, known)),
         'accuracy': Probe(config.steps, code_accuracy(encode, known, data.test), scores=True),
-        'test': Probe(config.steps, importance(likelihood, data.test, samples=config.importance), scores=True),
+        'test': Probe(
+            config.steps, importance(likelihood, data.test, samples=config.importance), scores=True
+        ),
         'fidelity': Probe(config.steps, scored(fidelity), scores=True),
         'shown': Probe(config.steps, shown(fidelity)),
     }

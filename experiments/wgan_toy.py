@@ -71,10 +71,18 @@ def build(config):
     model = Model(MLP(config.widths, (2,)), MLP(config.widths, ()), config.latent)
     rate = optax.cosine_decay_schedule(config.learning_rate, config.steps)
     generator = optax.adam(rate, b1=0.0, b2=0.9)
-    critic = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps * config.critic_steps), 0.0, 0.9)
+    critic = optax.adam(
+        optax.cosine_decay_schedule(config.learning_rate, config.steps * config.critic_steps),
+        0.0,
+        0.9,
+    )
     options = dict(critic_steps=config.critic_steps, decay=config.decay)
-    algorithm = gan(model, generator, critic, game=game, penalties=penalties(config.penalty), **options)
-    logit = lambda state, x: model.discriminator.apply({'params': state.discriminator.fit.params}, x)
+    algorithm = gan(
+        model, generator, critic, game=game, penalties=penalties(config.penalty), **options
+    )
+    logit = lambda state, x: model.discriminator.apply(
+        {'params': state.discriminator.fit.params}, x
+    )
     extent = 1.5 * abs(gaussians.centres).max()
     counted = modes(algorithm.sample, gaussians.centres, 3 * gaussians.deviation)
     probes = {

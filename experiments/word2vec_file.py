@@ -65,14 +65,18 @@ def build(config):
         add=add,
         stable=config.bound is None,
     )
-    algorithm = word2vec(skip_gram(**config.model), negative_sampling(counts, **config.noise), **options)
+    algorithm = word2vec(
+        skip_gram(**config.model), negative_sampling(counts, **config.noise), **options
+    )
     train, test = held_out(text, words=config.held_out)
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
     embed = embedder(words, lambda key, state: state.table[: len(words)])
     sets = read_sets(config.word_sets) if config.word_sets else ()
     files = export(bin=to_binary, safetensors=to_safetensors)
     probes = {
-        'words': Probe(config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True),
+        'words': Probe(
+            config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True
+        ),
         'vectors': Probe(config.steps, seen(embed, capitals, files)),
     }
     return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))

@@ -50,7 +50,12 @@ def get_config():
 
 
 def build(config):
-    text = read_corpus(config.corpus, min_count=config.min_count, max_size=config.max_size, data_dir=config.data_dir)
+    text = read_corpus(
+        config.corpus,
+        min_count=config.min_count,
+        max_size=config.max_size,
+        data_dir=config.data_dir,
+    )
     words, counts = text.vocabulary
     rate = falling(config.rate, config.steps)
     add = added if config.bound is None else bounded(config.bound)
@@ -61,14 +66,18 @@ def build(config):
         add=add,
         stable=config.bound is None,
     )
-    algorithm = word2vec(skip_gram(**config.model), negative_sampling(counts, **config.noise), **options)
+    algorithm = word2vec(
+        skip_gram(**config.model), negative_sampling(counts, **config.noise), **options
+    )
     train, test = held_out(text, words=config.held_out)
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
     embed = embedder(words, lambda key, state: state.table[: len(words)])
     sets = read_sets(config.word_sets) if config.word_sets else ()
     files = export(bin=to_binary, safetensors=to_safetensors)
     probes = {
-        'words': Probe(config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True),
+        'words': Probe(
+            config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True
+        ),
         'vectors': Probe(config.steps, seen(embed, capitals, files)),
     }
     return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))

@@ -35,7 +35,11 @@ def as_pytree(function: Callable) -> Partial:
     return function if isinstance(function, Partial) else Partial(function)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=['arrays', 'make_batch'], meta_fields=['fingerprint'])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=['arrays', 'make_batch'],
+    meta_fields=['fingerprint'],
+)
 @dataclasses.dataclass(frozen=True)
 class Resident:
     """A training set that stays on the device: `train[step]` is computed inside the compiled loop.

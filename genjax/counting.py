@@ -41,7 +41,9 @@ def empty(capacity: int, n: int) -> Counts:
             f'a table of capacity {capacity}, {n} columns; needed: capacity of 1 to 2^30, 1 column or more'
         )
     rows = jnp.full((capacity, n), EMPTY)
-    return Counts(rows, jnp.zeros(capacity, jnp.uint32), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+    return Counts(
+        rows, jnp.zeros(capacity, jnp.uint32), jnp.zeros((), jnp.int32), jnp.zeros((), bool)
+    )
 
 
 def add(counts: Counts, keys: Array, values: Array) -> tuple[Counts, Array]:
@@ -65,7 +67,9 @@ def add(counts: Counts, keys: Array, values: Array) -> tuple[Counts, Array]:
     rank = jnp.cumsum(new) - 1  # of a new key among those
     place = jnp.where(new, index + rank, capacity)  # in the merged table, or outside it
     inserted = jnp.zeros(capacity, jnp.int32).at[place].set(1, mode='drop')
-    origin = jnp.arange(capacity) - jnp.cumsum(inserted)  # of the rows that were there, which make room
+    origin = jnp.arange(capacity) - jnp.cumsum(
+        inserted
+    )  # of the rows that were there, which make room
     known = counts.values.at[jnp.where(present, index, capacity)].add(sums, mode='drop')
     size = counts.size + jnp.sum(new, dtype=jnp.int32)
     wrapped = jnp.any(known < counts.values)
@@ -98,7 +102,9 @@ def find(counts: Counts, keys: Array) -> tuple[Array, Array]:
 
     def leap(i, row):  # all rows before `row` hold smaller keys
         further = row + (1 << (bits - 1 - i))
-        smaller = (further <= capacity) & _before(counts.keys[jnp.minimum(further, capacity) - 1], keys)
+        smaller = (further <= capacity) & _before(
+            counts.keys[jnp.minimum(further, capacity) - 1], keys
+        )
         return jnp.where(smaller, further, row)
 
     row = jax.lax.fori_loop(0, bits, leap, jnp.zeros(keys.shape[:-1], jnp.int32))

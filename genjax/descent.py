@@ -58,7 +58,9 @@ def descend(
             return means['loss'], means
 
         gradient, means = everywhere(jax.grad(mean_loss, has_aux=True)(state.params))
-        with jax.numpy_dtype_promotion('standard'):  # optax raises floats to integer powers; our code need not
+        with jax.numpy_dtype_promotion(
+            'standard'
+        ):  # optax raises floats to integer powers; our code need not
             steps, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, steps)
         average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.average, params)

@@ -33,7 +33,9 @@ def expanded(path: str, instead: str = 'give a path without ~') -> pathlib.Path:
     """
     in_home = path == '~' or path.startswith('~/')
     if in_home and home() is None:
-        raise FileNotFoundError(f'{path} lies in a home folder, and {missing()}; set HOME, or {instead}')
+        raise FileNotFoundError(
+            f'{path} lies in a home folder, and {missing()}; set HOME, or {instead}'
+        )
     return pathlib.Path(os.path.expanduser(path))
 
 

@@ -13,7 +13,9 @@ from jax.sharding import PartitionSpec
 
 from genjax.base import Batch, Key
 
-AXIS = 'data'  # the axis that batches are split over: of the mesh under jit, the mapped one under pmap
+AXIS = (
+    'data'  # the axis that batches are split over: of the mesh under jit, the mapped one under pmap
+)
 
 
 def under_pmap() -> bool:

@@ -43,7 +43,11 @@ def _carry_out(argv: Sequence[str]) -> int:
     environment.tell_of_cache()
     from launch.run import actions  # seconds of imports, which a refusal need not wait for
 
-    run = {'train': actions.run_training, 'evaluate': actions.run_evaluation, 'sample': actions.run_sampling}
+    run = {
+        'train': actions.run_training,
+        'evaluate': actions.run_evaluation,
+        'sample': actions.run_sampling,
+    }
     return run[checked.flags.mode](checked)
 
 

@@ -66,7 +66,9 @@ def _check(path):
         raise Refused(f'-o is {path}, which is a directory')
     with refusing(OSError):
         if path.exists() and MADE.encode() not in path.read_bytes()[:500]:
-            raise Refused(f'-o is {path}, which launch.page did not make; it takes a new file or an earlier page')
+            raise Refused(
+                f'-o is {path}, which launch.page did not make; it takes a new file or an earlier page'
+            )
 
 
 def _write(path, text):
@@ -83,12 +85,20 @@ def page(runs: Sequence[Run], folder: pathlib.Path) -> str:
     """
     numbered = list(enumerate(runs))
     known = [picture for number, run in numbered for picture in pictures.found(number, run)]
-    held = [(picture, image) for picture in pictures.chosen(known) if (image := pictures.embedded(picture.path))]
+    held = [
+        (picture, image)
+        for picture in pictures.chosen(known)
+        if (image := pictures.embedded(picture.path))
+    ]
     names = sorted({run.experiment for run in runs})
-    alike = [[(number, run) for number, run in numbered if run.experiment == name] for name in names]
+    alike = [
+        [(number, run) for number, run in numbered if run.experiment == name] for name in names
+    ]
     style, script = ((HERE / f'page.{suffix}').read_text('utf-8') for suffix in ('css', 'js'))
     loader = jinja2.FileSystemLoader(HERE)
-    template = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     return template.get_template('page.html.j2').render(
         made=Markup(MADE),
         style=Markup(style),

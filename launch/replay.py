@@ -65,7 +65,9 @@ def _read(argv):
                 raise Refused(f'{name} is {text}; it takes a whole number, 1 or more')
             values[COUNTS[name]] = int(text)
         elif word.startswith('-') or 'workdir' in values:
-            raise Refused(f'{word} is no flag; there are: RUN, {", ".join(COUNTS)}, --debug_nans, --help')
+            raise Refused(
+                f'{word} is no flag; there are: RUN, {", ".join(COUNTS)}, --debug_nans, --help'
+            )
         else:
             values['workdir'] = pathlib.Path(word)
     if 'workdir' not in values:
@@ -81,7 +83,9 @@ def _compared(plan: Plan, asked: Asked) -> int:
     run, marks = runs.read(plan.workdir), rebuild.saved(plan.workdir)
     stop = _stop(plan, asked, [row['step'] for row in run.rows], marks)
     span = f'steps {asked.start + 1} to {stop}'
-    environment = environments(run.launches, provenance.launch_record(plan.argv)) | rebuild.changes(plan)
+    environment = environments(run.launches, provenance.launch_record(plan.argv)) | rebuild.changes(
+        plan
+    )
     tolerance = TOLERANCE if excused(environment) else 0.0
     found = {'lines': 0, 'checkpoints': 0}
     differences: list[Difference] = []
@@ -91,7 +95,10 @@ def _compared(plan: Plan, asked: Asked) -> int:
         if beyond := [one for one in differences if not tolerance or not one.size <= tolerance]:
             return _say(plan, f'different: {beyond[0]}', environment, 1)
     if not sum(found.values()):
-        later = min((step for step in [*(row['step'] for row in run.rows), *marks] if step > stop), default=None)
+        later = min(
+            (step for step in [*(row['step'] for row in run.rows), *marks] if step > stop),
+            default=None,
+        )
         after = f'; the next is of step {later}' if later else ''
         raise Refused(f'{plan.workdir} left nothing of {span} to compare with{after}')
     told = f'{span}, by {found["lines"]} of its lines of metrics and {found["checkpoints"]} of its checkpoints'
@@ -104,7 +111,9 @@ def _compared(plan: Plan, asked: Asked) -> int:
 def _stop(plan: Plan, asked: Asked, lines: Sequence[int], marks: Sequence[int]) -> int:
     """The step to go to."""
     if asked.start and asked.start not in marks:
-        raise Refused(f'--from is {asked.start}; {plan.workdir} has the checkpoints {marks or "of no step"}')
+        raise Refused(
+            f'--from is {asked.start}; {plan.workdir} has the checkpoints {marks or "of no step"}'
+        )
     if asked.steps:
         return min(asked.start + asked.steps, plan.config.steps)
     wanted = (marks, lines) if asked.start else (lines, marks)
@@ -123,22 +132,32 @@ def _gone_through(
     from genjax.training import replay
     from genjax.training.train import NonFinite
 
-    rows, marks = {row['step']: row for row in run.rows}, {step for step in marks if start < step <= stop}
+    rows, marks = (
+        {row['step']: row for row in run.rows},
+        {step for step in marks if start < step <= stop},
+    )
     state, tally = rebuild.begun(plan, start)
     try:
         with jax.set_mesh(plan.mesh):
-            for step, line, here in replay.lines(rebuild.recipe(plan), state, tally, start, marks | {stop}):
+            for step, line, here in replay.lines(
+                rebuild.recipe(plan), state, tally, start, marks | {stop}
+            ):
                 if line and step <= run.step:
                     yield 'lines', of_lines(step, rows.get(step, {}), line)
                 if step in marks:
                     yield 'checkpoints', of_states(step, rebuild.begun(plan, step)[0], here)
     except NonFinite as error:
         as_then = run.launches[-1].get('ended') == str(error)
-        yield 'lines', [] if as_then else [Difference(error.step, error.what, 'not finite here', math.inf)]
+        yield (
+            'lines',
+            [] if as_then else [Difference(error.step, error.what, 'not finite here', math.inf)],
+        )
 
 
 def _say(plan: Plan, text: str, environment: Mapping[str, str], code: int) -> int:
-    print(f'{plan.workdir}: {text}' + ''.join(f'; {key} {says}' for key, says in environment.items()))
+    print(
+        f'{plan.workdir}: {text}' + ''.join(f'; {key} {says}' for key, says in environment.items())
+    )
     return code
 
 

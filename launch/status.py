@@ -26,7 +26,11 @@ def main(argv: Sequence[str]) -> int:
         while True:
             runs = find(folders)
             text = table(runs)
-            going = any(run.status == 'running' for run in runs) and '--once' not in argv and sys.stdout.isatty()
+            going = (
+                any(run.status == 'running' for run in runs)
+                and '--once' not in argv
+                and sys.stdout.isatty()
+            )
             print(f'\x1b[2J\x1b[H{text}' if going else text, flush=True)
             if not going:
                 return 0
@@ -43,7 +47,13 @@ def table(runs: Sequence[Run]) -> str:
     """
     keys = differences(runs)
     head = ['run', 'status', 'step', 'time', *keys, 'test/loss']
-    rows = [head, *([*_line(run), *(shown(run.config.get(key, '-')) for key in keys), _loss(run)] for run in runs)]
+    rows = [
+        head,
+        *(
+            [*_line(run), *(shown(run.config.get(key, '-')) for key in keys), _loss(run)]
+            for run in runs
+        ),
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return '\n'.join(lines + [line for run in runs for line in _changes(run)])
@@ -55,7 +65,9 @@ def _line(run):
 
 
 def _changes(run):
-    return [f'{run.workdir}: launch {i} changed {", ".join(files)}' for i, files in changed(run).items()]
+    return [
+        f'{run.workdir}: launch {i} changed {", ".join(files)}' for i, files in changed(run).items()
+    ]
 
 
 def _loss(run):

@@ -15,20 +15,30 @@ jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 # Most of the time goes into compiling, and much of that into the same programs.
-jax.config.update('jax_compilation_cache_dir', str(pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'xla'))
+jax.config.update(
+    'jax_compilation_cache_dir', str(pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'xla')
+)
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 jax.config.update('jax_disable_most_optimizations', True)  # of machine code; what is computed stays
 # Tracing records for each operation where it stands in the source, which takes a sixth of the time of a test.
 jax.config.update('jax_traceback_in_locations_limit', 0)
 # Another sixth goes into looking for garbage among jax's millions of long-lived objects.
 gc.set_threshold(200_000, 20, 50)
-with pytest.MonkeyPatch.context() as patch:  # XLA reads it once, and no launch of a test inherits it
+with (
+    pytest.MonkeyPatch.context() as patch
+):  # XLA reads it once, and no launch of a test inherits it
     # Plain loops compile in half the time that fused ones take.
-    patch.setenv('XLA_FLAGS', f'{os.environ.get("XLA_FLAGS", "")} --xla_cpu_use_fusion_emitters=false')
+    patch.setenv(
+        'XLA_FLAGS', f'{os.environ.get("XLA_FLAGS", "")} --xla_cpu_use_fusion_emitters=false'
+    )
     jax.devices()
 
 
-ASKS = ('browser', 'peers', 'slurm')  # the markers of tests that want what a machine may have or not
+ASKS = (
+    'browser',
+    'peers',
+    'slurm',
+)  # the markers of tests that want what a machine may have or not
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -69,7 +79,9 @@ def real_data() -> pathlib.Path:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """An empty working directory, and the experiments of tests/experiments in place of the real ones."""
-    monkeypatch.setattr(experiments, '__path__', [str(pathlib.Path(__file__).parent / 'experiments')])
+    monkeypatch.setattr(
+        experiments, '__path__', [str(pathlib.Path(__file__).parent / 'experiments')]
+    )
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     for name in ('toy', 'other'):
@@ -99,7 +111,10 @@ def place(monkeypatch, tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        urls = {url.rpartition('/')[2]: url for url in (builder or prepare.Mnist)(data_dir=tmp_path / 'unused').urls}
+        urls = {
+            url.rpartition('/')[2]: url
+            for url in (builder or prepare.Mnist)(data_dir=tmp_path / 'unused').urls
+        }
         known.update({urls[name]: checksums.compute_url_info(folder / name) for name in files})
         monkeypatch.setattr(checksums, 'get_all_url_infos', lambda: known)
 

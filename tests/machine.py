@@ -12,7 +12,9 @@ import sys
 
 import pytest
 
-PROGRAMS = pathlib.Path(__file__).with_name('machine_programs.txt')  # one name a line: all that tests may start
+PROGRAMS = pathlib.Path(__file__).with_name(
+    'machine_programs.txt'
+)  # one name a line: all that tests may start
 MODULES = (
     'IPython',
     'cv2',
@@ -29,7 +31,17 @@ MODULES = (
     'transformers',
 )
 # Of the user or of a scheduler, not of the machine.
-SETTINGS = ('JAX_COORDINATOR', 'LANG', 'LC_', 'MPLCONFIGDIR', 'NPROC', 'SLURM_', 'TFDS_', 'TPU_', 'XDG_')
+SETTINGS = (
+    'JAX_COORDINATOR',
+    'LANG',
+    'LC_',
+    'MPLCONFIGDIR',
+    'NPROC',
+    'SLURM_',
+    'TFDS_',
+    'TPU_',
+    'XDG_',
+)
 CORES = 2
 
 

@@ -58,7 +58,9 @@ def test_several_adds_equal_a_counter(n):
 
 
 def test_keys_of_any_size_are_in_order():
-    keys = np.asarray([[2**31 - 2, 0], [0, 2**31 - 1], [70_000, 70_000], [0, 0], [70_000, 3]], np.int32)
+    keys = np.asarray(
+        [[2**31 - 2, 0], [0, 2**31 - 1], [70_000, 70_000], [0, 0], [70_000, 3]], np.int32
+    )
     counts, _ = added(empty(8, 2), keys, np.ones(5, np.uint32))
     assert content(counts) == {tuple(key): 1 for key in keys.tolist()}
 
@@ -75,7 +77,9 @@ def test_the_order_and_the_division_of_what_is_added_do_not_matter():
 def test_lookup_finds_what_is_there_and_gives_0_for_the_rest():
     keys, values = draws(2, 200, 3, top=5)
     counts, _ = added(empty(CAPACITY, 3), keys, values)
-    asked = np.stack(np.meshgrid(*[np.arange(-1, 6, dtype=np.int32)] * 3, indexing='ij'), -1)  # [7, 7, 7, 3]
+    asked = np.stack(
+        np.meshgrid(*[np.arange(-1, 6, dtype=np.int32)] * 3, indexing='ij'), -1
+    )  # [7, 7, 7, 3]
     expected = counted((keys, values))
     assert 0 < len(expected) < 125
     np.testing.assert_array_equal(
@@ -126,8 +130,12 @@ def test_jit_over_devices_and_pmap_count_the_same(devices):
     batch = put_batch(make_mesh(jax.devices()[:devices]), (keys, values))
     jax.tree.map(np.testing.assert_array_equal, added(empty(CAPACITY, 2), *batch), (expected, new))
     shares = jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), (keys, values))
-    mapped = jax.pmap(add, AXIS, in_axes=(None, 0, 0), out_axes=None, devices=jax.devices()[:devices])
-    jax.tree.map(np.testing.assert_array_equal, mapped(empty(CAPACITY, 2), *shares), (expected, new))
+    mapped = jax.pmap(
+        add, AXIS, in_axes=(None, 0, 0), out_axes=None, devices=jax.devices()[:devices]
+    )
+    jax.tree.map(
+        np.testing.assert_array_equal, mapped(empty(CAPACITY, 2), *shares), (expected, new)
+    )
 
 
 @pytest.mark.parametrize(('capacity', 'n'), [(0, 2), (2**30 + 1, 2), (5, 0)])

@@ -43,7 +43,9 @@ def test_a_mapped_axis_is_averaged_over():
     shards, metrics = jax.vmap(descent.update, (None, None, 0), axis_name='shards')(key, fit, batch)
     whole, expected = descend(squares, optax.sgd(0.1)).update(key, fit, batch.ravel())
     np.testing.assert_allclose(shards.params, np.full(4, whole.params), rtol=1e-6)
-    np.testing.assert_allclose(metrics['gradient_norm'], np.full(4, expected['gradient_norm']), rtol=1e-6)
+    np.testing.assert_allclose(
+        metrics['gradient_norm'], np.full(4, expected['gradient_norm']), rtol=1e-6
+    )
 
 
 def test_optimizer_chains_and_schedules_pass_through():

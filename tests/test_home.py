@@ -53,10 +53,16 @@ def test_a_home_is_a_folder_that_exists(tmp_path, monkeypatch):
     assert home() == expanded('~') == tmp_path
     assert expanded('~/a') == tmp_path / 'a' and expanded('a/~') == pathlib.Path('a/~')
     assert expanded('~nobody_at_all/a') == pathlib.Path('~nobody_at_all/a')
-    assert (cache_folder(), data_folder()) == (tmp_path / '.cache/genjax', tmp_path / 'tensorflow_datasets')
+    assert (cache_folder(), data_folder()) == (
+        tmp_path / '.cache/genjax',
+        tmp_path / 'tensorflow_datasets',
+    )
     monkeypatch.setenv('XDG_CACHE_HOME', '/caches')
     monkeypatch.setenv('TFDS_DATA_DIR', '/sets')
-    assert (cache_folder(), data_folder()) == (pathlib.Path('/caches/genjax'), pathlib.Path('/sets'))
+    assert (cache_folder(), data_folder()) == (
+        pathlib.Path('/caches/genjax'),
+        pathlib.Path('/sets'),
+    )
     assert data_folder('~/own') == tmp_path / 'own'
 
 
@@ -77,13 +83,19 @@ def test_what_lies_in_a_home_says_what_to_set(why):
         lambda: next(
             iter(sentences_of('text8'))
         ): f'~/tensorflow_datasets {told} TFDS_DATA_DIR or data_dir to a folder',
-        lambda: prepare.open_set('mnist', '~/sets'): f'~/sets {told} TFDS_DATA_DIR or data_dir to a folder',
-        lambda: prepare.open_set('mnist'): f'~/tensorflow_datasets {told} TFDS_DATA_DIR or data_dir to a folder',
+        lambda: prepare.open_set(
+            'mnist', '~/sets'
+        ): f'~/sets {told} TFDS_DATA_DIR or data_dir to a folder',
+        lambda: prepare.open_set(
+            'mnist'
+        ): f'~/tensorflow_datasets {told} TFDS_DATA_DIR or data_dir to a folder',
     }.items():
         with pytest.raises(FileNotFoundError) as error:
             act()
         assert str(error.value) == path
-    with pytest.raises(Refused, match='^--workdir is ~/run; ~/run lies in a home folder, and HOME is '):
+    with pytest.raises(
+        Refused, match='^--workdir is ~/run; ~/run lies in a home folder, and HOME is '
+    ):
         parse(['--exp=toy', '--workdir=~/run'])
     assert [path.name for path in pathlib.Path().iterdir()] == ['relative']
 
@@ -98,13 +110,19 @@ def test_a_set_that_is_prepared_needs_no_home_even_read_only(why, tmp_path, caps
     assert start(given).train[0]['image'].shape == (9, 4, 6, 3)
     says = f'{given}/shapes is read-only, and decoded anew each time: {why}; set HOME or XDG_CACHE_HOME to a folder'
     assert capsys.readouterr().err == f'{says} that can be written\n'
-    with pytest.raises(FileNotFoundError, match=r'^mnist is not prepared in .*given, which is read-only; ~/tensorf'):
+    with pytest.raises(
+        FileNotFoundError, match=r'^mnist is not prepared in .*given, which is read-only; ~/tensorf'
+    ):
         prepare.open_set('mnist', str(given))
-    assert [path.name for path in pathlib.Path().iterdir()] == ['relative'] and not list(given.rglob('*.npz'))
+    assert [path.name for path in pathlib.Path().iterdir()] == ['relative'] and not list(
+        given.rglob('*.npz')
+    )
 
 
 @pytest.mark.parametrize(
-    'why', [None, *(pytest.param(home, marks=pytest.mark.slow) for home in HOMES if home is not None)], indirect=True
+    'why',
+    [None, *(pytest.param(home, marks=pytest.mark.slow) for home in HOMES if home is not None)],
+    indirect=True,
 )
 def test_a_launch_that_needs_no_home_runs_and_says_once_what_it_lacks(why, folder, capsys):
     before = dict(os.environ)
@@ -137,14 +155,20 @@ def test_a_home_that_cannot_be_written_is_none_for_caches(tmp_path, monkeypatch,
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('setpriv'), reason='only root can be somebody else')
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which('setpriv'), reason='only root can be somebody else'
+)
 def test_a_user_who_is_nobody_trains(tmp_path):
     """As in a container that is started with a number for its user."""
     with tempfile.TemporaryDirectory() as place:  # pytest's own folders are for root alone
         os.chmod(place, 0o777)
         nobody = ['setpriv', '--reuid=54321', '--regid=54321', '--clear-groups']
         words = '--exp pca_digits --workdir a --config.every.evaluate=100 --config.every.save=100'
-        environ = {key: value for key, value in os.environ.items() if key not in ('HOME', environment.COMPILED)}
+        environ = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in ('HOME', environment.COMPILED)
+        }
         environ |= {'PYTHONPATH': str(ROOT), 'PYTHONDONTWRITEBYTECODE': '1'}
         command = [*nobody, sys.executable, '-m', 'launch', *words.split()]
         done = subprocess.run(command, cwd=place, env=environ, capture_output=True, text=True)

@@ -45,6 +45,19 @@ def test_whatever_is_installed_a_test_does_not_see_it_unless_it_asks(tmp_path, r
     }
     here = pathlib.Path(__file__)
     tests = [f'{here}::test_nothing_optional_is_seen', f'{here}::test_a_marker_shows_what_there_is']
-    command = [sys.executable, '-m', 'pytest', '-n', '0', '-m', '', '-p', 'no:cacheprovider', *tests]
-    done = subprocess.run(command, cwd=request.config.rootpath, env=given, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        '-m',
+        'pytest',
+        '-n',
+        '0',
+        '-m',
+        '',
+        '-p',
+        'no:cacheprovider',
+        *tests,
+    ]
+    done = subprocess.run(
+        command, cwd=request.config.rootpath, env=given, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout

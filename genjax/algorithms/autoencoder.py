@@ -84,7 +84,11 @@ def remember(moments: Moments, codes: Array, memory: float) -> Moments:
     centred = rows - mean[None]
     covariance = device_mean(jnp.matmul(centred.T, centred, precision='highest') / len(rows))
     rate, shift = 1 / weight, mean - moments.mean.reshape(-1)
-    merged = (1 - rate) * moments.covariance + rate * covariance + rate * (1 - rate) * jnp.outer(shift, shift)
+    merged = (
+        (1 - rate) * moments.covariance
+        + rate * covariance
+        + rate * (1 - rate) * jnp.outer(shift, shift)
+    )
     return Moments(weight, moments.mean + rate * shift.reshape(moments.mean.shape), merged)
 
 
@@ -104,7 +108,11 @@ def penalised(nats: Array, codes: Array, sparsity: float) -> Metrics:
     """'loss', the nats [B] with the weighted L1 norms of codes [B, K]; 'reconstruction', without; and 'zeros', the
     share of a code's entries that are 0. Weights of g that nothing holds back would grow while codes shrink."""
     zeros = jnp.mean((codes == 0).astype(jnp.float32), -1)
-    return {'loss': nats + sparsity * jnp.sum(jnp.abs(codes), -1), 'reconstruction': nats, 'zeros': zeros}
+    return {
+        'loss': nats + sparsity * jnp.sum(jnp.abs(codes), -1),
+        'reconstruction': nats,
+        'zeros': zeros,
+    }
 
 
 def coded(model: Model, params: Any, x: Array) -> Array:
@@ -122,13 +130,17 @@ def rebuilt(model: Model, params: Any, h: Array) -> Array:
     return jax.vmap(model.likelihood.mean)(parameters_of_x(model, params, h))
 
 
-def losses(key: Key, model: Model, params: Any, x: Array, corrupt: Corrupt | None, sparsity: float) -> Metrics:
+def losses(
+    key: Key, model: Model, params: Any, x: Array, corrupt: Corrupt | None, sparsity: float
+) -> Metrics:
     """-log p(x | g(f(x))) of each example, nats [B], with x corrupted before f; see `penalised`.
 
     Raises:
       ValueError: the decoder gives no x.
     """
-    h = coded(model, params, x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x))
+    h = coded(
+        model, params, x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)
+    )
     parameters = parameters_of_x(model, params, h)
     _require_shape(jax.eval_shape(jax.vmap(model.likelihood.mean), parameters), x)
     nats = -jax.vmap(model.likelihood.log_prob)(parameters, x)
@@ -142,16 +154,23 @@ def initial(key: Key, model: Model, x: Array) -> tuple[Any, tuple[int, ...]]:
       ValueError: the decoder gives no x.
     """
     first, second = jax.random.split(key)
-    f = model.encoder.lazy_init(first, jax.ShapeDtypeStruct((1, *x.shape[1:]), jnp.float32))  # compiles nothing
+    f = model.encoder.lazy_init(
+        first, jax.ShapeDtypeStruct((1, *x.shape[1:]), jnp.float32)
+    )  # compiles nothing
     h = jax.eval_shape(model.encoder.apply, f, jnp.zeros((1, *x.shape[1:])))
-    params = {'encoder': f.get('params', {}), 'decoder': model.decoder.lazy_init(second, h).get('params', {})}
+    params = {
+        'encoder': f.get('params', {}),
+        'decoder': model.decoder.lazy_init(second, h).get('params', {}),
+    }
     _require_shape(jax.eval_shape(lambda params, h: rebuilt(model, params, h), params, h), x)
     return params, h.shape[1:]
 
 
 def _require_shape(given, x):
     if given.shape[1:] != x.shape[1:]:
-        raise ValueError(f'the decoder gives x of shape {given.shape[1:]}; the data have {x.shape[1:]}')
+        raise ValueError(
+            f'the decoder gives x of shape {given.shape[1:]}; the data have {x.shape[1:]}'
+        )
 
 
 def autoencoder(
@@ -172,7 +191,9 @@ def autoencoder(
         and `losses`.
     """
     if not (sparsity >= 0 and 0 <= memory <= 1):
-        raise ValueError(f'sparsity is {sparsity}, memory {memory}; needed: sparsity >= 0, memory in [0, 1]')
+        raise ValueError(
+            f'sparsity is {sparsity}, memory {memory}; needed: sparsity >= 0, memory in [0, 1]'
+        )
     measure = lambda key, params, batch: losses(key, model, params, batch['x'], corrupt, sparsity)
     descent = descend(measure, optimizer, decay=decay)
 
@@ -182,10 +203,14 @@ def autoencoder(
 
     def update(key, state, batch):
         fit, metrics = descent.update(key, state.fit, batch)
-        return State(fit, remember(state.moments, coded(model, fit.average, batch['x']), memory)), metrics
+        return State(
+            fit, remember(state.moments, coded(model, fit.average, batch['x']), memory)
+        ), metrics
 
     def sample(key, state, n):
-        normals = jax.vmap(lambda key: jax.random.normal(key, (state.moments.mean.size,)))(example_keys(key, n))
+        normals = jax.vmap(lambda key: jax.random.normal(key, (state.moments.mean.size,)))(
+            example_keys(key, n)
+        )
         return rebuilt(model, state.fit.average, random_codes(state.moments, normals))
 
     evaluate = lambda key, state, batch: measure(key, state.fit.average, batch)

@@ -25,8 +25,14 @@ def seen(network: Any, params: Any, x: Array) -> tuple[Array, Array]:
     """
     found = network.apply({'params': params}, x)
     shapes = jax.tree.map(jnp.shape, found)
-    if not isinstance(found, tuple) or [len(s) for s in shapes] != [2, 2] or {s[0] for s in shapes} != {len(x)}:
-        raise ValueError(f'the network gives {shapes} for {len(x)} examples; needed: (features [B, D], logits [B, C])')
+    if (
+        not isinstance(found, tuple)
+        or [len(s) for s in shapes] != [2, 2]
+        or {s[0] for s in shapes} != {len(x)}
+    ):
+        raise ValueError(
+            f'the network gives {shapes} for {len(x)} examples; needed: (features [B, D], logits [B, C])'
+        )
     return found
 
 
@@ -39,7 +45,9 @@ def measure(logits: Array, label: Array) -> Metrics:
     return {'loss': jnp.where(inside, nats, jnp.nan), 'error': jnp.where(inside, error, jnp.nan)}
 
 
-def classifier(network: Any, optimizer: optax.GradientTransformation, *, decay: float = 0.0) -> Algorithm:
+def classifier(
+    network: Any, optimizer: optax.GradientTransformation, *, decay: float = 0.0
+) -> Algorithm:
     """A classifier: batches are {'x': [B, ...], 'label': int32 [B]}, the state is a `Fit`, the metrics are `measure`'s.
 
     `encode` gives the features, [B, D]. It and `evaluate` use the average of the parameters.
@@ -51,7 +59,9 @@ def classifier(network: Any, optimizer: optax.GradientTransformation, *, decay: 
     Raises:
       ValueError: what `descend` refuses, or, when traced, what `seen` does.
     """
-    losses = lambda key, params, batch: measure(seen(network, params, batch['x'])[1], batch['label'])
+    losses = lambda key, params, batch: measure(
+        seen(network, params, batch['x'])[1], batch['label']
+    )
     descent = descend(losses, optimizer, decay=decay)
 
     def init(key, batch):

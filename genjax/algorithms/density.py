@@ -56,7 +56,9 @@ def _gaussian_log_prob(params, x):
 
 
 def _gaussian_sample(key, params, n):
-    noise = jax.vmap(lambda key: jax.random.normal(key, params.mean.shape))(example_keys(key, n))  # [n, D]
+    noise = jax.vmap(lambda key: jax.random.normal(key, params.mean.shape))(
+        example_keys(key, n)
+    )  # [n, D]
     return params.mean[None] + noise @ cholesky(params).T
 
 
@@ -88,7 +90,9 @@ def mixed(family: Family, weights: Array, parts: Any) -> LogDensity:
     """
     weights = np.asarray(weights, np.float64)
     if not (np.all(weights > 0) and abs(weights.sum() - 1) < 1e-6):
-        raise ValueError(f'weights are {tuple(weights.tolist())}; they must be positive and sum to 1')
+        raise ValueError(
+            f'weights are {tuple(weights.tolist())}; they must be positive and sum to 1'
+        )
     log_weights = jnp.asarray(np.log(weights), jnp.float32)
     each = jax.vmap(family.log_prob, (0, None))
     return lambda x: jax.nn.logsumexp(log_weights[:, None] + each(parts, x), 0)
@@ -147,6 +151,8 @@ def density(
     sample = lambda key, state, n: family.sample(key, state.average, n)
 
     def evaluate(key, state, batch):
-        return losses(key, state.average, batch) | {'nll': -family.log_prob(state.average, batch['x'])}
+        return losses(key, state.average, batch) | {
+            'nll': -family.log_prob(state.average, batch['x'])
+        }
 
     return Algorithm(init, descent.update, evaluate, sample)

@@ -48,7 +48,9 @@ def posterior(model: Model, params: Any, x: Array) -> Posterior:
     """
     found = model.encoder.apply({'params': params['encoder']}, x)
     if found.shape != (len(x), 2, model.latent):
-        raise ValueError(f'the encoder gives {found.shape}; it must be {(len(x), 2, model.latent)}, [B, 2, latent]')
+        raise ValueError(
+            f'the encoder gives {found.shape}; it must be {(len(x), 2, model.latent)}, [B, 2, latent]'
+        )
     return Posterior(found[:, 0], found[:, 1])
 
 
@@ -109,7 +111,9 @@ def elbo(beta: float = 1.0, free_nats: float = 0.0, samples: int = 1) -> Objecti
       ValueError: a weight is negative, or samples below 1.
     """
     if not (beta >= 0 and free_nats >= 0 and samples >= 1):
-        raise ValueError(f'elbo of beta {beta}, free_nats {free_nats}, samples {samples}; needed: >= 0, >= 0, >= 1')
+        raise ValueError(
+            f'elbo of beta {beta}, free_nats {free_nats}, samples {samples}; needed: >= 0, >= 0, >= 1'
+        )
 
     def objective(key, model, params, x):
         q = posterior(model, params, x)
@@ -139,7 +143,9 @@ def iwae(samples: int) -> Objective:
     return objective
 
 
-def log_likelihood(model: Model, *, samples: int, chunk: int = 25) -> Callable[[Key, State, Batch], Array]:
+def log_likelihood(
+    model: Model, *, samples: int, chunk: int = 25
+) -> Callable[[Key, State, Batch], Array]:
     """(key, state, batch) -> log p(x) of each example by importance sampling from q, nats [B].
 
     The logarithm of the mean of `samples` weights, which has L_K for its expectation and so errs on the side of less;
@@ -158,19 +164,27 @@ def log_likelihood(model: Model, *, samples: int, chunk: int = 25) -> Callable[[
     def estimate(key, state, batch):
         def more(i, carry):
             largest, total = carry
-            weights = log_weights(jax.random.fold_in(key, i), model, state.average, batch['x'], chunk)
+            weights = log_weights(
+                jax.random.fold_in(key, i), model, state.average, batch['x'], chunk
+            )
             top = jnp.maximum(largest, jnp.max(weights, 0))
             return top, total * jnp.exp(largest - top) + jnp.sum(jnp.exp(weights - top[None]), 0)
 
         rows = len(batch['x'])
-        largest, total = jax.lax.fori_loop(0, samples // chunk, more, (jnp.full(rows, -jnp.inf), jnp.zeros(rows)))
+        largest, total = jax.lax.fori_loop(
+            0, samples // chunk, more, (jnp.full(rows, -jnp.inf), jnp.zeros(rows))
+        )
         return largest + jnp.log(total) - np.log(samples)
 
     return estimate
 
 
 def vae(
-    model: Model, optimizer: optax.GradientTransformation, *, objective: Objective = elbo(), decay: float = 0.0
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    *,
+    objective: Objective = elbo(),
+    decay: float = 0.0,
 ) -> Algorithm:
     """A VAE: batches are {'x': [B, *shape]}, the state is a `Fit`, the metrics are the objective's.
 
@@ -196,9 +210,13 @@ def vae(
     def sample(key, state, n):
         latents, outputs = jax.random.split(key)
         z = jax.vmap(lambda key: jax.random.normal(key, (model.latent,)))(example_keys(latents, n))
-        return jax.vmap(model.likelihood.sample)(example_keys(outputs, n), decoded(model, state.average, z))
+        return jax.vmap(model.likelihood.sample)(
+            example_keys(outputs, n), decoded(model, state.average, z)
+        )
 
     evaluate = lambda key, state, batch: losses(key, state.average, batch)
     encode = lambda key, state, batch: posterior(model, state.average, batch['x']).mean
-    decode = lambda key, state, code: jax.vmap(model.likelihood.mean)(decoded(model, state.average, code))
+    decode = lambda key, state, code: jax.vmap(model.likelihood.mean)(
+        decoded(model, state.average, code)
+    )
     return Algorithm(init, descent.update, evaluate, sample, encode, decode)

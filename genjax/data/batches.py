@@ -18,7 +18,9 @@ def shuffled(
     read: Callable[[Any], Any] = lambda record: record,
     threads: int = 16,
     ahead: int = 16,
-) -> tuple[Callable[[int], Any], Callable[[int], Iterator[Any]], Callable[[int, int, int], Iterator[Any]]]:
+) -> tuple[
+    Callable[[int], Any], Callable[[int], Iterator[Any]], Callable[[int, int, int], Iterator[Any]]
+]:
     """Endless shuffled batches, in a new order every epoch.
 
     Args:
@@ -46,12 +48,22 @@ def shuffled(
     def share(i, n, step):  # the n parts of a batch are n smaller batches that follow one another
         if batch % n:
             raise ValueError(f'batch is {batch}, which the {n} processes do not divide')
-        return iter(records.batch(batch // n, drop_remainder=True)[step * n + i :: n].to_iter_dataset(options))
+        return iter(
+            records.batch(batch // n, drop_remainder=True)[step * n + i :: n].to_iter_dataset(
+                options
+            )
+        )
 
-    return records.batch(batch, drop_remainder=True).__getitem__, lambda step: share(0, 1, step), share
+    return (
+        records.batch(batch, drop_remainder=True).__getitem__,
+        lambda step: share(0, 1, step),
+        share,
+    )
 
 
-def ordered(source: Sequence[Any], *, batch: int, read: Callable[[Any], Any] = lambda record: record) -> Sequence[Any]:
+def ordered(
+    source: Sequence[Any], *, batch: int, read: Callable[[Any], Any] = lambda record: record
+) -> Sequence[Any]:
     """The batches of source in its own order, made on access; the last may be shorter. Iterating uses threads.
 
     Args: as of `shuffled`.

@@ -12,11 +12,15 @@ from jax.tree_util import Partial
 from genjax.base import Batch, Data, as_pytree
 from genjax.data.resident import seeded
 
-BINARY = 2**31 + 2  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
+BINARY = (
+    2**31 + 2
+)  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
 
 
 def derived(
-    data: Data, function: Callable[[Batch, jax.Array], Batch], test: Callable[[Batch, int], Batch] | None = None
+    data: Data,
+    function: Callable[[Batch, jax.Array], Batch],
+    test: Callable[[Batch, int], Batch] | None = None,
 ) -> Data:
     """Applies (batch, step) -> batch, pure and traceable, to every batch.
 
@@ -26,8 +30,12 @@ def derived(
     """
     train = data.train
     after = lambda function, draw, held, step: function(draw(held, step), step)
-    changed = dataclasses.replace(train, make_batch=Partial(after, as_pytree(function), train.make_batch))
-    tests = [jax.tree.map(np.asarray, (test or function)(batch, i)) for i, batch in enumerate(data.test)]
+    changed = dataclasses.replace(
+        train, make_batch=Partial(after, as_pytree(function), train.make_batch)
+    )
+    tests = [
+        jax.tree.map(np.asarray, (test or function)(batch, i)) for i, batch in enumerate(data.test)
+    ]
     return Data(changed, tests)
 
 
@@ -67,7 +75,10 @@ def stacked(data: Data) -> Data:
     turned = lambda batch, places: jax.tree.map(lambda rows: np.roll(rows, -places, 0), batch)
     three = lambda draw, held, step: join(*(draw(held, 3 * step + i) for i in range(3)))
     changed = dataclasses.replace(train, make_batch=Partial(three, train.make_batch))
-    tests = [jax.tree.map(np.asarray, join(batch, turned(batch, 1), turned(batch, 2))) for batch in data.test]
+    tests = [
+        jax.tree.map(np.asarray, join(batch, turned(batch, 1), turned(batch, 2)))
+        for batch in data.test
+    ]
     return Data(changed, tests)
 
 
@@ -91,6 +102,8 @@ def _with_x(batch, x):
 
 def _drawn(key, p):
     """0 and 1 with probabilities p [B, D] of 1, which sixteen bits resolve to better than a tenth of a grey level."""
-    bits = jax.vmap(lambda key: jax.random.bits(key, p.shape[1:], jnp.uint16))(jax.random.split(key, len(p)))
+    bits = jax.vmap(lambda key: jax.random.bits(key, p.shape[1:], jnp.uint16))(
+        jax.random.split(key, len(p))
+    )
     # The centre of one of 2^16 intervals lies below p: p of 0 and 1 are certain.
     return ((bits.astype(jnp.float32) + 0.5) * (1 / 65536) < p).astype(jnp.float32)

@@ -19,7 +19,9 @@ from genjax.base import Batch, Data, Key, Resident, as_pytree
 from genjax.data.batches import require_batch
 
 ROUNDS = 16  # four would do for large sets (Luby and Rackoff 1988); sets of a few examples need these many
-ORDER = 2**31 + 1  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
+ORDER = (
+    2**31 + 1
+)  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
 
 
 def seeded(function: Callable, seed: int, *given: Any) -> Partial:
@@ -34,7 +36,11 @@ def seeded(function: Callable, seed: int, *given: Any) -> Partial:
 
 
 def resident(
-    arrays: Any, *, batch: int, seed: int, transform: Callable[[Any, jax.Array], Batch] = lambda rows, step: rows
+    arrays: Any,
+    *,
+    batch: int,
+    seed: int,
+    transform: Callable[[Any, jax.Array], Batch] = lambda rows, step: rows,
 ) -> Resident:
     """Puts arrays on the device and serves shuffled batches of their rows.
 
@@ -74,7 +80,9 @@ def epoch_rows(key: Key, n: int, batch: int, step: jax.Array) -> jax.Array:
     return permutation(jax.random.fold_in(key, epoch), n, place * batch + jnp.arange(batch))
 
 
-@partial(jax.jit, static_argnums=1)  # so that its two hundred operations are traced once in a process
+@partial(
+    jax.jit, static_argnums=1
+)  # so that its two hundred operations are traced once in a process
 def permutation(key: Key, n: int, index: jax.Array) -> jax.Array:
     """Where a random permutation of range(n) sends each index, without a table.
 
@@ -110,7 +118,9 @@ def permutation(key: Key, n: int, index: jax.Array) -> jax.Array:
         return x, x >= n
 
     index = jnp.asarray(index, jnp.uint32)  # each takes one turn, and more while it lies outside
-    image, _ = jax.lax.while_loop(lambda held: jnp.any(held[1]), turn, (index, jnp.ones(index.shape, bool)))
+    image, _ = jax.lax.while_loop(
+        lambda held: jnp.any(held[1]), turn, (index, jnp.ones(index.shape, bool))
+    )
     return image.astype(jnp.int32)
 
 

@@ -43,7 +43,9 @@ def table(
     import jax.numpy as jnp
 
     held = {name: jnp.asarray(rows) for name, rows in arrays.items()}
-    return marked(Data(Resident(held, lambda held, step: held, fingerprint(arrays)), tests), fingerprint(rows))
+    return marked(
+        Data(Resident(held, lambda held, step: held, fingerprint(arrays)), tests), fingerprint(rows)
+    )
 
 
 def _checked(x, label, classes, constant):
@@ -53,11 +55,15 @@ def _checked(x, label, classes, constant):
     # Before float32, in which a large float64 would become infinite and small differences would vanish.
     bad = np.argwhere(~np.isfinite(x.astype(np.float32)))
     if len(bad):
-        raise ValueError(f'x has {x[tuple(bad[0])]} in column {bad[0][1]}, row {bad[0][0]}; all entries must be finite')
+        raise ValueError(
+            f'x has {x[tuple(bad[0])]} in column {bad[0][1]}, row {bad[0][0]}; all entries must be finite'
+        )
     x = np.ascontiguousarray(x, np.float32)
     same = np.flatnonzero((x == x[:1]).all(0))
     if len(same) and not constant:
-        raise ValueError(f'column {same[0]} of x is {x[0, same[0]]} in all {len(x)} rows; leave it out, or allow it')
+        raise ValueError(
+            f'column {same[0]} of x is {x[0, same[0]]} in all {len(x)} rows; leave it out, or allow it'
+        )
     if label is None:
         return {'x': x}
     label = np.ascontiguousarray(label, np.int32)
@@ -72,11 +78,18 @@ def _check_labels(label, rows, classes):
         return
     outside = label[(label < 0) | (label >= classes)]
     if len(outside):
-        raise ValueError(f'label has {outside[0]}; with {classes} classes it lies in 0 to {classes - 1}')
+        raise ValueError(
+            f'label has {outside[0]}; with {classes} classes it lies in 0 to {classes - 1}'
+        )
     counts = np.bincount(label, minlength=classes)
     if not counts.all():
-        raise ValueError(f'class {counts.argmin()} has no examples; each of the {classes} classes needs one')
+        raise ValueError(
+            f'class {counts.argmin()} has no examples; each of the {classes} classes needs one'
+        )
 
 
 def _cut(arrays: Batch, size: int) -> list[Batch]:
-    return [{name: rows[i : i + size] for name, rows in arrays.items()} for i in range(0, len(arrays['x']), size)]
+    return [
+        {name: rows[i : i + size] for name, rows in arrays.items()}
+        for i in range(0, len(arrays['x']), size)
+    ]

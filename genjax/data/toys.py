@@ -15,7 +15,9 @@ from jax import Array
 from genjax.base import Data, Key, Resident
 from genjax.data.resident import fingerprint
 
-ANEW = 2**31 + 3  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
+ANEW = (
+    2**31 + 3
+)  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
 
 Draw = Callable[[Key], dict[str, Array]]
 
@@ -34,7 +36,9 @@ def ring(modes: int = 8, radius: float = 2.0, deviation: float = 0.02) -> Gaussi
       ValueError: modes is below 1, or a length is not positive.
     """
     if not (modes >= 1 and radius > 0 and deviation > 0):
-        raise ValueError(f'ring of modes {modes}, radius {radius}, deviation {deviation}; all must be positive')
+        raise ValueError(
+            f'ring of modes {modes}, radius {radius}, deviation {deviation}; all must be positive'
+        )
     angles = 2 * np.pi * np.arange(modes) / modes
     return Gaussians(radius * np.stack([np.cos(angles), np.sin(angles)], -1), deviation)
 
@@ -46,7 +50,9 @@ def lattice(side: int = 5, spacing: float = 2.0, deviation: float = 0.05) -> Gau
       ValueError: side is below 1, or a length is not positive.
     """
     if not (side >= 1 and spacing > 0 and deviation > 0):
-        raise ValueError(f'lattice of side {side}, spacing {spacing}, deviation {deviation}; all must be positive')
+        raise ValueError(
+            f'lattice of side {side}, spacing {spacing}, deviation {deviation}; all must be positive'
+        )
     line = spacing * (np.arange(side) - (side - 1) / 2)
     return Gaussians(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2), deviation)
 
@@ -86,7 +92,9 @@ def itself(p: Sequence[float]) -> Draw:
 def _distribution(p):
     p = np.asarray(p, np.float32)
     if not (p.ndim == 1 and len(p) and np.all(p > 0) and abs(p.sum() - 1) < 1e-5):
-        raise ValueError(f'p is {p.tolist()}; probabilities must be a row of positive numbers with the sum 1')
+        raise ValueError(
+            f'p is {p.tolist()}; probabilities must be a row of positive numbers with the sum 1'
+        )
     return p
 
 
@@ -107,5 +115,7 @@ def anew(draw: Draw, *, batch: int, seed: int, test: int = 1000) -> Data:
     train, held_out = jax.random.split(jax.random.fold_in(jax.random.key(seed), ANEW))
     draws = lambda key, n: jax.vmap(draw)(jax.random.split(key, n))
     tests = jax.device_get(jax.jit(draws, static_argnums=1)(held_out, test))
-    feed = Resident(train, lambda key, step: draws(jax.random.fold_in(key, step), batch), fingerprint(tests))
+    feed = Resident(
+        train, lambda key, step: draws(jax.random.fold_in(key, step), batch), fingerprint(tests)
+    )
     return Data(feed, [tests])

@@ -50,8 +50,12 @@ class Score(NamedTuple):
     name: str
     value: float
     protocol: Protocol
-    deviation: float | None = None  # standard deviation over subsets or splits, where the measure has them
-    limit: float | None = None  # extrapolated to infinitely many examples, where fewer bias the measure
+    deviation: float | None = (
+        None  # standard deviation over subsets or splits, where the measure has them
+    )
+    limit: float | None = (
+        None  # extrapolated to infinitely many examples, where fewer bias the measure
+    )
 
 
 def difference(a: Score, b: Score) -> float:
@@ -70,7 +74,11 @@ def difference(a: Score, b: Score) -> float:
 
 def score_name(measure: str, extractor: str) -> str:
     """What a measure is called: of InceptionV3 FID, KID and IS; of any other extractor with its name."""
-    return INCEPTION.get(measure, measure) if extractor == 'InceptionV3' else f'{measure} ({extractor})'
+    return (
+        INCEPTION.get(measure, measure)
+        if extractor == 'InceptionV3'
+        else f'{measure} ({extractor})'
+    )
 
 
 def digest(weights: Any) -> str:
@@ -84,11 +92,19 @@ def digest(weights: Any) -> str:
 
 
 def protocol_of(
-    extractor: Extractor, real: Features, fake: Features, *, split: str, average: bool, seeds: Sequence[int]
+    extractor: Extractor,
+    real: Features,
+    fake: Features,
+    *,
+    split: str,
+    average: bool,
+    seeds: Sequence[int],
 ) -> Protocol:
     """The protocol of features at hand, with their numbers counted."""
     numbers = len(real.pooled), len(fake.pooled)
-    return Protocol(extractor.name, extractor.weights, extractor.resize, *numbers, split, average, tuple(seeds))
+    return Protocol(
+        extractor.name, extractor.weights, extractor.resize, *numbers, split, average, tuple(seeds)
+    )
 
 
 def features_of(extractor: Extractor, images: Any, *, batch: int = 64) -> Features:
@@ -114,7 +130,10 @@ def scores(extractor: Extractor, real: Features, fake: Features, protocol: Proto
     """
     _check(protocol, protocol_of(extractor, real, fake, split='', average=False, seeds=()))
     found = _measures(np.random.default_rng(protocol.seeds), real, fake)
-    return [Score(score_name(name, extractor.name), values[0], protocol, *values[1:]) for name, values in found.items()]
+    return [
+        Score(score_name(name, extractor.name), values[0], protocol, *values[1:])
+        for name, values in found.items()
+    ]
 
 
 def _measures(rng, real, fake):
@@ -158,7 +177,13 @@ def score_table(found: Sequence[Score], reference: Sequence[Score] = ()) -> str:
     perfect = {score.name: f'{score.value:.5g}' for score in reference}
     rows = [('score', 'value', 'deviation', 'of infinitely many', 'of real examples', '')]
     rows += [
-        (score.name, f'{score.value:.5g}', _shown(score.deviation), _shown(score.limit), perfect.get(score.name, ''))
+        (
+            score.name,
+            f'{score.value:.5g}',
+            _shown(score.deviation),
+            _shown(score.limit),
+            perfect.get(score.name, ''),
+        )
         + (_remark(score),)
         for score in found
     ]
@@ -188,15 +213,23 @@ def _remark(score):
         return f'changes with the number of examples, {few}'
     if score.limit < 0:
         return f'biased; {few} are too few to say by how much'
-    return 'unbiased' if score.limit == score.value else f'biased by {score.value - score.limit:+.3g} with {few}'
+    return (
+        'unbiased'
+        if score.limit == score.value
+        else f'biased by {score.value - score.limit:+.3g} with {few}'
+    )
 
 
 def to_json(scores: Sequence[Score]) -> str:
     """Scores as text to keep next to a run."""
-    return json.dumps([score._asdict() | {'protocol': score.protocol._asdict()} for score in scores], indent=1)
+    return json.dumps(
+        [score._asdict() | {'protocol': score.protocol._asdict()} for score in scores], indent=1
+    )
 
 
 def from_json(text: str) -> list[Score]:
     """Scores as `to_json` wrote them."""
     protocol = lambda found: Protocol(**found | {'seeds': tuple(found['seeds'])})
-    return [Score(**found | {'protocol': protocol(found['protocol'])}) for found in json.loads(text)]
+    return [
+        Score(**found | {'protocol': protocol(found['protocol'])}) for found in json.loads(text)
+    ]

@@ -32,10 +32,14 @@ def moments(features: Any) -> Moments:
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or not len(features):
-        raise ValueError(f'features have shape {features.shape}; a table [N, D] of at least one row is wanted')
+        raise ValueError(
+            f'features have shape {features.shape}; a table [N, D] of at least one row is wanted'
+        )
     mean = features.mean(0)
     if not np.isfinite(mean).all():
-        raise ValueError(f'features are not finite in columns {np.flatnonzero(~np.isfinite(mean))[:8].tolist()}')
+        raise ValueError(
+            f'features are not finite in columns {np.flatnonzero(~np.isfinite(mean))[:8].tolist()}'
+        )
     centred = features - mean
     return Moments(mean, centred.T @ centred / max(len(features) - 1, 1), len(features))
 
@@ -44,7 +48,11 @@ def merge(a: Moments, b: Moments) -> Moments:
     """The moments of two sets together (Chan et al. 1983, eq. 2.1), so that features need not be held at once."""
     n = a.n + b.n
     apart = b.mean - a.mean
-    scatter = (a.n - 1) * a.covariance + (b.n - 1) * b.covariance + np.outer(apart, apart) * (a.n * b.n / n)
+    scatter = (
+        (a.n - 1) * a.covariance
+        + (b.n - 1) * b.covariance
+        + np.outer(apart, apart) * (a.n * b.n / n)
+    )
     return Moments(a.mean + apart * (b.n / n), scatter / (n - 1), n)
 
 
@@ -96,7 +104,10 @@ def bias_curve(rng: np.random.Generator, a: Any, b: Any = None, *, sizes: Sequen
 
     def value(n):
         rows = rng.permutation(len(a))
-        left, right = a[rows[:n]], (a[rows[n : 2 * n]] if b is None else b[rng.permutation(len(b))[:n]])
+        left, right = (
+            a[rows[:n]],
+            (a[rows[n : 2 * n]] if b is None else b[rng.permutation(len(b))[:n]]),
+        )
         return distance(left, right)
 
     values = np.array([value(n) for n in sizes])
@@ -116,5 +127,7 @@ def default_sizes(n: int, points: int = 10) -> np.ndarray:
 def _checked(sizes, most):
     sizes = np.asarray(sizes, int)
     if len(set(sizes.tolist())) < 2 or sizes.min() < 2 or sizes.max() > most:
-        raise ValueError(f'sizes are {sizes.tolist()}; at least two different ones from 2 to {most} are wanted')
+        raise ValueError(
+            f'sizes are {sizes.tolist()}; at least two different ones from 2 to {most} are wanted'
+        )
     return sizes

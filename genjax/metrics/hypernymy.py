@@ -58,7 +58,9 @@ def fit_projections(
         raise ValueError(f'ridge is {ridge}; it must not be negative')
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):  # sums in one order give one result, and at this size threads cost more than they bring
+    with threadpool_limits(
+        1
+    ):  # sums in one order give one result, and at this size threads cost more than they bring
         centres = _centres(y - x, clusters, seed)
         nearest = _nearest(centres, y - x)
         maps = [_projection(x[nearest == k], y[nearest == k], ridge) for k in range(clusters)]
@@ -68,7 +70,11 @@ def fit_projections(
 def _centres(offsets, clusters, seed):
     from sklearn.cluster import KMeans
 
-    return KMeans(clusters, n_init=1, random_state=seed).fit(offsets).cluster_centers_.astype(np.float32)
+    return (
+        KMeans(clusters, n_init=1, random_state=seed)
+        .fit(offsets)
+        .cluster_centers_.astype(np.float32)
+    )
 
 
 def _projection(x, y, ridge):
@@ -115,7 +121,9 @@ def choose_threshold(distances: np.ndarray, labels: np.ndarray) -> float:
     distances = distances[order]
     hits, called = np.cumsum(labels[order]), np.arange(1, len(labels) + 1)
     f1 = 2 * hits / (called + labels.sum())
-    last = np.append(distances[1:] > distances[:-1], True)  # of equal distances: they are called together
+    last = np.append(
+        distances[1:] > distances[:-1], True
+    )  # of equal distances: they are called together
     return float(distances[np.argmax(np.where(last, f1, -1))])
 
 
@@ -165,11 +173,15 @@ def hypernymy_scores(
     look_up = _look_up(embedding)
     x, y, _ = look_up([pair for pair in train if pair[2] == relation])
     if not len(x):
-        raise ValueError(f'train has {len(train)} pairs, none of them {relation} with vectors; at least 1 is needed')
+        raise ValueError(
+            f'train has {len(train)} pairs, none of them {relation} with vectors; at least 1 is needed'
+        )
     dev, seen = look_up(dev), look_up(test)
     about = {'pairs': len(seen[2]), 'coverage': len(seen[2]) / max(len(test), 1)}
     models = _models(x, y, clusters, seed, ridge)
-    return [{'model': name} | _row(model, dev, seen, relation) | about for name, model in models.items()]
+    return [
+        {'model': name} | _row(model, dev, seen, relation) | about for name, model in models.items()
+    ]
 
 
 def _look_up(embedding):
@@ -208,4 +220,6 @@ def _row(model, dev, test, relation):
     dev_f1 = precision_recall_f1(dev_distances <= threshold, dev_labels).f1
     others = sorted(set(relations.tolist()) - {relation})
     shares = {f'called {name}': float(called[relations == name].mean()) for name in others}
-    return {'dev f1': dev_f1} | precision_recall_f1(called, relations == relation)._asdict() | shares
+    return (
+        {'dev f1': dev_f1} | precision_recall_f1(called, relations == relation)._asdict() | shares
+    )

@@ -37,10 +37,16 @@ def kernel_distances(
       ValueError: as above, or size is below 2 or more than the examples of a side.
     """
     if not 2 <= size <= min(len(a), len(b)):
-        raise ValueError(f'size is {size}; subsets of {len(a)} and {len(b)} examples can have 2 to the fewer of them')
-    pick = lambda features: np.isin(np.arange(len(features)), rng.choice(len(features), size, replace=False))
+        raise ValueError(
+            f'size is {size}; subsets of {len(a)} and {len(b)} examples can have 2 to the fewer of them'
+        )
+    pick = lambda features: np.isin(
+        np.arange(len(features)), rng.choice(len(features), size, replace=False)
+    )
     picked = [(pick(a), pick(b)) for _ in range(subsets)]
-    left, right = (np.stack([np.ones(len(chosen[0])), *chosen], 1) for chosen in zip(*picked, strict=True))
+    left, right = (
+        np.stack([np.ones(len(chosen[0])), *chosen], 1) for chosen in zip(*picked, strict=True)
+    )
     whole, *parts = _distances(a, b, left, right)
     return float(whole), Spread(float(np.mean(parts)), float(np.std(parts)))
 
@@ -50,7 +56,9 @@ def _distances(a, b, left, right):
     value of the kernel is computed once for all of them."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if min(len(a), len(b)) < 2 or a.shape[1:] != b.shape[1:]:
-        raise ValueError(f'features have shapes {a.shape} and {b.shape}; rows as long, two or more of each, are wanted')
+        raise ValueError(
+            f'features have shapes {a.shape} and {b.shape}; rows as long, two or more of each, are wanted'
+        )
     n, m = left.sum(0), right.sum(0)
     within = _apart(a, left) / (n * (n - 1)) + _apart(b, right) / (m * (m - 1))
     return within - 2 * _total(a, b, left, right) / (n * m)
@@ -64,7 +72,10 @@ def _apart(a, chosen):
 
 def _total(a, b, left, right):
     """The kernel summed over all pairs of a choice, [S]."""
-    blocks = ((slice(i, i + BLOCK), _kernel(a[i : i + BLOCK] @ b.T, a.shape[1])) for i in range(0, len(a), BLOCK))
+    blocks = (
+        (slice(i, i + BLOCK), _kernel(a[i : i + BLOCK] @ b.T, a.shape[1]))
+        for i in range(0, len(a), BLOCK)
+    )
     return sum((left[rows] * (block @ right)).sum(0) for rows, block in blocks)
 
 

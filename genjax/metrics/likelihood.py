@@ -41,7 +41,9 @@ def diagonal_kl(q: tuple[Array, Array], p: tuple[Array, Array]) -> Array:
 
 def gaussian_kl(q: tuple[Array, Array], p: tuple[Array, Array]) -> Array:
     """KL(q, p) between Gaussians, each a pair (mean [D], covariance [D, D]); NaN if one is not positive definite."""
-    (mean, factor), (p_mean, p_factor) = ((m, jnp.linalg.cholesky(covariance)) for m, covariance in (q, p))
+    (mean, factor), (p_mean, p_factor) = (
+        (m, jnp.linalg.cholesky(covariance)) for m, covariance in (q, p)
+    )
     # The affine map that makes p N(0, I) leaves the divergence as it is.
     factor = solve_triangular(p_factor, factor, lower=True)
     mean = solve_triangular(p_factor, mean - p_mean, lower=True)
@@ -67,7 +69,9 @@ def quadrature_kl(log_q: LogDensity, log_p: LogDensity, points: Array, cell: flo
     return cell * jnp.sum(_contributions(log_q(points), log_p(points)))
 
 
-def monte_carlo_kl(key: Key, log_q: LogDensity, log_p: LogDensity, sample: Callable[[Key, int], Array], n: int):
+def monte_carlo_kl(
+    key: Key, log_q: LogDensity, log_p: LogDensity, sample: Callable[[Key, int], Array], n: int
+):
     """KL(q, p) as an `Estimate` from n samples of q.
 
     Raises:
@@ -95,9 +99,13 @@ def importance(
 
     def measure(key, state):
         whole = (pad_batch(batch, batches[0]) for batch in batches)
-        found = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)]
+        found = [
+            compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)
+        ]
         real = map(batch_length, batches)
-        values = np.concatenate([rows[:n] for rows, n in zip(jax.device_get(found), real, strict=True)])
+        values = np.concatenate(
+            [rows[:n] for rows, n in zip(jax.device_get(found), real, strict=True)]
+        )
         return {f'nll_{samples}': -math.fsum(values) / len(values)}
 
     return measure

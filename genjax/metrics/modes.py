@@ -74,7 +74,9 @@ def classifier_score(logits: Any, *, splits: int = 10) -> Spread:
     """
     logits = np.asarray(logits, np.float64)
     if not 1 <= splits <= len(logits):
-        raise ValueError(f'splits is {splits}; {len(logits)} examples can be split into 1 to as many')
+        raise ValueError(
+            f'splits is {splits}; {len(logits)} examples can be split into 1 to as many'
+        )
     edges = np.arange(splits + 1) * len(logits) // splits
     scores = [_score(logits[i:j]) for i, j in zip(edges, edges[1:], strict=False)]
     return Spread(float(np.mean(scores)), float(np.std(scores)))
@@ -84,7 +86,9 @@ def score_limit(rng: np.random.Generator, logits: Any, *, sizes: np.ndarray) -> 
     """The score of infinitely many examples, by a straight line in 1/n through those of random subsets (Chong and
     Forsyth 2020, arXiv:1911.07023); few examples give too low a score."""
     logits = np.asarray(logits, np.float64)
-    return extrapolate(sizes, np.array([_score(logits[rng.permutation(len(logits))[:n]]) for n in sizes]))
+    return extrapolate(
+        sizes, np.array([_score(logits[rng.permutation(len(logits))[:n]]) for n in sizes])
+    )
 
 
 def _score(logits):

@@ -20,7 +20,9 @@ Fold = Callable[[str], str]  # words with one folded form are taken for one; `st
 
 BLOCK = 512  # queries at a time
 
-matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)  # accelerators would round the cosines
+matmul = partial(
+    jnp.matmul, precision=jax.lax.Precision.HIGHEST
+)  # accelerators would round the cosines
 
 
 def index_of(words: Sequence[str], fold: Fold = str) -> dict[str, int]:
@@ -48,7 +50,9 @@ def unit(vectors: jax.Array) -> jax.Array:
     return vectors / jnp.where(length > 0, length, 1)
 
 
-def nearest(vectors: Any, queries: Any, k: int, exclude: Any = None) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    vectors: Any, queries: Any, k: int, exclude: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The k vectors at the largest cosines to each query, the largest first.
 
     Args:
@@ -62,10 +66,16 @@ def nearest(vectors: Any, queries: Any, k: int, exclude: Any = None) -> tuple[np
     Raises:
       ValueError: k is below 1 or more than may be found.
     """
-    exclude = np.zeros((len(queries), 0), np.int32) if exclude is None else np.asarray(exclude, np.int32)
+    exclude = (
+        np.zeros((len(queries), 0), np.int32) if exclude is None else np.asarray(exclude, np.int32)
+    )
     if not 1 <= k <= len(vectors) - exclude.shape[1]:
-        raise ValueError(f'k is {k}; {len(vectors)} vectors less {exclude.shape[1]} allow 1 to their difference')
-    found = _nearest(jnp.asarray(vectors, jnp.float32), jnp.asarray(queries, jnp.float32), exclude, k)
+        raise ValueError(
+            f'k is {k}; {len(vectors)} vectors less {exclude.shape[1]} allow 1 to their difference'
+        )
+    found = _nearest(
+        jnp.asarray(vectors, jnp.float32), jnp.asarray(queries, jnp.float32), exclude, k
+    )
     return jax.device_get(found)
 
 
@@ -82,7 +92,9 @@ def _nearest(vectors, queries, exclude, k):
     return jax.lax.map(one, (queries, exclude), batch_size=BLOCK)
 
 
-def neighbours(embedding: Embedding, words: Sequence[str], k: int = 10) -> list[list[tuple[str, float]]]:
+def neighbours(
+    embedding: Embedding, words: Sequence[str], k: int = 10
+) -> list[list[tuple[str, float]]]:
     """The k words nearest to each word, itself left out, with their cosines.
 
     Raises:
@@ -91,5 +103,7 @@ def neighbours(embedding: Embedding, words: Sequence[str], k: int = 10) -> list[
     index = index_of(embedding.words)
     places = np.array([lookup(index, word) for word in words], np.int32)
     near, cosines = nearest(embedding.vectors, embedding.vectors[places], k, places[:, None])
-    named = lambda row, values: [(embedding.words[i], float(c)) for i, c in zip(row, values, strict=True)]
+    named = lambda row, values: [
+        (embedding.words[i], float(c)) for i, c in zip(row, values, strict=True)
+    ]
     return [named(row, values) for row, values in zip(near, cosines, strict=True)]

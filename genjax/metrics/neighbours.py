@@ -61,16 +61,22 @@ def _centred(real, fake):
     """Both in float64 about the real mean, so that the squares below lose few digits."""
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     if real.shape[1:] != fake.shape[1:]:
-        raise ValueError(f'features have shapes {real.shape} and {fake.shape}; rows as long are wanted')
+        raise ValueError(
+            f'features have shapes {real.shape} and {fake.shape}; rows as long are wanted'
+        )
     return real - real.mean(0), fake - real.mean(0)
 
 
 def _squared_radii(features, k):
     """The squared distance from each to its k-th neighbour, [N]."""
     if not 1 <= k < len(features):
-        raise ValueError(f'k is {k}; {len(features)} examples have 1 to {len(features) - 1} neighbours')
+        raise ValueError(
+            f'k is {k}; {len(features)} examples have 1 to {len(features) - 1} neighbours'
+        )
     # The nearest of all is the example itself. A column that were not copied would keep its whole block.
-    kth = [np.partition(block, k, 1)[:, k].copy() for block in _squared_distances(features, features)]
+    kth = [
+        np.partition(block, k, 1)[:, k].copy() for block in _squared_distances(features, features)
+    ]
     return np.concatenate(kth)
 
 

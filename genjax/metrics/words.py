@@ -22,9 +22,13 @@ from genjax.metrics.nearest import BLOCK, Fold, index_of, matmul, unit
 
 Pair = tuple[str, str, float]  # two words and people's score
 Question = tuple[str, str, str, str, str]  # category, a, b, c, d: a is to b as c is to d
-Score = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # cosines of x with a, b and c -> how well x answers
+Score = Callable[
+    [jax.Array, jax.Array, jax.Array], jax.Array
+]  # cosines of x with a, b and c -> how well x answers
 
-COLUMNS = 2048  # words of the vocabulary at a time: what is at hand stays in the cache, and memory small
+COLUMNS = (
+    2048  # words of the vocabulary at a time: what is at hand stays in the cache, and memory small
+)
 RESTRICT = 30_000  # words, the first of the vocabulary, that analogies are commonly asked of
 MEAN_OF = ('men', 'wordsim353', 'simlex999', 'analogies')
 
@@ -46,7 +50,9 @@ def _ranks(x):
     return (np.cumsum(count) - (count - 1) / 2)[place]
 
 
-def similarity(embedding: Embedding, pairs: Sequence[Pair], *, fold: Fold = str.upper) -> dict[str, float]:
+def similarity(
+    embedding: Embedding, pairs: Sequence[Pair], *, fold: Fold = str.upper
+) -> dict[str, float]:
     """How cosines of word pairs go with people's scores, over the pairs of which both words are known.
 
     Returns:
@@ -116,7 +122,10 @@ def analogies(
     category = np.array([question[0] for question in questions])
     count = lambda which, name: int(which[category == name].sum())
     ones = np.ones_like(known)
-    return [Section(name, *(count(x, name) for x in (right, known, ones))) for name in dict.fromkeys(category.tolist())]
+    return [
+        Section(name, *(count(x, name) for x in (right, known, ones)))
+        for name in dict.fromkeys(category.tolist())
+    ]
 
 
 @partial(jax.jit, static_argnames='score')
@@ -138,13 +147,21 @@ def _answers(vectors, forms, distinct, rows, score):
             scores = score(*(cosines[rows[:, i]] for i in range(3)))
             for i in range(3):
                 scores = jnp.where(forms[None] == given[:, i, None], -jnp.inf, scores)
-            top = scores.max(1, keepdims=True)  # with min below, several times as fast as argmax on a CPU
-            return top[:, 0], jnp.where((scores == top) & (top > -jnp.inf), forms[None], len(table)).min(1)
+            top = scores.max(
+                1, keepdims=True
+            )  # with min below, several times as fast as argmax on a CPU
+            return top[:, 0], jnp.where(
+                (scores == top) & (top > -jnp.inf), forms[None], len(table)
+            ).min(1)
 
         return jax.lax.map(best, (asked, given))
 
     tops, found = jax.lax.map(among, (_blocks(table, COLUMNS), _blocks(forms, COLUMNS)))
-    return jnp.where(tops == tops.max(0, keepdims=True), found, len(table)).min(0).reshape(-1)[: len(rows)]
+    return (
+        jnp.where(tops == tops.max(0, keepdims=True), found, len(table))
+        .min(0)
+        .reshape(-1)[: len(rows)]
+    )
 
 
 def _blocks(x, size):
@@ -158,11 +175,15 @@ def accuracies(sections: Sequence[Section]) -> dict[str, float]:
 
     `semantic` and `syntactic` are the accuracies of the two kinds; the names of syntactic categories begin with gram.
     """
-    asked, answered = (sum(getattr(section, count) for section in sections) for count in ('asked', 'answered'))
+    asked, answered = (
+        sum(getattr(section, count) for section in sections) for count in ('asked', 'answered')
+    )
     syntactic = [section for section in sections if section.category.startswith('gram')]
     semantic = [section for section in sections if section not in syntactic]
     kinds = {'accuracy': sections, 'semantic': semantic, 'syntactic': syntactic}
-    return {name: _accuracy(kind) for name, kind in kinds.items()} | {'coverage': answered / asked if asked else 0.0}
+    return {name: _accuracy(kind) for name, kind in kinds.items()} | {
+        'coverage': answered / asked if asked else 0.0
+    }
 
 
 def _accuracy(sections):
@@ -171,7 +192,11 @@ def _accuracy(sections):
 
 
 def analogy_table(
-    embedding: Embedding, questions: Sequence[Question], *, restrict: int = RESTRICT, fold: Fold = str.upper
+    embedding: Embedding,
+    questions: Sequence[Question],
+    *,
+    restrict: int = RESTRICT,
+    fold: Fold = str.upper,
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Analogies by 3CosAdd and 3CosMul, over the first `restrict` words and over all.
 
@@ -188,7 +213,9 @@ def analogy_table(
         numbers |= {name: found['accuracy'], f'{where}_coverage': found['coverage']}
         numbers |= {f'{name}_{kind}': found[kind] for kind in ('semantic', 'syntactic')}
         for section in sections:
-            row = rows.setdefault(section.category, {'category': section.category, 'asked': section.asked})
+            row = rows.setdefault(
+                section.category, {'category': section.category, 'asked': section.asked}
+            )
             row |= {f'{where}_answered': section.answered, name: f'{_accuracy([section]):.3f}'}
     return list(rows.values()), numbers
 
@@ -214,7 +241,9 @@ def scores(
         numbers |= {name: found['spearman'], f'{name}_coverage': found['coverage']}
     if questions:
         _, found = analogy_table(embedding, questions, restrict=restrict, fold=fold)
-        numbers |= {'analogies': found['restricted_add']} | {f'analogies_{name}': x for name, x in found.items()}
+        numbers |= {'analogies': found['restricted_add']} | {
+            f'analogies_{name}': x for name, x in found.items()
+        }
     if set(MEAN_OF) <= set(numbers):
         numbers['mean'] = sum(numbers[name] for name in MEAN_OF) / len(MEAN_OF)
     return numbers

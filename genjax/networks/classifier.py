@@ -25,8 +25,12 @@ class Classifier(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """x [B, H, W, I] -> (features [B, D], logits [B, C]); a ValueError where a number is not positive."""
-        if not all(isinstance(n, int) and n > 0 for n in (*self.widths, self.features, self.classes)):
-            sizes = f'widths are {tuple(self.widths)}, features {self.features}, classes {self.classes}'
+        if not all(
+            isinstance(n, int) and n > 0 for n in (*self.widths, self.features, self.classes)
+        ):
+            sizes = (
+                f'widths are {tuple(self.widths)}, features {self.features}, classes {self.classes}'
+            )
             raise ValueError(f'{sizes}; all must be positive integers')
         for i, width in enumerate(self.widths):
             x = nn.relu(Conv(width, strides=1 if i == 0 else 2)(x))

@@ -16,7 +16,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-Pads = tuple[tuple[int, int], tuple[int, int]]  # (before, after) along the height and along the width
+Pads = tuple[
+    tuple[int, int], tuple[int, int]
+]  # (before, after) along the height and along the width
 
 # In this file: x [B, H, W, I], kernel [K, L, I, O], y and its gradient g [B, M, N, O].
 
@@ -39,7 +41,9 @@ def _on_cpu(x, kernel, stride, pads, spread, dilation):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
-def convolve(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads, spread: int = 1, dilation: int = 1) -> jax.Array:
+def convolve(
+    x: jax.Array, kernel: jax.Array, stride: int, pads: Pads, spread: int = 1, dilation: int = 1
+) -> jax.Array:
     """Slides a kernel over images: y[m] = sum_k kernel[k] x'[m stride + k dilation - before], along both axes.
 
     Args:
@@ -52,7 +56,10 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int, pads: Pads, spread: i
     """
     steps = (stride, pads, spread, dilation)
     return lax.platform_dependent(
-        x, kernel, cpu=lambda x, kernel: _on_cpu(x, kernel, *steps), default=lambda x, k: _plain(x, k, *steps)
+        x,
+        kernel,
+        cpu=lambda x, kernel: _on_cpu(x, kernel, *steps),
+        default=lambda x, k: _plain(x, k, *steps),
     )
 
 
@@ -98,7 +105,9 @@ def _kernel_gradient_by_products(x, shape, g, pads):
     def add(total, x_and_g):
         x, g = _pad(x_and_g[0], 2, *sides), _pad(x_and_g[1], 1, K - 1 - above, H + above - M)
         x = jnp.concatenate([x[:, :, left : left + N] for left in range(L)], -1).reshape(-1, L * I)
-        g = jnp.concatenate([g[:, top : top + H] for top in reversed(range(K))], -1).reshape(-1, K * O)
+        g = jnp.concatenate([g[:, top : top + H] for top in reversed(range(K))], -1).reshape(
+            -1, K * O
+        )
         return total + x.T @ g, None
 
     chunks = [a.reshape(B // size, size, *a.shape[1:]) for a in (x, g)]
@@ -111,24 +120,37 @@ def _columns(x, window, stride, pads, places):
 
     x is cut into blocks of stride x stride pixels, so that whole rows of a block are copied at a time.
     """
-    (B, H, W, I), blocks = x.shape, [m - 1 + -(-k // stride) for m, k in zip(places, window, strict=True)]  # noqa: E741
+    (B, H, W, I), blocks = (
+        x.shape,
+        [m - 1 + -(-k // stride) for m, k in zip(places, window, strict=True)],
+    )  # noqa: E741
     (K, L), (M, N), befores = window, places, [before for before, _ in pads]
     for axis, (n, size, before) in enumerate(zip((H, W), blocks, befores, strict=True), 1):
         x = _pad(x, axis, before, stride * size - n - before)
     x = x.reshape(B, blocks[0], stride, blocks[1], stride * I)
     ahead = [(k // stride, k % stride, j) for k in range(K) for j in range(0, L, stride)]
-    cut = [x[:, a : a + M, p, j // stride : j // stride + N, : min(stride, L - j) * I] for a, p, j in ahead]
+    cut = [
+        x[:, a : a + M, p, j // stride : j // stride + N, : min(stride, L - j) * I]
+        for a, p, j in ahead
+    ]
     return jnp.concatenate(cut, -1)
 
 
 def _chunks(kernel_shape, places, *arrays):
     """Arrays [B, ...] as [n, B / n, ...], so that the columns of B / n examples, 4 MiB at most, stay near."""
-    size = math.gcd(len(arrays[0]), 1 << (max(1, 2**20 // math.prod((*kernel_shape[:3], *places))).bit_length() - 1))
+    size = math.gcd(
+        len(arrays[0]),
+        1 << (max(1, 2**20 // math.prod((*kernel_shape[:3], *places))).bit_length() - 1),
+    )
     return [a.reshape(-1, size, *a.shape[1:]) for a in arrays]
 
 
 def _strided(x, kernel, stride, pads):
-    window, features, lengths = kernel.shape[:2], kernel.shape[3], zip(x.shape[1:3], kernel.shape, pads, strict=False)
+    window, features, lengths = (
+        kernel.shape[:2],
+        kernel.shape[3],
+        zip(x.shape[1:3], kernel.shape, pads, strict=False),
+    )
     places = tuple((n + sum(ends) - k) // stride + 1 for n, k, ends in lengths)
     product = lambda x: _columns(x, window, stride, pads, places) @ kernel.reshape(-1, features)
     return lax.map(product, *_chunks(kernel.shape, places, x)).reshape(len(x), *places, features)
@@ -158,7 +180,9 @@ def _strided_kernel_gradient(x, shape, g, stride, pads):
         columns = _columns(x_and_g[0], (K, L), stride, pads, places)
         return total + x_and_g[1].reshape(-1, O).T @ columns.reshape(-1, K * L * I), None
 
-    total, _ = lax.scan(add, jnp.zeros((O, K * L * I), x.dtype), tuple(_chunks(shape, places, x, g)))
+    total, _ = lax.scan(
+        add, jnp.zeros((O, K * L * I), x.dtype), tuple(_chunks(shape, places, x, g))
+    )
     return total.T.reshape(shape)
 
 
@@ -228,7 +252,9 @@ class Conv(nn.Module):
         if isinstance(pads, str):
             pads = lax.padtype_to_pads(x.shape[1:3], self.kernel, (self.strides,) * 2, pads)
         pads = tuple(map(tuple, pads))
-        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.strides, pads, self.spread)
+        y = convolve(
+            x.astype(self.dtype), kernel.astype(self.dtype), self.strides, pads, self.spread
+        )
         if not self.bias:
             return y
         bias = self.param('bias', nn.initializers.zeros, (self.features,))

@@ -19,8 +19,12 @@ from genjax.networks.norms import BatchNorm
 drawn = nn.initializers.normal(0.02)
 Norm = partial(BatchNorm, scale_init=lambda *args: 1 + drawn(*args))
 # 4 x 4 pixels to one, a step of two; and the transpose of that.
-Halve = partial(Conv, kernel=(4, 4), strides=2, padding=((1, 1), (1, 1)), bias=False, kernel_init=drawn)
-Double = partial(Conv, kernel=(4, 4), spread=2, padding=((2, 2), (2, 2)), bias=False, kernel_init=drawn)
+Halve = partial(
+    Conv, kernel=(4, 4), strides=2, padding=((1, 1), (1, 1)), bias=False, kernel_init=drawn
+)
+Double = partial(
+    Conv, kernel=(4, 4), spread=2, padding=((2, 2), (2, 2)), bias=False, kernel_init=drawn
+)
 Dense = partial(nn.Dense, use_bias=False, kernel_init=drawn)
 
 
@@ -31,7 +35,9 @@ def levels(width: int, size: int) -> list[int]:
       ValueError: width is below 1, or size no power of two from 8 on.
     """
     if width < 1 or size < 8 or size & (size - 1):
-        raise ValueError(f'width is {width}, size {size}; needed: width >= 1 and a size of 8, 16, 32, 64, ...')
+        raise ValueError(
+            f'width is {width}, size {size}; needed: width >= 1 and a size of 8, 16, 32, 64, ...'
+        )
     return [width << level for level in range((size // 4).bit_length() - 1)]
 
 
@@ -103,4 +109,6 @@ class Discriminator(nn.Module):
 def refuse_labels(classes: int | None, label: jax.Array | None):
     """A ValueError unless there are labels exactly where there are classes."""
     if (classes is None) != (label is None):
-        raise ValueError(f'classes is {classes}; labels are {"missing" if label is None else "given"}')
+        raise ValueError(
+            f'classes is {classes}; labels are {"missing" if label is None else "given"}'
+        )

@@ -29,11 +29,15 @@ class MLP(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """x [B, ...], which is flattened -> [B, *shape]; a ValueError where a width or the shape is not positive."""
         if not all(isinstance(n, int) and n > 0 for n in (*self.widths, *self.shape)):
-            raise ValueError(f'widths are {tuple(self.widths)}, shape {self.shape}; all must be positive integers')
+            raise ValueError(
+                f'widths are {tuple(self.widths)}, shape {self.shape}; all must be positive integers'
+            )
         x = x.reshape(len(x), -1)
         for width in self.widths:
             x = self.activation(nn.Dense(width, kernel_init=self.kernel_init)(x))
-        x = nn.Dense(math.prod(self.shape), kernel_init=self.kernel_init, bias_init=self.bias_init)(x)
+        x = nn.Dense(math.prod(self.shape), kernel_init=self.kernel_init, bias_init=self.bias_init)(
+            x
+        )
         return x.reshape(len(x), *self.shape)
 
 

@@ -37,7 +37,9 @@ class BatchNorm(nn.Module):
         if not 0 <= self.momentum < 1:
             raise ValueError(f'momentum is {self.momentum}; batch norm needs 0 <= momentum < 1')
         if (label is None) != (self.classes is None):
-            raise ValueError(f'classes is {self.classes}; batch norm needs labels exactly where there are classes')
+            raise ValueError(
+                f'classes is {self.classes}; batch norm needs labels exactly where there are classes'
+            )
         rows = () if label is None else (self.classes,)
         gain = self.param('scale', self.scale_init, (*rows, x.shape[-1]))
         bias = self.param('bias', nn.initializers.zeros, (*rows, x.shape[-1]))
@@ -51,16 +53,23 @@ class BatchNorm(nn.Module):
     def _statistics(self, x):
         """Mean and variance of each channel, [C] each."""
         carried = lambda name, shape: self.variable('batch_stats', name, jnp.zeros, shape)
-        sums, weight = [carried(name, x.shape[-1:]) for name in ('mean', 'variance')], carried('weight', ())
+        sums, weight = (
+            [carried(name, x.shape[-1:]) for name in ('mean', 'variance')],
+            carried('weight', ()),
+        )
         if not self.is_mutable_collection('batch_stats'):
-            mean, variance = (total.value / jnp.where(weight.value > 0, weight.value, 1) for total in sums)
+            mean, variance = (
+                total.value / jnp.where(weight.value > 0, weight.value, 1) for total in sums
+            )
             return mean, jnp.where(weight.value > 0, variance, 1)
         axes = range(x.ndim - 1)
         mean, square = device_mean((jnp.mean(x, axes), jnp.mean(jnp.square(x), axes)))
         found = mean, jnp.maximum(square - jnp.square(mean), 0)
         if not self.is_initializing():
             for total, new in zip((*sums, weight), (*found, 1.0), strict=True):
-                total.value = self.momentum * total.value + (1 - self.momentum) * jax.lax.stop_gradient(new)
+                total.value = self.momentum * total.value + (
+                    1 - self.momentum
+                ) * jax.lax.stop_gradient(new)
         return found
 
 

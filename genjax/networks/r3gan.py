@@ -70,7 +70,9 @@ def coarser(x: Array) -> Array:
     for axis in (1, 2):
         pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
         first, second = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
-        x = 0.375 * (first + second) + 0.125 * (_neighbours(second, axis)[0] + _neighbours(first, axis)[1])
+        x = 0.375 * (first + second) + 0.125 * (
+            _neighbours(second, axis)[0] + _neighbours(first, axis)[1]
+        )
     return x
 
 
@@ -114,7 +116,9 @@ def _check(net):
         raise ValueError(f'{sizes}, side {net.side}: all must be at least 1')
     for width in net.widths:
         if width * net.expansion % net.group:
-            raise ValueError(f'group is {net.group}; it must divide {width * net.expansion}, a width times expansion')
+            raise ValueError(
+                f'group is {net.group}; it must divide {width * net.expansion}, a width times expansion'
+            )
 
 
 class Generator(nn.Module):
@@ -144,8 +148,12 @@ class Generator(nn.Module):
         _check(self)
         refuse_labels(self.classes, label)
         if label is not None:
-            z = jnp.concatenate([z, _linear(z.shape[-1], 'label')(jax.nn.one_hot(label, self.classes))], -1)
-        basis = self.param('basis', nn.initializers.normal(1.0), (self.side, self.side, self.widths[0]))
+            z = jnp.concatenate(
+                [z, _linear(z.shape[-1], 'label')(jax.nn.one_hot(label, self.classes))], -1
+            )
+        basis = self.param(
+            'basis', nn.initializers.normal(1.0), (self.side, self.side, self.widths[0])
+        )
         h = basis[None] * _linear(self.widths[0], 'start')(z)[:, None, None]
         for i, width in enumerate(self.widths):
             if i:
@@ -187,5 +195,7 @@ class Discriminator(nn.Module):
         h = jnp.sum(h * basis[None], (1, 2))
         if label is None:
             return _linear(1, 'logit')(h)[:, 0]
-        embedding = _linear(h.shape[-1], 'label')(jax.nn.one_hot(label, self.classes)) / math.sqrt(h.shape[-1])
+        embedding = _linear(h.shape[-1], 'label')(jax.nn.one_hot(label, self.classes)) / math.sqrt(
+            h.shape[-1]
+        )
         return jnp.sum(_linear(h.shape[-1], 'logit')(h) * embedding, 1)

@@ -20,7 +20,9 @@ from genjax.networks.spectral import Spectral
 from genjax.networks.unet import double
 
 xavier = nn.initializers.xavier_uniform()
-wide = nn.initializers.variance_scaling(2.0, 'fan_avg', 'uniform')  # in branches; the same times sqrt(2)
+wide = nn.initializers.variance_scaling(
+    2.0, 'fan_avg', 'uniform'
+)  # in branches; the same times sqrt(2)
 
 
 def doublings(size: int) -> int:
@@ -128,8 +130,12 @@ class Discriminator(nn.Module):
         for i in range(halvings + 2):
             x = Down(self.width, halves=i < halvings, first=i == 0, name=f'down{i}')(x)
         h = jnp.sum(nn.relu(x), (1, 2))
-        linear = lambda size, name: Spectral(nn.Dense(size, use_bias=False, kernel_init=xavier), name=name)
+        linear = lambda size, name: Spectral(
+            nn.Dense(size, use_bias=False, kernel_init=xavier), name=name
+        )
         logit = linear(1, 'logit')(h)[:, 0]
         if label is None:
             return logit
-        return logit + jnp.sum(h * linear(self.width, 'label')(jax.nn.one_hot(label, self.classes)), 1)
+        return logit + jnp.sum(
+            h * linear(self.width, 'label')(jax.nn.one_hot(label, self.classes)), 1
+        )

@@ -44,10 +44,14 @@ class Spectral(nn.Module):
     def __call__(self, x: Array) -> Array:
         """x [B, ...] -> what the layer gives for it."""
         layer = self.layer.clone(parent=None)  # a description: its parameters are held here
-        params = self.param('weights', lambda key: layer.init(key, jnp.zeros(x.shape, jnp.float32))['params'])
+        params = self.param(
+            'weights', lambda key: layer.init(key, jnp.zeros(x.shape, jnp.float32))['params']
+        )
         kernel = params['kernel']
         W = kernel.reshape(-1, kernel.shape[-1])
-        u = self.variable('spectral', 'u', lambda: unit(jax.random.normal(self.make_rng('params'), W.shape[1:])))
+        u = self.variable(
+            'spectral', 'u', lambda: unit(jax.random.normal(self.make_rng('params'), W.shape[1:]))
+        )
         learning = self.is_mutable_collection('spectral') and not self.is_initializing()
         sigma, new = spectral_norm(W, u.value, steps=int(learning))
         if learning:

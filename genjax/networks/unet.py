@@ -37,7 +37,9 @@ def drop(key: Key, x: jax.Array, rate: float) -> jax.Array:
     The share is a multiple of 2^-16: sixteen random bits decide over a number, half of what a float takes.
     """
     size, threshold = math.prod(x.shape[1:]), round(rate * 2**16)
-    pairs = jax.vmap(lambda key: jax.random.bits(key, ((size + 1) // 2,), jnp.uint32))(example_keys(key, len(x)))
+    pairs = jax.vmap(lambda key: jax.random.bits(key, ((size + 1) // 2,), jnp.uint32))(
+        example_keys(key, len(x))
+    )
     bits = jax.lax.bitcast_convert_type(pairs, jnp.uint16).reshape(len(x), -1)[:, :size]
     kept = bits.reshape(x.shape) >= threshold
     return jnp.where(kept, x * (2**16 / (2**16 - threshold)), 0)
@@ -158,7 +160,9 @@ class UNet(nn.Module):
                 h = block(h, features, f'down{level}_{i}', h.shape[1] in self.attend_at)
                 skips.append(h)
             if level < len(levels) - 1:
-                h = conv(features, strides=2, padding=((0, 1), (0, 1)), name=f'down{level}_halve')(h)
+                h = conv(features, strides=2, padding=((0, 1), (0, 1)), name=f'down{level}_halve')(
+                    h
+                )
                 skips.append(h)
         h = block(h, levels[-1], 'middle_0', True)
         h = block(h, levels[-1], 'middle_1', False)
@@ -175,7 +179,9 @@ class UNet(nn.Module):
         if self.width < 2 or self.width % 2:
             raise ValueError(f'width is {self.width}; it must be positive and even')
         if not self.multipliers or min(self.multipliers) < 1:
-            raise ValueError(f'multipliers are {self.multipliers}; at least one, each at least 1, is needed')
+            raise ValueError(
+                f'multipliers are {self.multipliers}; at least one, each at least 1, is needed'
+            )
         if not 1 <= self.blocks <= 100:
             raise ValueError(f'blocks is {self.blocks}; it takes 1 to 100')
         if str(self.dtype) not in DTYPES and self.dtype not in map(jnp.dtype, DTYPES):
@@ -183,10 +189,16 @@ class UNet(nn.Module):
         if not 0 <= self.dropout < 1:
             raise ValueError(f'dropout is {self.dropout}; it must lie in [0, 1)')
         if x.ndim != 4 or t.shape != x.shape[:1]:
-            raise ValueError(f'x and t have shapes {x.shape} and {t.shape}; [B, H, W, C] and [B] are needed')
+            raise ValueError(
+                f'x and t have shapes {x.shape} and {t.shape}; [B, H, W, C] and [B] are needed'
+            )
         factor = 2 ** (len(self.multipliers) - 1)
         if x.shape[1] % factor or x.shape[2] % factor:
-            raise ValueError(f'x has shape {x.shape}; {len(self.multipliers)} levels need H, W divisible by {factor}')
+            raise ValueError(
+                f'x has shape {x.shape}; {len(self.multipliers)} levels need H, W divisible by {factor}'
+            )
         resolutions = [x.shape[1] >> level for level in range(len(self.multipliers))]
         if not set(self.attend_at) <= set(resolutions):
-            raise ValueError(f'attend_at is {self.attend_at}; the levels have resolutions {resolutions}')
+            raise ValueError(
+                f'attend_at is {self.attend_at}; the levels have resolutions {resolutions}'
+            )

@@ -25,7 +25,9 @@ def _bernoulli_sample(key, logits):
 
 # x in {0, 1}; parameters are logits [*shape]. For x inside (0, 1) log_prob is minus the cross-entropy, no density.
 bernoulli = Likelihood(
-    lambda logits, x: jnp.sum(logits * x - jax.nn.softplus(logits)), jax.nn.sigmoid, _bernoulli_sample
+    lambda logits, x: jnp.sum(logits * x - jax.nn.softplus(logits)),
+    jax.nn.sigmoid,
+    _bernoulli_sample,
 )
 
 
@@ -38,7 +40,9 @@ def _gaussian_log_prob(parameters, x):
 
 def _gaussian_sample(key, parameters):
     mean, log_scale = parameters
-    return mean + jnp.exp(jnp.broadcast_to(log_scale, mean.shape)) * jax.random.normal(key, mean.shape)
+    return mean + jnp.exp(jnp.broadcast_to(log_scale, mean.shape)) * jax.random.normal(
+        key, mean.shape
+    )
 
 
 # x real; parameters are (mean [*shape], log of the standard deviation, [] or [*shape]).
@@ -69,7 +73,9 @@ def squares(c: float) -> Likelihood:
     """
     if not c > 0:
         raise ValueError(f'c is {c}; the weight of the squared error must be positive')
-    return fixed_gaussian((2 * c) ** -0.5)._replace(log_prob=lambda mean, x: -c * jnp.sum((x - mean) ** 2))
+    return fixed_gaussian((2 * c) ** -0.5)._replace(
+        log_prob=lambda mean, x: -c * jnp.sum((x - mean) ** 2)
+    )
 
 
 def _logistic_log_prob(parameters, x):
@@ -77,14 +83,18 @@ def _logistic_log_prob(parameters, x):
     mean, log_scale = parameters
     inverse = jnp.exp(-jnp.broadcast_to(log_scale, x.shape))
     upper, lower = (x + 1 / 255 - mean) * inverse, (x - 1 / 255 - mean) * inverse
-    inner = jax.nn.log_sigmoid(upper) + jax.nn.log_sigmoid(-lower) + jnp.log(-jnp.expm1(lower - upper))
+    inner = (
+        jax.nn.log_sigmoid(upper) + jax.nn.log_sigmoid(-lower) + jnp.log(-jnp.expm1(lower - upper))
+    )
     ends = jnp.where(x < -0.999, jax.nn.log_sigmoid(upper), jax.nn.log_sigmoid(-lower))
     return jnp.sum(jnp.where(jnp.abs(x) > 0.999, ends, inner))
 
 
 def _logistic_sample(key, parameters):
     mean, log_scale = parameters
-    draw = mean + jnp.exp(jnp.broadcast_to(log_scale, mean.shape)) * jax.random.logistic(key, mean.shape)
+    draw = mean + jnp.exp(jnp.broadcast_to(log_scale, mean.shape)) * jax.random.logistic(
+        key, mean.shape
+    )
     return (2 * jnp.clip(jnp.round((draw + 1) * 127.5), 0, 255) - 255) * (1 / 255)
 
 

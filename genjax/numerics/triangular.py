@@ -19,14 +19,20 @@ def lower_inverse(factor: Array) -> Array:
     margin = [(0, 0)] * (factor.ndim - 2) + [(0, whole - size)] * 2
     # Ones on the diagonal of the margin: a block that is not there is its own inverse.
     beyond = (jnp.arange(whole) >= size).astype(factor.dtype)
-    padded = jnp.pad(factor, margin) + jnp.diag(beyond).reshape((1,) * (factor.ndim - 2) + (whole, whole))
+    padded = jnp.pad(factor, margin) + jnp.diag(beyond).reshape(
+        (1,) * (factor.ndim - 2) + (whole, whole)
+    )
 
-    inverses = (1 / jnp.diagonal(padded, axis1=-2, axis2=-1))[..., None, None]  # [..., blocks, side, side]
+    inverses = (1 / jnp.diagonal(padded, axis1=-2, axis2=-1))[
+        ..., None, None
+    ]  # [..., blocks, side, side]
     side = 1
     while side < whole:
         first, second = inverses[..., 0::2, :, :], inverses[..., 1::2, :, :]
         corner = _corners(padded, side)
-        below = -jnp.matmul(jnp.matmul(second, corner, precision='highest'), first, precision='highest')
+        below = -jnp.matmul(
+            jnp.matmul(second, corner, precision='highest'), first, precision='highest'
+        )
         above = jnp.concatenate([first, jnp.zeros_like(first)], -1)
         inverses = jnp.concatenate([above, jnp.concatenate([below, second], -1)], -2)
         side *= 2

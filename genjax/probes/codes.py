@@ -29,7 +29,9 @@ def unit_images(shape: tuple[int, int, int]) -> View:
     return lambda x: 2 * x.reshape(-1, *shape) - 1
 
 
-def linear_accuracy(codes: np.ndarray, label: np.ndarray, test_codes: np.ndarray, test_label: np.ndarray) -> float:
+def linear_accuracy(
+    codes: np.ndarray, label: np.ndarray, test_codes: np.ndarray, test_label: np.ndarray
+) -> float:
     """The share of test codes that a linear classifier of codes labels rightly.
 
     The classifier is multinomial logistic regression, scikit-learn's with its L2 penalty (C = 1), on codes whose
@@ -69,8 +71,14 @@ def code_scatter(codes: np.ndarray, label: np.ndarray) -> np.ndarray:
     from matplotlib.figure import Figure
 
     direct, classes = codes.shape[1] == 2, np.unique(label)
-    points, name = (codes, 'entry {} of the code') if direct else (plane(codes), 'principal component {}')
-    colours = colormaps['tab10'].colors if len(classes) <= 10 else colormaps['turbo'](np.linspace(0, 1, len(classes)))
+    points, name = (
+        (codes, 'entry {} of the code') if direct else (plane(codes), 'principal component {}')
+    )
+    colours = (
+        colormaps['tab10'].colors
+        if len(classes) <= 10
+        else colormaps['turbo'](np.linspace(0, 1, len(classes)))
+    )
     figure = Figure((8, 6), 100)
     # Where a tight layout, which takes as long as all the rest, would have it.
     axes = figure.add_axes((0.09, 0.09, 0.79, 0.89), xlabel=name.format(1), ylabel=name.format(2))
@@ -78,7 +86,16 @@ def code_scatter(codes: np.ndarray, label: np.ndarray) -> np.ndarray:
         x, y = points[label == kind].T
         axes.scatter(x, y, s=16, color=colour, alpha=0.7, linewidths=0, label=str(kind))
         # Its name at the median too, so that classes are told apart without their colours.
-        axes.text(np.median(x), np.median(y), str(kind), size=14, weight='bold', ha='center', bbox=BOX, zorder=3)
+        axes.text(
+            np.median(x),
+            np.median(y),
+            str(kind),
+            size=14,
+            weight='bold',
+            ha='center',
+            bbox=BOX,
+            zorder=3,
+        )
     axes.legend(title='class', loc='center left', bbox_to_anchor=(1, 0.5), markerscale=2)
     return drawn(figure)
 
@@ -86,7 +103,9 @@ def code_scatter(codes: np.ndarray, label: np.ndarray) -> np.ndarray:
 BOX = dict(boxstyle='round,pad=0.15', facecolor='white', edgecolor='none', alpha=0.7)
 
 
-def code_accuracy(encode: Encode, train: Sequence[Batch], test: Sequence[Batch], *, k: int = 5) -> Measure:
+def code_accuracy(
+    encode: Encode, train: Sequence[Batch], test: Sequence[Batch], *, k: int = 5
+) -> Measure:
     """How well labels can be read from codes: 'linear', see `linear_accuracy`, and 'nearest', `neighbour_accuracy`.
 
     Raises:
@@ -99,7 +118,10 @@ def code_accuracy(encode: Encode, train: Sequence[Batch], test: Sequence[Batch],
     def measure(key, state):
         first, second = jax.random.split(key)
         known, asked = collect(first, state, train), collect(second, state, test)
-        return {'linear': linear_accuracy(*known, *asked), 'nearest': neighbour_accuracy(*known, *asked, k=k)}
+        return {
+            'linear': linear_accuracy(*known, *asked),
+            'nearest': neighbour_accuracy(*known, *asked, k=k),
+        }
 
     return measure
 
@@ -111,7 +133,13 @@ def scatter(encode: Encode, batches: Sequence[Batch]) -> Measure:
 
 
 def reconstructions(
-    encode: Encode, decode: Decode, batch: Batch, *, view: View, corrupt: Corrupt | None = None, columns: int = 16
+    encode: Encode,
+    decode: Decode,
+    batch: Batch,
+    *,
+    view: View,
+    corrupt: Corrupt | None = None,
+    columns: int = 16,
 ) -> Measure:
     """Rows of originals above what is decoded from their codes; left over are those that would not fill a row.
 
@@ -138,7 +166,9 @@ def reconstructions(
     return measure
 
 
-def interpolations(encode: Encode, decode: Decode, batch: Batch, *, view: View, steps: int = 9) -> Measure:
+def interpolations(
+    encode: Encode, decode: Decode, batch: Batch, *, view: View, steps: int = 9
+) -> Measure:
     """A row for each example of a batch's first half: from its code on a straight line to that of its counterpart in
     the second half, in so many steps, decoded; the two examples themselves at the ends."""
     half = len(batch['x']) // 2
@@ -149,7 +179,9 @@ def interpolations(encode: Encode, decode: Decode, batch: Batch, *, view: View, 
         first, second = jax.random.split(key)
         code = encode(first, state, {'x': x})
         weight = np.linspace(0, 1, steps, dtype=np.float32).reshape(-1, *[1] * code.ndim)
-        between = (1 - weight) * code[None, :half] + weight * code[None, half:]  # [steps, half, ...]
+        between = (1 - weight) * code[None, :half] + weight * code[
+            None, half:
+        ]  # [steps, half, ...]
         decoded = decode(second, state, between.reshape(-1, *code.shape[1:]))
         return view(x[:half]), view(decoded), view(x[half:])
 
@@ -172,7 +204,9 @@ def manifold(decode: Decode, *, view: View, n: int = 20) -> Measure:
     quantiles = norm.ppf((np.arange(n) + 0.5) / n)
     codes = np.stack(np.meshgrid(quantiles, quantiles[::-1]), -1).reshape(-1, 2).astype(np.float32)
     decoded = jax.jit(lambda key, state: view(decode(key, state, codes)))
-    return lambda key, state: {'manifold': tile(to_pixels(decoded(key, state)), columns=n, height=32)}
+    return lambda key, state: {
+        'manifold': tile(to_pixels(decoded(key, state)), columns=n, height=32)
+    }
 
 
 def _collector(encode):
@@ -181,9 +215,13 @@ def _collector(encode):
 
     def collect(key, state, batches):
         whole = (pad_batch(batch, batches[0]) for batch in batches)
-        codes = [compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)]
+        codes = [
+            compiled(jax.random.fold_in(key, i), state, batch) for i, batch in enumerate(whole)
+        ]
         labels = [np.asarray(batch['label']) for batch in batches]
-        codes = np.concatenate([code[: len(label)] for code, label in zip(jax.device_get(codes), labels, strict=True)])
+        codes = np.concatenate(
+            [code[: len(label)] for code, label in zip(jax.device_get(codes), labels, strict=True)]
+        )
         return codes.reshape(len(codes), -1), np.concatenate(labels)
 
     return collect

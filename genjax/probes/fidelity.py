@@ -40,7 +40,9 @@ class Judge(NamedTuple):
     real: Callable[[], Features]  # of the examples that samples are compared with
     held_out: Callable[[], Features]  # of other real examples, [M, D]
     fake: Callable[[State], Features]  # of samples, [N, D]
-    score: Callable[[Features], list[Score]]  # all measures of features, against those of the real examples
+    score: Callable[
+        [Features], list[Score]
+    ]  # all measures of features, against those of the real examples
     perfect: Callable[[int], list[Score]]  # the same of so many held-out examples
     seeds: tuple[int, ...]
 
@@ -74,7 +76,9 @@ def judge(
         raise ValueError(f'n is {n}; the measures need at least 20 samples')
     size = min(n, CHUNK)
     draw = jax.jit(lambda key, state: view(sample(key, state, size)))
-    compared, other = (functools.cache(lambda own=own: _features(extractor(), own)) for own in (real, held_out))
+    compared, other = (
+        functools.cache(lambda own=own: _features(extractor(), own)) for own in (real, held_out)
+    )
 
     def fake(state):
         keys = jax.random.split(jax.random.key(seeds[-1]), -(-n // size))
@@ -85,7 +89,9 @@ def judge(
         return scores(*given, protocol_of(*given, split=split, average=average, seeds=seeds))
 
     perfect = functools.cache(lambda n: score(first(other(), n)))
-    return Judge(extractor, compared, other, _remembering(fake), _remembering(score), perfect, tuple(seeds))
+    return Judge(
+        extractor, compared, other, _remembering(fake), _remembering(score), perfect, tuple(seeds)
+    )
 
 
 def _remembering(function):
@@ -137,7 +143,11 @@ def shown(judge: Judge) -> Measure:
     def measure(key, state):
         fake, real, held_out = judge.fake(state), judge.real(), judge.held_out()
         name = score_name('Frechet distance', judge.extractor().name)
-        shares = {'samples': _shares(fake), 'held-out examples': _shares(held_out), 'compared with': _shares(real)}
+        shares = {
+            'samples': _shares(fake),
+            'held-out examples': _shares(held_out),
+            'compared with': _shares(real),
+        }
         curves = {'samples': _curve(judge, fake), 'held-out examples': _curve(judge, held_out)}
         files = {'scores.json': to_json(judge.score(fake)).encode()}
         return {'classes': class_picture(shares), 'bias': bias_picture(curves, name)} | files
@@ -160,11 +170,19 @@ def class_picture(shares: Mapping[str, np.ndarray]) -> np.ndarray:
     from matplotlib.figure import Figure
 
     figure = Figure((8, 5), 100, layout='tight')
-    axes = figure.add_subplot(xlabel='class that the extractor finds', ylabel='share, uniform being 1')
+    axes = figure.add_subplot(
+        xlabel='class that the extractor finds', ylabel='share, uniform being 1'
+    )
     width = 0.8 / len(shares)
     for i, ((name, share), colour) in enumerate(zip(shares.items(), COLOURS, strict=False)):
         classes = np.arange(len(share))
-        axes.bar(classes + (i - (len(shares) - 1) / 2) * width, share * len(share), width, color=colour, label=name)
+        axes.bar(
+            classes + (i - (len(shares) - 1) / 2) * width,
+            share * len(share),
+            width,
+            color=colour,
+            label=name,
+        )
     for times in (0.5, 1, 2):
         axes.axhline(times, color='black', linewidth=0.8, linestyle='-' if times == 1 else ':')
     axes.set_xticks(classes if len(classes) <= 20 else [])

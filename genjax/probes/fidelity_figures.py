@@ -26,12 +26,26 @@ def bias_picture(curves: Mapping[str, Curve], measure: str) -> np.ndarray:
     for (name, curve), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
         x = 1 / curve.sizes
         far = x.max()
-        slope = np.mean(curve.values - curve.limit) / np.mean(x)  # the line of least squares goes through the means
-        axes.plot([0, far], [curve.limit, curve.limit + slope * far], color=colour, linestyle='--', linewidth=1)
-        axes.scatter(
-            x, curve.values, color=colour, marker=marker, label=f'{name}: {curve.limit:.4g} of infinitely many'
+        slope = np.mean(curve.values - curve.limit) / np.mean(
+            x
+        )  # the line of least squares goes through the means
+        axes.plot(
+            [0, far],
+            [curve.limit, curve.limit + slope * far],
+            color=colour,
+            linestyle='--',
+            linewidth=1,
         )
-        axes.scatter([0], [curve.limit], edgecolors=colour, facecolors='white', marker=marker, s=80, zorder=3)
+        axes.scatter(
+            x,
+            curve.values,
+            color=colour,
+            marker=marker,
+            label=f'{name}: {curve.limit:.4g} of infinitely many',
+        )
+        axes.scatter(
+            [0], [curve.limit], edgecolors=colour, facecolors='white', marker=marker, s=80, zorder=3
+        )
     sizes = np.unique(np.concatenate([curve.sizes for curve in curves.values()]))
     _name_sizes(axes, sizes)
     axes.legend(title='filled: measured; open: extrapolated')

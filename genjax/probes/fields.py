@@ -48,10 +48,16 @@ def field(function: Callable[[jax.Array], jax.Array], extent: float, points: int
     plane = jnp.asarray(np.stack(np.meshgrid(side, side), -1).reshape(-1, 2))
     value, pull = jax.vjp(function, plane)
     (gradient,) = pull(jnp.ones_like(value))
-    return Field(side, np.asarray(value).reshape(points, points), np.asarray(gradient).reshape(points, points, 2))
+    return Field(
+        side,
+        np.asarray(value).reshape(points, points),
+        np.asarray(gradient).reshape(points, points, 2),
+    )
 
 
-def field_picture(field: Field, real: np.ndarray, fake: np.ndarray, *, every: int = 5) -> np.ndarray:
+def field_picture(
+    field: Field, real: np.ndarray, fake: np.ndarray, *, every: int = 5
+) -> np.ndarray:
     """Filled contours of a field, its gradient as arrows, and points upon it, uint8 [H, W, 3].
 
     Args:
@@ -63,13 +69,28 @@ def field_picture(field: Field, real: np.ndarray, fake: np.ndarray, *, every: in
 
     figure = Figure((8, 7), 100, layout='tight')
     extent = field.side[0], field.side[-1]
-    axes = figure.add_subplot(xlabel='$x_1$', ylabel='$x_2$', aspect='equal', xlim=extent, ylim=extent)
-    levels = axes.contourf(field.side, field.side, field.value, levels=25, cmap='viridis', alpha=0.75)
+    axes = figure.add_subplot(
+        xlabel='$x_1$', ylabel='$x_2$', aspect='equal', xlim=extent, ylim=extent
+    )
+    levels = axes.contourf(
+        field.side, field.side, field.value, levels=25, cmap='viridis', alpha=0.75
+    )
     figure.colorbar(levels, ax=axes, label="the discriminator's logit", shrink=0.85)
-    arrows, places = field.gradient[every // 2 :: every, every // 2 :: every], field.side[every // 2 :: every]
+    arrows, places = (
+        field.gradient[every // 2 :: every, every // 2 :: every],
+        field.side[every // 2 :: every],
+    )
     slope = np.linalg.norm(arrows, axis=-1).max()
     scale = max(slope, 1e-30) / (places[1] - places[0])
-    axes.quiver(places, places, *arrows.transpose(2, 0, 1), color='white', angles='xy', scale_units='xy', scale=scale)
+    axes.quiver(
+        places,
+        places,
+        *arrows.transpose(2, 0, 1),
+        color='white',
+        angles='xy',
+        scale_units='xy',
+        scale=scale,
+    )
     axes.scatter(*real.T, s=14, marker='x', linewidths=0.8, color='black', label='real')
     axes.scatter(*fake.T, s=5, color='#d55e00', label='generated')
     axes.set_title(f'the longest arrow is a slope of {slope:.3g}')
@@ -77,7 +98,9 @@ def field_picture(field: Field, real: np.ndarray, fake: np.ndarray, *, every: in
     return drawn(figure)
 
 
-def modes(sample: Callable[[Key, State, int], Any], centres: np.ndarray, reach: float, *, n: int = 2500) -> Measure:
+def modes(
+    sample: Callable[[Key, State, int], Any], centres: np.ndarray, reach: float, *, n: int = 2500
+) -> Measure:
     """'covered', the number of modes, and 'good', the share of n samples at one; see `coverage`."""
     draw = jax.jit(sample, static_argnums=2)
 

@@ -62,7 +62,10 @@ def film(trajectory: Callable[[Key, State, int], Any], *, n: int) -> Measure:
         frames = to_pixels(draw(key, state, n))  # [T, n, H, W, C]
         moments = frames[np.linspace(0, len(frames) - 1, 8).round().astype(int), :8]
         still = tile(np.concatenate(moments.swapaxes(0, 1)), columns=8)
-        return {'film': np.stack([tile(frame, columns=columns) for frame in frames]), 'moments': still}
+        return {
+            'film': np.stack([tile(frame, columns=columns) for frame in frames]),
+            'moments': still,
+        }
 
     return measure
 

@@ -25,7 +25,9 @@ INCHES, DOTS = (8, 6), 100  # of every picture; dots an inch
 BLUE, ORANGE, GREY = '#0072b2', '#d55e00', '#999999'  # apart for every kind of colour vision
 
 
-def neighbour_table(embedding: Embedding, words: Sequence[str], k: int = 10) -> list[dict[str, str]]:
+def neighbour_table(
+    embedding: Embedding, words: Sequence[str], k: int = 10
+) -> list[dict[str, str]]:
     """A row for each word: `word`, and in `neighbours` the k nearest with their cosines, or that it is unknown."""
 
     def nearest_to(word):
@@ -60,7 +62,11 @@ def pairs_plane(
     unknown word are left out; the title counts them. (Mikolov et al. 2013, arXiv:1310.4546, figure 2.)
     """
     index = index_of(embedding.words, fold)
-    places = [[index[fold(word)] for word in pair] for pair in pairs if all(fold(word) in index for word in pair)]
+    places = [
+        [index[fold(word)] for word in pair]
+        for pair in pairs
+        if all(fold(word) in index for word in pair)
+    ]
     figure, axes = _axes()
     axes.set(title=f'{len(places)} of {len(pairs)} pairs are in the vocabulary')
     axes.set(xlabel='first principal component', ylabel='second principal component')
@@ -91,26 +97,48 @@ def _name(figure, axes, points, names):
 
     FigureCanvasAgg(figure).draw()  # lays the axes out, which pixels hang on
     centres = axes.transData.transform(points.reshape(-1, 2)).reshape(points.shape)
-    taken = [(*(centre - 5), *(centre + 5)) for pair in centres for centre in pair]  # left, bottom, right, top
+    taken = [
+        (*(centre - 5), *(centre + 5)) for pair in centres for centre in pair
+    ]  # left, bottom, right, top
     for which, style in enumerate([dict(color=BLUE), dict(color=ORANGE, style='italic')]):
-        for point, centre, name in zip(points[:, which], centres, (pair[which] for pair in names), strict=True):
-            text = axes.annotate(name, point, (0, 0), textcoords='offset pixels', fontsize=11, **style)
+        for point, centre, name in zip(
+            points[:, which], centres, (pair[which] for pair in names), strict=True
+        ):
+            text = axes.annotate(
+                name, point, (0, 0), textcoords='offset pixels', fontsize=11, **style
+            )
             box = text.get_window_extent()
             away = centre[which] - centre[1 - which]
             sides = sorted(SIDES, key=lambda side: -np.dot(side, away) / np.hypot(*side))
             shifts = [_shift(side, box.width, box.height) for side in sides]
-            boxes = [(*(centre[which] + shift), *(centre[which] + shift + (box.width, box.height))) for shift in shifts]
-            best = min(range(len(boxes)), key=lambda i: sum(_overlap(boxes[i], other) for other in taken))
+            boxes = [
+                (*(centre[which] + shift), *(centre[which] + shift + (box.width, box.height)))
+                for shift in shifts
+            ]
+            best = min(
+                range(len(boxes)), key=lambda i: sum(_overlap(boxes[i], other) for other in taken)
+            )
             text.set_position(shifts[best])
             taken.append(boxes[best])
 
 
-SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # right, left, above, below, ...
+SIDES = (
+    (1, 0),
+    (-1, 0),
+    (0, 1),
+    (0, -1),
+    (1, 1),
+    (-1, 1),
+    (1, -1),
+    (-1, -1),
+)  # right, left, above, below, ...
 
 
 def _shift(side, width, height):
     """From a point to the lower left corner of a name beside it, in pixels."""
-    return np.array([(side[0] - 1) * width / 2 + 8 * side[0], (side[1] - 1) * height / 2 + 7 * side[1]])
+    return np.array(
+        [(side[0] - 1) * width / 2 + 8 * side[0], (side[1] - 1) * height / 2 + 7 * side[1]]
+    )
 
 
 def _overlap(a, b):

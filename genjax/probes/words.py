@@ -80,7 +80,9 @@ def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[st
         table = []
         for part in map(str.strip, question.split(',')):
             first, *rest = re.split(r'\s+([+-])\s*', part)
-            signs = np.array([1.0, *(1.0 if sign == '+' else -1.0 for sign in rest[::2])], np.float32)
+            signs = np.array(
+                [1.0, *(1.0 if sign == '+' else -1.0 for sign in rest[::2])], np.float32
+            )
             places = np.array([lookup(index, word) for word in (first, *rest[1::2])])
             direction = signs @ np.asarray(unit(embedding.vectors[places]))
             (found,), (cosines,) = nearest(embedding.vectors, direction[None], k, places[None])

@@ -71,7 +71,9 @@ def open_checkpoints(workdir: pathlib.Path | str, best: str) -> ocp.CheckpointMa
     return ocp.CheckpointManager(folder, options=options)
 
 
-def save(manager: ocp.CheckpointManager, step: int, state: Any, tally: dict, metrics: dict[str, float]) -> None:
+def save(
+    manager: ocp.CheckpointManager, step: int, state: Any, tally: dict, metrics: dict[str, float]
+) -> None:
     """Starts to save in the background; the state's buffers may be donated at once.
 
     Args:
@@ -86,10 +88,14 @@ def save(manager: ocp.CheckpointManager, step: int, state: Any, tally: dict, met
         digest=ocp.args.JsonSave({'leaves': leaves, 'seal': _seal(step, leaves, tally, metrics)}),
     )
     if not manager.save(step, args=items, metrics=metrics):
-        raise RuntimeError(f'step {step} was not saved in {manager.directory}, which has {manager.all_steps()}')
+        raise RuntimeError(
+            f'step {step} was not saved in {manager.directory}, which has {manager.all_steps()}'
+        )
 
 
-def restore(manager: ocp.CheckpointManager, abstract: Any, step: int | None = None) -> tuple[int, Any, dict]:
+def restore(
+    manager: ocp.CheckpointManager, abstract: Any, step: int | None = None
+) -> tuple[int, Any, dict]:
     """The latest intact checkpoint's (step, state, tally), laid out as asked, whatever devices wrote it.
 
     One that is damaged is named on standard error and set aside.
@@ -106,7 +112,9 @@ def restore(manager: ocp.CheckpointManager, abstract: Any, step: int | None = No
     folder = pathlib.Path(manager.directory)
     steps = [there for there in manager.all_steps() if step in (None, there)]
     if not steps:
-        raise FileNotFoundError(f'no checkpoint in {folder}' if step is None else f'no checkpoint {step} in {folder}')
+        raise FileNotFoundError(
+            f'no checkpoint in {folder}' if step is None else f'no checkpoint {step} in {folder}'
+        )
     for there in sorted(steps, reverse=True):
         found, why = _read(folder / str(there), {'state': abstract})
         if why is None:
@@ -165,7 +173,8 @@ def _compare(found, saved):
     changed = [name for name in saved if found[name] != saved[name]]
     if changed:
         raise Damaged(
-            f'{changed[0]} is not what was saved' + (f', nor are {n} more' if (n := len(changed) - 1) else '')
+            f'{changed[0]} is not what was saved'
+            + (f', nor are {n} more' if (n := len(changed) - 1) else '')
         )
 
 
@@ -174,7 +183,9 @@ def _require(saved, wanted, path):
     for name in sorted(saved.keys() | wanted.keys()):
         there, here = saved.get(name, 'nothing'), wanted.get(name, 'nothing')
         if there != here:
-            raise Unrestorable(f'checkpoint {path} is of another state: {name} is {there} there and {here} here')
+            raise Unrestorable(
+                f'checkpoint {path} is of another state: {name} is {there} there and {here} here'
+            )
 
 
 def _listed(path, value):
@@ -206,7 +217,10 @@ def _attempt(act: Callable[[], Any]) -> tuple[Any, str | None]:
         if _refused(error):
             raise
         why = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
-    if jax.process_count() > 1 and multihost_utils.process_allgather(np.bool_(why is not None)).any():
+    if (
+        jax.process_count() > 1
+        and multihost_utils.process_allgather(np.bool_(why is not None)).any()
+    ):
         return None, why or 'another process cannot read it'
     return found, why
 
@@ -222,10 +236,15 @@ def _set_aside(folder: pathlib.Path, step: int, why: str) -> None:
     """Moves a damaged checkpoint out of the way, and says so."""
     if jax.process_index() == 0:
         names = itertools.chain([str(step)], (f'{step}-{i}' for i in itertools.count(2)))
-        place = next(path for name in names if not (path := folder.with_name(ASIDE) / name).exists())
+        place = next(
+            path for name in names if not (path := folder.with_name(ASIDE) / name).exists()
+        )
         place.parent.mkdir(exist_ok=True)
         (folder / str(step)).rename(place)
-        print(f'checkpoint {folder / str(step)} is damaged and was moved to {place}: {why}', file=sys.stderr)
+        print(
+            f'checkpoint {folder / str(step)} is damaged and was moved to {place}: {why}',
+            file=sys.stderr,
+        )
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(f'set aside {step}')
 
@@ -239,4 +258,6 @@ def _refuse_to_start_over(folder):
 
 
 def _steps(folder):
-    return sorted(int(path.name) for path in folder.glob('*') if path.name.isdecimal() and path.is_dir())
+    return sorted(
+        int(path.name) for path in folder.glob('*') if path.name.isdecimal() and path.is_dir()
+    )

@@ -13,11 +13,18 @@ from genjax.base import Algorithm, Batch, State
 from genjax.parallel import batch_length, pad_batch, shard_batch
 from genjax.training.evaluation import require_per_example
 
-MISFITS = ValueError, TypeError, IndexError, FlaxError  # by which jax, flax and our own code tell of shapes and dtypes
+MISFITS = (
+    ValueError,
+    TypeError,
+    IndexError,
+    FlaxError,
+)  # by which jax, flax and our own code tell of shapes and dtypes
 SAMPLES = 2  # drawn to see that a sample has as many examples as were asked for
 
 
-def require_fit(algorithm: Algorithm, state: State, batch: Batch, test: Sequence[Batch], devices: int) -> None:
+def require_fit(
+    algorithm: Algorithm, state: State, batch: Batch, test: Sequence[Batch], devices: int
+) -> None:
     """Sees that every map of an algorithm takes what it will be given, and gives what the contract says.
 
     `update` and `evaluate` are traced as a run traces them, which then finds them traced: they cost a run nothing.
@@ -35,7 +42,9 @@ def require_fit(algorithm: Algorithm, state: State, batch: Batch, test: Sequence
     _require_alike(test)
     _require_update(traced('update', _as_in_a_run(algorithm.update), key, state, batch), state)
 
-    judged = jax.eval_shape(lambda x: x, pad_batch(test[0], test[0], devices)) if len(test) else batch
+    judged = (
+        jax.eval_shape(lambda x: x, pad_batch(test[0], test[0], devices)) if len(test) else batch
+    )
     found = traced('evaluate', _as_in_a_run(algorithm.evaluate), key, state, judged)
     if not isinstance(found, dict):
         raise ValueError(f'evaluate gives {type(found).__name__}; needed: metrics by name')
@@ -71,7 +80,9 @@ def traced(name: str, function: Callable, *given: Any) -> Any:
     except KeyError as error:
         batch = given[-1]
         if isinstance(batch, dict) and error.args and error.args[0] not in batch:
-            raise ValueError(f'{name}: {error} is missing; a batch has: {", ".join(map(str, batch))}') from error
+            raise ValueError(
+                f'{name}: {error} is missing; a batch has: {", ".join(map(str, batch))}'
+            ) from error
         raise
     except MISFITS as error:
         if isinstance(error, ValueError) and name == 'init':
@@ -117,7 +128,9 @@ def _require_no_repeats(train, test):
         pairs = zip(like.shape[1:], leaf.shape[1:], strict=False)
         if any((a == 1) != (b == 1) for a, b in pairs):
             name = jax.tree_util.keystr(path, simple=True)
-            raise ValueError(f'{name} has examples of {like.shape[1:]} in training and {leaf.shape[1:]} in test')
+            raise ValueError(
+                f'{name} has examples of {like.shape[1:]} in training and {leaf.shape[1:]} in test'
+            )
 
 
 def _examples(batch):
@@ -126,11 +139,15 @@ def _examples(batch):
 
 def _require_update(given, state):
     if not isinstance(given, tuple) or len(given) != 2 or not isinstance(given[1], dict):
-        raise ValueError(f'update gives {type(given).__name__}; needed: (state, metrics), the metrics by name')
+        raise ValueError(
+            f'update gives {type(given).__name__}; needed: (state, metrics), the metrics by name'
+        )
     after, metrics = given
     for name, metric in metrics.items():
         if metric.shape != ():
-            raise ValueError(f'update gives {name} of shape {metric.shape}; metrics of an update are scalars')
+            raise ValueError(
+                f'update gives {name} of shape {metric.shape}; metrics of an update are scalars'
+            )
     before, after = _leaves(state), _leaves(after)
     for path in before | after:
         if before.get(path) != after.get(path):
@@ -151,4 +168,6 @@ def _form(leaf):
 def _require_length(name, given, n):
     for leaf in jax.tree.leaves(given):
         if leaf.shape[:1] != (n,):
-            raise ValueError(f'{name} gives shape {leaf.shape} for {n} examples; they stand along the first axis')
+            raise ValueError(
+                f'{name} gives shape {leaf.shape} for {n} examples; they stand along the first axis'
+            )

@@ -20,7 +20,10 @@ def digest(tree: Any) -> dict[str, str]:
     arrays = jax.device_get([_plain(leaf) for leaf in jax.tree.leaves(tree)])
     with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter's lock
         hashes = pool.map(_hash, arrays)
-        return {name: f'{kind} {found}' for (name, kind), found in zip(leaves.items(), hashes, strict=True)}
+        return {
+            name: f'{kind} {found}'
+            for (name, kind), found in zip(leaves.items(), hashes, strict=True)
+        }
 
 
 def kinds(tree: Any) -> dict[str, str]:

@@ -10,7 +10,9 @@ from genjax.parallel import batch_length, pad_batch, shard_batch
 from genjax.training.mesh import Mesh, put_batch, replicated
 
 
-def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Mesh) -> Callable[[State], dict]:
+def evaluator(
+    algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Mesh
+) -> Callable[[State], dict]:
     """state -> {'test/...': mean over all examples}; {} without batches.
 
     Every batch is padded to the length of the first, so that one program serves all, and what was padded is left
@@ -20,7 +22,9 @@ def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Me
       ValueError: evaluate gave something else than one value for each example.
     """
 
-    inner = jax.jit(algorithm.evaluate)  # so that what was traced when the experiment was checked is of use
+    inner = jax.jit(
+        algorithm.evaluate
+    )  # so that what was traced when the experiment was checked is of use
 
     def values(key, state, batch):
         found = inner(key, state, shard_batch(batch))
@@ -31,11 +35,18 @@ def evaluator(algorithm: Algorithm, batches: Sequence[Batch], key: Key, mesh: Me
 
     def means(state):
         found = [
-            compiled(jax.random.fold_in(key, i), state, put_batch(mesh, pad_batch(batch, batches[0], mesh.size)))
+            compiled(
+                jax.random.fold_in(key, i),
+                state,
+                put_batch(mesh, pad_batch(batch, batches[0], mesh.size)),
+            )
             for i, batch in enumerate(batches)
         ]
         real = [batch_length(batch) for batch in batches]
-        return {f'test/{name}': _mean([f[name] for f in found], real) for name in (found[0] if found else ())}
+        return {
+            f'test/{name}': _mean([f[name] for f in found], real)
+            for name in (found[0] if found else ())
+        }
 
     return means
 
@@ -48,5 +59,7 @@ def require_per_example(metrics: Metrics, n: int) -> None:
 
 
 def _mean(values, lengths):
-    total = sum(np.asarray(v)[:n].sum(dtype=np.float64) for v, n in zip(values, lengths, strict=True))
+    total = sum(
+        np.asarray(v)[:n].sum(dtype=np.float64) for v, n in zip(values, lengths, strict=True)
+    )
     return float(total / sum(lengths))

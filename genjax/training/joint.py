@@ -24,7 +24,9 @@ def joint(algorithm: Algorithm) -> Algorithm:
     return Algorithm(algorithm.init, update, algorithm.evaluate)
 
 
-def joint_feed(feeds: Sequence[Resident | Streamed], keys: Sequence[Key], mesh: Mesh) -> Resident | Streamed:
+def joint_feed(
+    feeds: Sequence[Resident | Streamed], keys: Sequence[Key], mesh: Mesh
+) -> Resident | Streamed:
     """The keys of a step and the batches of all runs, stacked: ([n], [n, B, ...]).
 
     Runs are split over the devices where these divide their number, and each batch where they do not.
@@ -42,7 +44,9 @@ def joint_feed(feeds: Sequence[Resident | Streamed], keys: Sequence[Key], mesh: 
         whole = lambda batch, held, step: batch([held[i] for i in owner], step)
         return Resident(held, Partial(whole, batch))
     load = lambda step: tuple(feed.load(step) for feed in feeds)
-    return Streamed(load, lambda step: zip(*(feed.stream(step) for feed in feeds), strict=True), batch)
+    return Streamed(
+        load, lambda step: zip(*(feed.stream(step) for feed in feeds), strict=True), batch
+    )
 
 
 def distinct(trees: Sequence[Any]) -> tuple[list[Any], list[int]]:

@@ -19,7 +19,11 @@ def as_feed(train: Any) -> Resident | Streamed:
     """Anything with train[step] -> host batch, as a Streamed; Resident and Streamed as they are."""
     if isinstance(train, Resident | Streamed):
         return train
-    return Streamed(train.__getitem__, lambda step: map(train.__getitem__, itertools.count(step)), lambda raw, _: raw)
+    return Streamed(
+        train.__getitem__,
+        lambda step: map(train.__getitem__, itertools.count(step)),
+        lambda raw, _: raw,
+    )
 
 
 def first_batch(feed: Resident | Streamed) -> Batch:
@@ -40,7 +44,9 @@ def abstract_batch(feed: Resident | Streamed, mesh: Mesh) -> Batch:
     batch = jax.eval_shape(feed.make_batch, _first_held(feed), np.int32(0))
     lengths = {leaf.shape[0] for leaf in jax.tree.leaves(batch)}
     if len(lengths) != 1:
-        raise ValueError(f'a batch has arrays of {sorted(lengths)} examples; all need the same number')
+        raise ValueError(
+            f'a batch has arrays of {sorted(lengths)} examples; all need the same number'
+        )
     if (size := lengths.pop()) % mesh.size:
         raise ValueError(f'batch is {size}, which the {mesh.size} devices do not divide')
     return batch
@@ -101,7 +107,9 @@ def feeder(feed: Resident | Streamed, mesh: Mesh, length: int, start: int) -> Ca
     return stacked
 
 
-def spans(start: int, stop: int, length: int, intervals: Iterable[int]) -> Iterator[tuple[int, int]]:
+def spans(
+    start: int, stop: int, length: int, intervals: Iterable[int]
+) -> Iterator[tuple[int, int]]:
     """(first step, count) of each call: none is longer than `length` or crosses a multiple of an interval."""
     intervals = list(intervals)
     while start < stop:
@@ -110,7 +118,14 @@ def spans(start: int, stop: int, length: int, intervals: Iterable[int]) -> Itera
         start = end
 
 
-def calls(run: Callable, key: Key, state: State, held: Callable, plan: Iterable, pause: Callable[[int], bool]):
+def calls(
+    run: Callable,
+    key: Key,
+    state: State,
+    held: Callable,
+    plan: Iterable,
+    pause: Callable[[int], bool],
+):
     """Makes the calls of a plan; yields (step, metrics, state) after each, the metrics as numpy rows [count].
 
     Where pause(step) is false the state is None and the device is already at work on the next call when the

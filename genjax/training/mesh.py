@@ -52,13 +52,17 @@ def placement(mesh: Mesh, rules: Rules, tree: Any) -> Any:
 
 def _place(mesh, rules, path, leaf):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
-    spec = next((spec for suffix, spec in rules if f'/{name}'.endswith(f'/{suffix}')), PartitionSpec())
+    spec = next(
+        (spec for suffix, spec in rules if f'/{name}'.endswith(f'/{suffix}')), PartitionSpec()
+    )
     known = PartitionSpec(*(axis if axis in mesh.axis_names else None for axis in spec))
     sharding = NamedSharding(mesh, known)
     try:
         sharding.shard_shape(leaf.shape)
     except (ValueError, IndexError):
-        raise ValueError(f'rule {spec} does not fit {name} of shape {leaf.shape} on {dict(mesh.shape)}') from None
+        raise ValueError(
+            f'rule {spec} does not fit {name} of shape {leaf.shape} on {dict(mesh.shape)}'
+        ) from None
     return sharding
 
 
@@ -76,7 +80,9 @@ def put(x: Any, sharding: NamedSharding) -> jax.Array:
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(put(jax.random.key_data(x), sharding), impl=jax.random.key_impl(x))
+        return jax.random.wrap_key_data(
+            put(jax.random.key_data(x), sharding), impl=jax.random.key_impl(x)
+        )
     x = np.asarray(x)
     return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
@@ -140,7 +146,9 @@ def by_pmap(fold: Callable, mesh: Mesh, places: Any) -> Callable:
     """
     del places
     if jax.process_count() > 1:
-        raise ValueError(f'pmap runs in one process, and these are {jax.process_count()}; jit runs in all')
+        raise ValueError(
+            f'pmap runs in one process, and these are {jax.process_count()}; jit runs in all'
+        )
     if mesh.axis_names != (AXIS,):
         raise ValueError(f'pmap needs a mesh with the one axis {AXIS!r}, not {mesh.axis_names}')
 

@@ -17,7 +17,9 @@ from genjax.training.report import Report, Values
 class Probe(NamedTuple):
     every: int  # steps
     measure: Callable[[Key, State], Values]
-    scores: bool = False  # part of an evaluation: quick, and numbers, texts or tables that can be printed
+    scores: bool = (
+        False  # part of an evaluation: quick, and numbers, texts or tables that can be printed
+    )
 
 
 class NonFinite(ArithmeticError):
@@ -43,7 +45,12 @@ Look = Callable[[State, set[str]], Values]
 
 
 def looker(
-    algorithm: Algorithm, test: Sequence[Batch], probes: dict[str, Probe], test_key: Key, probe_key: Key, mesh: Mesh
+    algorithm: Algorithm,
+    test: Sequence[Batch],
+    probes: dict[str, Probe],
+    test_key: Key,
+    probe_key: Key,
+    mesh: Mesh,
 ) -> Look:
     """The eyes of a run: 'evaluate' and 'probe NAME' are what can be due.
 
@@ -54,7 +61,9 @@ def looker(
 
     def look(state, due):
         values = means(state) if 'evaluate' in due else {}
-        wanted = [(i, name, probe) for i, (name, probe) in enumerate(ordered) if f'probe {name}' in due]
+        wanted = [
+            (i, name, probe) for i, (name, probe) in enumerate(ordered) if f'probe {name}' in due
+        ]
         return values | (_seen(state, wanted, probe_key, mesh) if wanted else {})
 
     return look
@@ -67,11 +76,15 @@ def _seen(state, wanted, key, mesh):
             return {}
         mesh = make_mesh(jax.local_devices()[:1])
     with jax.set_mesh(mesh):
-        found = [(name, probe.measure(jax.random.fold_in(key, i), state)) for i, name, probe in wanted]
+        found = [
+            (name, probe.measure(jax.random.fold_in(key, i), state)) for i, name, probe in wanted
+        ]
     return {f'{name}/{what}': value for name, values in found for what, value in values.items()}
 
 
-def watcher(look: Look, due: Callable[[int], set[str]], report: Report) -> Callable[..., tuple[Tally, Values]]:
+def watcher(
+    look: Look, due: Callable[[int], set[str]], report: Report
+) -> Callable[..., tuple[Tally, Values]]:
     """The function watch(tally, step, rows, state) -> (tally, what was seen), called after each call of a run.
 
     Args:
@@ -107,12 +120,16 @@ def save(saved: Any, best: str, step: int, state: State, tally: Tally, seen: Val
     Raises:
       NonFinite: it does hold one.
     """
-    bad = [name for name, nan in zip(_paths(state), jax.device_get(_nans(state)), strict=True) if nan]
+    bad = [
+        name for name, nan in zip(_paths(state), jax.device_get(_nans(state)), strict=True) if nan
+    ]
     if bad:
         raise NonFinite(step, bad[0], 'holds a NaN')
     if saved is not None and step not in saved.all_steps():
         value = from_first(seen.get(best, math.nan))
-        checkpoint.save(saved, step, state, tally._asdict(), {} if math.isnan(value) else {best: value})
+        checkpoint.save(
+            saved, step, state, tally._asdict(), {} if math.isnan(value) else {best: value}
+        )
 
 
 @jax.jit
@@ -122,14 +139,19 @@ def _nans(state):
 
 
 def _paths(tree):
-    return [jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in jax.tree.leaves_with_path(tree)]
+    return [
+        jax.tree_util.keystr(path, simple=True, separator='/')
+        for path, _ in jax.tree.leaves_with_path(tree)
+    ]
 
 
 def _added(tally, step, rows):
     """Adds the metrics of the steps up to `step`, one by one, so that the sums do not depend on the calls."""
     count = len(next(iter(rows.values())))
     sums = dict(tally.sums)
-    rows = sorted(rows.items(), key=lambda item: item[0] != 'loss')  # the loss is what an error should name
+    rows = sorted(
+        rows.items(), key=lambda item: item[0] != 'loss'
+    )  # the loss is what an error should name
     for i in range(count):
         for name, row in rows:
             if not math.isfinite(row[i]):

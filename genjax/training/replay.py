@@ -107,9 +107,14 @@ def turned(recipe: Recipe, state: State, start: int, stop: int) -> tuple[int, st
     return None
 
 
-def _walk(recipe: Recipe, state: State, start: int, marks: Sequence[int], pause: Callable[[int], bool]) -> Calls:
+def _walk(
+    recipe: Recipe, state: State, start: int, marks: Sequence[int], pause: Callable[[int], bool]
+) -> Calls:
     """(step, rows of metrics, state) after each call; calls end at the marks, and at the last of them it must pause."""
-    feed, key = as_feed(recipe.experiment.data.train), put(keys_of(recipe.seed).steps, replicated(recipe.mesh))
+    feed, key = (
+        as_feed(recipe.experiment.data.train),
+        put(keys_of(recipe.seed).steps, replicated(recipe.mesh)),
+    )
     fold, places = _way(recipe, marks[-1]).fold, jax.tree.map(lambda x: x.sharding, state)
     run = recipe.parallel(folded(recipe.experiment.algorithm, feed, fold), recipe.mesh, places)
     plan = (span for a, b in itertools.pairwise([start, *marks]) for span in spans(a, b, fold, []))

@@ -23,7 +23,9 @@ def replicas(algorithm: Algorithm, n: int) -> Algorithm:
         return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(n))
 
     def init(key, batch):
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *(algorithm.init(k, batch) for k in keys(key)))
+        return jax.tree.map(
+            lambda *leaves: jnp.stack(leaves), *(algorithm.init(k, batch) for k in keys(key))
+        )
 
     def update(key, state, batch):
         state, metrics = jax.vmap(algorithm.update, (0, 0, None))(keys(key), state, batch)
@@ -46,4 +48,6 @@ def replicas(algorithm: Algorithm, n: int) -> Algorithm:
 
 
 def _numbered(metrics):
-    return {f'{name}/{i}': value for name, values in metrics.items() for i, value in enumerate(values)}
+    return {
+        f'{name}/{i}': value for name, values in metrics.items() for i, value in enumerate(values)
+    }

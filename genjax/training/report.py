@@ -27,8 +27,12 @@ Values = dict[str, Any]
 
 class Report(NamedTuple):
     write: Callable[[int, Values], None]
-    clock: Callable[[int], Values]  # step -> {'time/...': seconds since the beginning, and a rate where one is known}
-    show: Callable[[int, Values], None]  # (step, the newest metrics), after each call: the live line
+    clock: Callable[
+        [int], Values
+    ]  # step -> {'time/...': seconds since the beginning, and a rate where one is known}
+    show: Callable[
+        [int, Values], None
+    ]  # (step, the newest metrics), after each call: the live line
 
 
 @contextlib.contextmanager
@@ -50,7 +54,9 @@ def open_report(
         sinks = [] if workdir is None else _sinks(pathlib.Path(workdir), start, stack)
 
         def write(step, values):
-            pngs = {name: png(value) for name, value in values.items() if sinks and is_picture(value)}
+            pngs = {
+                name: png(value) for name, value in values.items() if sinks and is_picture(value)
+            }
             for sink in sinks:
                 sink(step, values, pngs)
             restart(step)
@@ -77,7 +83,9 @@ def _sinks(workdir, start, stack):
 def _add_line(lines, step, values):
     numbers = {name: float(value) for name, value in values.items() if is_number(value)}
     if numbers:
-        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}  # JSON has no NaN
+        finite = {
+            name: value if math.isfinite(value) else None for name, value in numbers.items()
+        }  # JSON has no NaN
         lines.write(json.dumps({'step': step, **finite}) + '\n')
         lines.flush()
 
@@ -93,7 +101,9 @@ def write_samples(
     folder = pathlib.Path(workdir) / SAMPLES
     folder.mkdir(parents=True, exist_ok=True)
     written = {n: v for n, v in values.items() if not is_number(v) and not isinstance(v, Embedding)}
-    return [_write_sample(folder, name, step, value, pngs.get(name)) for name, value in written.items()]
+    return [
+        _write_sample(folder, name, step, value, pngs.get(name)) for name, value in written.items()
+    ]
 
 
 def _keep_until(path, step):
@@ -154,7 +164,10 @@ def write_curve(workdir: pathlib.Path | str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # a figure of its own: pyplot keeps a list of all
 
-    rows = [json.loads(line) for line in (pathlib.Path(workdir) / 'metrics.jsonl').read_text('utf-8').splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (pathlib.Path(workdir) / 'metrics.jsonl').read_text('utf-8').splitlines()
+    ]
     figure = Figure((7, 4.5), 100, layout='tight')
     axes = figure.add_subplot(xlabel='step', ylabel='loss')
     for name, style in (('loss', '-'), ('test/loss', 'o--')):
@@ -165,7 +178,10 @@ def write_curve(workdir: pathlib.Path | str) -> None:
         axes.legend()
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        _atomically(pathlib.Path(workdir) / SAMPLES / 'loss.png', png(np.asarray(canvas.buffer_rgba())[..., :3]))
+        _atomically(
+            pathlib.Path(workdir) / SAMPLES / 'loss.png',
+            png(np.asarray(canvas.buffer_rgba())[..., :3]),
+        )
 
 
 def _clock():
@@ -209,7 +225,9 @@ def _live_line(start, steps, stream):
     """
     began = time.perf_counter()
     watched = stream.isatty()
-    again, line = (0.2, '\r\x1b[K{}') if watched else (60, '{}\n')  # over the line of a run that this one is part of
+    again, line = (
+        (0.2, '\r\x1b[K{}') if watched else (60, '{}\n')
+    )  # over the line of a run that this one is part of
     drawn = -math.inf if watched else began
     first = None  # (step, time) at which the first call ended
     if watched:
@@ -226,7 +244,11 @@ def _live_line(start, steps, stream):
         drawn = now
         name = 'loss' if 'loss' in metrics else next(iter(metrics))
         done = f'step {step:,}/{steps:,} {step / steps:4.0%}'
-        stream.write(line.format(f'{done}{_told(_rate(first, step, now), steps - step)}  {name} {metrics[name]:.4g}'))
+        stream.write(
+            line.format(
+                f'{done}{_told(_rate(first, step, now), steps - step)}  {name} {metrics[name]:.4g}'
+            )
+        )
         stream.flush()
 
     return show, lambda: stream.write('\n' if watched else '')

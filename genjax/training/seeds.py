@@ -23,7 +23,18 @@ from genjax.training.loop import abstract_batch, as_feed, calls, feeder, first_b
 from genjax.training.mesh import Mesh, Rules, by_jit, put
 from genjax.training.observe import NonFinite, Tally, save, watcher
 from genjax.training.report import open_report
-from genjax.training.train import Course, Every, Experiment, Keys, abstract_state, begin, check, course, eyes, keys_of
+from genjax.training.train import (
+    Course,
+    Every,
+    Experiment,
+    Keys,
+    abstract_state,
+    begin,
+    check,
+    course,
+    eyes,
+    keys_of,
+)
 
 
 class Unlike(ValueError):
@@ -77,14 +88,28 @@ def train_together(
     require_alike(experiments, mesh=mesh, rules=rules)
     states: dict[int, State] = {}
     with jax.set_mesh(mesh), contextlib.ExitStack() as stack:
-        opened = lambda workdir: workdir and stack.enter_context(checkpoint.open_checkpoints(workdir, best))
+        opened = lambda workdir: (
+            workdir and stack.enter_context(checkpoint.open_checkpoints(workdir, best))
+        )
         places = workdirs or [None] * len(seeds)
         given = zip(experiments, map(keys_of, seeds), places, map(opened, places), strict=True)
         runs = [Run(*each) for each in given]
-        for start, group in groups([run.saved.all_steps() if run.saved else () for run in runs]).items():
+        for start, group in groups(
+            [run.saved.all_steps() if run.saved else () for run in runs]
+        ).items():
             watches = _watches([runs[i] for i in group], start, steps, way, mesh, stack)
             told = lambda place, error, group=group: lost(group[place], error)
-            ends = _folded([runs[i] for i in group], watches, start, way, best, abstract, mesh, interrupted, told)
+            ends = _folded(
+                [runs[i] for i in group],
+                watches,
+                start,
+                way,
+                best,
+                abstract,
+                mesh,
+                interrupted,
+                told,
+            )
             states |= zip(group, ends, strict=True)
     return [states[i] for i in range(len(runs))]
 
@@ -93,8 +118,12 @@ def _watches(runs, start, steps, way, mesh, stack):
     """What looks at each run; the first one's live line stands for all."""
     made = []
     for i, run in enumerate(runs):
-        live = open_report(run.workdir, start=start, steps=steps, stream=io.StringIO() if i else None)
-        made.append(watcher(eyes(run.experiment, run.keys, mesh), way.due, stack.enter_context(live)))
+        live = open_report(
+            run.workdir, start=start, steps=steps, stream=io.StringIO() if i else None
+        )
+        made.append(
+            watcher(eyes(run.experiment, run.keys, mesh), way.due, stack.enter_context(live))
+        )
     return made
 
 
@@ -108,7 +137,9 @@ def require_alike(experiments: Sequence[Experiment], *, mesh: Mesh, rules: Rules
     for i, program in enumerate(programs):
         if program != programs[0]:
             which = f'run {i + 1} of {len(programs)}'
-            raise Unlike(f'{which} has another update or other probes than the first; only data may hang on the seed')
+            raise Unlike(
+                f'{which} has another update or other probes than the first; only data may hang on the seed'
+            )
 
 
 def _program(experiment, mesh, rules):
@@ -131,7 +162,9 @@ def groups(held: Sequence[Iterable[int]]) -> dict[int, list[int]]:
     if common := set.intersection(*held):
         return {max(common): list(range(len(held)))}
     newest = [max(steps, default=0) for steps in held]
-    return {step: [i for i, own in enumerate(newest) if own == step] for step in sorted(set(newest))}
+    return {
+        step: [i for i, own in enumerate(newest) if own == step] for step in sorted(set(newest))
+    }
 
 
 def _folded(
@@ -146,15 +179,26 @@ def _folded(
     lost: Callable[[int, NonFinite], None],
 ) -> list[State | None]:
     """The loop of `train`, for all runs at once."""
-    feed = joint_feed([as_feed(run.experiment.data.train) for run in runs], [run.keys.steps for run in runs], mesh)
-    begun = [_begun(run, batch, abstract, start) for run, batch in zip(runs, _firsts(feed), strict=True)]
+    feed = joint_feed(
+        [as_feed(run.experiment.data.train) for run in runs], [run.keys.steps for run in runs], mesh
+    )
+    begun = [
+        _begun(run, batch, abstract, start) for run, batch in zip(runs, _firsts(feed), strict=True)
+    ]
     tallies = {i: tally for i, (_, tally) in enumerate(begun)}
     states = jax.tree.map(lambda *leaves: _stacked(mesh, *leaves), *(state for state, _ in begun))
     places = jax.tree.map(lambda x: x.sharding, states)
     one = jax.jit(_member, out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
     run = by_jit(folded(joint(runs[0].experiment.algorithm), feed, way.fold), mesh, places)
     pause = lambda step: way.pause(step) or interrupted()
-    made = calls(run, runs[0].keys.steps, states, feeder(feed, mesh, way.fold, start), way.spans(start), pause)
+    made = calls(
+        run,
+        runs[0].keys.steps,
+        states,
+        feeder(feed, mesh, way.fold, start),
+        way.spans(start),
+        pause,
+    )
     for step, rows, states in made:
         own = None if states is None else lambda i, states=states: one(states, np.int32(i))
         found = _looked(watches, tallies, step, rows, own, mesh)

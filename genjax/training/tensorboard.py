@@ -14,7 +14,9 @@ from genjax.base import Embedding
 PROJECTED = 10_000  # words of an embedding that the projector is given
 
 
-def open_board(workdir: pathlib.Path, start: int, stack: contextlib.ExitStack) -> Callable[..., None]:
+def open_board(
+    workdir: pathlib.Path, start: int, stack: contextlib.ExitStack
+) -> Callable[..., None]:
     """The function add(step, values, pngs), which writes numbers, pictures, texts, tables and embeddings as events.
 
     Pictures are taken from `pngs`, {name: content of a PNG file}.
@@ -26,7 +28,9 @@ def open_board(workdir: pathlib.Path, start: int, stack: contextlib.ExitStack) -
     """
     from tensorboardX import SummaryWriter  # half a second, which only runs that write need
 
-    board = stack.enter_context(SummaryWriter(str(workdir), purge_step=start + 1 if start else None))
+    board = stack.enter_context(
+        SummaryWriter(str(workdir), purge_step=start + 1 if start else None)
+    )
     # Its thread dies of a full disk, and its queue then waits for ever; so events are written here and now.
     events = board._get_file_writer().event_writer
     events.add_event = events._ev_writer.write_event
@@ -58,9 +62,13 @@ def _project(board, name, step, embedding):
     vectors = np.asarray(embedding.vectors[:PROJECTED])
     folder = pathlib.Path(board.logdir, f'{step:05d}', f'{name.replace("/", "_")}')
     listed = pathlib.Path(board.logdir, 'projector_config.pbtxt')
-    if not listed.exists() or f'"{step:05d}/{folder.name}/' not in listed.read_text('utf-8'):  # or it would stand twice
+    if not listed.exists() or f'"{step:05d}/{folder.name}/' not in listed.read_text(
+        'utf-8'
+    ):  # or it would stand twice
         shutil.rmtree(folder, ignore_errors=True)  # half written by a run that was killed
-        board.add_embedding(vectors, metadata=list(embedding.words[:PROJECTED]), global_step=step, tag=folder.name)
+        board.add_embedding(
+            vectors, metadata=list(embedding.words[:PROJECTED]), global_step=step, tag=folder.name
+        )
 
 
 def write_hparams(workdir: pathlib.Path | str, config: dict[str, Any]) -> None:
@@ -75,7 +83,10 @@ def write_hparams(workdir: pathlib.Path | str, config: dict[str, Any]) -> None:
     from tensorboardX.record_writer import RecordWriter
     from tensorboardX.summary import hparams
 
-    plain = {key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in config.items()}
+    plain = {
+        key: value if isinstance(value, int | float | str) else json.dumps(value)
+        for key, value in config.items()
+    }
     # Without the summary of an experiment: the plugin would take that of the first run for all of them.
     _, start, _ = hparams(plain, {})
     path = pathlib.Path(workdir) / 'events.out.tfevents.0.hparams'

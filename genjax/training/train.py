@@ -15,7 +15,16 @@ import jax.numpy as jnp
 from genjax.base import Algorithm, Data, Key, State
 from genjax.training import checkpoint
 from genjax.training.contract import form, require_fit, traced
-from genjax.training.loop import STEPS_A_CALL, abstract_batch, as_feed, calls, feeder, first_batch, folded, spans
+from genjax.training.loop import (
+    STEPS_A_CALL,
+    abstract_batch,
+    as_feed,
+    calls,
+    feeder,
+    first_batch,
+    folded,
+    spans,
+)
 from genjax.training.mesh import Compile, Mesh, Rules, by_jit, first, placement, put, replicated
 from genjax.training.observe import Look, Probe, Tally, looker, save, watcher
 from genjax.training.observe import NonFinite as NonFinite  # what train raises
@@ -26,7 +35,9 @@ class Experiment(NamedTuple):
     algorithm: Algorithm
     data: Data
     probes: dict[str, Probe]
-    ask: Callable[[Key, State, str], Values] | None = None  # answers a question in words; ValueError if it cannot
+    ask: Callable[[Key, State, str], Values] | None = (
+        None  # answers a question in words; ValueError if it cannot
+    )
 
 
 class Every(NamedTuple):
@@ -51,13 +62,19 @@ def train(
     steps: int,  # the length of the whole run
     mesh: Mesh,
     rules: Rules = (),  # for parts of the state that are split over the mesh
-    workdir: pathlib.Path | str | None = None,  # the run directory; without one nothing is written or resumed
-    until: int | None = None,  # stop after this step as a planned interruption would, leaving a checkpoint
+    workdir: pathlib.Path
+    | str
+    | None = None,  # the run directory; without one nothing is written or resumed
+    until: int
+    | None = None,  # stop after this step as a planned interruption would, leaving a checkpoint
     every: Every = Every(),
     best: str = 'test/loss',  # lower is better; of the steps both evaluated and saved, the best is kept too
-    fold: int | None = None,  # steps in one call at the most; by default what was measured for the backend
+    fold: int
+    | None = None,  # steps in one call at the most; by default what was measured for the backend
     parallel: Compile = by_jit,  # or by_pmap
-    interrupted: Callable[[], bool] = lambda: False,  # asked after each call; once true, the run saves and returns
+    interrupted: Callable[[], bool] = lambda: (
+        False
+    ),  # asked after each call; once true, the run saves and returns
 ) -> State:
     """Folds `steps` batches into a state, or goes on from the last checkpoint in the run directory.
 
@@ -69,11 +86,23 @@ def train(
     abstract = check(experiment, mesh=mesh, rules=rules)
     keys, feed = keys_of(seed), as_feed(experiment.data.train)
     with jax.set_mesh(mesh), contextlib.ExitStack() as stack:
-        saved = None if workdir is None else stack.enter_context(checkpoint.open_checkpoints(workdir, best))
-        start, state, tally = begin(experiment.algorithm, keys.init, first_batch(feed), abstract, saved)
-        report = stack.enter_context(open_report(workdir if first() else None, start=start, steps=steps))
+        saved = (
+            None
+            if workdir is None
+            else stack.enter_context(checkpoint.open_checkpoints(workdir, best))
+        )
+        start, state, tally = begin(
+            experiment.algorithm, keys.init, first_batch(feed), abstract, saved
+        )
+        report = stack.enter_context(
+            open_report(workdir if first() else None, start=start, steps=steps)
+        )
         watch = watcher(eyes(experiment, keys, mesh), way.due, report)
-        run = parallel(folded(experiment.algorithm, feed, way.fold), mesh, jax.tree.map(lambda x: x.sharding, state))
+        run = parallel(
+            folded(experiment.algorithm, feed, way.fold),
+            mesh,
+            jax.tree.map(lambda x: x.sharding, state),
+        )
         held = feeder(feed, mesh, way.fold, start)
         pause = lambda step: way.pause(step) or interrupted()
         made = calls(run, put(keys.steps, replicated(mesh)), state, held, way.spans(start), pause)
@@ -97,7 +126,9 @@ class Course(NamedTuple):
     spans: Callable[[int], Any]  # from a step on: (first step, count) of each call
 
 
-def course(probes: dict[str, Probe], *, steps: int, until: int | None, every: Every, fold: int | None) -> Course:
+def course(
+    probes: dict[str, Probe], *, steps: int, until: int | None, every: Every, fold: int | None
+) -> Course:
     """Raises ValueError for a number of steps below 1."""
     stop = steps if until is None else min(until, steps)
     fold = STEPS_A_CALL.get(jax.default_backend(), 1) if fold is None else fold
@@ -105,7 +136,9 @@ def course(probes: dict[str, Probe], *, steps: int, until: int | None, every: Ev
     for name, number in (dict(steps=steps, until=stop, fold=fold) | looks).items():
         if number < 1:
             raise ValueError(f'{name} is {number}; at least 1 step is needed')
-    due = lambda step: {name for name, interval in looks.items() if step % interval == 0 or step == steps}
+    due = lambda step: {
+        name for name, interval in looks.items() if step % interval == 0 or step == steps
+    }
     pause = lambda step: step == stop or bool(due(step) - {'log'})
     return Course(stop, fold, due, pause, lambda start: spans(start, stop, fold, looks.values()))
 
@@ -117,7 +150,9 @@ def keys_of(seed: int) -> Keys:
     return Keys(root, *(jax.random.fold_in(root, 2**32 - 1 - i) for i in range(3)))
 
 
-def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = (), traced_before: set[str] | None = None) -> State:
+def check(
+    experiment: Experiment, *, mesh: Mesh, rules: Rules = (), traced_before: set[str] | None = None
+) -> State:
     """The state that a run would begin with, as jax.ShapeDtypeStructs with shardings; computes and compiles nothing.
 
     All maps of the algorithm are traced: `update` and `evaluate` as a run would, which then need not do so again.
@@ -132,7 +167,9 @@ def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = (), traced_befor
     """
     for name, probe in experiment.probes.items():
         if probe.every < 1:
-            raise ValueError(f'probe {name} is to look every {probe.every} steps; at least 1 is needed')
+            raise ValueError(
+                f'probe {name} is to look every {probe.every} steps; at least 1 is needed'
+            )
     batch, test = abstract_batch(as_feed(experiment.data.train), mesh), experiment.data.test
     state = _begun(experiment.algorithm, batch, mesh, rules)
     known = set() if traced_before is None else traced_before
@@ -146,7 +183,9 @@ def check(experiment: Experiment, *, mesh: Mesh, rules: Rules = (), traced_befor
 
 def abstract_state(experiment: Experiment, *, mesh: Mesh, rules: Rules = ()) -> State:
     """What `check` gives, without a look at more than `init`."""
-    return _begun(experiment.algorithm, abstract_batch(as_feed(experiment.data.train), mesh), mesh, rules)
+    return _begun(
+        experiment.algorithm, abstract_batch(as_feed(experiment.data.train), mesh), mesh, rules
+    )
 
 
 def _begun(algorithm, batch, mesh, rules):
@@ -162,9 +201,13 @@ def evaluate(experiment: Experiment, state: State, *, seed: int, mesh: Mesh) -> 
         return eyes(experiment, keys_of(seed), mesh)(state, {'evaluate'})
 
 
-def probe(experiment: Experiment, state: State, *, seed: int, mesh: Mesh, scores: bool = False) -> Values:
+def probe(
+    experiment: Experiment, state: State, *, seed: int, mesh: Mesh, scores: bool = False
+) -> Values:
     """What every probe, or every one that scores, sees in a state, as a run with this seed reports it."""
-    due = {f'probe {name}' for name, probe in experiment.probes.items() if probe.scores or not scores}
+    due = {
+        f'probe {name}' for name, probe in experiment.probes.items() if probe.scores or not scores
+    }
     with jax.set_mesh(mesh):
         return eyes(experiment, keys_of(seed), mesh)(state, due)
 
@@ -175,7 +218,9 @@ def ask(experiment: Experiment, state: State, question: str, *, seed: int, mesh:
         return experiment.ask(keys_of(seed).probes, state, question)
 
 
-def restore(experiment: Experiment, *, mesh: Mesh, workdir: pathlib.Path | str, rules: Rules = ()) -> tuple[int, State]:
+def restore(
+    experiment: Experiment, *, mesh: Mesh, workdir: pathlib.Path | str, rules: Rules = ()
+) -> tuple[int, State]:
     """(step, state) of the latest checkpoint in a run directory, on this mesh.
 
     Raises:
@@ -190,10 +235,14 @@ def restore(experiment: Experiment, *, mesh: Mesh, workdir: pathlib.Path | str, 
 def eyes(experiment: Experiment, keys: Keys, mesh: Mesh) -> Look:
     """What a run with these keys sees in a state."""
     test_key = put(keys.test, replicated(mesh))
-    return looker(experiment.algorithm, experiment.data.test, experiment.probes, test_key, keys.probes, mesh)
+    return looker(
+        experiment.algorithm, experiment.data.test, experiment.probes, test_key, keys.probes, mesh
+    )
 
 
-def begin(algorithm: Algorithm, key: Key, example: Any, abstract: State, saved: Any) -> tuple[int, State, Tally]:
+def begin(
+    algorithm: Algorithm, key: Key, example: Any, abstract: State, saved: Any
+) -> tuple[int, State, Tally]:
     """(step, state, tally) of the latest checkpoint, or of a new run."""
     if saved is not None and saved.latest_step() is not None:
         step, state, tally = checkpoint.restore(saved, abstract)

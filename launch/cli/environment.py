@@ -42,6 +42,8 @@ def leave(main: Callable[[Sequence[str]], int]) -> None:
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the interpreter flushes once more
         code = 128 + signal.SIGPIPE  # as a shell tells of who dies of it
     sys.exit(code)

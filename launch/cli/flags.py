@@ -89,7 +89,9 @@ def parse(argv: Sequence[str]) -> Flags:
     slurm_options.check(slurm)
     mode = values.get('mode', 'train')
     if 'sweep' in values and ('workdir' in values or mode != 'train'):
-        raise Refused('--sweep trains, each point in a directory of its own; it takes no --workdir and no --mode')
+        raise Refused(
+            '--sweep trains, each point in a directory of its own; it takes no --workdir and no --mode'
+        )
     if values.get('on') == 'slurm' and mode != 'train':
         raise Refused(f'--on is slurm and --mode is {mode}; jobs train')
     return Flags(overrides=overrides, slurm=slurm, **values)
@@ -107,7 +109,9 @@ def pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
         config = name.startswith('--config.')
         if not config and not name.startswith('--slurm.') and name not in _READ:
             known = [*_READ, '--config.KEY', '--slurm.KEY', '--list', '--help']
-            meant = f'did you mean --config.{name[2:]}?' if name in _SETTINGS else nearest(name, known)
+            meant = (
+                f'did you mean --config.{name[2:]}?' if name in _SETTINGS else nearest(name, known)
+            )
             raise Refused(f'{name} is no flag; {meant}')
         if not equals and name in _BARE:
             yield name, 'true'
@@ -170,7 +174,11 @@ def _yes(name: str, text: str) -> bool:
 
 
 _BARE = ('--dry_run', '--distributed')  # without a value: true
-_SETTINGS = ('--seed', '--steps', '--batch')  # that every config has, or most, and other programs' flags
+_SETTINGS = (
+    '--seed',
+    '--steps',
+    '--batch',
+)  # that every config has, or most, and other programs' flags
 _READ: dict[str, Callable[[str, str], Any]] = {
     '--exp': _text,
     '--workdir': _path,

@@ -9,11 +9,18 @@ _COUNT = r'[1-9]\d*', 'a whole number, 1 or more'
 _DEVICES = r'([\w.-]+:)?[1-9]\d*', 'a whole number, 1 or more, after a kind and a colon if need be'
 _MEMORY = r'[1-9]\d*[KMGT]', 'a whole number with K, M, G or T, as 16G'
 _NAMES = r'\S+', 'words without spaces'
-_SIGNAL = r'TERM@[1-9]\d*', 'TERM@SECONDS, the notice that a launch gets to save before its time is over'
-_TIME = r'\d+(-\d+)?(:\d\d){0,2}', 'minutes, or hours:minutes:seconds with days- before them if need be'
+_SIGNAL = (
+    r'TERM@[1-9]\d*',
+    'TERM@SECONDS, the notice that a launch gets to save before its time is over',
+)
+_TIME = (
+    r'\d+(-\d+)?(:\d\d){0,2}',
+    'minutes, or hours:minutes:seconds with days- before them if need be',
+)
 OPTIONS = {  # of sbatch, a hyphen written as an underscore -> pattern of its values, in words
     **dict.fromkeys(
-        ('account', 'constraint', 'exclude', 'gres', 'nodelist', 'partition', 'qos', 'reservation'), _NAMES
+        ('account', 'constraint', 'exclude', 'gres', 'nodelist', 'partition', 'qos', 'reservation'),
+        _NAMES,
     ),
     **dict.fromkeys(('nodes', 'tasks_per_node', 'cpus_per_task'), _COUNT),
     **dict.fromkeys(('gpus', 'gpus_per_node', 'gpus_per_task'), _DEVICES),

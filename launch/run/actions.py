@@ -122,10 +122,17 @@ def run_sampling(plan: Plan) -> int:
 def _claim(plan: Plan, **record):
     data = getattr(plan.experiment.data.train, 'fingerprint', None)
     with refusing(OSError, about=f'workdir {plan.workdir}'):
-        changed = rundir.claim(plan.workdir, plan.flags.exp, plan.identity, data, launch_record(plan.argv) | record)
+        changed = rundir.claim(
+            plan.workdir, plan.flags.exp, plan.identity, data, launch_record(plan.argv) | record
+        )
     if changed:
-        told = ', '.join(changed[:MOST]) + (f' and {len(changed) - MOST} more' if len(changed) > MOST else '')
-        print(f'workdir {plan.workdir}: the source is not what it was last trained with: {told}', file=sys.stderr)
+        told = ', '.join(changed[:MOST]) + (
+            f' and {len(changed) - MOST} more' if len(changed) > MOST else ''
+        )
+        print(
+            f'workdir {plan.workdir}: the source is not what it was last trained with: {told}',
+            file=sys.stderr,
+        )
 
 
 def _restored(plan: Plan):
@@ -143,8 +150,14 @@ def _last_test(metrics: pathlib.Path) -> str:
     """What the run measured last, of the test set and by its probes."""
     rows = [json.loads(line) for line in metrics.read_text('utf-8').splitlines()]
     for row in reversed(rows):
-        seen = {name: value for name, value in row.items() if '/' in name and not name.startswith('time/')}
-        values = [f'{name} {math.nan if value is None else value:.6g}' for name, value in seen.items()]
+        seen = {
+            name: value
+            for name, value in row.items()
+            if '/' in name and not name.startswith('time/')
+        }
+        values = [
+            f'{name} {math.nan if value is None else value:.6g}' for name, value in seen.items()
+        ]
         if values:
             return f': {", ".join(values)} at step {row["step"]}'
     return ''
@@ -153,16 +166,24 @@ def _last_test(metrics: pathlib.Path) -> str:
 def _printed(values: Values) -> str:
     """Numbers one below the other, then texts and tables under their names."""
     is_long = lambda value: isinstance(value, str | list)
-    numbers = [[name, f'{float(value):.6g}'] for name, value in values.items() if not is_long(value)]
+    numbers = [
+        [name, f'{float(value):.6g}'] for name, value in values.items() if not is_long(value)
+    ]
     long = [f'{name}\n{_block(value)}' for name, value in values.items() if is_long(value)]
     return '\n\n'.join(([_aligned(numbers)] if numbers else []) + long)
 
 
 def _block(value: str | list[dict[str, Any]]) -> str:
-    return value if isinstance(value, str) else _aligned([list(value[0]), *(list(row.values()) for row in value)])
+    return (
+        value
+        if isinstance(value, str)
+        else _aligned([list(value[0]), *(list(row.values()) for row in value)])
+    )
 
 
 def _aligned(rows: list[list[Any]]) -> str:
-    cells = [[f'{cell:.4g}' if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    cells = [
+        [f'{cell:.4g}' if isinstance(cell, float) else str(cell) for cell in row] for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return '\n'.join('  '.join(map(str.ljust, row, widths)).rstrip() for row in cells)

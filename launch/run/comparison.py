@@ -35,7 +35,10 @@ class Difference(NamedTuple):
 
 def of_lines(step: int, there: Mapping[str, Any], here: Mapping[str, Any]) -> list[Difference]:
     """What differs in two lines of metrics, of the names that the second has."""
-    pairs = {name: (there.get(name, 'absent'), value if math.isfinite(value) else None) for name, value in here.items()}
+    pairs = {
+        name: (there.get(name, 'absent'), value if math.isfinite(value) else None)
+        for name, value in here.items()
+    }
     return [_number(step, name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
 
 
@@ -55,12 +58,20 @@ def of_states(step: int, there: Any, here: Any) -> list[Difference]:
     pairs = dict(zip(was, zip(_plain(there), _plain(here), strict=True), strict=True))
     # A leaf of numbers is measured by its whole part, as params: a bias that a norm takes out again is rounding alone.
     part = {name: name.partition('/')[0] if 'float' in kind else name for name, kind in was.items()}
-    norm = lambda name: math.hypot(*(_norm(x) for other, (x, _) in pairs.items() if part[other] == part[name]))
-    return [_leaf(step, name, _norm(x - y), norm(name)) for name, (x, y) in pairs.items() if was[name] != found[name]]
+    norm = lambda name: math.hypot(
+        *(_norm(x) for other, (x, _) in pairs.items() if part[other] == part[name])
+    )
+    return [
+        _leaf(step, name, _norm(x - y), norm(name))
+        for name, (x, y) in pairs.items()
+        if was[name] != found[name]
+    ]
 
 
 def _leaf(step, name, apart, norm):
-    return Difference(step, name, f'{apart:.3g} apart in a norm of {norm:.3g}', apart / norm if norm else 0.0)
+    return Difference(
+        step, name, f'{apart:.3g} apart in a norm of {norm:.3g}', apart / norm if norm else 0.0
+    )
 
 
 def _norm(x):
@@ -85,7 +96,11 @@ def environments(launches: Sequence[Mapping[str, Any]], now: Mapping[str, Any]) 
     found = {}
     for key in dict.fromkeys(key for one in [*then, here] for key in one):
         values = [one.get(key) for one in then]
-        unknown = key == 'source.dirty' and here.get(key) and not all('source.digest' in one for one in then)
+        unknown = (
+            key == 'source.dirty'
+            and here.get(key)
+            and not all('source.digest' in one for one in then)
+        )
         if any(value != here.get(key) for value in values) or unknown:
             found[key] = f'is {_told(values)} there and {here.get(key)} here'
     return found | _files(launches, now)
@@ -99,13 +114,22 @@ def _files(launches, now):
         names = [] if here is None or there is None else source_files.differing(there, here)
         for name in names:
             found.setdefault(name, []).append(str(i))
-    told = [name + (f' (launch {", ".join(which)})' if len(launches) > 1 else '') for name, which in found.items()]
+    told = [
+        name + (f' (launch {", ".join(which)})' if len(launches) > 1 else '')
+        for name, which in found.items()
+    ]
     return {'source.files': f'differ: {", ".join(told)}'} if told else {}
 
 
 def _environment(launch):
-    facts = flat({key: value for key, value in launch.items() if key not in ('time', 'flags', 'ended')})
-    facts = {key: value for key, value in facts.items() if not key.startswith(('source.files', 'source.changed'))}
+    facts = flat(
+        {key: value for key, value in launch.items() if key not in ('time', 'flags', 'ended')}
+    )
+    facts = {
+        key: value
+        for key, value in facts.items()
+        if not key.startswith(('source.files', 'source.changed'))
+    }
     flags = parse(launch['flags'])
     return facts | {f'--{name}': getattr(flags, name) for name in HOW}
 
@@ -113,7 +137,9 @@ def _environment(launch):
 def _told(values):
     """The value of all launches, or each with the numbers of its launches."""
     texts = list(map(str, values))
-    numbers = {text: [str(i) for i, other in enumerate(texts, 1) if other == text] for text in texts}
+    numbers = {
+        text: [str(i) for i, other in enumerate(texts, 1) if other == text] for text in texts
+    }
     if len(numbers) == 1:
         return texts[0]
     return ' and '.join(f'{text} (launch {", ".join(which)})' for text, which in numbers.items())

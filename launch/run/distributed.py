@@ -21,10 +21,16 @@ def join(asked: bool, environment: Mapping[str, str] = os.environ) -> None:
 
     given = [environment.get(name) for name in GIVEN]
     if given[1:] != [None, None] and None in given:
-        raise Refused(f'--distributed needs {GIVEN[given.index(None)]} too; {" and ".join(GIVEN)} go together')
+        raise Refused(
+            f'--distributed needs {GIVEN[given.index(None)]} too; {" and ".join(GIVEN)} go together'
+        )
     address, count, index = given
-    if count is not None and not (count.isdecimal() and index.isdecimal() and int(index) < int(count)):
-        raise Refused(f'{GIVEN[1]} is {count} and {GIVEN[2]} is {index}; needed: numbers, the second below the first')
+    if count is not None and not (
+        count.isdecimal() and index.isdecimal() and int(index) < int(count)
+    ):
+        raise Refused(
+            f'{GIVEN[1]} is {count} and {GIVEN[2]} is {index}; needed: numbers, the second below the first'
+        )
     numbers = {} if count is None else dict(num_processes=int(count), process_id=int(index))
     with refusing(ValueError, RuntimeError):
         jax.distributed.initialize(address, **numbers)

@@ -14,7 +14,15 @@ FAR = 1000  # steps from a checkpoint, past which the first leaf is not looked f
 def command(plan: Plan, step: int) -> str:
     """The line that takes just this step again and shows where a number goes wrong."""
     xla = os.environ.get('XLA_FLAGS', '')
-    words = ['python', '-m', 'launch.replay', str(plan.workdir), '--step', str(step), '--debug_nans']
+    words = [
+        'python',
+        '-m',
+        'launch.replay',
+        str(plan.workdir),
+        '--step',
+        str(step),
+        '--debug_nans',
+    ]
     return (f'XLA_FLAGS={shlex.quote(xla)} ' if xla else '') + shlex.join(words)
 
 
@@ -27,10 +35,19 @@ def record(plan: Plan, error: Any):
     path = plan.workdir / f'nonfinite_{error.step}.json'
     try:
         if not path.exists():
-            known = {'step': error.step, 'what': error.what, 'says': str(error), 'command': command(plan, error.step)}
+            known = {
+                'step': error.step,
+                'what': error.what,
+                'says': str(error),
+                'command': command(plan, error.step),
+            }
             known |= _tried('ingredients', lambda: _ingredients(plan, error.step))
-            rundir.write(path, known)  # at once: the search may take a while, and a second signal ends it
-            rundir.write(path, known | {'leaf': None} | _tried('leaf', lambda: _leaf(plan, error.step)))
+            rundir.write(
+                path, known
+            )  # at once: the search may take a while, and a second signal ends it
+            rundir.write(
+                path, known | {'leaf': None} | _tried('leaf', lambda: _leaf(plan, error.step))
+            )
     except OSError:  # a full disk must not hide why the run ended
         return
 
@@ -67,4 +84,6 @@ def _leaf(plan, step):
         }
     with jax.set_mesh(plan.mesh):
         found = replay.turned(rebuild.recipe(plan), rebuild.begun(plan, start)[0], start, step)
-    return {'from checkpoint': start} | ({'leaf': found[1], 'leaf at step': found[0]} if found else {})
+    return {'from checkpoint': start} | (
+        {'leaf': found[1], 'leaf at step': found[0]} if found else {}
+    )

@@ -38,7 +38,9 @@ def refused(error: BaseException | None) -> str | None:
     """What the operating system refused, and of which file if that is known; None if it is another error."""
     if isinstance(error, OSError):
         return f'{error.strerror or error}' + (f': {error.filename}' if error.filename else '')
-    if isinstance(error, ValueError) and (code := re.search(r"os_error_code='(\d+)'", str(error))):  # tensorstore's
+    if isinstance(error, ValueError) and (
+        code := re.search(r"os_error_code='(\d+)'", str(error))
+    ):  # tensorstore's
         return os.strerror(int(code[1]))
     return None
 
@@ -62,9 +64,15 @@ def _hush():
     For good: when the run has ended with the first error, others of them are still to meet theirs.
     """
     in_thread, in_callback = threading.excepthook, sys.unraisablehook
-    logging.getLogger('absl').addFilter(lambda record: _is_news((record.exc_info or (None, None))[1]))
-    threading.excepthook = lambda failure: in_thread(failure) if _is_news(failure.exc_value) else None
-    sys.unraisablehook = lambda failure: in_callback(failure) if _is_news(failure.exc_value) else None
+    logging.getLogger('absl').addFilter(
+        lambda record: _is_news((record.exc_info or (None, None))[1])
+    )
+    threading.excepthook = lambda failure: (
+        in_thread(failure) if _is_news(failure.exc_value) else None
+    )
+    sys.unraisablehook = lambda failure: (
+        in_callback(failure) if _is_news(failure.exc_value) else None
+    )
 
 
 def _is_news(error):

@@ -100,9 +100,13 @@ def _checked(flags: Flags, config: ConfigDict) -> tuple[pathlib.Path, dict[str, 
     import jax  # not before there is a config to launch: it takes a second
 
     if flags.query and flags.mode != 'evaluate':
-        raise Refused(f'--query is {flags.query} and --mode is {flags.mode}; questions are for --mode evaluate')
+        raise Refused(
+            f'--query is {flags.query} and --mode is {flags.mode}; questions are for --mode evaluate'
+        )
     if flags.query and jax.process_count() > 1:
-        raise Refused(f'--query is {flags.query}, and {jax.process_count()} processes run; one alone answers questions')
+        raise Refused(
+            f'--query is {flags.query}, and {jax.process_count()} processes run; one alone answers questions'
+        )
     check_config(flags, config)
     check_devices(flags, config, jax.device_count())
     identity = rundir.identity(config)
@@ -111,6 +115,8 @@ def _checked(flags: Flags, config: ConfigDict) -> tuple[pathlib.Path, dict[str, 
         rundir.check(workdir, flags.exp, identity)
     if flags.mode != 'train' and not any(workdir.glob('checkpoints/[0-9]*')):
         damaged = any(workdir.glob('checkpoints.damaged/*'))
-        lacks = 'no whole checkpoint, only damaged ones' if damaged else 'no checkpoint; train it first'
+        lacks = (
+            'no whole checkpoint, only damaged ones' if damaged else 'no checkpoint; train it first'
+        )
         raise Refused(f'--mode is {flags.mode}, and workdir {workdir} holds {lacks}')
     return workdir, identity

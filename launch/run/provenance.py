@@ -24,7 +24,8 @@ def launch_record(argv: Sequence[str]) -> dict[str, Any]:
         'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
         'flags': list(argv),
         'versions': {'python': platform.python_version()} | versions,
-        'source': source(pathlib.Path(__file__).parent) | {'digest': source_files.digest(files), 'files': files},
+        'source': source(pathlib.Path(__file__).parent)
+        | {'digest': source_files.digest(files), 'files': files},
         'devices': devices(),
         'xla_flags': os.environ.get('XLA_FLAGS', ''),
     }
@@ -56,7 +57,9 @@ def processor() -> str:
     """The name of the processor's model."""
     with contextlib.suppress(OSError):
         lines = pathlib.Path('/proc/cpuinfo').read_text('utf-8').splitlines()
-        return next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), '')
+        return next(
+            (line.partition(':')[2].strip() for line in lines if line.startswith('model name')), ''
+        )
     return platform.processor()
 
 

@@ -24,7 +24,9 @@ def planned(workdir: pathlib.Path) -> Plan:
         raise Refused(f'{workdir} holds no run that was launched')
     flags = parse(launches[-1]['flags'])
     module = catalogue.load(manifest['experiment'])
-    texts = {key: value if isinstance(value, str) else repr(value) for key, value in flat(held).items()}
+    texts = {
+        key: value if isinstance(value, str) else repr(value) for key, value in flat(held).items()
+    }
     config = override(module.get_config(), texts)
     if flags.data_dir is not None:
         config.data_dir = flags.data_dir
@@ -41,7 +43,16 @@ def recipe(plan: Plan) -> Any:
     config, flags = plan.config, plan.flags
     every = Every(**config.get('every', {}))
     parallel = by_pmap if flags.parallel == 'pmap' else by_jit
-    return Recipe(plan.experiment, config.seed, config.steps, plan.mesh, plan.rules, every, flags.fold, parallel)
+    return Recipe(
+        plan.experiment,
+        config.seed,
+        config.steps,
+        plan.mesh,
+        plan.rules,
+        every,
+        flags.fold,
+        parallel,
+    )
 
 
 def saved(workdir: pathlib.Path) -> list[int]:

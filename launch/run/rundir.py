@@ -35,7 +35,9 @@ def check(workdir: pathlib.Path, name: str, config: dict[str, Any]):
     try:
         _check(workdir, name, config)
     except PermissionError as error:
-        raise Unusable(f'workdir {workdir} cannot be used: {error.strerror}: {error.filename}', workdir) from None
+        raise Unusable(
+            f'workdir {workdir} cannot be used: {error.strerror}: {error.filename}', workdir
+        ) from None
     except Refused as refusal:
         raise Unusable(str(refusal), workdir) from None
 
@@ -49,7 +51,9 @@ def _check(workdir, name, config):
     held = read(workdir / 'config.json')
     owner = (read(workdir / 'manifest.json') or {}).get('experiment', name)
     if held is None and there == workdir and any(path.name[0] != '.' for path in workdir.iterdir()):
-        raise Refused(f'workdir {workdir} holds files and no config.json; it takes a run directory or a new one')
+        raise Refused(
+            f'workdir {workdir} holds files and no config.json; it takes a run directory or a new one'
+        )
     if owner != name:
         raise Refused(f'workdir {workdir} belongs to the experiment {owner}, not to {name}')
     if held is not None and held != config:
@@ -57,7 +61,11 @@ def _check(workdir, name, config):
 
 
 def claim(
-    workdir: pathlib.Path, name: str, config: dict[str, Any], data: str | None, launch: dict[str, Any]
+    workdir: pathlib.Path,
+    name: str,
+    config: dict[str, Any],
+    data: str | None,
+    launch: dict[str, Any],
 ) -> list[str]:
     """Writes config.json on the first launch, and adds this launch to manifest.json.
 
@@ -69,7 +77,9 @@ def claim(
     first = {'experiment': name, 'config': config, 'data': data, 'launches': []}
     manifest = read(workdir / 'manifest.json') or first
     if manifest['data'] != data:
-        raise Refused(f'workdir {workdir} began on the data {manifest["data"]}, and these are {data}')
+        raise Refused(
+            f'workdir {workdir} began on the data {manifest["data"]}, and these are {data}'
+        )
     workdir.mkdir(parents=True, exist_ok=True)
     if not (workdir / 'config.json').exists():
         write(workdir / 'config.json', config)
@@ -80,7 +90,10 @@ def claim(
 
 def last_step(workdir: pathlib.Path) -> int | None:
     """The step of the last whole checkpoint; one that is being written has another name."""
-    return max((int(path.name) for path in workdir.glob('checkpoints/*') if path.name.isdecimal()), default=None)
+    return max(
+        (int(path.name) for path in workdir.glob('checkpoints/*') if path.name.isdecimal()),
+        default=None,
+    )
 
 
 def conclude(workdir: pathlib.Path, ended: str):

@@ -51,13 +51,19 @@ def joined(points: Sequence[Point]) -> Point:
     if not others:
         return first
     seeds = ','.join(point.texts['seed'] for point in points)
-    return first._replace(texts=first.texts | {'seed': seeds}, argv=[*_but_seed(first), f'--vmap=seed={seeds}'])
+    return first._replace(
+        texts=first.texts | {'seed': seeds}, argv=[*_but_seed(first), f'--vmap=seed={seeds}']
+    )
 
 
-def apart(found: Sequence[Point], groups: Sequence[Sequence[int]], ends: Mapping[int, Any]) -> dict[int, Any]:
+def apart(
+    found: Sequence[Point], groups: Sequence[Sequence[int]], ends: Mapping[int, Any]
+) -> dict[int, Any]:
     """How the points ended, by their numbers, of how the groups did: a run that is done shares no failure of others."""
     concerned = lambda i, group: len(group) == 1 or status(found[i]) != 'done'
-    return {i: end for place, end in ends.items() for i in groups[place] if concerned(i, groups[place])}
+    return {
+        i: end for place, end in ends.items() for i in groups[place] if concerned(i, groups[place])
+    }
 
 
 def plans(argv: Sequence[str]) -> list[Plan]:
@@ -70,8 +76,13 @@ def plans(argv: Sequence[str]) -> list[Plan]:
         raise Refused('--vmap trains in one process, and this is one of several')
     given = dict(pairs(argv))
     if axis(given['--vmap'])[0] != 'seed':
-        raise Refused(f'--vmap is {given["--vmap"]}; without --sweep it takes seed=a,b,c or seed=0:4')
-    for name, why in {'--config.seed': 'it is given twice', '--workdir': 'each run has its own'}.items():
+        raise Refused(
+            f'--vmap is {given["--vmap"]}; without --sweep it takes seed=a,b,c or seed=0:4'
+        )
+    for name, why in {
+        '--config.seed': 'it is given twice',
+        '--workdir': 'each run has its own',
+    }.items():
         if name in given:
             raise Refused(f'{name} is given with --vmap; {why}')
     if given.get('--mode', 'train') != 'train' or given.get('--parallel', 'jit') != 'jit':

@@ -64,7 +64,9 @@ def recorded(launch: dict[str, Any], before: Sequence[Mapping[str, Any]]) -> dic
     there = next((found for found in reversed(of_launches(before)) if found is not None), None)
     if here is None or there is None:
         return launch
-    source = {key: value for key, value in launch['source'].items() if key != 'files' or here != there}
+    source = {
+        key: value for key, value in launch['source'].items() if key != 'files' or here != there
+    }
     changed = differing(there, here)
     return launch | {'source': source | ({'changed': changed} if changed else {})}
 
@@ -72,8 +74,19 @@ def recorded(launch: dict[str, Any], before: Sequence[Mapping[str, Any]]) -> dic
 def _path(module: str) -> pathlib.Path | None:
     """The file of a module of this checkout, or of an experiment wherever it lies; None of any other."""
     top, *rest = module.split('.')
-    place = pathlib.Path(experiments.__path__[0], *rest) if top == 'experiments' else ROOT.joinpath(top, *rest)
-    return next((path for path in (place / '__init__.py', place.with_name(f'{place.name}.py')) if path.is_file()), None)
+    place = (
+        pathlib.Path(experiments.__path__[0], *rest)
+        if top == 'experiments'
+        else ROOT.joinpath(top, *rest)
+    )
+    return next(
+        (
+            path
+            for path in (place / '__init__.py', place.with_name(f'{place.name}.py'))
+            if path.is_file()
+        ),
+        None,
+    )
 
 
 def _name(module: str, path: pathlib.Path) -> str:

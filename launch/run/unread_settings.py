@@ -40,7 +40,11 @@ def built(build: Callable[[ConfigDict], Any], config: ConfigDict) -> tuple[Any, 
     read.clear()  # of what ConfigDict looked at when it was made
     experiment = build(noted)
     del noted
-    unread = flat(config.to_dict()).keys() - read - {key for key in flat(config.to_dict()) if _launchers(key)}
+    unread = (
+        flat(config.to_dict()).keys()
+        - read
+        - {key for key in flat(config.to_dict()) if _launchers(key)}
+    )
     if unread:
         gc.collect()  # a function that names itself holds its config a little longer
     return experiment, {key for key in unread if groups[key.rpartition('.')[0]]() is None}
@@ -50,14 +54,20 @@ def _launchers(key: str) -> bool:
     return key in LAUNCHER or key.startswith('every.')
 
 
-def _noted(config: ConfigDict, name: str, read: set[str], groups: dict[str, weakref.ref]) -> ConfigDict:
+def _noted(
+    config: ConfigDict, name: str, read: set[str], groups: dict[str, weakref.ref]
+) -> ConfigDict:
     """A copy whose values add their keys to `read`; `groups` tells of each part by name whether it is still there."""
     copy = ConfigDict()
     groups[name] = weakref.ref(copy)
     for key, value in config.items(preserve_field_references=True):
         path = f'{name}.{key}' if name else key
         group = isinstance(value, ConfigDict)
-        copy[key] = _noted(value, path, read, groups) if group else Noted(value, lambda path=path: read.add(path))
+        copy[key] = (
+            _noted(value, path, read, groups)
+            if group
+            else Noted(value, lambda path=path: read.add(path))
+        )
     return copy
 
 
@@ -70,7 +80,9 @@ def check(flags: Flags, defaults: ConfigDict, config: ConfigDict, unread: set[st
     was, values = flat(defaults.to_dict()), flat(config.to_dict())
     changed = [key for key in values if values[key] != was[key] and key != 'data_dir']
     for key, text in flags.overrides.items():
-        moved = flat(override(defaults, {key: text}).to_dict())  # a reference to the key moves with it
+        moved = flat(
+            override(defaults, {key: text}).to_dict()
+        )  # a reference to the key moves with it
         if values[key] != was[key] and unread.issuperset(k for k in moved if moved[k] != was[k]):
             others = ' under these other settings' if len(changed) > 1 else ''
             raise Refused(f'--config.{key} is {text}, and {flags.exp} does not read it{others}')

@@ -33,7 +33,9 @@ def check_config(flags: Flags, config: ConfigDict):
     for key, value in leaves.items():
         _check_value(key, value)
     if flags.until and flags.until > config.steps:
-        raise Refused(f'--until is {flags.until}; it takes 1 to {config.steps}, the steps of the config')
+        raise Refused(
+            f'--until is {flags.until}; it takes 1 to {config.steps}, the steps of the config'
+        )
     if flags.fold and flags.fold > FOLD:
         raise Refused(f'--fold is {flags.fold}; it takes 1 to {FOLD}')
 
@@ -44,7 +46,9 @@ def _check_value(key, value):
             raise Refused(f'--config.{key} is {value}; a whole number takes at most {WHOLE}')
     below = OPTAX.get(key.rpartition('.')[2])
     if below and isinstance(value, int | float) and not 0 <= value < below:
-        raise Refused(f'--config.{key} is {value}; it takes 0 or more{"" if below == math.inf else f", below {below}"}')
+        raise Refused(
+            f'--config.{key} is {value}; it takes 0 or more{"" if below == math.inf else f", below {below}"}'
+        )
 
 
 def check_devices(flags: Flags, config: ConfigDict, devices: int):
@@ -58,9 +62,13 @@ def check_devices(flags: Flags, config: ConfigDict, devices: int):
         asked = ','.join(f'{axis}={n}' for axis, n in flags.mesh.items())
         raise Refused(f'--mesh is {asked}; its product must be the number of devices, {devices}')
     if flags.parallel == 'pmap' and axes['model'] > 1:
-        raise Refused(f'--parallel is pmap and --mesh has model={axes["model"]}; pmap splits batches only')
+        raise Refused(
+            f'--parallel is pmap and --mesh has model={axes["model"]}; pmap splits batches only'
+        )
     if config.get('batch', devices) % devices:
-        raise Refused(f'--config.batch is {config.batch}; it takes a multiple of the {devices} devices')
+        raise Refused(
+            f'--config.batch is {config.batch}; it takes a multiple of the {devices} devices'
+        )
 
 
 def check_memory(state: Any):
@@ -76,4 +84,6 @@ def check_memory(state: Any):
 
     bytes_of = lambda leaf: math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
     if (needed := sum(map(bytes_of, jax.tree.leaves(state)))) > MEMORY:
-        raise Refused(f'the state takes {needed >> 30:,} GiB on each device; at most {MEMORY >> 30} GiB are allowed')
+        raise Refused(
+            f'the state takes {needed >> 30:,} GiB on each device; at most {MEMORY >> 30} GiB are allowed'
+        )

@@ -19,7 +19,10 @@ from launch.sweep.progress import progress
 
 ROOT = pathlib.Path(__file__).parents[2]
 VISIBLE = 'CUDA_VISIBLE_DEVICES', 'TPU_VISIBLE_CHIPS'
-FRACTION = 'XLA_CLIENT_MEM_FRACTION', 'XLA_PYTHON_CLIENT_MEM_FRACTION'  # of a GPU's memory; jax knows both names
+FRACTION = (
+    'XLA_CLIENT_MEM_FRACTION',
+    'XLA_PYTHON_CLIENT_MEM_FRACTION',
+)  # of a GPU's memory; jax knows both names
 _SHELL = '$ '  # begins a launch's first line in its log
 
 
@@ -43,7 +46,9 @@ def started(point: Point, given: dict[str, str]) -> subprocess.Popen:
         log.flush()
         command = [sys.executable, '-m', 'launch', *point.argv]
         output = dict(stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-        return subprocess.Popen(command, env=_environment() | given, start_new_session=True, **output)
+        return subprocess.Popen(
+            command, env=_environment() | given, start_new_session=True, **output
+        )
 
 
 def _environment():
@@ -55,7 +60,11 @@ def given(slot: int, workers: int, devices: Sequence[str]) -> dict[str, str]:
     """What a worker's environment says of its device, and of its share of the memory where several have the device."""
     if not devices:
         # XLA cuts its programs for so many threads: a run is to the bit what it is where it has all cores.
-        return {THREADS: str(len(_own()))} if _dealt(workers, devices) and THREADS not in os.environ else {}
+        return (
+            {THREADS: str(len(_own()))}
+            if _dealt(workers, devices) and THREADS not in os.environ
+            else {}
+        )
     sharing = len(range(slot % len(devices), workers, len(devices)))
     seen = dict.fromkeys(VISIBLE, devices[slot % len(devices)])
     if sharing > 1 and not any(name in os.environ for name in FRACTION):
@@ -86,7 +95,12 @@ def run(
       interrupted: once true nothing more is started, and what runs is told to save and leave.
     """
     waiting = collections.deque(i for i, point in enumerate(found) if status(point) != 'done')
-    free, running, ends, stopping = collections.deque(range(min(workers, len(found)))), {}, {}, False
+    free, running, ends, stopping = (
+        collections.deque(range(min(workers, len(found)))),
+        {},
+        {},
+        False,
+    )
     tell = progress(len(waiting))
 
     def begin(i, slot):
@@ -95,7 +109,10 @@ def run(
             if _dealt(workers, devices):
                 with contextlib.suppress(OSError):  # it has ended, and will be told of
                     os.sched_setaffinity(running[i][1].pid, _own()[slot % len(_own()) :: workers])
-        except (Refused, OSError) as error:  # its log cannot be written, or no more processes can be had
+        except (
+            Refused,
+            OSError,
+        ) as error:  # its log cannot be written, or no more processes can be had
             end(i, slot, 2, f'failed: {os_errors.refused(error) or error}')
 
     def end(i, slot, code, says):
@@ -148,7 +165,9 @@ def outcome(point: Point, code: int) -> str:
     lines = _log(point)
     said = lines[-1] if lines else ''
     if code == 0:
-        return f'done: {said.removeprefix(str(point.workdir)).removeprefix(": ")}'.removesuffix(': ')
+        return f'done: {said.removeprefix(str(point.workdir)).removeprefix(": ")}'.removesuffix(
+            ': '
+        )
     error = code == 1 and last_error(lines)  # what Python exits with after a traceback
     return f'failed: {error or said or f"exit code {code}, and its log says nothing"}'[:200]
 
@@ -156,15 +175,24 @@ def outcome(point: Point, code: int) -> str:
 def _log(point):
     """What the last launch of a point said, by lines that are not empty."""
     try:
-        lines = [line for line in log_of(point).read_text('utf-8', 'replace').splitlines() if line.strip()]
+        lines = [
+            line
+            for line in log_of(point).read_text('utf-8', 'replace').splitlines()
+            if line.strip()
+        ]
     except OSError:  # the whole folder may be gone
         return []
-    return lines[max((i + 1 for i, line in enumerate(lines) if line.startswith(_SHELL)), default=0) :]
+    return lines[
+        max((i + 1 for i, line in enumerate(lines) if line.startswith(_SHELL)), default=0) :
+    ]
 
 
 def last_error(lines: Sequence[str]) -> str:
     """The line that names the error of the last traceback; more may follow, as jax's remark on tracebacks."""
-    begin = max((i + 1 for i, line in enumerate(lines) if line.startswith('Traceback (most')), default=len(lines))
+    begin = max(
+        (i + 1 for i, line in enumerate(lines) if line.startswith('Traceback (most')),
+        default=len(lines),
+    )
     return next((line for line in lines[begin:] if not line.startswith(' ')), '')
 
 
@@ -178,7 +206,9 @@ def accelerators() -> Iterator[Callable[[], list[str]]]:
       Refused: jax finds no device, and why.
     """
     code = 'import jax; print(jax.default_backend(), jax.local_device_count())'
-    pipes = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = dict(
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     with subprocess.Popen([sys.executable, '-c', code], **pipes) as asked:
         try:
             yield lambda: _numbers(asked)

@@ -51,7 +51,9 @@ def axis(text: str) -> tuple[str, list[str]]:
         raise Refused(f'--sweep is {text}, {len(counted)} values; {MOST} are the most')
     parts = [str(i) for i in counted] if numbers else _split(listed)
     if not key or not all(parts) or not parts:
-        raise Refused(f'--sweep is {text}; it takes key=a,b,c or key=0:4, or own for those of the experiment')
+        raise Refused(
+            f'--sweep is {text}; it takes key=a,b,c or key=0:4, or own for those of the experiment'
+        )
     values = [_unquoted(part, text) for part in parts]
     if len(set(values)) < len(values):
         raise Refused(f'--sweep is {text}, which has a value twice')
@@ -61,7 +63,9 @@ def axis(text: str) -> tuple[str, list[str]]:
 _COUNTED = re.compile(r'(-?\d{1,10}):(-?\d{1,10})')
 _WORD = re.compile(r'[^\s,"\'()\[\]{}]+')
 _MARKS = ('"', "'")
-_QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""", re.DOTALL)  # a string as Python writes it
+_QUOTED = re.compile(
+    r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""", re.DOTALL
+)  # a string as Python writes it
 
 
 def _split(text):
@@ -88,7 +92,9 @@ def _unquoted(part, text):
     try:
         return _literal(part if _QUOTED.fullmatch(part) else '')
     except (SyntaxError, ValueError):
-        raise Refused(f'--sweep is {text}; {part} begins with a quotation mark and is no string of Python') from None
+        raise Refused(
+            f'--sweep is {text}; {part} begins with a quotation mark and is no string of Python'
+        ) from None
 
 
 def quoted(value: str) -> str:
@@ -123,7 +129,11 @@ def points(flags: Flags) -> list[Texts]:
     keys = [*flags.overrides, *(key for key, _ in axes)]
     if twice := [key for key, count in collections.Counter(keys).items() if count > 1]:
         raise Refused(f'{twice[0]} is given twice, by --sweep and --config or by two of --sweep')
-    made = [{key: str(value) for key, value in point.items()} for point in own()] if 'own' in flags.sweep else [{}]
+    made = (
+        [{key: str(value) for key, value in point.items()} for point in own()]
+        if 'own' in flags.sweep
+        else [{}]
+    )
     product = itertools.product(*([(key, value) for value in values] for key, values in axes))
     return [point | dict(chosen) for chosen in product for point in made]
 
@@ -134,11 +144,17 @@ def checked(argv: Sequence[str], flags: Flags) -> list[Point]:
     Raises:
       Refused: one cannot, and which; or two are the same run.
     """
-    shared = [f'{name}={text}' for name, text in pairs(argv) if name.removeprefix('--').split('.')[0] not in OWN]
+    shared = [
+        f'{name}={text}'
+        for name, text in pairs(argv)
+        if name.removeprefix('--').split('.')[0] not in OWN
+    ]
     with _on_cpu():
         built, traced = set(), set()
         found = [_point(i, shared, texts, built, traced) for i, texts in enumerate(points(flags))]
-    if twice := [p for p, count in collections.Counter(p.workdir for p in found).items() if count > 1]:
+    if twice := [
+        p for p, count in collections.Counter(p.workdir for p in found).items() if count > 1
+    ]:
         raise Refused(f'two points of the sweep are the same run, {twice[0]}')
     return found
 
@@ -163,7 +179,9 @@ def _point(i: int, shared: Sequence[str], texts: Texts, built: set[str], traced:
     words = [*shared, *(f'--config.{key}={value}' for key, value in texts.items())]
     try:
         found = asked(words)
-        but_seed = str({key: value for key, value in flat(found.config.to_dict()).items() if key != 'seed'})
+        but_seed = str(
+            {key: value for key, value in flat(found.config.to_dict()).items() if key != 'seed'}
+        )
         if but_seed not in built:
             plan(words, traced)
             built.add(but_seed)
@@ -178,7 +196,9 @@ def _point(i: int, shared: Sequence[str], texts: Texts, built: set[str], traced:
 
 
 def told(texts: Mapping[str, str]) -> str:
-    return ', '.join(f'{key}={quoted(value)}' for key, value in texts.items()) or 'the config as it is'
+    return (
+        ', '.join(f'{key}={quoted(value)}' for key, value in texts.items()) or 'the config as it is'
+    )
 
 
 def status(point: Point) -> str:

@@ -22,9 +22,7 @@ def progress(total: int) -> Progress:
 
     def ended(point, says):
         ends.append(says)
-        line = (
-            f'[{len(ends)}/{total}] {point.workdir}  {told(point.texts)}  {says}  ({_clock(began, len(ends), total)})'
-        )
+        line = f'[{len(ends)}/{total}] {point.workdir}  {told(point.texts)}  {says}  ({_clock(began, len(ends), total)})'
         # A sweep whose output has nowhere to go has workers to wait for all the same.
         with contextlib.suppress(OSError):
             print('\r\x1b[K' * live + line, flush=True)
@@ -44,4 +42,6 @@ def _clock(began, ends, total):
     """The time gone, and the time left if what is to come takes as long as what has ended."""
     gone = time.monotonic() - began
     shown = lambda seconds: str(datetime.timedelta(seconds=round(seconds)))
-    return shown(gone) + (f', about {shown(gone * (total - ends) / ends)} left' if 0 < ends < total else '')
+    return shown(gone) + (
+        f', about {shown(gone * (total - ends) / ends)} left' if 0 < ends < total else ''
+    )

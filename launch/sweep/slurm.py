@@ -55,7 +55,9 @@ def submit(points: Sequence[Point], flags: Flags) -> int:
     for point in points:
         print(f'{says[point.workdir]}  {point.workdir}  {told(point.texts)}')
     folder = points[0].workdir.parent
-    print(f'each prints to {folder}/NAME.log; python -m launch.status {folder} tells how far they are')
+    print(
+        f'each prints to {folder}/NAME.log; python -m launch.status {folder} tells how far they are'
+    )
     return sum(bool(point.trouble) for point in points)
 
 
@@ -65,7 +67,9 @@ def queue() -> dict[str, str]:
     Raises:
       Refused: Slurm does not answer.
     """
-    done = subprocess.run(['squeue', '--noheader', '--array', '--format=%i %T'], capture_output=True, text=True)
+    done = subprocess.run(
+        ['squeue', '--noheader', '--array', '--format=%i %T'], capture_output=True, text=True
+    )
     if done.returncode:
         raise Refused(' '.join(done.stderr.split()) or f'squeue fails with {done.returncode}')
     return dict(line.split() for line in done.stdout.splitlines())
@@ -88,7 +92,9 @@ def _handed_over(points, flags):
     """The numbers of the points' jobs."""
     if not points:
         return []
-    os.environ.setdefault('SUBMITIT_LOG_LEVEL', 'NOCONFIG')  # or its import closes the log handlers there are
+    os.environ.setdefault(
+        'SUBMITIT_LOG_LEVEL', 'NOCONFIG'
+    )  # or its import closes the log handlers there are
     import submitit
     from submitit.core.utils import FailedJobError
 
@@ -96,10 +102,16 @@ def _handed_over(points, flags):
     # The script, and what tasks say before they become launches.
     folder = tempfile.mkdtemp(prefix='.slurm-', dir=points[0].workdir.parent)
     executor = submitit.SlurmExecutor(folder)
-    executor.update_parameters(job_name=flags.exp, array_parallelism=flags.workers or len(points), **_script(flags))
+    executor.update_parameters(
+        job_name=flags.exp, array_parallelism=flags.workers or len(points), **_script(flags)
+    )
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # where submitit says what the error says again
-            jobs = executor.map_array(become, [point.argv for point in points], [log_of(point) for point in points])
+        with contextlib.redirect_stderr(
+            io.StringIO()
+        ):  # where submitit says what the error says again
+            jobs = executor.map_array(
+                become, [point.argv for point in points], [log_of(point) for point in points]
+            )
     except FailedJobError as error:
         shutil.rmtree(folder)
         raise Refused(' '.join(str(error).split())) from None

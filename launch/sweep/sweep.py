@@ -23,7 +23,9 @@ def launch(argv: Sequence[str], flags: Flags) -> int:
     if flags.dry_run:
         print(table(found))
         return 0
-    workers = flags.workers or len(devices) or (seed_runs.programs(found) if here and flags.vmap else 1)
+    workers = (
+        flags.workers or len(devices) or (seed_runs.programs(found) if here and flags.vmap else 1)
+    )
     groups = seed_runs.groups(found, workers) if flags.vmap else [[i] for i in range(len(found))]
     launches = [seed_runs.joined([found[i] for i in group]) for group in groups]
     if flags.on == 'slurm':

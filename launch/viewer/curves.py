@@ -22,7 +22,10 @@ def charts(runs: Sequence[tuple[int, Run]]) -> list[Chart]:
     """
     names = dict.fromkeys(name for _, run in runs for row in run.rows for name in row)
     shown = [name for name in names if name != 'step' and not name.startswith('time/')]
-    made = [Chart(name, _curves(runs, name)) for name in sorted(shown, key=lambda n: not n.startswith('test/'))]
+    made = [
+        Chart(name, _curves(runs, name))
+        for name in sorted(shown, key=lambda n: not n.startswith('test/'))
+    ]
     return [chart for chart in made if any(len(steps) > 1 for _, steps, _ in chart.curves)]
 
 

@@ -34,7 +34,10 @@ def groups(runs: Sequence[Run], keys: Sequence[str]) -> list[Group]:
         # What left no config behind has nothing in common with anything.
         alike = json.dumps(unseeded(run), sort_keys=True) if run.config else str(run.workdir)
         found.setdefault(alike, []).append(run)
-    return sorted(map(Group, found.values()), key=lambda group: [_order(group.config.get(key)) for key in keys])
+    return sorted(
+        map(Group, found.values()),
+        key=lambda group: [_order(group.config.get(key)) for key in keys],
+    )
 
 
 def _order(value):
@@ -46,7 +49,9 @@ def spread(values: Sequence[float | None]) -> Spread:
     """Mean and standard deviation of a sample."""
     if not values or None in values:
         return Spread(None, None, len(values))
-    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+    return Spread(
+        statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values)
+    )
 
 
 def final(group: Group) -> dict[str, Spread]:

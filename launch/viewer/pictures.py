@@ -28,7 +28,10 @@ class Embedded(NamedTuple):
 
 def found(number: int, run: Run) -> list[Picture]:
     """The pictures that a run's probes drew, by probe and step."""
-    named = [(re.fullmatch(r'(.+)_(\d{8,})\.(png|gif)', path.name), path) for path in run.workdir.glob('samples/*')]
+    named = [
+        (re.fullmatch(r'(.+)_(\d{8,})\.(png|gif)', path.name), path)
+        for path in run.workdir.glob('samples/*')
+    ]
     return sorted(Picture(number, match[1], int(match[2]), path) for match, path in named if match)
 
 
@@ -37,7 +40,11 @@ def chosen(pictures: Sequence[Picture], most: int = MOST) -> list[Picture]:
     steps: dict[str, set[int]] = {}
     for picture in pictures:
         steps.setdefault(picture.probe, set()).add(picture.step)
-    ranks = {(probe, step): rank for probe in steps for rank, step in enumerate(_halved(sorted(steps[probe])))}
+    ranks = {
+        (probe, step): rank
+        for probe in steps
+        for rank, step in enumerate(_halved(sorted(steps[probe])))
+    }
     rank = lambda picture: ranks[picture.probe, picture.step]
     return sorted(sorted(pictures, key=rank)[:most])
 
@@ -66,4 +73,6 @@ def embedded(path: pathlib.Path) -> Embedded | None:
     frame.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     content = io.BytesIO()
     frame.save(content, 'WEBP', quality=80, method=2)
-    return Embedded(f'data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}', *frame.size)
+    return Embedded(
+        f'data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}', *frame.size
+    )

@@ -36,8 +36,12 @@ def find(folders: Sequence[pathlib.Path]) -> list[Run]:
     for folder in folders:
         if not folder.is_dir():
             raise Refused(f'{folder} is no directory')
-        here = [path.parent for path in [*folder.glob('config.json'), *folder.glob('*/config.json')]]
-        here += [path.with_suffix('') for path in folder.glob('*-????????.log')]  # it may be all that there is
+        here = [
+            path.parent for path in [*folder.glob('config.json'), *folder.glob('*/config.json')]
+        ]
+        here += [
+            path.with_suffix('') for path in folder.glob('*-????????.log')
+        ]  # it may be all that there is
         if not here:
             raise Refused(f'{folder} holds no run')
         found |= {path.resolve(): path for path in sorted(here)}
@@ -98,7 +102,9 @@ def _held(workdir):
 
 def _rows(workdir):
     rows = map(_parsed, _text(workdir / 'metrics.jsonl').splitlines())
-    return list(itertools.takewhile(lambda row: 'step' in row, rows))  # the last line of a killed process is torn
+    return list(
+        itertools.takewhile(lambda row: 'step' in row, rows)
+    )  # the last line of a killed process is torn
 
 
 def reason(run: Run) -> str:
@@ -112,7 +118,9 @@ def reason(run: Run) -> str:
 
 def changed(run: Run) -> dict[int, list[str]]:
     """Number of a launch -> the files of the source in which it differs from the launch before it."""
-    found = {i: (launch.get('source') or {}).get('changed') for i, launch in enumerate(run.launches, 1)}
+    found = {
+        i: (launch.get('source') or {}).get('changed') for i, launch in enumerate(run.launches, 1)
+    }
     return {i: files for i, files in found.items() if files}
 
 
@@ -122,7 +130,11 @@ def differences(runs: Sequence[Run]) -> list[str]:
     for experiment in dict.fromkeys(run.experiment for run in runs):
         alike = [run.config for run in runs if run.experiment == experiment and run.config]
         keys = dict.fromkeys(key for config in alike for key in config)
-        found |= {key: None for key in keys if len({json.dumps(config.get(key, '-')) for config in alike}) > 1}
+        found |= {
+            key: None
+            for key in keys
+            if len({json.dumps(config.get(key, '-')) for config in alike}) > 1
+        }
     return list(found)
 
 
@@ -133,14 +145,20 @@ def last(run: Run) -> dict[str, float]:
     """
     found = {}
     for row in run.rows:
-        found |= {name: value for name, value in row.items() if '/' in name and not name.startswith('time/')}
+        found |= {
+            name: value
+            for name, value in row.items()
+            if '/' in name and not name.startswith('time/')
+        }
     return found
 
 
 def seconds(run: Run) -> float:
     """The time that the launches of a run took, as far as its metrics tell."""
     clocks = [row['time/seconds'] for row in run.rows if 'time/seconds' in row]
-    ends = [a for a, b in itertools.pairwise([*clocks, 0.0]) if b < a]  # a clock that falls is a new launch's
+    ends = [
+        a for a, b in itertools.pairwise([*clocks, 0.0]) if b < a
+    ]  # a clock that falls is a new launch's
     return sum(ends)
 
 

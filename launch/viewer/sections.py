@@ -29,7 +29,9 @@ class Member(NamedTuple):
     cells: list[Cell]
     manifest: str  # its address, relative to the page; '' where there is none
     command: str  # that reproduces it; '' where it is not known
-    changed: dict[int, list[str]]  # number of a launch -> files of the source that were others before
+    changed: dict[
+        int, list[str]
+    ]  # number of a launch -> files of the source that were others before
 
     @property
     def told(self) -> str:
@@ -56,7 +58,9 @@ class Section(NamedTuple):
     rows: list[Row]
     last: int  # step of any run
     charts: list[Chart]
-    pictures: dict[str, list[tuple[Member, Picture, Embedded]]]  # by seed: equal seeds draw from equal noise
+    pictures: dict[
+        str, list[tuple[Member, Picture, Embedded]]
+    ]  # by seed: equal seeds draw from equal noise
     probes: list[str]
     steps: list[int]
 
@@ -67,7 +71,10 @@ class Section(NamedTuple):
 
 
 def section(
-    name: str, runs: Sequence[tuple[int, Run]], held: Sequence[tuple[Picture, Embedded]], folder: pathlib.Path
+    name: str,
+    runs: Sequence[tuple[int, Run]],
+    held: Sequence[tuple[Picture, Embedded]],
+    folder: pathlib.Path,
 ) -> Section:
     """Everything about one experiment's runs.
 
@@ -78,9 +85,14 @@ def section(
     """
     plain, numbers = [run for _, run in runs], {run.workdir: number for number, run in runs}
     shape = columns(plain)
-    rows = [_row(place, group, shape, numbers, folder) for place, group in enumerate(groups(plain, shape.settings))]
+    rows = [
+        _row(place, group, shape, numbers, folder)
+        for place, group in enumerate(groups(plain, shape.settings))
+    ]
     members = {member.number: member for row in rows for member in row.members}
-    mine = [(members[picture.run], picture, image) for picture, image in held if picture.run in members]
+    mine = [
+        (members[picture.run], picture, image) for picture, image in held if picture.run in members
+    ]
     return Section(
         name=name,
         summary=catalogue.summary(name) if name in catalogue.names() else '',
@@ -91,13 +103,18 @@ def section(
         last=max(run.step for run in plain),
         charts=charts([(number, dict(runs)[number]) for number in members]),
         pictures=_by_seed(mine, list(members)),
-        probes=sorted({picture.probe for _, picture, _ in mine}, key=lambda probe: ('samples' not in probe, probe)),
+        probes=sorted(
+            {picture.probe for _, picture, _ in mine},
+            key=lambda probe: ('samples' not in probe, probe),
+        ),
         steps=sorted({picture.step for _, picture, _ in mine}),
     )
 
 
 def _row(place, group, shape, numbers, folder):
-    label = ', '.join(f'{key}={shown(group.config[key])}' for key in shape.settings if key in group.config)
+    label = ', '.join(
+        f'{key}={shown(group.config[key])}' for key in shape.settings if key in group.config
+    )
     members = [_member(numbers[run.workdir], run, label, shape, folder) for run in group.runs]
     look = f'c{place % COLOURS} d{place // COLOURS % DASHES}'
     return Row(look, label or 'all', members, of_group(group, shape))
@@ -125,9 +142,15 @@ def _command(run):
     if not run.launches:
         return ''
     newest, words = run.launches[-1], iter(flags(run.launches[-1]))
-    kept = [word for word in words if not word.startswith('--until=') and not (word == '--until' and next(words))]
+    kept = [
+        word
+        for word in words
+        if not word.startswith('--until=') and not (word == '--until' and next(words))
+    ]
     xla = newest.get('xla_flags', '')
-    return (f'XLA_FLAGS={shlex.quote(xla)} ' if xla else '') + shlex.join(['python', '-m', 'launch', *kept])
+    return (f'XLA_FLAGS={shlex.quote(xla)} ' if xla else '') + shlex.join(
+        ['python', '-m', 'launch', *kept]
+    )
 
 
 def _by_seed(pictures, order):

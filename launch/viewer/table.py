@@ -53,7 +53,9 @@ def of_run(run: Run, columns: Columns) -> list[Cell]:
         *(_spread(Spread(values.get(metric), None, 1)) for metric in columns.metrics),
         Cell(f'{run.step:,}', run.step),
         Cell(clock(took), took),
-        Cell(f'{devices["count"]} x {devices["kind"]}' if {'count', 'kind'} <= devices.keys() else ''),
+        Cell(
+            f'{devices["count"]} x {devices["kind"]}' if {'count', 'kind'} <= devices.keys() else ''
+        ),
         Cell((source.get('commit') or '')[:7] + ('*' if changed else ''), title=changed),
     ]
 

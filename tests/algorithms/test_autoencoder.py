@@ -44,9 +44,13 @@ class Same(nn.Module):
 
 def fitted(algorithm, x, *, steps, devices=1, parallel=by_jit, batch=None):
     """The experiment, its last state and its test loss, by the real trainer."""
-    experiment = Experiment(algorithm, table(x, batch=batch, seed=0, test={'x': x}, constant=True), {})
+    experiment = Experiment(
+        algorithm, table(x, batch=batch, seed=0, test={'x': x}, constant=True), {}
+    )
     mesh = make_mesh(jax.devices()[:devices])
-    state = train(experiment, seed=0, steps=steps, mesh=mesh, fold=100, every=QUICK, parallel=parallel)
+    state = train(
+        experiment, seed=0, steps=steps, mesh=mesh, fold=100, every=QUICK, parallel=parallel
+    )
     return state, evaluate(experiment, state, seed=0, mesh=mesh)['test/loss']
 
 
@@ -68,7 +72,9 @@ def test_a_linear_autoencoder_finds_the_subspace_of_pca_and_the_best_error_of_it
     assert loss == pytest.approx(best, rel=1e-5)
     # Its samples are then those of the Gaussian with the K largest variances of the data, and the data's mean.
     projected = axes[:K].T @ np.diag(scales[:K] ** 2 / N) @ axes[:K]
-    decoded = matrix(state, 'decoder').T @ np.asarray(state.moments.covariance) @ matrix(state, 'decoder')
+    decoded = (
+        matrix(state, 'decoder').T @ np.asarray(state.moments.covariance) @ matrix(state, 'decoder')
+    )
     np.testing.assert_allclose(decoded, projected, atol=1e-4)
     centre = algorithm.decode(KEY, state, state.moments.mean[None])[0]
     np.testing.assert_allclose(centre, MEAN, atol=1e-4)
@@ -127,7 +133,9 @@ def test_the_loss_compares_with_the_clean_example(corrupt):
     algorithm = autoencoder(Model(Same(), Same(), squares(1.0)), optax.sgd(0.1), corrupt=corrupt)
     state = algorithm.init(KEY, {'x': x})
     found = np.asarray(algorithm.evaluate(KEY, state, {'x': x})['loss'], np.float64)
-    expected = D * 0.5**2 if corrupt(KEY, x[0])[0] not in (0, x[0, 0]) else 0.25 * np.sum(x**2, 1).mean()
+    expected = (
+        D * 0.5**2 if corrupt(KEY, x[0])[0] not in (0, x[0, 0]) else 0.25 * np.sum(x**2, 1).mean()
+    )
     assert abs(found.mean() - expected) < 4 * found.std() / np.sqrt(len(x))
     np.testing.assert_array_equal(algorithm.encode(KEY, state, {'x': x}), x)
 
@@ -150,7 +158,9 @@ def test_sparsity_raises_zeros():
 
     def zeros(sparsity):
         optimizer = optax.adamw(1e-2, weight_decay=0.01)
-        algorithm = autoencoder(Model(Rectified(), MLP((), (D,)), squares(1.0)), optimizer, sparsity=sparsity)
+        algorithm = autoencoder(
+            Model(Rectified(), MLP((), (D,)), squares(1.0)), optimizer, sparsity=sparsity
+        )
         state, _ = fitted(algorithm, ROWS, steps=500)
         return np.mean(np.asarray(algorithm.encode(KEY, state, {'x': ROWS})) == 0)
 
@@ -189,17 +199,25 @@ def test_moments_are_weighted_means_over_the_batches_even_far_from_0(memory):
 @pytest.mark.parametrize('parallel', [by_jit, by_pmap])
 def test_moments_are_those_of_all_codes_of_an_epoch_on_any_devices(parallel):
     """A network that does not learn, eight batches on eight devices, and every batch weighs alike."""
-    algorithm = autoencoder(Model(MLP((), (K,)), MLP((), (D,)), squares(1.0)), optax.set_to_zero(), memory=1.0)
+    algorithm = autoencoder(
+        Model(MLP((), (K,)), MLP((), (D,)), squares(1.0)), optax.set_to_zero(), memory=1.0
+    )
     state, _ = fitted(algorithm, ROWS, steps=8, batch=32, devices=8, parallel=parallel)
     codes = np.asarray(algorithm.encode(KEY, jax.device_get(state), {'x': ROWS}), np.float64)
     np.testing.assert_allclose(state.moments.mean, codes.mean(0), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(state.moments.covariance, np.cov(codes.T, bias=True), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        state.moments.covariance, np.cov(codes.T, bias=True), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_random_codes_have_the_moments_singular_or_not():
     root = np.array([[1, 0, 0], [2, 0, 0], [0.5, 0, 3]], np.float32)  # of rank 2
-    moments = standard_moments((3, 1))._replace(covariance=jnp.asarray(root @ root.T), mean=jnp.full((3, 1), 5.0))
-    basis = np.sqrt(3) * np.concatenate([np.eye(3), -np.eye(3)]).astype(np.float32)  # mean 0, covariance 1
+    moments = standard_moments((3, 1))._replace(
+        covariance=jnp.asarray(root @ root.T), mean=jnp.full((3, 1), 5.0)
+    )
+    basis = np.sqrt(3) * np.concatenate([np.eye(3), -np.eye(3)]).astype(
+        np.float32
+    )  # mean 0, covariance 1
     codes = np.asarray(random_codes(moments, basis), np.float64)
     assert codes.shape == (6, 3, 1)
     np.testing.assert_allclose(codes.mean(0), np.full((3, 1), 5), rtol=1e-6)
@@ -223,8 +241,12 @@ def test_the_loss_is_the_formula(likelihood):
     p = 1 / (1 + np.exp(-r))
     cross_entropy = -np.sum(x * np.log(p) + (1 - x) * np.log(1 - p), 1)
     expected = cross_entropy if likelihood is bernoulli else 0.5 * np.sum((x - r) ** 2, 1)
-    np.testing.assert_allclose(algorithm.evaluate(KEY, state, {'x': x})['loss'], expected, rtol=1e-5)
-    np.testing.assert_allclose(jax.jit(algorithm.update)(KEY, state, {'x': x})[1]['loss'], expected.mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        algorithm.evaluate(KEY, state, {'x': x})['loss'], expected, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        jax.jit(algorithm.update)(KEY, state, {'x': x})[1]['loss'], expected.mean(), rtol=1e-5
+    )
     decoded = algorithm.decode(KEY, state, algorithm.encode(KEY, state, {'x': x}))
     np.testing.assert_allclose(decoded, p if likelihood is bernoulli else r, rtol=1e-5, atol=1e-6)
 
@@ -232,11 +254,17 @@ def test_the_loss_is_the_formula(likelihood):
 def test_examples_and_codes_may_have_any_shape():
     x = DRAW.normal(size=(6, 4, 4, 2)).astype(np.float32)
     encoder, decoder = nn.Conv(3, (3, 3), strides=2), MLP((5,), (4, 4, 2))
-    algorithm = autoencoder(Model(encoder, decoder, squares(1.0)), optax.adam(1e-2), corrupt=masking(0.2))
+    algorithm = autoencoder(
+        Model(encoder, decoder, squares(1.0)), optax.adam(1e-2), corrupt=masking(0.2)
+    )
 
     def shapes(key):
         state, _ = algorithm.update(key, algorithm.init(key, {'x': x}), {'x': x})
-        return algorithm.encode(key, state, {'x': x}), state.moments.covariance, algorithm.sample(key, state, 7)
+        return (
+            algorithm.encode(key, state, {'x': x}),
+            state.moments.covariance,
+            algorithm.sample(key, state, 7),
+        )
 
     found = [each.shape for each in jax.eval_shape(shapes, KEY)]
     assert found == [(6, 2, 2, 3), (12, 12), (7, 4, 4, 2)]
@@ -247,10 +275,19 @@ def test_examples_and_codes_may_have_any_shape():
     [
         (lambda: masking(1.0), 'probability is 1.0; masking needs 0 <= probability < 1'),
         (lambda: additive(-0.1), 'scale is -0.1; a standard deviation must be at least 0'),
-        (lambda: linear((2,), 10, sparsity=-1.0), 'sparsity is -1.0, memory 0.99; needed: sparsity >= 0'),
-        (lambda: linear((2,), 10, memory=1.5), 'sparsity is 0.0, memory 1.5; needed: sparsity >= 0, memory in'),
+        (
+            lambda: linear((2,), 10, sparsity=-1.0),
+            'sparsity is -1.0, memory 0.99; needed: sparsity >= 0',
+        ),
+        (
+            lambda: linear((2,), 10, memory=1.5),
+            'sparsity is 0.0, memory 1.5; needed: sparsity >= 0, memory in',
+        ),
         (lambda: linear((2,), 10, decay=1.0), 'decay is 1.0'),
-        (lambda: linear((2,), 10).init(KEY, {'x': ROWS[:, :5]}), r'gives x of shape \(8,\); the data have \(5,\)'),
+        (
+            lambda: linear((2,), 10).init(KEY, {'x': ROWS[:, :5]}),
+            r'gives x of shape \(8,\); the data have \(5,\)',
+        ),
     ],
 )
 def test_what_is_refused(make, message):

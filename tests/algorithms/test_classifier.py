@@ -31,7 +31,9 @@ class Linear(nn.Module):
 def fitted(network, data, *, steps, rate=0.3):
     optimizer = optax.adam(optax.cosine_decay_schedule(rate, steps))
     experiment = Experiment(classifier(network, optimizer), data, {})
-    options = dict(seed=1, steps=steps, mesh=make_mesh(jax.devices()[:1]), every=Every(steps, steps, steps))
+    options = dict(
+        seed=1, steps=steps, mesh=make_mesh(jax.devices()[:1]), every=Every(steps, steps, steps)
+    )
     return experiment, train(experiment, **options)
 
 
@@ -45,8 +47,12 @@ def test_on_a_finite_set_the_trainer_reaches_the_shares_of_the_counts():
     share = counts / counts.sum(1, keepdims=True)
     found = jax.nn.softmax(Linear(3).apply({'params': state.params}, jnp.eye(4))[1])
     np.testing.assert_allclose(found, share, atol=1e-3)
-    seen = experiment.algorithm.evaluate(KEY, state, {'x': jnp.float32(rows), 'label': jnp.int32(y)})
-    assert float(seen['loss'].mean()) == pytest.approx(-(counts * np.log(share)).sum() / counts.sum(), abs=1e-5)
+    seen = experiment.algorithm.evaluate(
+        KEY, state, {'x': jnp.float32(rows), 'label': jnp.int32(y)}
+    )
+    assert float(seen['loss'].mean()) == pytest.approx(
+        -(counts * np.log(share)).sum() / counts.sum(), abs=1e-5
+    )
     np.testing.assert_array_equal(seen['error'], y != share.argmax(1)[x])
     scores = evaluate(experiment, state, seed=0, mesh=make_mesh(jax.devices()[:1]))
     assert scores['test/error'] == pytest.approx((y[:30] != share.argmax(1)[x[:30]]).mean())
@@ -56,7 +62,10 @@ def test_two_normal_classes_give_the_log_odds_of_scikit_learn_which_are_near_the
     """With one covariance C for both, log p(1 | x) / p(0 | x) = (m1 - m0)' C^-1 (x - (m0 + m1) / 2)."""
     from sklearn.linear_model import LogisticRegression
 
-    means, root = np.array([[0.0, 0, 1], [1, 0.5, 0]]), np.array([[1, 0.5, 0], [0, 1, -0.3], [0, 0, 0.8]])
+    means, root = (
+        np.array([[0.0, 0, 1], [1, 0.5, 0]]),
+        np.array([[1, 0.5, 0], [0, 1, -0.3], [0, 0, 0.8]]),
+    )
     y = np.arange(4000) % 2
     x = (means[y] + DRAW.normal(size=(4000, 3)) @ root).astype(np.float32)
     dense = fitted(Linear(2), table(x, y, batch=None), steps=400)[1].params['Dense_0']
@@ -68,7 +77,9 @@ def test_two_normal_classes_give_the_log_odds_of_scikit_learn_which_are_near_the
     known = np.append(true, -true @ means.mean(0))
     p = 1 / (1 + np.exp(-(x @ true + known[-1])))
     rows = np.append(x, np.ones((4000, 1)), 1)
-    errors = np.sqrt(np.diag(np.linalg.inv((rows * (p * (1 - p))[:, None]).T @ rows)))  # by Fisher's information
+    errors = np.sqrt(
+        np.diag(np.linalg.inv((rows * (p * (1 - p))[:, None]).T @ rows))
+    )  # by Fisher's information
     assert np.all(np.abs(np.append(slope, offset) - known) < 4 * errors)
 
 
@@ -97,9 +108,14 @@ def test_a_label_that_is_none_stops_a_run(label):
 
 def test_what_does_not_fit_is_refused_in_one_line():
     batch = {'x': jnp.zeros((2, 4)), 'label': jnp.zeros(2, jnp.int32)}
-    with pytest.raises(ValueError, match=r'^the network gives \(1, 3\) for 1 examples; needed: \(features \[B, D\],'):
+    with pytest.raises(
+        ValueError,
+        match=r'^the network gives \(1, 3\) for 1 examples; needed: \(features \[B, D\],',
+    ):
         classifier(nn.Dense(3), optax.sgd(1.0)).init(KEY, batch)
-    with pytest.raises(ValueError, match=r'^widths are \(4, 0\), features 7, classes 3; all must be positive'):
+    with pytest.raises(
+        ValueError, match=r'^widths are \(4, 0\), features 7, classes 3; all must be positive'
+    ):
         Classifier((4, 0), 7, 3).init(KEY, jnp.zeros((1, 8, 8, 1)))
     with pytest.raises(ValueError, match=r'^decay is 1.0'):
         classifier(Linear(3), optax.sgd(1.0), decay=1.0)

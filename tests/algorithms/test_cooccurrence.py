@@ -67,7 +67,9 @@ def test_the_lectures_three_sentences_give_its_table():
 
 
 @pytest.mark.parametrize('symmetric', [True, False])
-@pytest.mark.parametrize(('window', 'weight'), [(1, co.uniform), (3, co.harmonic(3)), (5, co.dynamic(5))])
+@pytest.mark.parametrize(
+    ('window', 'weight'), [(1, co.uniform), (3, co.harmonic(3)), (5, co.dynamic(5))]
+)
 def test_weighted_counts_equal_brute_force(window, weight, symmetric):
     words = corpus(0).reshape(8, 50)
     _, state = count(words, window=window, weight=weight, symmetric=symmetric)
@@ -81,7 +83,9 @@ def test_weights_are_the_fields():
         [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
     )
     # The share of windows drawn uniformly from 1..5 that reach distance d.
-    assert [co.dynamic(5)(d) / 5 for d in range(1, 6)] == [np.mean(np.arange(1, 6) >= d) for d in range(1, 6)]
+    assert [co.dynamic(5)(d) / 5 for d in range(1, 6)] == [
+        np.mean(np.arange(1, 6) >= d) for d in range(1, 6)
+    ]
 
 
 def test_a_window_wider_than_the_excerpt_is_no_trouble():
@@ -115,7 +119,9 @@ def plain_pmi(table, shift, smoothing):
     contexts = table.sum(0) ** smoothing
     chance = joint.sum(1)[:, None] * (contexts / contexts.sum())[None]
     return np.where(
-        table > 0, np.log(np.where(table > 0, joint, 1) / np.where(table > 0, chance, 1)) - np.log(shift), 0
+        table > 0,
+        np.log(np.where(table > 0, joint, 1) / np.where(table > 0, chance, 1)) - np.log(shift),
+        0,
     )
 
 
@@ -125,7 +131,9 @@ def plain_pmi(table, shift, smoothing):
 def test_pmi_equals_its_definition(symmetric, shift, smoothing):
     _, state = count(corpus(3)[None], window=2, symmetric=symmetric)
     expected = plain_pmi(dense(state, symmetric).astype(np.float64), shift, smoothing)
-    whole = lambda of: co.multiply(of(co.entries(state, symmetric), V, shift=shift, smoothing=smoothing), jnp.eye(V), V)
+    whole = lambda of: co.multiply(
+        of(co.entries(state, symmetric), V, shift=shift, smoothing=smoothing), jnp.eye(V), V
+    )
     found, positive = jax.jit(lambda: (whole(co.pmi), whole(co.ppmi)))()
     np.testing.assert_allclose(found, expected, atol=2e-6)
     np.testing.assert_allclose(positive, np.maximum(expected, 0), atol=2e-6)
@@ -147,7 +155,9 @@ def decaying(seed, v=60):
     rows, columns = np.divmod(draw.permutation(v * v), v)
     filled = lambda x, dtype: jnp.asarray(np.pad(x, (0, 100)), dtype)  # a table has room for more
     values = filled(whole[rows, columns], jnp.float32)
-    return co.Entries(filled(rows, jnp.int32), filled(columns, jnp.int32), values, jnp.int32(v * v)), whole
+    return co.Entries(
+        filled(rows, jnp.int32), filled(columns, jnp.int32), values, jnp.int32(v * v)
+    ), whole
 
 
 def test_multiplication_by_chunks_is_the_matrix_product(monkeypatch):
@@ -191,7 +201,9 @@ def test_vectors_are_those_of_the_dense_matrix(power):
 @pytest.mark.parametrize('symmetric', [True, False])
 def test_the_loss_is_the_mean_over_pairs_by_their_weight(symmetric):
     k, window, weight = 0.5, 3, co.dynamic(3)
-    algorithm, state = count(corpus(5)[None], window=window, weight=weight, symmetric=symmetric, smoothing=k)
+    algorithm, state = count(
+        corpus(5)[None], window=window, weight=weight, symmetric=symmetric, smoothing=k
+    )
     table = dense(state, symmetric)
     nats = -np.log((table + k) / (table.sum(1, keepdims=True) + k * V))
     rows = np.concatenate([corpus(6, 60), np.full(20, -1, np.int32)]).reshape(4, 20)
@@ -209,7 +221,10 @@ def test_the_conditional_counts_are_the_best_prediction_of_the_text_counted():
         found = jax.jit(algorithm.evaluate)(KEY, state, {'words': jnp.asarray(words)})['loss']
         losses.append(float(found[0]))
     table = dense(state)
-    entropy = -np.sum(table * np.log(np.where(table, table, 1) / table.sum(1, keepdims=True))) / table.sum()
+    entropy = (
+        -np.sum(table * np.log(np.where(table, table, 1) / table.sum(1, keepdims=True)))
+        / table.sum()
+    )
     assert losses == sorted(losses)
     assert losses[0] == pytest.approx(entropy, rel=1e-5)
 
@@ -248,5 +263,7 @@ def test_what_is_impossible_is_refused(options, message):
 
 @pytest.mark.parametrize('dimension', [0, V + 1])
 def test_no_more_dimensions_than_words(dimension):
-    with pytest.raises(ValueError, match=f'dimension is {dimension}, power 0.5; needed: 1 to 12 words, 0 to 1'):
+    with pytest.raises(
+        ValueError, match=f'dimension is {dimension}, power 0.5; needed: 1 to 12 words, 0 to 1'
+    ):
         co.factors(V, dimension=dimension)

@@ -41,13 +41,17 @@ def parts():
 def moments():
     """The mean and covariance of the mixture: those within its parts and that of their means."""
     mean = WEIGHTS @ MEANS
-    return mean, np.einsum('k,kij->ij', WEIGHTS, COVARIANCES + np.einsum('ki,kj->kij', MEANS - mean, MEANS - mean))
+    return mean, np.einsum(
+        'k,kij->ij', WEIGHTS, COVARIANCES + np.einsum('ki,kj->kij', MEANS - mean, MEANS - mean)
+    )
 
 
 def drawn(n, seed=0):
     rng = np.random.default_rng(seed)
     which = rng.choice(2, n, p=WEIGHTS)
-    noise = np.einsum('nij,nj->ni', np.linalg.cholesky(COVARIANCES)[which], rng.standard_normal((n, 2)))
+    noise = np.einsum(
+        'nij,nj->ni', np.linalg.cholesky(COVARIANCES)[which], rng.standard_normal((n, 2))
+    )
     return np.float32(MEANS[which] + noise)
 
 
@@ -79,13 +83,18 @@ def test_any_parameters_are_a_gaussian():
     again = gaussian_of(params.mean, covariance(params))
     np.testing.assert_allclose(again.factor, np.tril(params.factor), atol=1e-5)
     points = jax.random.normal(KEY, (5, 3))
-    np.testing.assert_allclose(gaussian.log_prob(again, points), gaussian.log_prob(params, points), rtol=1e-4)
+    np.testing.assert_allclose(
+        gaussian.log_prob(again, points), gaussian.log_prob(params, points), rtol=1e-4
+    )
 
 
 def test_a_mixture_is_scipys_and_integrates_to_one():
     log_p = mixed(gaussian, WEIGHTS, parts())(PLANE)
     np.testing.assert_allclose(0.01 * np.exp(log_p).sum(), 1, rtol=1e-5)
-    each = [w * stats.multivariate_normal(m, c).pdf(PLANE) for w, m, c in zip(WEIGHTS, MEANS, COVARIANCES, strict=True)]
+    each = [
+        w * stats.multivariate_normal(m, c).pdf(PLANE)
+        for w, m, c in zip(WEIGHTS, MEANS, COVARIANCES, strict=True)
+    ]
     np.testing.assert_allclose(np.exp(log_p), sum(each), atol=1e-6)
 
 
@@ -142,7 +151,9 @@ def test_reverse_divergence_finds_one_mode():
 @pytest.mark.parametrize(('mean', 'log_scale'), [(0.3, 0.2), (-1.0, -0.5), (2.0, 0.8)])
 def test_reverse_gradient_is_the_slope_of_the_integral(mean, log_scale):
     side = np.linspace(-20, 20, 8001)
-    log_p = mixed(gaussian, WEIGHTS, Gaussian(jnp.array([[-1.0], [1.5]]), jnp.array([[[-0.5]], [[0.1]]])))
+    log_p = mixed(
+        gaussian, WEIGHTS, Gaussian(jnp.array([[-1.0], [1.5]]), jnp.array([[[-0.5]], [[0.1]]]))
+    )
     p = 0.4 * stats.norm.pdf(side, -1, np.exp(-0.5)) + 0.6 * stats.norm.pdf(side, 1.5, np.exp(0.1))
 
     def divergence(mean, log_scale):
@@ -157,8 +168,12 @@ def test_reverse_gradient_is_the_slope_of_the_integral(mean, log_scale):
     losses = reverse_kl(gaussian, log_p, samples=2)
     params = Gaussian(jnp.array([mean]), jnp.array([[log_scale]]))
     loss = lambda params, key: jnp.mean(losses(key, params, {'x': jnp.zeros((32, 1))})['loss'])
-    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(params, jax.random.split(KEY, 400))
-    for drawn, exact in zip((values, *slopes), (divergence(mean, log_scale), *expected), strict=True):
+    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(
+        params, jax.random.split(KEY, 400)
+    )
+    for drawn, exact in zip(
+        (values, *slopes), (divergence(mean, log_scale), *expected), strict=True
+    ):
         drawn = np.ravel(drawn)
         assert abs(drawn.mean() - exact) < 4.5 * drawn.std() / 20
         assert drawn.std() / 20 < 0.05
@@ -167,14 +182,18 @@ def test_reverse_gradient_is_the_slope_of_the_integral(mean, log_scale):
 def test_reverse_gradient_has_no_variance_at_the_optimum_and_none_from_a_constant():
     p = jax.tree.map(lambda rows: rows[1], parts())
     log_p = partial(gaussian.log_prob, p)
-    loss = lambda params, log_p: jnp.sum(reverse_kl(gaussian, log_p)(KEY, params, {'x': jnp.zeros((16, 2))})['loss'])
+    loss = lambda params, log_p: jnp.sum(
+        reverse_kl(gaussian, log_p)(KEY, params, {'x': jnp.zeros((16, 2))})['loss']
+    )
     slope = jax.grad(loss)(p, log_p)
     np.testing.assert_allclose(slope.mean, 0, atol=1e-4)
     np.testing.assert_allclose(slope.factor, 0, atol=1e-4)
     other, louder = parts(), lambda x: log_p(x) + 5.0
     other = jax.tree.map(lambda rows: rows[0], other)
     np.testing.assert_allclose(loss(other, louder), loss(other, log_p) - 16 * 5, rtol=1e-5)
-    jax.tree.map(np.testing.assert_array_equal, *(jax.grad(loss)(other, f) for f in (louder, log_p)))
+    jax.tree.map(
+        np.testing.assert_array_equal, *(jax.grad(loss)(other, f) for f in (louder, log_p))
+    )
 
 
 def categorical(outcomes):
@@ -194,7 +213,9 @@ def test_likelihood_is_divergence_plus_entropy_at_every_step(tmp_path):
 
     def losses(key, params, batch):
         divergence = categorical_kl(jnp.log(jnp.float32(shares)), params)
-        return forward_kl(family)(key, params, batch) | {'kl': jnp.broadcast_to(divergence, len(batch['x']))}
+        return forward_kl(family)(key, params, batch) | {
+            'kl': jnp.broadcast_to(divergence, len(batch['x']))
+        }
 
     every = Every(log=1, evaluate=500, save=500)
     fit = fitted(losses, x, family=family, steps=200, rate=0.1, every=every, workdir=tmp_path)
@@ -212,18 +233,26 @@ def test_evaluate_and_sample_use_the_average():
     algorithm = density(gaussian, losses, optax.adam(0.1), decay=0.5)
     start = algorithm.init(KEY, {'x': x})
     fit = jax.jit(algorithm.update)(KEY, start, {'x': x})[0]
-    np.testing.assert_allclose(fit.average.mean, (start.params.mean + fit.params.mean) / 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        fit.average.mean, (start.params.mean + fit.params.mean) / 2, rtol=1e-6
+    )
     found = algorithm.evaluate(KEY, fit, {'x': x})
     np.testing.assert_array_equal(found['nll'], -gaussian.log_prob(fit.average, x))
     np.testing.assert_array_equal(found['loss'], losses(KEY, fit.average, {'x': x})['loss'])
-    np.testing.assert_array_equal(algorithm.sample(KEY, fit, 5), gaussian.sample(KEY, fit.average, 5))
+    np.testing.assert_array_equal(
+        algorithm.sample(KEY, fit, 5), gaussian.sample(KEY, fit.average, 5)
+    )
 
 
 def test_what_is_refused_is_one_line():
     with pytest.raises(ValueError, match=r'^samples is 0; at least 1 is needed$'):
         reverse_kl(gaussian, lambda x: x[:, 0], samples=0)
-    with pytest.raises(ValueError, match=r'^weights are \(0.5, 0.6\); they must be positive and sum to 1$'):
+    with pytest.raises(
+        ValueError, match=r'^weights are \(0.5, 0.6\); they must be positive and sum to 1$'
+    ):
         mixed(gaussian, [0.5, 0.6], parts())
     algorithm = density(gaussian, forward_kl(gaussian), optax.sgd(0.1))
-    with pytest.raises(ValueError, match=r'^x has shape \(4, 2, 2\); a Gaussian needs vectors, \[B, D\]'):
+    with pytest.raises(
+        ValueError, match=r'^x has shape \(4, 2, 2\); a Gaussian needs vectors, \[B, D\]'
+    ):
         jax.eval_shape(algorithm.init, KEY, {'x': jnp.zeros((4, 2, 2))})

@@ -59,9 +59,15 @@ def every_path(chain, x):
     """The likelihood, the states' posteriors, the expected transitions and the best path, by summing over paths."""
     pi, a, b = float64(chain)
     paths = np.array(list(itertools.product(range(len(pi)), repeat=len(x))))
-    p = pi[paths[:, 0]] * b[paths, np.asarray(x)[None]].prod(1) * a[paths[:, :-1], paths[:, 1:]].prod(1)
+    p = (
+        pi[paths[:, 0]]
+        * b[paths, np.asarray(x)[None]].prod(1)
+        * a[paths[:, :-1], paths[:, 1:]].prod(1)
+    )
     share = p / p.sum()
-    states = np.array([[share[paths[:, t] == i].sum() for i in range(len(pi))] for t in range(len(x))])
+    states = np.array(
+        [[share[paths[:, t] == i].sum() for i in range(len(pi))] for t in range(len(x))]
+    )
     pairs = np.zeros_like(a)
     for t in range(len(x) - 1):
         np.add.at(pairs, (paths[:, t], paths[:, t + 1]), share)
@@ -70,7 +76,9 @@ def every_path(chain, x):
 
 @cache
 def smoothed(symbols, scan, product):
-    return jax.jit(lambda chain, batch: posterior(chain, look(chain, discrete(symbols), batch), scan, product))
+    return jax.jit(
+        lambda chain, batch: posterior(chain, look(chain, discrete(symbols), batch), scan, product)
+    )
 
 
 @cache
@@ -103,7 +111,9 @@ def test_places_after_the_length_have_no_say(scan):
     for i, length in enumerate((3, 1)):
         whole, by_state, by_pair, best = every_path(chain, rubbish[i, :length])
         np.testing.assert_allclose(nats[:, i].sum(), whole, rtol=1e-6)
-        np.testing.assert_allclose(states[:, i], np.pad(by_state, ((0, 5 - length), (0, 0))), atol=2e-6)
+        np.testing.assert_allclose(
+            states[:, i], np.pad(by_state, ((0, 5 - length), (0, 0))), atol=2e-6
+        )
         np.testing.assert_allclose(pairs[i], by_pair, atol=5e-6)
         np.testing.assert_array_equal(path[:length, i], best)
 
@@ -156,7 +166,8 @@ def log_joint(chain, x, path):
 
 
 @pytest.mark.parametrize(
-    ('scan', 'product'), [(sequential, log_product), (sequential, scaled_product), (parallel, log_product)]
+    ('scan', 'product'),
+    [(sequential, log_product), (sequential, scaled_product), (parallel, log_product)],
 )
 def test_100_000_symbols_have_the_likelihood_and_the_states_of_float64(scan, product):
     chain, x, whole, by_state, _ = long_sequence()
@@ -174,10 +185,15 @@ def test_the_best_path_of_100_000_symbols_is_that_of_float64():
 
 def test_float32_counts_transitions_and_symbols_of_a_long_sequence():
     chain, x, _, states, _ = long_sequence()
-    pairs, emission = np.asarray(smoothed(5, sequential, log_product)(chain, {'x': x[None]})[2][0]), discrete(5)
+    pairs, emission = (
+        np.asarray(smoothed(5, sequential, log_product)(chain, {'x': x[None]})[2][0]),
+        discrete(5),
+    )
     np.testing.assert_allclose(pairs.sum(1), states[:-1].sum(0), rtol=1e-5)
     np.testing.assert_allclose(pairs.sum(0), states[1:].sum(0), rtol=1e-5)
-    counts = emission.sums(chain.emission, jnp.asarray(x[None]), jnp.asarray(states[None], jnp.float32))
+    counts = emission.sums(
+        chain.emission, jnp.asarray(x[None]), jnp.asarray(states[None], jnp.float32)
+    )
     expected = [[states[x == v, i].sum() for v in range(5)] for i in range(3)]
     np.testing.assert_allclose(counts, expected, rtol=1e-5)
 
@@ -199,7 +215,9 @@ def test_log_product_keeps_what_a_product_of_matrices_loses(scan):
 @scans
 def test_viterbi_is_a_path_even_where_all_are_alike(scan):
     """Two states that must alternate, and nothing seen to tell where it began."""
-    chain = Chain(jnp.array([0.5, 0.5]), jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.full((2, 3), 1 / 3))
+    chain = Chain(
+        jnp.array([0.5, 0.5]), jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.full((2, 3), 1 / 3)
+    )
     path = np.asarray(decoded(3, scan)(chain, {'x': jnp.zeros((1, 9), jnp.int32)})[:, 0])
     assert (path[1:] != path[:-1]).all()
 
@@ -212,7 +230,14 @@ def whole(batch):
 
 def run(algorithm, data, steps, workdir=None, seed=0, **options):
     mesh = make_mesh(jax.devices()[:1])
-    return train(Experiment(algorithm, data, {}), seed=seed, steps=steps, mesh=mesh, workdir=workdir, **options)
+    return train(
+        Experiment(algorithm, data, {}),
+        seed=seed,
+        steps=steps,
+        mesh=mesh,
+        workdir=workdir,
+        **options,
+    )
 
 
 def updated(algorithm, batch, steps=1):
@@ -242,7 +267,9 @@ def symbols_drawn():
 def points_drawn():
     """30 sequences of up to 50 points of three correlated Gaussians."""
     mean = jnp.array([[0.0, 0.0], [4.0, 0.0], [0.0, 5.0]])
-    covariance = jnp.array([[[1.0, 0.6], [0.6, 1.0]], [[0.5, 0.0], [0.0, 2.0]], [[1.0, -0.4], [-0.4, 0.5]]])
+    covariance = jnp.array(
+        [[[1.0, 0.6], [0.6, 1.0]], [[0.5, 0.0], [0.0, 2.0]], [[1.0, -0.4], [-0.4, 0.5]]]
+    )
     transition = jnp.full((3, 3), 0.1) + 0.7 * jnp.eye(3)
     chain = Chain(jnp.full(3, 1 / 3), transition, Gaussians(mean, full.factor(covariance)))
     make = lambda key: generate(key, chain, gaussian(full), 50)[1]
@@ -253,7 +280,10 @@ def points_drawn():
 @pytest.mark.parametrize('seed', range(3))
 def test_the_likelihood_never_falls(seed, tmp_path):
     draw = np.random.default_rng(seed)
-    batch = {'x': draw.integers(0, 6, (8, 30), np.int32), 'length': draw.integers(1, 31, 8).astype(np.int32)}
+    batch = {
+        'x': draw.integers(0, 6, (8, 30), np.int32),
+        'length': draw.integers(1, 31, 8).astype(np.int32),
+    }
     run(hmm(3, discrete(6)), whole(batch), 60, tmp_path, seed, every=STEP)
     found = losses(tmp_path)
     assert len(found) == 60 and found[-1] < found[0] - 0.01
@@ -288,7 +318,9 @@ def test_em_finds_the_chain_that_made_the_symbols():
     np.testing.assert_allclose(state.chain.transition[order][:, order], truth.transition, atol=0.04)
     evaluate = jax.jit(algorithm.evaluate)
     nats = lambda chain: np.sum(evaluate(KEY, state._replace(chain=chain), batch)['nats'])
-    assert nats(truth) - 20 < nats(state.chain) < nats(truth)  # what 7 free numbers fit beyond the truth is little
+    assert (
+        nats(truth) - 20 < nats(state.chain) < nats(truth)
+    )  # what 7 free numbers fit beyond the truth is little
 
 
 def test_em_finds_the_gaussians_that_made_the_points():
@@ -313,10 +345,15 @@ def test_batches_with_falling_steps_come_near_what_all_data_give():
 
 
 def test_one_state_counts_symbols_and_a_prior_joins_in():
-    batch = {'x': np.array([[0, 1, 1, 3], [1, 0, 0, 0]], np.int32), 'length': np.array([4, 2], np.int32)}
+    batch = {
+        'x': np.array([[0, 1, 1, 3], [1, 0, 0, 0]], np.int32),
+        'length': np.array([4, 2], np.int32),
+    }
     for k in (0.0, 0.5):
         state, _ = updated(hmm(1, discrete(5, pseudocount=k)), batch)
-        np.testing.assert_allclose(state.chain.emission[0], (np.array([2, 3, 0, 1, 0]) + k) / (6 + 5 * k), rtol=1e-6)
+        np.testing.assert_allclose(
+            state.chain.emission[0], (np.array([2, 3, 0, 1, 0]) + k) / (6 + 5 * k), rtol=1e-6
+        )
     np.testing.assert_array_equal(state.chain.transition, [[1.0]])
 
 
@@ -324,11 +361,15 @@ def test_one_state_counts_symbols_and_a_prior_joins_in():
 def test_one_state_has_the_mean_and_covariance_of_all_points(covariance):
     batch = points_drawn()[1]
     state, _ = updated(hmm(1, gaussian(covariance)), batch)
-    points = np.concatenate([x[:n] for x, n in zip(batch['x'], batch['length'], strict=True)]).astype(np.float64)
+    points = np.concatenate(
+        [x[:n] for x, n in zip(batch['x'], batch['length'], strict=True)]
+    ).astype(np.float64)
     expected = np.cov(points.T, bias=True)
     np.testing.assert_allclose(state.chain.emission.mean[0], points.mean(0), rtol=1e-5)
     found = state.chain.emission.covariance[0]
-    np.testing.assert_allclose(found, expected if covariance is full else np.diag(expected), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, expected if covariance is full else np.diag(expected), rtol=1e-5
+    )
 
 
 @covariances
@@ -336,21 +377,33 @@ def test_sums_of_points_are_weighed_by_the_steps_sizes(covariance):
     x = points_drawn()[1]['x'] + np.array([3, -2], np.float32)
     parts = x[:12, :40], x[12:24, :40] * np.float32(2)  # batches of different means
     algorithm = hmm(1, gaussian(covariance), stepsize=lambda step: 0.3)
-    state, update = algorithm.init(KEY, {'x': parts[1]}), jax.jit(algorithm.update)  # far from the first step's
+    state, update = (
+        algorithm.init(KEY, {'x': parts[1]}),
+        jax.jit(algorithm.update),
+    )  # far from the first step's
     for part in parts:
         state, _ = update(KEY, state, {'x': part})
-    points, weights = np.concatenate(parts).reshape(-1, 2).astype(np.float64), np.repeat([0.7, 1.0], 480)
+    points, weights = (
+        np.concatenate(parts).reshape(-1, 2).astype(np.float64),
+        np.repeat([0.7, 1.0], 480),
+    )
     expected = np.cov(points.T, bias=True, aweights=weights)
-    np.testing.assert_allclose(state.chain.emission.mean[0], np.average(points, 0, weights), rtol=1e-5)
+    np.testing.assert_allclose(
+        state.chain.emission.mean[0], np.average(points, 0, weights), rtol=1e-5
+    )
     found = state.chain.emission.covariance[0]
-    np.testing.assert_allclose(found, expected if covariance is full else np.diag(expected), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, expected if covariance is full else np.diag(expected), rtol=1e-5
+    )
 
 
 @covariances
 def test_points_far_from_nought_lose_no_digits(covariance):
     far = points_drawn()[1]['x'] + np.float32(1000)
     algorithm = hmm(3, gaussian(covariance))
-    at_hand, away = (updated(algorithm, {'x': x}, 5)[0].chain.emission for x in (far - np.float32(1000), far))
+    at_hand, away = (
+        updated(algorithm, {'x': x}, 5)[0].chain.emission for x in (far - np.float32(1000), far)
+    )
     np.testing.assert_allclose(at_hand.covariance, away.covariance, atol=2e-3)
     np.testing.assert_allclose(at_hand.mean, away.mean - 1000, atol=1e-3)
 
@@ -362,7 +415,9 @@ def test_no_variance_falls_below_the_floor(covariance):
     state, metrics = updated(hmm(2, gaussian(covariance, floor=0.01)), {'x': x})
     found = state.chain.emission.covariance
     assert np.isfinite(metrics['loss']) and np.isfinite(found).all()
-    np.testing.assert_allclose(found[:, 1, 1] if covariance is full else found[:, 1], 0.01, rtol=1e-5)
+    np.testing.assert_allclose(
+        found[:, 1, 1] if covariance is full else found[:, 1], 0.01, rtol=1e-5
+    )
 
 
 def em64(chain, x, n):
@@ -404,7 +459,9 @@ def test_thin_noise_of_any_scale_is_that_of_float64():
     begin, update = jax.jit(algorithm.init), jax.jit(algorithm.update)
     for seed in range(6):
         draw = np.random.default_rng(seed)
-        axes = np.linalg.qr(draw.normal(size=(3, 3)))[0] * np.geomspace(1, 10 ** draw.uniform(-4, 0), 3)
+        axes = np.linalg.qr(draw.normal(size=(3, 3)))[0] * np.geomspace(
+            1, 10 ** draw.uniform(-4, 0), 3
+        )
         x = (draw.normal(size=(6, 40, 3)) + 3 * draw.integers(2, size=(6, 40, 1))) @ axes.T
         x = np.float32(x * 10 ** draw.uniform(-3, 5, 3))
         state = begin(KEY, {'x': x})
@@ -427,8 +484,13 @@ def test_columns_that_determine_each_other_are_finite_and_the_likelihood_never_f
         for _ in range(10):
             state, metrics = update(KEY, state, {'x': x})
             found.append(float(metrics['loss']))
-        assert np.isfinite(found).all() and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
-        assert np.diff(found).max() < 3e-3, (scale, offset)  # rounding at the least thinness, (1 / 32)^2 a column
+        assert np.isfinite(found).all() and all(
+            np.isfinite(leaf).all() for leaf in jax.tree.leaves(state)
+        )
+        assert np.diff(found).max() < 3e-3, (
+            scale,
+            offset,
+        )  # rounding at the least thinness, (1 / 32)^2 a column
 
 
 def test_samples_are_distributed_as_the_model_says():
@@ -452,10 +514,15 @@ def test_points_sampled_have_the_moments_of_their_state():
 
 
 def test_codes_and_losses_are_those_of_the_passes():
-    chain, batch = chain_of(3, 3, 4), {'x': jnp.array([[0, 1, 2, 3], [3, 3, 1, 0]]), 'length': jnp.array([4, 2])}
+    chain, batch = (
+        chain_of(3, 3, 4),
+        {'x': jnp.array([[0, 1, 2, 3], [3, 3, 1, 0]]), 'length': jnp.array([4, 2])},
+    )
     algorithm = hmm(3, discrete(4), scan=parallel)
     state = algorithm.init(KEY, batch)._replace(chain=chain)
-    found, codes = jax.jit(lambda *all: (algorithm.evaluate(*all), algorithm.encode(*all)))(KEY, state, batch)
+    found, codes = jax.jit(lambda *all: (algorithm.evaluate(*all), algorithm.encode(*all)))(
+        KEY, state, batch
+    )
     exact = [every_path(chain, x[:n]) for x, n in zip(batch['x'], (4, 2), strict=True)]
     np.testing.assert_allclose(found['nats'], [nats for nats, *_ in exact], rtol=1e-6)
     np.testing.assert_allclose(found['loss'], np.divide(found['nats'], [4, 2]), rtol=1e-6)
@@ -468,7 +535,9 @@ def test_an_impossible_sequence_has_a_likelihood_of_nought_and_not_a_nan():
     for scan in (sequential, parallel):
         algorithm = hmm(2, discrete(2), scan=scan)
         state = algorithm.init(KEY, {'x': jnp.zeros((2, 4), jnp.int32)})._replace(chain=chain)
-        loss = jax.jit(algorithm.evaluate)(KEY, state, {'x': jnp.array([[0, 1, 0, 0], [0, 0, 0, 0]])})['loss']
+        loss = jax.jit(algorithm.evaluate)(
+            KEY, state, {'x': jnp.array([[0, 1, 0, 0], [0, 0, 0, 0]])}
+        )['loss']
         np.testing.assert_array_equal(loss, [np.inf, 0])
 
 
@@ -482,12 +551,24 @@ def test_a_symbol_out_of_range_ends_the_run(symbol):
     ('make', 'message'),
     [
         (lambda: hmm(0, discrete(5)), 'hmm of states 0, pseudocount 0.0, length 100'),
-        (lambda: hmm(2, discrete(5), pseudocount=-1.0), 'hmm of states 2, pseudocount -1.0, length 100'),
+        (
+            lambda: hmm(2, discrete(5), pseudocount=-1.0),
+            'hmm of states 2, pseudocount -1.0, length 100',
+        ),
         (lambda: discrete(0), 'symbols are 0, pseudocount 0.0'),
         (lambda: gaussian(floor=0.0), 'floor is 0.0; a variance must be positive'),
-        (lambda: start(hmm(2, discrete(5)), jnp.zeros((3, 4))), r'x is float32 \[3, 4\]; .* integers \[B, L\]'),
-        (lambda: start(hmm(2, gaussian()), jnp.zeros((3, 4))), r'x is float32 \[3, 4\]; .* floats \[B, L, D\]'),
-        (lambda: start(hmm(2, gaussian()), jnp.zeros((3, 4, 2), jnp.int32)), r'x is int32 \[3, 4, 2\]'),
+        (
+            lambda: start(hmm(2, discrete(5)), jnp.zeros((3, 4))),
+            r'x is float32 \[3, 4\]; .* integers \[B, L\]',
+        ),
+        (
+            lambda: start(hmm(2, gaussian()), jnp.zeros((3, 4))),
+            r'x is float32 \[3, 4\]; .* floats \[B, L, D\]',
+        ),
+        (
+            lambda: start(hmm(2, gaussian()), jnp.zeros((3, 4, 2), jnp.int32)),
+            r'x is int32 \[3, 4, 2\]',
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(make, message):
@@ -518,8 +599,12 @@ def agrees(peer, algorithm, state, batch, emission):
         -peer.score(rows, lengths), np.sum(algorithm.evaluate(KEY, state, batch)['nats']), rtol=2e-6
     )
     real = np.arange(batch['x'].shape[1])[None] < lengths[:, None]
-    np.testing.assert_allclose(algorithm.encode(KEY, state, batch)[real], peer.predict_proba(rows, lengths), atol=2e-4)
-    path = np.asarray(jax.jit(lambda chain: viterbi(chain, look(chain, emission, batch)))(state.chain)).T[real]
+    np.testing.assert_allclose(
+        algorithm.encode(KEY, state, batch)[real], peer.predict_proba(rows, lengths), atol=2e-4
+    )
+    path = np.asarray(
+        jax.jit(lambda chain: viterbi(chain, look(chain, emission, batch)))(state.chain)
+    ).T[real]
     assert np.mean(path == peer.predict(rows, lengths)) > 0.999
     peer.fit(rows, lengths)
     for _ in range(peer.n_iter):
@@ -555,7 +640,9 @@ def test_points_equal_hmmlearn(covariance, kind):
     free = dict(covars_prior=0, covars_weight=0, n_iter=5, tol=-np.inf, init_params='')
     peer = set_to(GaussianHMM(3, kind, **free), state.chain)
     found = state.chain.emission
-    peer.means_, peer.covars_ = (np.asarray(part, np.float64) for part in (found.mean, found.covariance))
+    peer.means_, peer.covars_ = (
+        np.asarray(part, np.float64) for part in (found.mean, found.covariance)
+    )
     state = agrees(peer, algorithm, state, batch, emission)
     np.testing.assert_allclose(state.chain.emission.mean, peer.means_, atol=1e-4)
     np.testing.assert_allclose(state.chain.emission.covariance, peer._covars_, atol=2e-4)

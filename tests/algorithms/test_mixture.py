@@ -45,7 +45,9 @@ def clusters(n=300, size=3, components=4, spread=2.0, seed=0):
 
 def given(name, x, components):
     """A start far from any optimum: rows as means, the whole data's covariance for all."""
-    weights = np.arange(1, components + 1, dtype=np.float32) / np.sum(np.arange(1, components + 1, dtype=np.float32))
+    weights = np.arange(1, components + 1, dtype=np.float32) / np.sum(
+        np.arange(1, components + 1, dtype=np.float32)
+    )
     whole = np.cov(x.T).astype(np.float32)
     covariances = {
         'full': np.stack([whole] * components),
@@ -83,15 +85,24 @@ def test_it_is_scikit_learns_from_the_same_start(name, floor=0.01):
         warnings.simplefilter('ignore')  # it warns that 20 steps are not to the end
         peer.fit(x.astype(np.float64))
     family = STRUCTURES[name]
-    algorithm = mixture(4, covariance=family, floor=floor, start=from_covariances(family, weights, means, covariances))
+    algorithm = mixture(
+        4,
+        covariance=family,
+        floor=floor,
+        start=from_covariances(family, weights, means, covariances),
+    )
     batch = {'x': jnp.asarray(x)}
     state, losses = steps(algorithm, batch, 20)
     found = state.mixture
     np.testing.assert_allclose(jnp.exp(found.log_weights), peer.weights_, rtol=1e-4)
     np.testing.assert_allclose(found.means, peer.means_, atol=2e-4)
     np.testing.assert_allclose(squeeze(family.square(found.factors)), peer.covariances_, atol=5e-4)
-    np.testing.assert_allclose(jax.jit(algorithm.encode)(KEY, state, batch), peer.predict_proba(x), atol=5e-4)
-    assert losses[-1] == pytest.approx(-peer.lower_bound_, abs=1e-5)  # of the E step before the last M step
+    np.testing.assert_allclose(
+        jax.jit(algorithm.encode)(KEY, state, batch), peer.predict_proba(x), atol=5e-4
+    )
+    assert losses[-1] == pytest.approx(
+        -peer.lower_bound_, abs=1e-5
+    )  # of the E step before the last M step
     losses = jax.jit(algorithm.evaluate)(KEY, state, batch)['loss']
     np.testing.assert_allclose(losses, -peer.score_samples(x), atol=5e-4)
     count = parameters(family, 4, 3)
@@ -140,7 +151,10 @@ def reference(x, weights, means, covariances, rate):
     mass = mix(weights, r.mean(0))
     first = mix(weights[:, None] * means, r.T @ x / len(x))
     outer = lambda m: m[:, :, None] * m[:, None]
-    second = mix(weights[:, None, None] * (covariances + outer(means)), np.einsum('nk,ni,nj->kij', r, x, x) / len(x))
+    second = mix(
+        weights[:, None, None] * (covariances + outer(means)),
+        np.einsum('nk,ni,nj->kij', r, x, x) / len(x),
+    )
     means = first / mass[:, None]
     assert len(means) == k
     return mass, means, second / mass[:, None, None] - outer(means)
@@ -150,12 +164,18 @@ def reference(x, weights, means, covariances, rate):
 def test_a_step_mixes_the_statistics_of_the_batch_with_those_of_the_past(rate):
     x = clusters(seed=2)
     values = given('full', x, 4)
-    algorithm = mixture(4, covariance=full, floor=0.0, rate=lambda step: rate, start=from_covariances(full, *values))
+    algorithm = mixture(
+        4, covariance=full, floor=0.0, rate=lambda step: rate, start=from_covariances(full, *values)
+    )
     state, _ = steps(algorithm, {'x': jnp.asarray(x)}, 2)
     expected = [np.float64(v) for v in values]
     for _ in range(2):
         expected = reference(x.astype(np.float64), *expected, rate)
-    found = jnp.exp(state.mixture.log_weights), state.mixture.means, full.square(state.mixture.factors)
+    found = (
+        jnp.exp(state.mixture.log_weights),
+        state.mixture.means,
+        full.square(state.mixture.factors),
+    )
     for value, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(value, wanted, atol=2e-5)
 
@@ -165,10 +185,14 @@ def test_batches_of_a_part_come_to_the_likelihood_of_the_whole(name):
     x = clusters(n=2000, seed=4)
     start = from_covariances(STRUCTURES[name], *given(name, x, 4))
     whole = mixture(4, covariance=STRUCTURES[name], start=start)
-    part = mixture(4, covariance=STRUCTURES[name], start=start, rate=lambda step: (step + 2) ** -0.6)
+    part = mixture(
+        4, covariance=STRUCTURES[name], start=start, rate=lambda step: (step + 2) ** -0.6
+    )
     data = table(x, batch=100, seed=0)
     mesh = make_mesh(jax.devices()[:1])
-    state = train(Experiment(part, data, {}), seed=0, steps=800, mesh=mesh, every=Every(100, 800, 800))
+    state = train(
+        Experiment(part, data, {}), seed=0, steps=800, mesh=mesh, every=Every(100, 800, 800)
+    )
     batch = {'x': jnp.asarray(x)}
     loss = float(jnp.mean(jax.jit(whole.evaluate)(KEY, state, batch)['loss']))
     assert loss == pytest.approx(steps(whole, batch, 200)[1][-1], abs=0.03)
@@ -177,7 +201,10 @@ def test_batches_of_a_part_come_to_the_likelihood_of_the_whole(name):
 @pytest.mark.parametrize('family', [full, diagonal])
 def test_a_planted_mixture_is_found(family):
     rng = np.random.default_rng(0)
-    means, scales = np.array([[-4.0, 0, 0], [4, 1, 0], [0, 0, 6]]), np.array([[1, 0.5, 2], [0.3, 1, 1], [1, 1, 0.2]])
+    means, scales = (
+        np.array([[-4.0, 0, 0], [4, 1, 0], [0, 0, 6]]),
+        np.array([[1, 0.5, 2], [0.3, 1, 1], [1, 1, 0.2]]),
+    )
     which = rng.choice(3, size=6000, p=[0.5, 0.3, 0.2])
     x = (means[which] + scales[which] * rng.normal(size=(6000, 3))).astype(np.float32)
     state = run(mixture(3, covariance=family), x, 30)
@@ -193,13 +220,20 @@ def test_a_planted_mixture_is_found(family):
 def test_gradient_descent_ends_at_the_optimum_of_em(name):
     x = clusters(n=200, size=2, components=2, spread=4, seed=7)
     family = Family(*unconstrained(2, covariance=STRUCTURES[name]))
-    descent = density(family, forward_kl(family), optax.adam(optax.cosine_decay_schedule(0.05, 400)))
+    descent = density(
+        family, forward_kl(family), optax.adam(optax.cosine_decay_schedule(0.05, 400))
+    )
     found = run(descent, x, 400).params
     wanted, losses = steps(mixture(2, covariance=STRUCTURES[name]), {'x': jnp.asarray(x)}, 300)
     assert float(-jnp.mean(family.log_prob(found, x))) == pytest.approx(losses[-1], abs=1e-4)
-    sort = lambda means, factors: (means[(order := jnp.argsort(means[:, 0]))], factors[order % len(factors)])
+    sort = lambda means, factors: (
+        means[(order := jnp.argsort(means[:, 0]))],
+        factors[order % len(factors)],
+    )
     found_at, wanted_at = (found.means, STRUCTURES[name].bound(found.factors)), wanted.mixture[1:]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=0.01), sort(*found_at), sort(*wanted_at))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=0.01), sort(*found_at), sort(*wanted_at)
+    )
     assert family.sample(KEY, found, 5).shape == (5, 2)
 
 
@@ -213,14 +247,18 @@ def test_free_parameters_and_factors_are_the_same_thing(name):
 @pytest.mark.parametrize(('name', 'rows'), [('full', 7), ('tied', 7), ('diag', 7), ('diag', 1000)])
 def test_the_rows_taken_at_a_time_change_nothing(name, rows):
     batch = {'x': jnp.asarray(clusters(n=61))}
-    algorithm = lambda rows: mixture(3, covariance=STRUCTURES[name], rows=rows, floor=0.1, start=lost(name))
+    algorithm = lambda rows: mixture(
+        3, covariance=STRUCTURES[name], rows=rows, floor=0.1, start=lost(name)
+    )
     one, other = (steps(algorithm(r), batch, 5) for r in (61, rows))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), one, other)
     losses = [jax.jit(algorithm(r).evaluate)(KEY, one[0], batch)['loss'] for r in (61, rows)]
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
-@pytest.mark.parametrize(('name', 'parallel'), [('diag', by_jit), ('full', by_pmap), ('tied', by_pmap)])
+@pytest.mark.parametrize(
+    ('name', 'parallel'), [('diag', by_jit), ('full', by_pmap), ('tied', by_pmap)]
+)
 def test_eight_devices_make_the_same_step(name, parallel):
     x = clusters(n=64)
     algorithm = mixture(3, covariance=STRUCTURES[name], floor=0.1, start=lost(name), rows=5)
@@ -232,8 +270,14 @@ def test_eight_devices_make_the_same_step(name, parallel):
 def lost(name):
     """A start of which the second component is too far away to explain anything."""
     means = np.array([[0, 0, 0], [50, 0, 0], [1, 1, 1]], np.float32)
-    covariances = {'full': np.stack([np.eye(3)] * 3), 'tied': np.eye(3)[None], 'diag': np.ones((3, 3))}[name]
-    return from_covariances(STRUCTURES[name], np.full(3, 1 / 3, np.float32), means, np.float32(covariances))
+    covariances = {
+        'full': np.stack([np.eye(3)] * 3),
+        'tied': np.eye(3)[None],
+        'diag': np.ones((3, 3)),
+    }[name]
+    return from_covariances(
+        STRUCTURES[name], np.full(3, 1 / 3, np.float32), means, np.float32(covariances)
+    )
 
 
 @structures
@@ -255,8 +299,12 @@ def test_an_empty_component_starts_again_at_the_example_explained_worst(name):
 def test_two_empty_components_start_at_two_examples():
     x = clusters(n=64)
     start = lost('diag')
-    algorithm = mixture(3, covariance=diagonal, start=start._replace(means=start.means.at[0].set(-50.0)))
-    state, metrics = jax.jit(algorithm.update)(KEY, algorithm.init(KEY, {'x': x}), {'x': jnp.asarray(x)})
+    algorithm = mixture(
+        3, covariance=diagonal, start=start._replace(means=start.means.at[0].set(-50.0))
+    )
+    state, metrics = jax.jit(algorithm.update)(
+        KEY, algorithm.init(KEY, {'x': x}), {'x': jnp.asarray(x)}
+    )
     assert metrics['reseeded'] == 2
     assert all((x == mean).all(1).any() for mean in np.asarray(state.mixture.means[:2]))
     assert (state.mixture.means[0] != state.mixture.means[1]).any()
@@ -267,12 +315,18 @@ def test_a_collapse_ends_the_run_in_one_line(name):
     x = clusters(n=40, size=2)
     x[0] = 100.0  # far from all others: a component of its own, of no variance
     if name == 'tied':
-        x = np.repeat(x[:3], 20, 0)  # three points and three components: nothing is left for the shared one
+        x = np.repeat(
+            x[:3], 20, 0
+        )  # three points and three components: nothing is left for the shared one
     algorithm = mixture(3, covariance=STRUCTURES[name], floor=0.0)
-    with pytest.raises(NonFinite, match=r'^step \d+: (loss is (nan|-?inf)|mixture/factors holds a NaN)$'):
+    with pytest.raises(
+        NonFinite, match=r'^step \d+: (loss is (nan|-?inf)|mixture/factors holds a NaN)$'
+    ):
         run(algorithm, x, 30)
     batch = {'x': jnp.asarray(x)}
-    assert np.isfinite(steps(mixture(3, covariance=STRUCTURES[name], floor=1e-4), batch, 30)[1]).all()
+    assert np.isfinite(
+        steps(mixture(3, covariance=STRUCTURES[name], floor=1e-4), batch, 30)[1]
+    ).all()
 
 
 @pytest.mark.parametrize('name', ['full', 'diag'])
@@ -300,8 +354,12 @@ def test_far_from_nought_nothing_cancels(name):
     moved = x + np.float32(1024)
     exact = (moved - np.float32(1024)).astype(np.float32)  # what rounding has left of x
     family, values = STRUCTURES[name], given(name, exact, 4)
-    start = lambda shift: from_covariances(family, values[0], values[1] + np.float32(shift), values[2])
-    after = lambda s: steps(mixture(4, covariance=family, start=start(s)), {'x': exact + np.float32(s)}, 20)[0]
+    start = lambda shift: from_covariances(
+        family, values[0], values[1] + np.float32(shift), values[2]
+    )
+    after = lambda s: steps(
+        mixture(4, covariance=family, start=start(s)), {'x': exact + np.float32(s)}, 20
+    )[0]
     near, far = after(0), after(1024)
     np.testing.assert_allclose(far.mixture.means - 1024, near.mixture.means, atol=5e-3)
     np.testing.assert_allclose(far.mixture.factors, near.mixture.factors, atol=5e-3)
@@ -311,7 +369,9 @@ def test_far_from_nought_nothing_cancels(name):
 def test_samples_have_the_moments_of_the_mixture(name):
     family = STRUCTURES[name]
     weights, means, covariances = given(name, clusters(), 4)
-    algorithm = mixture(4, covariance=family, start=from_covariances(family, weights, means, covariances))
+    algorithm = mixture(
+        4, covariance=family, start=from_covariances(family, weights, means, covariances)
+    )
     state = algorithm.init(KEY, {'x': clusters()})
     x = np.asarray(jax.jit(algorithm.sample, static_argnums=2)(KEY, state, 40_000), np.float64)
     whole = np.diag(covariances[0]) if name == 'diag' else covariances[0]
@@ -335,7 +395,9 @@ def test_the_density_integrates_to_one_and_codes_are_posterior_probabilities(nam
     alone = jax.jit(posterior, static_argnums=0)
     alone = [alone(algorithm.evaluate, state, k, x) for k in range(4)]
     np.testing.assert_allclose(code, np.stack(alone, 1), atol=1e-5)
-    np.testing.assert_allclose(algorithm.decode(KEY, state, jnp.eye(4)), state.mixture.means, rtol=1e-6)
+    np.testing.assert_allclose(
+        algorithm.decode(KEY, state, jnp.eye(4)), state.mixture.means, rtol=1e-6
+    )
 
 
 def posterior(evaluate, state, k, x):
@@ -348,7 +410,9 @@ def posterior(evaluate, state, k, x):
 
 def test_plus_plus_draws_by_squared_distance():
     x = jnp.asarray([[0.0], [1.0], [3.0]])
-    seeds = jax.vmap(lambda key: plus_plus(key, x, 2))(jax.random.split(KEY, 6000))[..., 0]  # [6000, 2]
+    seeds = jax.vmap(lambda key: plus_plus(key, x, 2))(jax.random.split(KEY, 6000))[
+        ..., 0
+    ]  # [6000, 2]
     for first, second, share in [(0, 3, 0.9), (1, 3, 0.8), (3, 0, 9 / 13)]:
         of = seeds[seeds[:, 0] == first]
         assert len(of) == pytest.approx(2000, abs=150)
@@ -357,7 +421,13 @@ def test_plus_plus_draws_by_squared_distance():
 
 def test_plus_plus_finds_every_cluster_and_allows_equal_rows():
     x = np.repeat(np.arange(5, dtype=np.float32)[:, None] * 10, 20, 0)
-    assert set(np.asarray(jax.jit(plus_plus, static_argnums=2)(KEY, x, 5))[:, 0]) == {0, 10, 20, 30, 40}
+    assert set(np.asarray(jax.jit(plus_plus, static_argnums=2)(KEY, x, 5))[:, 0]) == {
+        0,
+        10,
+        20,
+        30,
+        40,
+    }
     begun = hard_start(KEY, diagonal, x, 7, 1e-3, 256)  # two more than different rows
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(begun))
 
@@ -377,7 +447,9 @@ def test_the_hard_start_is_the_m_step_of_k_means():
 
 
 def test_bad_settings_are_refused_in_one_line():
-    with pytest.raises(ValueError, match=r'^0 components, rows 256, floor 1e-06; needed: at least 1, 1 and 0$'):
+    with pytest.raises(
+        ValueError, match=r'^0 components, rows 256, floor 1e-06; needed: at least 1, 1 and 0$'
+    ):
         mixture(0, covariance=full)
     with pytest.raises(ValueError, match='floor -1'):
         mixture(2, covariance=full, floor=-1)
@@ -438,7 +510,9 @@ def test_at_any_scale_and_condition_em_is_that_of_float64(name):
     for seed in range(8):
         x = thin(seed)
         begun, found, losses, last = followed(algorithm, x, 10)
-        np.testing.assert_allclose(losses, peer_losses(name, begun, np.float64(x), 10, 1e-30), atol=1e-2)
+        np.testing.assert_allclose(
+            losses, peer_losses(name, begun, np.float64(x), 10, 1e-30), atol=1e-2
+        )
         assert np.diff(losses).max() < 1e-4, seed
         assert abs(nats64(found, np.float64(x)).mean() - last.mean()) < 1e-3
 
@@ -480,12 +554,16 @@ def test_a_line_at_scale_10_has_the_likelihood_of_scikit_learn(name):
     x = degenerate()['a line at scale 10.0'][:, :2]
     algorithm = mixture(2, covariance=STRUCTURES[name])
     begun, _, losses, _ = followed(algorithm, x, 10)
-    np.testing.assert_allclose(losses, peer_losses(name, begun, np.float64(np.float32(x)), 10, 1e-6), atol=1e-2)
+    np.testing.assert_allclose(
+        losses, peer_losses(name, begun, np.float64(np.float32(x)), 10, 1e-6), atol=1e-2
+    )
 
 
 @pytest.mark.parametrize('name', ['full', 'tied'])
 @pytest.mark.parametrize(
-    ('examples', 'components'), [(200, 4), pytest.param(1797, 30, marks=pytest.mark.slow)], ids=['few', 'all']
+    ('examples', 'components'),
+    [(200, 4), pytest.param(1797, 30, marks=pytest.mark.slow)],
+    ids=['few', 'all'],
 )
 def test_raw_digits(name, examples, components):
     """Columns without any variance, and components of fewer examples than columns."""

@@ -45,7 +45,12 @@ def rows(name, n=300, d=5, seed=0):
     if name in ('gaussian', 'shared'):
         x = draw.normal(draw.normal(size=(3, d))[label], draw.uniform(0.2, 2, (3, d))[label])
     elif name == 'multinomial':
-        x = np.array([draw.multinomial(draw.integers(1, 30), p) for p in draw.dirichlet(np.ones(d), 3)[label]])
+        x = np.array(
+            [
+                draw.multinomial(draw.integers(1, 30), p)
+                for p in draw.dirichlet(np.ones(d), 3)[label]
+            ]
+        )
     else:
         levels = 6 if name == 'categorical' else 2
         p = draw.dirichlet(np.ones(levels), (3, d))[label]  # [n, d, levels]
@@ -62,15 +67,22 @@ def counted(algorithm, *batches):
 
 def cut(batch, *places):
     return [
-        {name: part[i:j] for name, part in batch.items()} for i, j in zip((0, *places), (*places, None), strict=True)
+        {name: part[i:j] for name, part in batch.items()}
+        for i, j in zip((0, *places), (*places, None), strict=True)
     ]
 
 
 def run(algorithm, data, *, batch, devices=1, parallel=by_jit):
-    take = lambda held, step: jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, step * batch, batch), held)
-    experiment = Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, data), take), []), {})
+    take = lambda held, step: jax.tree.map(
+        lambda x: jax.lax.dynamic_slice_in_dim(x, step * batch, batch), held
+    )
+    experiment = Experiment(
+        algorithm, Data(Resident(jax.tree.map(jnp.asarray, data), take), []), {}
+    )
     mesh, steps = make_mesh(jax.devices()[:devices]), len(data['x']) // batch
-    return train(experiment, seed=0, steps=steps, mesh=mesh, every=Every(1, 1000, 1000), parallel=parallel)
+    return train(
+        experiment, seed=0, steps=steps, mesh=mesh, every=Every(1, 1000, 1000), parallel=parallel
+    )
 
 
 PEERS = {
@@ -94,11 +106,15 @@ def test_probabilities_are_those_of_scikit_learn(name):
     scale = np.abs(joint).max()  # the rounding of log p(y | x) is that of log p(x, y)
     found = jax.jit(algorithm.evaluate)(KEY, state, test)
     expected = peer.predict_log_proba(test['x'].astype(np.float64))
-    np.testing.assert_allclose(algorithm.encode(KEY, state, test), expected, rtol=1e-5, atol=2e-6 * scale)
+    np.testing.assert_allclose(
+        algorithm.encode(KEY, state, test), expected, rtol=1e-5, atol=2e-6 * scale
+    )
     own = np.arange(len(joint)), test['label']
     np.testing.assert_allclose(found['joint'], -joint[own], rtol=1e-5, atol=2e-6 * scale)
     np.testing.assert_allclose(found['loss'], -expected[own], rtol=1e-5, atol=2e-6 * scale)
-    assert found['error'].mean() == pytest.approx(1 - peer.score(test['x'], test['label']), abs=1e-6)
+    assert found['error'].mean() == pytest.approx(
+        1 - peer.score(test['x'], test['label']), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize('name', PEERS)
@@ -113,7 +129,11 @@ def test_parameters_are_those_of_scikit_learn(name):
         np.testing.assert_allclose(fitted[0], peer.theta_, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(fitted[1], peer.var_, rtol=1e-5)
         return
-    logs = np.asarray(peer.feature_log_prob_) if name != 'categorical' else np.stack(peer.feature_log_prob_, 1)
+    logs = (
+        np.asarray(peer.feature_log_prob_)
+        if name != 'categorical'
+        else np.stack(peer.feature_log_prob_, 1)
+    )
     if name == 'multinomial':
         logs = logs[:, None]
     if name.startswith('bernoulli'):
@@ -177,7 +197,9 @@ def test_moments_keep_their_digits_far_from_the_origin_and_over_many_batches():
     @jax.jit
     def of_all(x, label):
         step = lambda state, batch: (gaussian().add(state, *batch), None)
-        return jax.lax.scan(step, gaussian().init(2, 3), (label.reshape(-1, 64), x.reshape(-1, 64, 3)))[0]
+        return jax.lax.scan(
+            step, gaussian().init(2, 3), (label.reshape(-1, 64), x.reshape(-1, 64, 3))
+        )[0]
 
     state = of_all(x, label)
     assert isinstance(state, Moments)
@@ -202,8 +224,12 @@ def test_maximum_likelihood_is_the_limit_of_small_pseudocounts():
     at = lambda alpha: np.asarray(posterior_mean(counts, alpha))
     np.testing.assert_allclose(at(0.0), [[0.75, 0, 0.25], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
     gaps = [np.abs(at(alpha) - at(0.0)).max() for alpha in (1e-1, 1e-2, 1e-3)]
-    assert gaps[0] / gaps[1] == pytest.approx(10, rel=0.1) and gaps[1] / gaps[2] == pytest.approx(10, rel=0.1)
-    np.testing.assert_allclose(posterior_mean(counts, (1.0, 2.0, 1.0)), [[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
+    assert gaps[0] / gaps[1] == pytest.approx(10, rel=0.1) and gaps[1] / gaps[2] == pytest.approx(
+        10, rel=0.1
+    )
+    np.testing.assert_allclose(
+        posterior_mean(counts, (1.0, 2.0, 1.0)), [[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]]
+    )
 
 
 def test_frequentist_and_bayesian_estimates_differ_most_where_data_are_few():
@@ -217,7 +243,9 @@ def log_marginal(counts, alpha):
     """log of the integral over the Dirichlet prior of the probability of a sequence with these counts [..., K]."""
     alpha = np.broadcast_to(np.asarray(alpha, float), counts.shape)
     terms = (
-        gammaln(alpha.sum(-1)) - gammaln((alpha + counts).sum(-1)) + (gammaln(alpha + counts) - gammaln(alpha)).sum(-1)
+        gammaln(alpha.sum(-1))
+        - gammaln((alpha + counts).sum(-1))
+        + (gammaln(alpha + counts) - gammaln(alpha)).sum(-1)
     )
     return terms.sum()
 
@@ -233,7 +261,9 @@ def test_predictions_one_by_one_multiply_to_the_marginal_likelihood():
     _, nats = jax.jit(lambda state: jax.lax.scan(update, state, singles))(algorithm.init(KEY, data))
     shown = np.stack([data['x'] == 0, data['x'] == 1], -1)  # [n, D, 2]
     of_class = np.stack([shown[data['label'] == c].sum(0) for c in range(3)])
-    expected = log_marginal(of_class, alpha) + log_marginal(np.bincount(data['label'], minlength=3), classes)
+    expected = log_marginal(of_class, alpha) + log_marginal(
+        np.bincount(data['label'], minlength=3), classes
+    )
     assert -float(nats.sum()) == pytest.approx(expected, rel=1e-5)
 
 
@@ -244,7 +274,11 @@ def test_trained_on_draws_of_a_model_it_is_that_model(name):
     algorithm = naive_bayes(3, feature, alpha=1.0)
     truth, _ = counted(algorithm, rows(name))
     drawn = jax.jit(algorithm.sample, static_argnums=2)(KEY, truth, 24_000)
-    assert drawn['x'].shape == (24_000, 5) and drawn['x'].dtype == jnp.float32 and drawn['label'].dtype == jnp.int32
+    assert (
+        drawn['x'].shape == (24_000, 5)
+        and drawn['x'].dtype == jnp.float32
+        and drawn['label'].dtype == jnp.int32
+    )
     assert np.all(feature.inside(drawn['x']))
     share = np.asarray(posterior_mean(truth.classes, 1.0), np.float64)
     counts = np.bincount(drawn['label'], minlength=3)
@@ -253,7 +287,9 @@ def test_trained_on_draws_of_a_model_it_is_that_model(name):
     learned = run(algorithm, training, batch=4000)
     measure = jax.jit(algorithm.evaluate)
     known, found = measure(KEY, truth, test), measure(KEY, learned, test)
-    gap = np.asarray(found['joint'] - known['joint'], np.float64)  # its mean is a Kullback-Leibler divergence
+    gap = np.asarray(
+        found['joint'] - known['joint'], np.float64
+    )  # its mean is a Kullback-Leibler divergence
     error = gap.std() / np.sqrt(len(gap))
     assert -3 * error < gap.mean() < 5e-3 + 3 * error
     assert found['error'].mean() == pytest.approx(float(known['error'].mean()), abs=0.01)
@@ -266,13 +302,17 @@ def test_what_was_never_seen_is_counted_and_its_nats_are_finite():
     odd = {'x': jnp.array([[0.0, 1], [1, 1], [0, 0]]), 'label': jnp.array([0, 0, 2])}
     found = algorithm.evaluate(KEY, state, odd)
     np.testing.assert_array_equal(found['unseen'], [0, 1, 1])  # the last: no example of its class
-    nats = np.log([4, 4e10, 4e10])  # p(y) = 1/2 and p(x_2) = 1/2; a class never seen is uniform in x
+    nats = np.log(
+        [4, 4e10, 4e10]
+    )  # p(y) = 1/2 and p(x_2) = 1/2; a class never seen is uniform in x
     np.testing.assert_allclose(found['joint'], nats, rtol=1e-5)
     np.testing.assert_array_equal(found['error'], [0, 1, 1])
     assert np.all(np.isfinite(np.concatenate(list(found.values()))))
     smoothed, _ = counted(naive_bayes(3, bernoulli(1e-8), alpha=1e-8), data)
     limit = naive_bayes(3, bernoulli(1e-8), alpha=1e-8).encode(KEY, smoothed, odd)
-    np.testing.assert_array_equal(np.argmax(limit, 1), np.argmax(algorithm.encode(KEY, state, odd), 1))
+    np.testing.assert_array_equal(
+        np.argmax(limit, 1), np.argmax(algorithm.encode(KEY, state, odd), 1)
+    )
 
 
 def test_before_any_example_all_classes_are_as_probable():
@@ -327,7 +367,9 @@ def test_what_training_refuses_is_no_score_at_evaluation(name):
     infinite in its evaluation; and all other rows are judged as if these were not there."""
     algorithm, data = naive_bayes(3, FEATURES[name], alpha=1.0), rows(name)
     state, _ = counted(algorithm, data)
-    update, judge, code = (jax.jit(f) for f in (algorithm.update, algorithm.evaluate, algorithm.encode))
+    update, judge, code = (
+        jax.jit(f) for f in (algorithm.update, algorithm.evaluate, algorithm.encode)
+    )
     draw = np.random.default_rng(5)
     odd = jax.tree.map(np.copy, rows(name, n=24, seed=1))
     bad_x, bad_label = draw.permutation(24)[: 2 * len(OUTSIDE[name])], draw.permutation(24)[:4]
@@ -346,7 +388,10 @@ def test_what_training_refuses_is_no_score_at_evaluation(name):
     for metric in ('loss', 'joint', 'error', 'unseen'):
         assert np.all(found[metric][wrong] == np.inf)
         np.testing.assert_array_equal(found[metric][~wrong], clean[metric][~wrong])
-    codes, expected = code(KEY, state, {'x': odd['x']}), code(KEY, state, {'x': rows(name, n=24, seed=1)['x']})
+    codes, expected = (
+        code(KEY, state, {'x': odd['x']}),
+        code(KEY, state, {'x': rows(name, n=24, seed=1)['x']}),
+    )
     no_x = np.isin(np.arange(24), bad_x)
     assert np.all(np.isnan(codes[no_x]))
     np.testing.assert_array_equal(codes[~no_x], expected[~no_x])
@@ -355,17 +400,27 @@ def test_what_training_refuses_is_no_score_at_evaluation(name):
 
 def test_a_category_that_training_never_saw_is_unseen_and_not_refused():
     """scikit-learn, told that there are four categories, gives the same probabilities."""
-    x, label = np.array([[0, 1], [1, 1], [2, 0], [2, 0], [0, 0], [1, 2]], np.float32), np.array([0, 0, 1, 1, 0, 1])
+    x, label = (
+        np.array([[0, 1], [1, 1], [2, 0], [2, 0], [0, 0], [1, 2]], np.float32),
+        np.array([0, 0, 1, 1, 0, 1]),
+    )
     batch = {'x': x, 'label': label.astype(np.int32)}
-    asked = {'x': np.array([[3, 0], [2, 3], [2, 0]], np.float32), 'label': np.array([1, 0, 1], np.int32)}
+    asked = {
+        'x': np.array([[3, 0], [2, 3], [2, 0]], np.float32),
+        'label': np.array([1, 0, 1], np.int32),
+    }
     smoothed, sharp = naive_bayes(2, categorical(4, 0.5)), naive_bayes(2, categorical(4, 0.0))
     peer = CategoricalNB(alpha=0.5, min_categories=4).fit(x, label)
     state, _ = counted(smoothed, batch)
-    np.testing.assert_allclose(smoothed.encode(KEY, state, asked), peer.predict_log_proba(asked['x']), rtol=1e-5)
+    np.testing.assert_allclose(
+        smoothed.encode(KEY, state, asked), peer.predict_log_proba(asked['x']), rtol=1e-5
+    )
     np.testing.assert_array_equal(smoothed.evaluate(KEY, state, asked)['unseen'], 0)
     state, _ = counted(sharp, batch)
     found = sharp.evaluate(KEY, state, asked)
-    np.testing.assert_array_equal(found['unseen'], [1, 2, 0])  # category 3 of either feature; and 2, in class 0
+    np.testing.assert_array_equal(
+        found['unseen'], [1, 2, 0]
+    )  # category 3 of either feature; and 2, in class 0
     assert np.all(np.isfinite(np.concatenate(list(found.values()))))
 
 
@@ -398,30 +453,34 @@ def test_values_that_are_not_numbers_end_the_run():
 def test_what_makes_no_sense_is_refused_in_one_line():
     batch = {'x': jnp.zeros((4, 3)), 'label': jnp.zeros(4, jnp.int32)}
     refusals = {
-        'naive Bayes of classes 1, floor 1e-20; needed: classes >= 2, 0 < floor < 1': lambda: naive_bayes(
-            1, gaussian()
+        'naive Bayes of classes 1, floor 1e-20; needed: classes >= 2, 0 < floor < 1': lambda: (
+            naive_bayes(1, gaussian())
         ),
-        'naive Bayes of classes 2, floor 0; needed: classes >= 2, 0 < floor < 1': lambda: naive_bayes(
-            2, gaussian(), floor=0
+        'naive Bayes of classes 2, floor 0; needed: classes >= 2, 0 < floor < 1': lambda: (
+            naive_bayes(2, gaussian(), floor=0)
         ),
-        'alpha is -1; pseudocounts must be finite and at least 0': lambda: naive_bayes(2, gaussian(), alpha=-1),
+        'alpha is -1; pseudocounts must be finite and at least 0': lambda: naive_bayes(
+            2, gaussian(), alpha=-1
+        ),
         'alpha is -0.1; pseudocounts must be finite and at least 0': lambda: bernoulli(-0.1),
-        'alpha is (1, nan); pseudocounts must be finite and at least 0': lambda: bernoulli((1, float('nan'))),
-        'alpha is (1, 2, 3); 2 outcomes have one pseudocount for all or one each': lambda: naive_bayes(
-            2, bernoulli((1, 2, 3))
-        ).init(KEY, batch),
+        'alpha is (1, nan); pseudocounts must be finite and at least 0': lambda: bernoulli(
+            (1, float('nan'))
+        ),
+        'alpha is (1, 2, 3); 2 outcomes have one pseudocount for all or one each': lambda: (
+            naive_bayes(2, bernoulli((1, 2, 3))).init(KEY, batch)
+        ),
         'alpha is (1, 2); 3 outcomes have one pseudocount for all or one each': lambda: naive_bayes(
             3, gaussian(), alpha=(1, 2)
         ),
         'levels is 1; a feature needs at least 2': lambda: categorical(1),
         'trials is 0; a draw needs at least 1': lambda: multinomial(trials=0),
         'smoothing is 0.0; it must be positive': lambda: gaussian(0.0),
-        "a batch has {'x': (4, 3)}; naive Bayes needs x [B, D] and label [B]": lambda: naive_bayes(2, gaussian()).init(
-            KEY, {'x': batch['x']}
-        ),
-        "a batch has {'x': (4,), 'label': (4,)}; naive Bayes needs x [B, D] and label [B]": lambda: naive_bayes(
+        "a batch has {'x': (4, 3)}; naive Bayes needs x [B, D] and label [B]": lambda: naive_bayes(
             2, gaussian()
-        ).init(KEY, {'x': jnp.zeros(4), 'label': batch['label']}),
+        ).init(KEY, {'x': batch['x']}),
+        "a batch has {'x': (4,), 'label': (4,)}; naive Bayes needs x [B, D] and label [B]": lambda: (
+            naive_bayes(2, gaussian()).init(KEY, {'x': jnp.zeros(4), 'label': batch['label']})
+        ),
     }
     for message, refused in refusals.items():
         with pytest.raises(ValueError) as error:
@@ -432,10 +491,15 @@ def test_what_makes_no_sense_is_refused_in_one_line():
 def test_digits_are_told_apart_by_one_pass_of_the_trainer():
     """1,500 digits in batches of 100: the error on 297 others is scikit-learn's."""
     data = vectors(images('digits', batch=100, seed=0, size=8))
-    experiment, mesh = Experiment(naive_bayes(10, gaussian(0.03)), data, {}), make_mesh(jax.devices()[:1])
+    experiment, mesh = (
+        Experiment(naive_bayes(10, gaussian(0.03)), data, {}),
+        make_mesh(jax.devices()[:1]),
+    )
     state = train(experiment, seed=0, steps=15, mesh=mesh, every=Every(5, 15, 15))
     x, label = (np.asarray(data.train.arrays[name]) for name in ('image', 'label'))
     peer = GaussianNB(var_smoothing=0.03).fit(x.reshape(1500, 64) / 255, label)
     wrong = np.concatenate([peer.predict(test['x']) != test['label'] for test in data.test]).mean()
     assert wrong < 0.1
-    assert evaluate(experiment, state, seed=0, mesh=mesh)['test/error'] == pytest.approx(wrong, abs=1.5 / 297)
+    assert evaluate(experiment, state, seed=0, mesh=mesh)['test/error'] == pytest.approx(
+        wrong, abs=1.5 / 297
+    )

@@ -29,7 +29,11 @@ from genjax.training.mesh import by_jit, by_pmap, make_mesh
 from genjax.training.train import Every, Experiment, NonFinite, train
 
 LECTURE = 'I like deep learning .', 'I like NLP .', 'I enjoy flying .'
-NAMES = [*dict.fromkeys(' '.join(LECTURE).split()), '</s>', '<s>']  # eight words, the end, the beginning
+NAMES = [
+    *dict.fromkeys(' '.join(LECTURE).split()),
+    '</s>',
+    '<s>',
+]  # eight words, the end, the beginning
 END, BEGIN = 8, 9
 KEY = jax.random.key(0)
 SMOOTHINGS = {
@@ -61,7 +65,9 @@ def excerpts(ids, order, length=12, multiple=1):
 
 
 def model(vocabulary_size, order, smoothing=maximum_likelihood, **options):
-    return ngram(vocabulary_size, order=order, capacity=[1000] * order, smoothing=smoothing, **options)
+    return ngram(
+        vocabulary_size, order=order, capacity=[1000] * order, smoothing=smoothing, **options
+    )
 
 
 def counted(sentences, vocabulary_size, order):
@@ -94,7 +100,9 @@ def padded(sentence, order, end, begin):
 
 
 def occurrences(sentences, order, vocabulary_size):
-    return Counter(g for s in sentences for g in padded(s, order, vocabulary_size, vocabulary_size + 1))
+    return Counter(
+        g for s in sentences for g in padded(s, order, vocabulary_size, vocabulary_size + 1)
+    )
 
 
 def textbook(sentences, order, vocabulary_size):
@@ -125,7 +133,10 @@ def oracle(name, tables, gram, outcomes, m=None):
 def as_counters(state):
     return [
         Counter(
-            {tuple(map(int, key)): int(value) for key, value in zip(t.keys[: t.size], t.values[: t.size], strict=True)}
+            {
+                tuple(map(int, key)): int(value)
+                for key, value in zip(t.keys[: t.size], t.values[: t.size], strict=True)
+            }
         )
         for t in jax.device_get(state)
     ]
@@ -134,8 +145,14 @@ def as_counters(state):
 def every_gram(order, vocabulary_size):
     """All n-grams of outcomes after contexts that a sentence can have, [., outcomes, n]."""
     words, begin = range(vocabulary_size), vocabulary_size + 1
-    contexts = {(begin,) * i + c for i in range(order) for c in itertools.product(words, repeat=order - 1 - i)}
-    return np.array([[(*c, w) for w in range(vocabulary_size + 1)] for c in sorted(contexts)], np.int32)
+    contexts = {
+        (begin,) * i + c
+        for i in range(order)
+        for c in itertools.product(words, repeat=order - 1 - i)
+    }
+    return np.array(
+        [[(*c, w) for w in range(vocabulary_size + 1)] for c in sorted(contexts)], np.int32
+    )
 
 
 def feed(rows, batch):
@@ -147,13 +164,24 @@ def run(algorithm, rows, *, devices=1, batch=8, workdir=None, **options):
     experiment = Experiment(algorithm, Data(feed(rows, batch), [{'words': rows[:3]}]), {})
     mesh = make_mesh(jax.devices()[:devices])
     steps, every = len(rows) // batch, Every(1, 100, 100)
-    return train(experiment, seed=0, steps=steps, mesh=mesh, every=every, workdir=workdir, **options)
+    return train(
+        experiment, seed=0, steps=steps, mesh=mesh, every=every, workdir=workdir, **options
+    )
 
 
 def test_an_excerpt_becomes_its_events_each_with_the_context_at_hand():
     words = jnp.asarray([[4, 5, 6, -1, -1, 7, 3, 2, -1, 0]])
     assert ngrams(words, 3, 8).tolist() == [
-        [[4, 5, 6], [5, 6, END], [-1] * 3, [BEGIN, BEGIN, 7], [BEGIN, 7, 3], [7, 3, 2], [3, 2, END], [BEGIN, BEGIN, 0]]
+        [
+            [4, 5, 6],
+            [5, 6, END],
+            [-1] * 3,
+            [BEGIN, BEGIN, 7],
+            [BEGIN, 7, 3],
+            [7, 3, 2],
+            [3, 2, END],
+            [BEGIN, BEGIN, 0],
+        ]
     ]
     assert ngrams(words, 1, 8)[0, :, 0].tolist() == [5, 6, END, -1, 7, 3, 2, END, 0]
 
@@ -161,13 +189,16 @@ def test_an_excerpt_becomes_its_events_each_with_the_context_at_hand():
 @orders
 @pytest.mark.parametrize('length', [1, 5, 12])
 def test_excerpts_that_overlap_by_the_margin_hold_every_event_once(order, length):
-    grams = ngrams(jnp.asarray(excerpts(flat(random_sentences()), order, length)), order, 6).reshape(-1, order)
+    grams = ngrams(
+        jnp.asarray(excerpts(flat(random_sentences()), order, length)), order, 6
+    ).reshape(-1, order)
     found = Counter(tuple(gram) for gram in grams.tolist() if gram[0] >= 0)
     assert found == occurrences(random_sentences(), order, 6)
 
 
 @pytest.mark.parametrize(
-    ('order', 'devices', 'parallel'), [(1, 1, by_jit), (2, 8, by_jit), (3, 1, by_jit), (3, 8, by_jit), (3, 8, by_pmap)]
+    ('order', 'devices', 'parallel'),
+    [(1, 1, by_jit), (2, 8, by_jit), (3, 1, by_jit), (3, 8, by_jit), (3, 8, by_pmap)],
 )
 def test_one_run_over_a_corpus_counts_as_dictionaries_do(order, devices, parallel):
     rows = excerpts(flat(random_sentences()), order, multiple=8)
@@ -184,12 +215,22 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
 
 def test_a_table_that_is_full_stops_the_run_by_name():
     with pytest.raises(NonFinite, match='2-grams is inf'):
-        run(ngram(6, order=3, capacity=(7, 20, 1000)), excerpts(flat(random_sentences()), 3, multiple=8))
+        run(
+            ngram(6, order=3, capacity=(7, 20, 1000)),
+            excerpts(flat(random_sentences()), 3, multiple=8),
+        )
 
 
 def test_maximum_likelihood_gives_the_lectures_fractions():
     state = counted(ids_of(LECTURE), 8, 2)
-    expected = {'<s> I': 1, 'I like': 2 / 3, 'I enjoy': 1 / 3, 'like NLP': 1 / 2, 'like .': 0, '. </s>': 1}
+    expected = {
+        '<s> I': 1,
+        'I like': 2 / 3,
+        'I enjoy': 1 / 3,
+        'like NLP': 1 / 2,
+        'like .': 0,
+        '. </s>': 1,
+    }
     np.testing.assert_allclose(
         chances(state, ids_of(expected), 8, maximum_likelihood), list(expected.values()), rtol=1e-6
     )
@@ -230,7 +271,9 @@ def test_the_probabilities_of_all_sentences_sum_to_one():
     state = counted(ids_of(LECTURE), 8, 2)
     rows = [s + (-1,) * (5 - n) for n in range(1, 6) for s in itertools.product(range(8), repeat=n)]
     p = np.exp(
-        jax.jit(partial(log_probability, vocabulary_size=8, smoothing=maximum_likelihood))(state, np.array(rows))
+        jax.jit(partial(log_probability, vocabulary_size=8, smoothing=maximum_likelihood))(
+            state, np.array(rows)
+        )
     )
     assert float(p.sum()) == pytest.approx(1, rel=1e-5)
     likes_nlp = rows.index((*ids_of(LECTURE)[1], -1))
@@ -241,9 +284,13 @@ def test_the_probabilities_of_all_sentences_sum_to_one():
 def test_maximum_likelihood_reaches_the_entropy_of_the_counts_and_add_k_stays_above(order):
     counts = occurrences(random_sentences(), order, 6)
     contexts = Counter(gram[:-1] for gram in counts.elements())
-    entropy = -sum(c * math.log(c / contexts[gram[:-1]]) for gram, c in counts.items()) / counts.total()
+    entropy = (
+        -sum(c * math.log(c / contexts[gram[:-1]]) for gram, c in counts.items()) / counts.total()
+    )
     tests = [{'words': excerpts(flat(random_sentences()), order)}]
-    reached = lambda smoothing: perplexity(model(6, order, smoothing).evaluate, tests)(KEY, random_state(order))
+    reached = lambda smoothing: perplexity(model(6, order, smoothing).evaluate, tests)(
+        KEY, random_state(order)
+    )
     assert math.log(reached(maximum_likelihood)['perplexity']) == pytest.approx(entropy, rel=1e-6)
     assert math.log(reached(add_k(5.0))['perplexity']) > entropy + 1e-4
 
@@ -256,9 +303,13 @@ def test_add_k_is_the_posterior_mean_under_a_symmetric_dirichlet_prior():
     likelihood = np.prod(prior**counts, -1)
     posterior_mean = likelihood @ prior / likelihood.sum()
     p = chances(state, np.arange(4)[:, None], 3, add_k(k))
-    spread = np.sqrt(likelihood**2 @ (prior - posterior_mean) ** 2) / likelihood.sum()  # standard errors, about 0.001
+    spread = (
+        np.sqrt(likelihood**2 @ (prior - posterior_mean) ** 2) / likelihood.sum()
+    )  # standard errors, about 0.001
     assert (np.abs(p - posterior_mean) < 4 * spread).all() and spread.max() < 0.002
-    assert np.abs(counts / 6 - posterior_mean).max() > 0.02  # the maximum of likelihood is another answer
+    assert (
+        np.abs(counts / 6 - posterior_mean).max() > 0.02
+    )  # the maximum of likelihood is another answer
 
 
 def test_add_ks_predictions_multiply_to_the_evidence_of_the_dirichlet_prior():
@@ -279,12 +330,20 @@ def test_add_ks_predictions_multiply_to_the_evidence_of_the_dirichlet_prior():
 
 def test_perplexity_weighs_events_alike_and_counts_the_impossible_ones():
     state = random_state(3)
-    rows = [[0, 1, 2, 3, 0, 0, 1, 0, -1], [5, -1, -1, -1, -1, -1, -1, -1, -1], [-1] * 9, [5, 5, 5, 5, 5, -1, 0, -1, -1]]
+    rows = [
+        [0, 1, 2, 3, 0, 0, 1, 0, -1],
+        [5, -1, -1, -1, -1, -1, -1, -1, -1],
+        [-1] * 9,
+        [5, 5, 5, 5, 5, -1, 0, -1, -1],
+    ]
     words = np.pad(np.array(rows, np.int32), ((0, 0), (2, 0)), constant_values=-1)
     algorithm, tables = model(6, 3, floor=1e-4), textbook(random_sentences(), 3, 6)
     found = jax.jit(algorithm.evaluate)(KEY, state, {'words': words})
     split = [[[0, 1, 2, 3, 0, 0, 1, 0]], [[5]], [], [[5] * 5, [0]]]
-    p = [[oracle('maximum_likelihood', tables, g, 7) for s in row for g in padded(s, 3, 6, 7)] for row in split]
+    p = [
+        [oracle('maximum_likelihood', tables, g, 7) for s in row for g in padded(s, 3, 6, 7)]
+        for row in split
+    ]
     nats = [sum(-math.log(max(q, 1e-4)) for q in row) for row in p]
     assert found['events'].tolist() == [9, 2, 0, 8] and found['loss'][2] == 0
     np.testing.assert_allclose(found['nats'], nats, rtol=1e-5)
@@ -292,29 +351,41 @@ def test_perplexity_weighs_events_alike_and_counts_the_impossible_ones():
     assert impossible and found['unseen'].sum() == impossible
     batches = [{'words': words[:3]}, {'words': words[3:]}]
     whole = perplexity(algorithm.evaluate, batches)(KEY, state)
-    assert whole == pytest.approx({'perplexity': math.exp(sum(nats) / 19), 'unseen': impossible / 19}, rel=1e-5)
+    assert whole == pytest.approx(
+        {'perplexity': math.exp(sum(nats) / 19), 'unseen': impossible / 19}, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(
-    ('order', 'name'), [(1, 'laplace'), (2, 'maximum_likelihood'), (2, 'lidstone'), (3, 'kneser_ney')]
+    ('order', 'name'),
+    [(1, 'laplace'), (2, 'maximum_likelihood'), (2, 'lidstone'), (3, 'kneser_ney')],
 )
 def test_samples_follow_the_models_own_probabilities(order, name):
     # A sample's first two places: a word and what follows it, or the end of a sentence of no words.
     pairs = [(a, b) for a in range(6) for b in range(-1, 6)] + [(-1, -1)]
     gram = lambda *outcomes: [*[7] * (order - 1), *(w % 7 for w in outcomes)][-order:]
-    p, after = chances(random_state(order), [[gram(a), gram(a, b)] for a, b in pairs], 6, SMOOTHINGS[name]).T
+    p, after = chances(
+        random_state(order), [[gram(a), gram(a, b)] for a, b in pairs], 6, SMOOTHINGS[name]
+    ).T
     expected = p * np.where([a >= 0 for a, _ in pairs], after, 1.0)
     drawn = Counter(map(tuple, sample(order, name, 4000)[:, :2].tolist()))
     found = np.array([drawn[pair] for pair in pairs])
     assert found.sum() == 4000 and not found[expected == 0].any()
     possible = expected > 0
-    assert chisquare(found[possible], 4000 * expected[possible] / expected.sum(), sum_check=False).pvalue > 1e-3
+    assert (
+        chisquare(
+            found[possible], 4000 * expected[possible] / expected.sum(), sum_check=False
+        ).pvalue
+        > 1e-3
+    )
 
 
 @cache
 def sample(order, name, n):
     algorithm = model(6, order, SMOOTHINGS[name], length=9)
-    return np.asarray(jax.jit(algorithm.sample, static_argnums=2)(jax.random.key(1), random_state(order), n))
+    return np.asarray(
+        jax.jit(algorithm.sample, static_argnums=2)(jax.random.key(1), random_state(order), n)
+    )
 
 
 def test_samples_end_once_and_do_not_depend_on_their_number():
@@ -333,8 +404,14 @@ def test_samples_end_once_and_do_not_depend_on_their_number():
         (lambda: ngram(6, order=0, capacity=()), 'order is 0, capacity ()'),
         (lambda: ngram(6, order=2, capacity=(7,)), 'order is 2, capacity (7,)'),
         (lambda: add_k(-1.0), 'k is -1.0; added counts must be at least 0'),
-        (lambda: kneser_ney(1.5), 'discounts are 1.5 and, at order 1, 1.5; they must lie in [0, 1]'),
-        (lambda: model(6, 3).init(KEY, {'words': np.zeros((1, 2))}), 'excerpts have 2 places; order 3 needs 3'),
+        (
+            lambda: kneser_ney(1.5),
+            'discounts are 1.5 and, at order 1, 1.5; they must lie in [0, 1]',
+        ),
+        (
+            lambda: model(6, 3).init(KEY, {'words': np.zeros((1, 2))}),
+            'excerpts have 2 places; order 3 needs 3',
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(make, message):
@@ -355,8 +432,13 @@ def test_scores_equal_nltks(order):
     grams = [tuple(names[i] for i in g) for s in random_sentences() for g in padded(s, order, 6, 7)]
     everything = [[g[i:] for g in grams for i in range(order)]]
     vocabulary = lambda: Vocabulary([*names[:5], '</s>'])
-    peers = {'maximum_likelihood': MLE(order, vocabulary()), 'lidstone': Lidstone(0.1, order, vocabulary())}
-    if order > 1:  # NLTK has no Kneser-Ney of order 1, for want of bigrams; its unigrams take no discount
+    peers = {
+        'maximum_likelihood': MLE(order, vocabulary()),
+        'lidstone': Lidstone(0.1, order, vocabulary()),
+    }
+    if (
+        order > 1
+    ):  # NLTK has no Kneser-Ney of order 1, for want of bigrams; its unigrams take no discount
         peers['nltk_kneser_ney'] = KneserNeyInterpolated(order, 0.6, vocabulary=vocabulary())
     seen = {g[:-1] for g in textbook(random_sentences(), order, 6)[-1]}
     for name, peer in peers.items():
@@ -364,10 +446,14 @@ def test_scores_equal_nltks(order):
         peer.counts.update(everything)
         asked = every_gram(order, 6).reshape(-1, order).tolist()
         p = chances(random_state(order), asked, 6, SMOOTHINGS[name])
-        expected = [peer.unmasked_score(names[g[-1]], tuple(names[i] for i in g[:-1])) for g in asked]
+        expected = [
+            peer.unmasked_score(names[g[-1]], tuple(names[i] for i in g[:-1])) for g in asked
+        ]
         # After a context never seen NLTK's MLE is 0, ours uniform.
         kept = [name != 'maximum_likelihood' or tuple(g[:-1]) in seen for g in asked]
-        np.testing.assert_allclose(np.asarray(p)[kept], np.array(expected)[kept], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(
+            np.asarray(p)[kept], np.array(expected)[kept], rtol=1e-6, atol=1e-7
+        )
         assert not any(np.array(expected)[~np.array(kept)])
 
 
@@ -377,14 +463,19 @@ def test_on_held_out_english_longer_contexts_help_kneser_ney_which_beats_add_k(r
         text = [line.split() for line in itertools.islice(lines, 14_000)]  # about 320,000 words
     ranked = [word for word, _ in Counter(itertools.chain(*text[:-1000])).most_common(4999)]
     ids = {word: i for i, word in enumerate(ranked)}
-    held_in, held_out = ([[ids.get(w, 4999) for w in s] for s in part] for part in (text[:-1000], text[-1000:]))
+    held_in, held_out = (
+        [[ids.get(w, 4999) for w in s] for s in part] for part in (text[:-1000], text[-1000:])
+    )
 
     def reached(order, *smoothings):
         algorithm = partial(ngram, 5000, order=order, capacity=[400_000] * order)
         rows = excerpts(flat(held_in), order, length=256, multiple=128)
         state = run(algorithm(), rows, batch=128)
         tests = [{'words': excerpts(flat(held_out), order, length=256)}]
-        return [perplexity(algorithm(smoothing=s).evaluate, tests)(KEY, state)['perplexity'] for s in smoothings]
+        return [
+            perplexity(algorithm(smoothing=s).evaluate, tests)(KEY, state)['perplexity']
+            for s in smoothings
+        ]
 
     one, two = reached(1, kneser_ney(0.9))[0], reached(2, kneser_ney(0.9))[0]
     three, *added = reached(3, kneser_ney(0.9), *(add_k(k) for k in (1.0, 0.1, 0.01, 0.001)))

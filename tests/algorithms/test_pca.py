@@ -15,7 +15,16 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 from genjax.algorithms.pca import pca as module
-from genjax.algorithms.pca.pca import components, empty, exact, merged, pca, randomised, selection, svd
+from genjax.algorithms.pca.pca import (
+    components,
+    empty,
+    exact,
+    merged,
+    pca,
+    randomised,
+    selection,
+    svd,
+)
 from genjax.data.tables import table
 from genjax.training.mesh import make_mesh
 from genjax.training.train import Every, Experiment, train
@@ -37,7 +46,10 @@ def compiled(k, **options):
     """The maps of `pca`, each a program."""
     algorithm = pca(k, **options)
     return algorithm._replace(
-        **{name: jax.jit(getattr(algorithm, name)) for name in ('update', 'evaluate', 'encode', 'decode')},
+        **{
+            name: jax.jit(getattr(algorithm, name))
+            for name in ('update', 'evaluate', 'encode', 'decode')
+        },
         sample=jax.jit(algorithm.sample, static_argnums=2),
     )
 
@@ -49,7 +61,9 @@ def gaussian(rows, columns, seed=0):
     """Rows [N, D] of a Gaussian in general position, whose variances fall by a third from direction to direction."""
     draw = np.random.default_rng(seed)
     rotation = scipy.stats.ortho_group.rvs(columns, random_state=draw)
-    x = draw.normal(size=(rows, columns)) * 1.5 ** -np.arange(columns) @ rotation + draw.normal(size=columns)
+    x = draw.normal(size=(rows, columns)) * 1.5 ** -np.arange(columns) @ rotation + draw.normal(
+        size=columns
+    )
     return x.astype(np.float32)
 
 
@@ -58,14 +72,19 @@ def digits():
     """scikit-learn's 1,797 digits, of which three columns are constant, and the state that the trainer ends with."""
     x = load_digits().data.astype(np.float32)
     data = table(x, batch=599, test={'x': x[:50]}, constant=True)
-    return x, train(Experiment(pca(10), data, {}), seed=0, steps=3, mesh=make_mesh(jax.devices()[:1]))
+    return x, train(
+        Experiment(pca(10), data, {}), seed=0, steps=3, mesh=make_mesh(jax.devices()[:1])
+    )
 
 
 @pytest.mark.parametrize('far', [0.0, 1e4])
 def test_a_million_rows_agree_with_float64_also_far_from_zero(far):
     x = gaussian(1_000_000, 5)
     x = x / x.std(0) + far * np.array([1, -1, 0, 1, -1], np.float32)
-    found, expected = moments(x, batch=250), np.cov(x, rowvar=False, dtype=np.float64)  # of what float32 left of x
+    found, expected = (
+        moments(x, batch=250),
+        np.cov(x, rowvar=False, dtype=np.float64),
+    )  # of what float32 left of x
     assert found.count == 1_000_000
     np.testing.assert_allclose(found.covariance, expected, atol=1e-5)
     mean = np.asarray(found.origin, np.float64) + np.asarray(found.shift)
@@ -75,7 +94,9 @@ def test_a_million_rows_agree_with_float64_also_far_from_zero(far):
 def test_how_rows_come_in_batches_does_not_matter():
     x = gaussian(60, 4)
     whole = moments(x)
-    uneven = merged(merged(merged(empty(jnp.zeros(4)), x[:1]), x[1:50]), x[50:])  # from a poor origin, too
+    uneven = merged(
+        merged(merged(empty(jnp.zeros(4)), x[:1]), x[1:50]), x[50:]
+    )  # from a poor origin, too
     for other in (moments(x, 1), moments(x[::-1].copy(), 15), uneven):
         assert other.count == 60
         np.testing.assert_allclose(module.mean(other), module.mean(whole), atol=1e-6)
@@ -88,7 +109,9 @@ def test_it_equals_scikit_learn(digits):
     found = derived(state, 10, exact, 1)
     np.testing.assert_allclose(found.directions, peer.components_, atol=2e-5)
     np.testing.assert_allclose(found.variances, peer.explained_variance_, rtol=1e-5)
-    np.testing.assert_allclose(module.explained_variance_ratio(found), peer.explained_variance_ratio_, rtol=1e-5)
+    np.testing.assert_allclose(
+        module.explained_variance_ratio(found), peer.explained_variance_ratio_, rtol=1e-5
+    )
     np.testing.assert_allclose(module.noise_variance(found), peer.noise_variance_, rtol=1e-5)
     algorithm = compiled(10, correction=1)
     loss = algorithm.evaluate(KEY, state, {'x': x})['loss']
@@ -103,7 +126,9 @@ def test_codes_and_what_is_decoded_equal_scikit_learn(digits, whiten):
     code = algorithm.encode(KEY, state, {'x': x})
     expected = peer.transform(x.astype(np.float64))
     np.testing.assert_allclose(code, expected, atol=1e-4 * expected.std(0).max())
-    np.testing.assert_allclose(algorithm.decode(KEY, state, code), peer.inverse_transform(expected), atol=2e-3)
+    np.testing.assert_allclose(
+        algorithm.decode(KEY, state, code), peer.inverse_transform(expected), atol=2e-3
+    )
 
 
 def test_whitened_codes_have_unit_covariance():
@@ -116,7 +141,9 @@ def test_codes_keep_their_digits_far_from_zero():
     x = gaussian(300, 3) + np.array([1e4, 0, -1e4], np.float32)
     truth = x.astype(np.float64) - x.mean(0, dtype=np.float64)
     code = compiled(3).encode(KEY, moments(x, 30), {'x': x})
-    np.testing.assert_allclose(np.linalg.norm(code, axis=1), np.linalg.norm(truth, axis=1), atol=1e-5)
+    np.testing.assert_allclose(
+        np.linalg.norm(code, axis=1), np.linalg.norm(truth, axis=1), atol=1e-5
+    )
 
 
 def test_the_error_is_that_of_the_best_matrix_of_its_rank_and_selection_never_does_better():
@@ -126,10 +153,16 @@ def test_the_error_is_that_of_the_best_matrix_of_its_rank_and_selection_never_do
     variances = np.sort(centred.var(0))[::-1]
     for k in (2, 5, 6):
         error, alternative = (
-            float(jnp.mean(compiled(k, solver=solver).evaluate(KEY, moments(x), {'x': x})['squared_error']))
+            float(
+                jnp.mean(
+                    compiled(k, solver=solver).evaluate(KEY, moments(x), {'x': x})['squared_error']
+                )
+            )
             for solver in (exact, selection)
         )
-        assert error == pytest.approx(np.sum(sigma[k:] ** 2) / 400, rel=1e-5, abs=1e-10)  # Eckart and Young 1936
+        assert error == pytest.approx(
+            np.sum(sigma[k:] ** 2) / 400, rel=1e-5, abs=1e-10
+        )  # Eckart and Young 1936
         assert alternative == pytest.approx(variances[k:].sum(), rel=1e-5, abs=1e-10)
         assert k == 6 or alternative > error
 
@@ -170,14 +203,20 @@ def test_no_other_loadings_and_noise_make_the_data_likelier():
     x, draw = gaussian(300, 4), np.random.default_rng(0)
     state = moments(x)
     found, centre = derived(state, 2), np.asarray(module.mean(state), np.float64)
-    nats = lambda w, noise: -scipy.stats.multivariate_normal.logpdf(x, centre, w.T @ w + noise * np.eye(4)).mean()
+    nats = lambda w, noise: (
+        -scipy.stats.multivariate_normal.logpdf(x, centre, w.T @ w + noise * np.eye(4)).mean()
+    )
     w, noise = np.asarray(module.loadings(found), np.float64), float(module.noise_variance(found))
     best = float(jnp.mean(compiled(2).evaluate(KEY, state, {'x': x})['loss']))
     values = np.linalg.eigvalsh(np.cov(x, rowvar=False, bias=True).astype(np.float64))
-    closed = (np.log(values[2:]).sum() + 2 * np.log(values[:2].mean()) + 4 * np.log(2 * np.pi) + 4) / 2
+    closed = (
+        np.log(values[2:]).sum() + 2 * np.log(values[:2].mean()) + 4 * np.log(2 * np.pi) + 4
+    ) / 2
     assert best == pytest.approx(closed, rel=1e-5) == nats(w, noise)
     for size, _ in itertools.product((1e-2, 1e-1, 1.0), range(20)):
-        assert nats(w + size * draw.normal(size=w.shape), noise * np.exp(size * draw.normal())) > nats(w, noise)
+        assert nats(
+            w + size * draw.normal(size=w.shape), noise * np.exp(size * draw.normal())
+        ) > nats(w, noise)
 
 
 def test_draws_have_the_mean_and_covariance_of_the_model():
@@ -187,7 +226,9 @@ def test_draws_have_the_mean_and_covariance_of_the_model():
     scale = np.sqrt(np.diag(expected))
     np.testing.assert_allclose((x.mean(0) - module.mean(state)) / scale, np.zeros(4), atol=0.01)
     np.testing.assert_allclose(
-        np.cov(x, rowvar=False) / np.outer(scale, scale), expected / np.outer(scale, scale), atol=0.015
+        np.cov(x, rowvar=False) / np.outer(scale, scale),
+        expected / np.outer(scale, scale),
+        atol=0.015,
     )
 
 
@@ -201,7 +242,9 @@ def test_the_randomised_solver_finds_what_the_exact_one_does(digits):
 @pytest.mark.parametrize('shape', [(80, 30), (30, 80)])
 def test_truncated_svd_equals_float64(shape):
     draw = np.random.default_rng(0)
-    x = (draw.normal(size=(shape[0], 25)) * 1.3 ** -np.arange(25) @ draw.normal(size=(25, shape[1]))).astype(np.float32)
+    x = (
+        draw.normal(size=(shape[0], 25)) * 1.3 ** -np.arange(25) @ draw.normal(size=(25, shape[1]))
+    ).astype(np.float32)
     u, sigma, vt = svd(KEY, jnp.asarray(x), 5)
     left, values, right = np.linalg.svd(x.astype(np.float64), full_matrices=False)
     np.testing.assert_allclose(sigma, values[:5], rtol=1e-5)
@@ -253,11 +296,15 @@ def test_what_cannot_be_is_refused_in_one_line():
     with pytest.raises(ValueError, match='^dimension is 0; at least 1 component is needed$'):
         pca(0)
     experiment = Experiment(pca(4), table(gaussian(20, 3), batch=10), {})
-    with pytest.raises(ValueError, match='^dimension is 4, x has shape .10, 3.; needed: .B, D., D of 4 or more'):
+    with pytest.raises(
+        ValueError, match='^dimension is 4, x has shape .10, 3.; needed: .B, D., D of 4 or more'
+    ):
         train(experiment, seed=0, steps=1, mesh=make_mesh(jax.devices()[:1]), every=Every())
     with pytest.raises(ValueError, match='^rank is 6; 5 rows of 64 columns allow 1 to 5$'):
         svd(KEY, jnp.ones((5, 64)), 6)
-    with pytest.raises(ValueError, match='^oversampling is -1, iterations 4; both must be at least 0$'):
+    with pytest.raises(
+        ValueError, match='^oversampling is -1, iterations 4; both must be at least 0$'
+    ):
         randomised(oversampling=-1)(jnp.eye(3), 1)
 
 
@@ -302,7 +349,9 @@ def nats_and_condition(covariance, centred, scale):
     root = np.linalg.cholesky(covariance)
     z = scipy.linalg.solve_triangular(root, centred.T, lower=True)
     nats = len(root) / 2 * np.log(2 * np.pi) + np.log(np.diag(root)).sum() + (z**2).sum(0) / 2
-    return nats, np.linalg.norm(scipy.linalg.solve_triangular(root, np.diag(scale), lower=True), 2) ** 2
+    return nats, np.linalg.norm(
+        scipy.linalg.solve_triangular(root, np.diag(scale), lower=True), 2
+    ) ** 2
 
 
 def likeliest(centred, scale, dimension):
@@ -320,9 +369,20 @@ def likeliest(centred, scale, dimension):
 @hypothesis.settings(max_examples=60, derandomize=True, database=None, deadline=None)
 @hypothesis.given(
     tables(),
-    st.sampled_from([(1, exact), (3, exact), (COLUMNS - 1, exact), (COLUMNS, exact), (3, RANDOMISED), (3, selection)]),
+    st.sampled_from(
+        [
+            (1, exact),
+            (3, exact),
+            (COLUMNS - 1, exact),
+            (COLUMNS, exact),
+            (3, RANDOMISED),
+            (3, selection),
+        ]
+    ),
 )
-def test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_float32_holds_the_spectrum(x, chosen):
+def test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_float32_holds_the_spectrum(
+    x, chosen
+):
     dimension, solver = chosen
     eps = np.finfo(np.float32).eps
     state = moments(x, 100)
@@ -335,7 +395,12 @@ def test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_f
         covariance = weights.T @ weights + float(noise) * np.eye(COLUMNS)
         nats, condition = nats_and_condition(covariance, own, scale)
         # D products are rounded for a code, relative to independent columns; a code's part in the loss is its square.
-        bound = eps * COLUMNS * np.sqrt(condition) * (COLUMNS + np.abs(nats) + np.sum((own / (scale + 1e-30)) ** 2, 1))
+        bound = (
+            eps
+            * COLUMNS
+            * np.sqrt(condition)
+            * (COLUMNS + np.abs(nats) + np.sum((own / (scale + 1e-30)) ** 2, 1))
+        )
         assert np.all(np.abs(loss - nats) < bound)
     else:
         assert np.all(np.isposinf(loss))
@@ -347,14 +412,20 @@ def test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_f
 def test_whitened_codes_of_columns_of_any_scale_have_unit_covariance():
     """A column of 1e5 beside one of 1e-3 would drown it if a direction were exact to eps alone."""
     draw = np.random.default_rng(0)
-    mixed = draw.normal(size=(ROWS, COLUMNS)) @ (np.eye(COLUMNS) + 0.3 * draw.normal(size=(COLUMNS, COLUMNS)))
+    mixed = draw.normal(size=(ROWS, COLUMNS)) @ (
+        np.eye(COLUMNS) + 0.3 * draw.normal(size=(COLUMNS, COLUMNS))
+    )
     x = (mixed * np.logspace(-3, 5, COLUMNS)).astype(np.float32)
     state = moments(x, 100)
     found = derived(state, COLUMNS)
     code = module.project(found, module.centred(state, x), whiten=True)
-    bound = 8 * np.finfo(np.float32).eps / module.LEVEL  # of two directions, some roundings of eps / LEVEL in each
+    bound = (
+        8 * np.finfo(np.float32).eps / module.LEVEL
+    )  # of two directions, some roundings of eps / LEVEL in each
     np.testing.assert_allclose(np.cov(code, rowvar=False, bias=True), np.eye(COLUMNS), atol=bound)
-    exactly = np.linalg.svd((x - x.mean(0, dtype=np.float64)) / np.sqrt(ROWS), compute_uv=False) ** 2
+    exactly = (
+        np.linalg.svd((x - x.mean(0, dtype=np.float64)) / np.sqrt(ROWS), compute_uv=False) ** 2
+    )
     np.testing.assert_allclose(found.variances, exactly, rtol=bound)
 
 

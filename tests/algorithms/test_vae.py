@@ -43,7 +43,9 @@ def linear_model(shift=0.0, widen=0.0):
     log_variance = np.log(np.diag(covariance)) + widen
     kernel = np.concatenate([gain, np.zeros((D, Z))], 1)
     bias = np.concatenate([shift - B @ gain, log_variance])
-    dense = lambda kernel, bias: {'Dense_0': {'kernel': jnp.float32(kernel), 'bias': jnp.float32(bias)}}
+    dense = lambda kernel, bias: {
+        'Dense_0': {'kernel': jnp.float32(kernel), 'bias': jnp.float32(bias)}
+    }
     params = {'encoder': dense(kernel, bias), 'decoder': dense(W, B)}
     fit = vae(model, optax.sgd(0.1)).init(jax.random.key(0), {'x': X})
     return model, fit._replace(params=params, average=params)
@@ -68,20 +70,30 @@ def test_a_likelihood_below_the_least_float_has_a_logarithm():
     assert exact.max() < np.log(np.finfo(np.float32).tiny)
     estimate = log_likelihood(model, samples=6, chunk=2)(jax.random.key(3), fit, {'x': far})
     np.testing.assert_allclose(estimate, exact, rtol=1e-4)
-    np.testing.assert_allclose(-iwae(3)(jax.random.key(2), model, fit.params, far)['loss'], exact, rtol=1e-4)
+    np.testing.assert_allclose(
+        -iwae(3)(jax.random.key(2), model, fit.params, far)['loss'], exact, rtol=1e-4
+    )
 
 
 def test_bounds_rise_to_the_likelihood_with_the_number_of_samples():
     """L_1 < L_5 < L_50 < log p (IWAE theorem 1), in the mean over many draws; the streamed estimate comes to log p."""
     model, fit = linear_model(shift=0.3, widen=0.5)
     mean = lambda objective: (
-        -float(jnp.mean(jax.lax.map(lambda key: jnp.mean(objective(key, model, fit.params, X)['loss']), KEYS)))
+        -float(
+            jnp.mean(
+                jax.lax.map(
+                    lambda key: jnp.mean(objective(key, model, fit.params, X)['loss']), KEYS
+                )
+            )
+        )
     )
     bounds = [mean(objective) for objective in (elbo(), iwae(1), iwae(5), iwae(50))]
     assert bounds[0] == pytest.approx(bounds[1], abs=0.03)
     assert bounds[1] + 0.1 < bounds[2] and bounds[2] + 0.02 < bounds[3] < EXACT.mean() + 0.002
     measure = importance(
-        log_likelihood(model, samples=20_000, chunk=500), [{'x': X[:40]}, {'x': X[40:]}], samples=20_000
+        log_likelihood(model, samples=20_000, chunk=500),
+        [{'x': X[:40]}, {'x': X[40:]}],
+        samples=20_000,
     )
     found = measure(jax.random.key(4), fit)
     assert found == {'nll_20000': pytest.approx(-EXACT.mean(), abs=3e-3)}
@@ -104,11 +116,15 @@ def test_kl_is_its_closed_form_its_integral_and_its_monte_carlo_mean():
     z = jnp.linspace(-15, 15, 20_001)
     for j in range(2):
         log_q = jax.scipy.stats.norm.logpdf(z, q.mean[0, j], jnp.exp(q.log_variance[0, j] / 2))
-        integral = jax.scipy.integrate.trapezoid(jnp.exp(log_q) * (log_q - jax.scipy.stats.norm.logpdf(z)), z)
+        integral = jax.scipy.integrate.trapezoid(
+            jnp.exp(log_q) * (log_q - jax.scipy.stats.norm.logpdf(z)), z
+        )
         assert kl_terms(q)[0, j] == pytest.approx(float(integral), rel=1e-4)
     samples, noise = drawn(jax.random.key(0), q, 100_000)
     ratio = np.asarray(samples**2 - noise**2 - q.log_variance[None])[:, 0].sum(-1) / 2
-    assert ratio.mean() == pytest.approx(float(kl_terms(q).sum()), abs=4 * float(ratio.std()) / 100_000**0.5)
+    assert ratio.mean() == pytest.approx(
+        float(kl_terms(q).sum()), abs=4 * float(ratio.std()) / 100_000**0.5
+    )
 
 
 def test_the_lectures_loss_to_the_letter():
@@ -116,11 +132,13 @@ def test_the_lectures_loss_to_the_letter():
     model, fit = linear_model(shift=0.2, widen=0.3)
     model, key = model._replace(likelihood=squares(1.7)), jax.random.key(8)
     found = elbo()(key, model, fit.params, X)
-    out = X.astype(np.float64) @ np.float64(fit.params['encoder']['Dense_0']['kernel']) + np.float64(
-        fit.params['encoder']['Dense_0']['bias']
-    )
+    out = X.astype(np.float64) @ np.float64(
+        fit.params['encoder']['Dense_0']['kernel']
+    ) + np.float64(fit.params['encoder']['Dense_0']['bias'])
     mean, sigma = out[:, :Z], np.exp(out[:, Z:] / 2)
-    noise = np.asarray(drawn(key, Posterior(jnp.zeros((64, Z)), jnp.zeros((64, Z))), 1)[1][0], np.float64)
+    noise = np.asarray(
+        drawn(key, Posterior(jnp.zeros((64, Z)), jnp.zeros((64, Z))), 1)[1][0], np.float64
+    )
     reconstruction = 1.7 * np.sum((X - ((mean + sigma * noise) @ W + B)) ** 2, -1)
     kl = np.sum(mean**2 + sigma**2 - 1 - 2 * np.log(sigma), -1) / 2
     np.testing.assert_allclose(found['reconstruction'], reconstruction, rtol=1e-4)
@@ -140,9 +158,12 @@ def test_beta_weighs_the_divergence_and_free_nats_shield_it():
         float(plain['reconstruction'].mean() + each.max() + between), rel=1e-5
     )
     # A dimension that costs less than what is free has no pull towards the prior: only the other's bias moves.
-    slope = lambda objective: jax.grad(lambda p: objective(key, model, p, X)['loss'].mean())(fit.params)
+    slope = lambda objective: jax.grad(lambda p: objective(key, model, p, X)['loss'].mean())(
+        fit.params
+    )
     pull = lambda objective: np.asarray(
-        slope(objective)['encoder']['Dense_0']['bias'] - slope(elbo(0.0))['encoder']['Dense_0']['bias']
+        slope(objective)['encoder']['Dense_0']['bias']
+        - slope(elbo(0.0))['encoder']['Dense_0']['bias']
     )
     free_pull, full_pull = pull(free), pull(elbo())
     low, high = np.argsort(each)
@@ -168,9 +189,9 @@ def test_samples_have_the_models_moments_and_codes_go_there_and_back():
 def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
     """Tipping and Bishop 1999, eqs. 7 and 8; the bound is tight there too (Lucas et al. 2019, arXiv:1911.02469)."""
     rng = np.random.default_rng(3)
-    x = (rng.normal(size=(500, 8)) * [3, 2, 1.5, 0.5, 0.5, 0.5, 0.5, 0.5]) @ np.linalg.qr(rng.normal(size=(8, 8)))[
-        0
-    ] + 1
+    x = (rng.normal(size=(500, 8)) * [3, 2, 1.5, 0.5, 0.5, 0.5, 0.5, 0.5]) @ np.linalg.qr(
+        rng.normal(size=(8, 8))
+    )[0] + 1
     values = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1]
     noise = values[3:].mean()
     optimum = (8 * np.log(2 * np.pi) + np.log(values[:3]).sum() + 5 * np.log(noise) + 8) / 2
@@ -178,14 +199,24 @@ def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
     rate = optax.cosine_decay_schedule(0.02, 6000)
     algorithm = vae(model, optax.adam(rate), objective=elbo(samples=4), decay=0.995)
     experiment = Experiment(algorithm, table(x, batch=None, test={'x': x}), {})
-    state = train(experiment, seed=0, steps=6000, mesh=make_mesh(jax.devices()[:1]), every=Every(2000, 6000, 6000))
+    state = train(
+        experiment,
+        seed=0,
+        steps=6000,
+        mesh=make_mesh(jax.devices()[:1]),
+        every=Every(2000, 6000, 6000),
+    )
     tight = experiment._replace(
         algorithm=algorithm._replace(
-            evaluate=lambda key, state, batch: elbo(samples=256)(key, model, state.average, batch['x'])
+            evaluate=lambda key, state, batch: elbo(samples=256)(
+                key, model, state.average, batch['x']
+            )
         )
     )
     bound = evaluate(tight, state, seed=0, mesh=make_mesh(jax.devices()[:1]))['test/loss']
-    exact = importance(log_likelihood(model, samples=256, chunk=64), [{'x': np.float32(x)}], samples=256)
+    exact = importance(
+        log_likelihood(model, samples=256, chunk=64), [{'x': np.float32(x)}], samples=256
+    )
     assert exact(jax.random.key(0), state)['nll_256'] == pytest.approx(optimum, abs=0.01)
     assert optimum - 0.01 < bound < optimum + 0.03
     assert np.exp(2 * state.average['decoder']['log_scale']) == pytest.approx(noise, rel=0.02)
@@ -194,7 +225,10 @@ def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
 @pytest.mark.parametrize(
     ('make', 'message'),
     [
-        (lambda: elbo(beta=-1.0), 'elbo of beta -1.0, free_nats 0.0, samples 1; needed: >= 0, >= 0, >= 1'),
+        (
+            lambda: elbo(beta=-1.0),
+            'elbo of beta -1.0, free_nats 0.0, samples 1; needed: >= 0, >= 0, >= 1',
+        ),
         (lambda: iwae(0), 'samples is 0; the bound needs at least 1'),
         (
             lambda: log_likelihood(linear_model()[0], samples=50, chunk=20),
@@ -214,5 +248,8 @@ def test_settings_out_of_range_are_refused(make, message):
 
 def test_an_encoder_of_another_shape_is_refused_when_traced():
     model = Model(MLP((4,), (2, 3)), MLP((4,), (D,)), bernoulli, 2)
-    with pytest.raises(ValueError, match=r'^the encoder gives \(1, 2, 3\); it must be \(1, 2, 2\), \[B, 2, latent\]'):
+    with pytest.raises(
+        ValueError,
+        match=r'^the encoder gives \(1, 2, 3\); it must be \(1, 2, 2\), \[B, 2, latent\]',
+    ):
         jax.eval_shape(vae(model, optax.sgd(0.1)).init, jax.random.key(0), {'x': X})

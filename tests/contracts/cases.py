@@ -55,7 +55,9 @@ def text(length: int) -> Data:
     words = np.minimum(rng.geometric(0.15, (40, length)) - 1, 19).astype(np.int32)
     words[:, ::6] = -1
     batch = lambda held, step: {'words': held[(step * BATCH + jnp.arange(BATCH)) % 40]}
-    return Data(Resident(jnp.asarray(words), batch), [{'words': words[:BATCH]}, {'words': words[BATCH:21]}])
+    return Data(
+        Resident(jnp.asarray(words), batch), [{'words': words[:BATCH]}, {'words': words[BATCH:21]}]
+    )
 
 
 def word2vec_case() -> Experiment:
@@ -63,7 +65,10 @@ def word2vec_case() -> Experiment:
     counts = 1000 * 0.85 ** np.arange(20)
     output = negative_sampling(counts, negatives=5, shared=3)
     options = dict(
-        keep=kept_share(counts, 0.05), dimension=6, rate=lambda step: 0.05 / (1 + 0.01 * step), add=bounded(0.3)
+        keep=kept_share(counts, 0.05),
+        dimension=6,
+        rate=lambda step: 0.05 / (1 + 0.01 * step),
+        add=bounded(0.3),
     )
     return Experiment(word2vec(skip_gram(window=3, block=8), output, **options), text(24), {})
 
@@ -71,11 +76,15 @@ def word2vec_case() -> Experiment:
 def cooccurrence_case() -> Experiment:
     """Excerpts that overlap by the window of two places."""
     draw = np.random.default_rng(1)
-    ids = np.where(draw.random(600) < 0.2, -1, np.minimum(draw.geometric(0.2, 600) - 1, 11)).astype(np.int32)
+    ids = np.where(draw.random(600) < 0.2, -1, np.minimum(draw.geometric(0.2, 600) - 1, 11)).astype(
+        np.int32
+    )
     places = lambda step: ((step * BATCH + jnp.arange(BATCH)) * 4)[:, None] + jnp.arange(6)[None]
     batch = lambda held, step: {'words': held[places(step) % 600]}
     vectors = factors(12, dimension=3)
-    algorithm = cooccurrence(12, window=2, capacity=78, margin=2, weight=dynamic(2), vectors=vectors)
+    algorithm = cooccurrence(
+        12, window=2, capacity=78, margin=2, weight=dynamic(2), vectors=vectors
+    )
     tests = [{'words': ids[:96].reshape(BATCH, 6)}, {'words': ids[96:126].reshape(5, 6)}]
     return Experiment(algorithm, Data(Resident(jnp.asarray(ids), batch), tests), {})
 
@@ -108,8 +117,13 @@ def autoencoder_case() -> Experiment:
 def classifier_case() -> Experiment:
     """One hidden layer on images of noise; an epoch is 2.5 batches."""
     draw = np.random.default_rng(7)
-    held = {'x': draw.normal(size=(40, 4, 4, 1)).astype(np.float32), 'label': draw.integers(0, 3, 40, np.int32)}
-    batch = lambda held, step: {name: rows[(step * BATCH + jnp.arange(BATCH)) % 40] for name, rows in held.items()}
+    held = {
+        'x': draw.normal(size=(40, 4, 4, 1)).astype(np.float32),
+        'label': draw.integers(0, 3, 40, np.int32),
+    }
+    batch = lambda held, step: {
+        name: rows[(step * BATCH + jnp.arange(BATCH)) % 40] for name, rows in held.items()
+    }
     tests = [{name: rows[a:b] for name, rows in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
     algorithm = classifier(Classifier((), 5, 3), optax.adam(1e-3), decay=0.9)
     return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
@@ -135,11 +149,18 @@ def density_case() -> Experiment:
 def hmm_case() -> Experiment:
     """Three states and six symbols, sequences of 4 to 10 of them, stepwise EM with a prior; an epoch is 2.5 batches."""
     draw = np.random.default_rng(3)
-    held = {'x': draw.integers(0, 6, (40, 10), np.int32), 'length': draw.integers(4, 11, 40).astype(np.int32)}
-    batch = lambda held, step: {name: rows[(step * BATCH + jnp.arange(BATCH)) % 40] for name, rows in held.items()}
+    held = {
+        'x': draw.integers(0, 6, (40, 10), np.int32),
+        'length': draw.integers(4, 11, 40).astype(np.int32),
+    }
+    batch = lambda held, step: {
+        name: rows[(step * BATCH + jnp.arange(BATCH)) % 40] for name, rows in held.items()
+    }
     tests = [{name: rows[a:b] for name, rows in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
     emission = discrete(6, pseudocount=0.5)
-    algorithm = hmm(3, emission, stepsize=lambda step: (step + 1) ** -0.6, pseudocount=0.5, length=5)
+    algorithm = hmm(
+        3, emission, stepsize=lambda step: (step + 1) ** -0.6, pseudocount=0.5, length=5
+    )
     return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
 
 
@@ -148,7 +169,9 @@ def naive_bayes_case() -> Experiment:
     draw = np.random.default_rng(3)
     label = draw.integers(0, 3, 40).astype(np.int32)
     held = {'x': draw.normal(label[:, None], 1, (40, 5)).astype(np.float32), 'label': label}
-    batch = lambda held, step: {name: part[(step * BATCH + jnp.arange(BATCH)) % 40] for name, part in held.items()}
+    batch = lambda held, step: {
+        name: part[(step * BATCH + jnp.arange(BATCH)) % 40] for name, part in held.items()
+    }
     tests = [{name: part[a:b] for name, part in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
     algorithm = naive_bayes(3, gaussian_features(1e-2), alpha=1.0)
     return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
@@ -182,12 +205,21 @@ class Bounded(nn.Module):
 def gan_case() -> Experiment:
     """All that can be carried: batch norm, spectral norm's vectors, an average; labels, views, two critic steps."""
     draw = np.random.default_rng(7)
-    held = {'x': draw.normal(size=(40, 4)).astype(np.float32), 'label': draw.integers(0, 3, 40, np.int32)}
-    batch = lambda held, step: {name: part[(step * BATCH + jnp.arange(BATCH)) % 40] for name, part in held.items()}
+    held = {
+        'x': draw.normal(size=(40, 4)).astype(np.float32),
+        'label': draw.integers(0, 3, 40, np.int32),
+    }
+    batch = lambda held, step: {
+        name: part[(step * BATCH + jnp.arange(BATCH)) % 40] for name, part in held.items()
+    }
     tests = [{name: part[a:b] for name, part in held.items()} for a, b in ((0, BATCH), (BATCH, 21))]
     shaken = lambda key, x: x + 0.1 * jax.random.normal(key, x.shape)
-    options = dict(penalties=(r1(0.1), gradient_penalty(0.1)), critic_steps=2, decay=0.9, augment=shaken)
-    algorithm = gan(Players(Normed(), Bounded(), 2, 3), optax.sgd(1e-2), optax.adam(1e-3), game=hinge, **options)
+    options = dict(
+        penalties=(r1(0.1), gradient_penalty(0.1)), critic_steps=2, decay=0.9, augment=shaken
+    )
+    algorithm = gan(
+        Players(Normed(), Bounded(), 2, 3), optax.sgd(1e-2), optax.adam(1e-3), game=hinge, **options
+    )
     return Experiment(algorithm, Data(Resident(jax.tree.map(jnp.asarray, held), batch), tests), {})
 
 

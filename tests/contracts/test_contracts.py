@@ -30,7 +30,8 @@ EVERY = Every(log=10, evaluate=50, save=50)
 algorithms = pytest.mark.parametrize('case', ALGORITHMS)
 # A U-Net compiles for half a minute wherever it runs: what takes several runs of it is slow.
 algorithms_of_many_runs = pytest.mark.parametrize(
-    'case', [pytest.param(case, marks=pytest.mark.slow if case == 'ddpm' else ()) for case in ALGORITHMS]
+    'case',
+    [pytest.param(case, marks=pytest.mark.slow if case == 'ddpm' else ()) for case in ALGORITHMS],
 )
 
 
@@ -65,7 +66,9 @@ def test_every_algorithm_has_a_case():
         node.name
         for path in folder.rglob('*.py')
         for node in ast.parse(path.read_text('utf-8')).body
-        if isinstance(node, ast.FunctionDef) and node.returns is not None and ast.unparse(node.returns) == 'Algorithm'
+        if isinstance(node, ast.FunctionDef)
+        and node.returns is not None
+        and ast.unparse(node.returns) == 'Algorithm'
     }
     assert constructors == set(ALGORITHMS)
 
@@ -73,7 +76,9 @@ def test_every_algorithm_has_a_case():
 @algorithms
 def test_arguments_have_the_contracts_names_and_order(case):
     algorithm = ALGORITHMS[case]().algorithm
-    names = {name: list(inspect.signature(f).parameters) for name, f in algorithm._asdict().items() if f}
+    names = {
+        name: list(inspect.signature(f).parameters) for name, f in algorithm._asdict().items() if f
+    }
     contract = {
         'init': ['key', 'batch'],
         'update': ['key', 'state', 'batch'],
@@ -94,7 +99,9 @@ def test_shapes_are_the_contracts(case):
     same = lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype)
     assert jax.tree.all(jax.tree.map(same, after, state))
     assert {m.shape for m in metrics.values()} == {()}
-    assert {m.shape for m in jax.eval_shape(algorithm.evaluate, key, state, batch).values()} == {(BATCH,)}
+    assert {m.shape for m in jax.eval_shape(algorithm.evaluate, key, state, batch).values()} == {
+        (BATCH,)
+    }
     if algorithm.sample:
         x = jax.eval_shape(lambda k, s: algorithm.sample(k, s, 5), key, state)
         assert {leaf.shape[0] for leaf in jax.tree.leaves(x)} == {5}
@@ -121,7 +128,10 @@ def metrics_of_100_steps(case, devices, parallel=by_jit):
     """
     with tempfile.TemporaryDirectory() as folder:
         run(case, steps=100, devices=devices, parallel=parallel, workdir=folder)
-        rows = [json.loads(line) for line in pathlib.Path(folder, 'metrics.jsonl').read_text().splitlines()]
+        rows = [
+            json.loads(line)
+            for line in pathlib.Path(folder, 'metrics.jsonl').read_text().splitlines()
+        ]
     assert len(rows) == 10
     left_out = lambda name: name.startswith('time/') or name in ('step', 'gradient_norm')
     return {(row['step'], name): row[name] for row in rows for name in row if not left_out(name)}
@@ -145,7 +155,9 @@ def test_one_two_and_eight_devices_agree_over_100_steps(case, devices):
 
 @algorithms_of_many_runs
 def test_jit_and_pmap_agree_over_100_steps(case):
-    assert metrics_of_100_steps(case, 8, by_pmap) == pytest.approx(metrics_of_100_steps(case, 1), rel=1e-5)
+    assert metrics_of_100_steps(case, 8, by_pmap) == pytest.approx(
+        metrics_of_100_steps(case, 1), rel=1e-5
+    )
 
 
 @algorithms_of_many_runs
@@ -159,10 +171,14 @@ def test_a_run_traces_its_update_once(case, fold):
 def smoke(name):
     """The configuration of an experiment's own smoke command, which its docstring states."""
     module = importlib.import_module(f'experiments.{name}')
-    line = re.search(r'^Smoke +python -m launch (.*(\n {8}.*)*)', inspect.getdoc(module), re.MULTILINE)
+    line = re.search(
+        r'^Smoke +python -m launch (.*(\n {8}.*)*)', inspect.getdoc(module), re.MULTILINE
+    )
     assert line, f'{name} states no smoke command'
     flags = dict(flag.removeprefix('--').split('=', 1) for flag in shlex.split(line[1])[2:])
-    return module, override(module.get_config(), {k.removeprefix('config.'): v for k, v in flags.items()})
+    return module, override(
+        module.get_config(), {k.removeprefix('config.'): v for k, v in flags.items()}
+    )
 
 
 @pytest.fixture
@@ -175,13 +191,23 @@ def tiny_sets(place, tmp_path):
 
 
 # Those that compile longest; other pages build the same of smaller parts.
-LONG = ('ddpm_cifar', 'ddpm_digits', 'ddpm_mnist', 'gan_cifar', 'gan_mnist', 'gan_stacked_mnist', 'iwae_mnist')
+LONG = (
+    'ddpm_cifar',
+    'ddpm_digits',
+    'ddpm_mnist',
+    'gan_cifar',
+    'gan_mnist',
+    'gan_stacked_mnist',
+    'iwae_mnist',
+)
 # Those whose pictures and scores take longest; tests.programs.reproduce runs each of them to its end.
 PICTURED = ('bayes_digits', 'gan_digits', 'kl_fit', 'mixture_digits', 'pca_digits')
 
 
 def experiments_but(*slow):
-    return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in EXPERIMENTS]
+    return [
+        pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in EXPERIMENTS
+    ]
 
 
 @pytest.mark.parametrize('name', experiments_but(*LONG, *PICTURED))
@@ -208,18 +234,29 @@ def test_every_experiment_builds_and_steps_twice_at_its_smoke_size(name, tiny_se
 def test_every_seed_of_an_experiment_is_the_same_program(name, tiny_sets):
     def program(seed):
         module, config = smoke(name)
-        config.update({'seed': seed} | ({'data_dir': str(tiny_sets)} if 'data_dir' in config else {}))
+        config.update(
+            {'seed': seed} | ({'data_dir': str(tiny_sets)} if 'data_dir' in config else {})
+        )
         experiment, mesh = module.build(config), make_mesh(jax.devices()[:1])
         feed, state = as_feed(experiment.data.train), check(experiment, mesh=mesh)
         with jax.set_mesh(mesh):
-            given = keys_of(seed).steps, state, feeder(feed, mesh, 1, 0)(1), np.int32(0), np.int32(1)
+            given = (
+                keys_of(seed).steps,
+                state,
+                feeder(feed, mesh, 1, 0)(1),
+                np.int32(0),
+                np.int32(1),
+            )
             return jax.jit(folded(experiment.algorithm, feed, 1)).lower(*given).as_text()
 
     assert program(0) == program(1)
 
 
 def paths(tree):
-    return [jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in jax.tree.leaves_with_path(tree)]
+    return [
+        jax.tree_util.keystr(path, simple=True, separator='/')
+        for path, _ in jax.tree.leaves_with_path(tree)
+    ]
 
 
 @pytest.mark.parametrize(

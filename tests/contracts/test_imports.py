@@ -18,7 +18,16 @@ ALLOWED = {
     'genjax/data': {'base', 'parallel', 'home'},
     'genjax/metrics': {'base', 'parallel'},
     'genjax/probes': {'base', 'parallel', 'metrics'},
-    'experiments': {'base', 'training', 'algorithms', 'networks', 'numerics', 'data', 'metrics', 'probes'},
+    'experiments': {
+        'base',
+        'training',
+        'algorithms',
+        'networks',
+        'numerics',
+        'data',
+        'metrics',
+        'probes',
+    },
     'launch': {'base', 'home', 'training'},
 }
 # The modules that lie in genjax itself.
@@ -76,26 +85,39 @@ def test_imports_keep_to_the_design(path):
         if top == 'genjax':
             assert rest[0] in allowed, f'{path} imports {name}'
         if top in ('experiments', 'launch', 'tests'):
-            shared = folder == 'experiments' and rest[0].startswith('_')  # what pages share is no page
+            shared = folder == 'experiments' and rest[0].startswith(
+                '_'
+            )  # what pages share is no page
             assert folder == 'launch' or shared, f'{path} imports {name}'
         assert top != 'tensorflow', f'{path} imports TensorFlow'
 
 
-@pytest.mark.parametrize('path', sorted(ALGORITHMS.rglob('*.py')), ids=lambda path: str(path.relative_to(ALGORITHMS)))
+@pytest.mark.parametrize(
+    'path', sorted(ALGORITHMS.rglob('*.py')), ids=lambda path: str(path.relative_to(ALGORITHMS))
+)
 def test_no_algorithm_imports_another(path):
     own = path.relative_to(ALGORITHMS).parts[0].removesuffix('.py')
-    others = {name.split('.')[2] for name in imported(path) if name.startswith('genjax.algorithms.')}
+    others = {
+        name.split('.')[2] for name in imported(path) if name.startswith('genjax.algorithms.')
+    }
     assert others <= {own}
 
 
 def launch_imports():
     """{module of launch: the modules of launch that it imports}."""
     files = sorted((ROOT / 'launch').rglob('*.py'))
-    names = {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path for path in files}
+    names = {
+        '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path
+        for path in files
+    }
     found = {}
     for name, path in names.items():
-        targets = {wanted if wanted in names else wanted.rpartition('.')[0] for wanted in imported(path)}
-        found[name] = {target for target in targets if target in names and target not in ('launch', name)}
+        targets = {
+            wanted if wanted in names else wanted.rpartition('.')[0] for wanted in imported(path)
+        }
+        found[name] = {
+            target for target in targets if target in names and target not in ('launch', name)
+        }
     return found
 
 
@@ -116,15 +138,23 @@ def test_launch_has_few_levels():
         return 1 + max((level(target, (*above, module)) for target in graph[module]), default=0)
 
     levels = {module: level(module) for module in graph}
-    assert max(levels.values()) <= LEVELS, {module: depth for module, depth in levels.items() if depth > LEVELS}
+    assert max(levels.values()) <= LEVELS, {
+        module: depth for module, depth in levels.items() if depth > LEVELS
+    }
 
 
 @pytest.mark.parametrize('room', WITHOUT_JAX)
 def test_what_lists_reads_and_plans_never_imports_jax(room):
     for path in sorted((ROOT / 'launch' / room).rglob('*.py')):
-        assert not {name for name in imported(path) if name.split('.')[0] in ('jax', 'flax', 'optax', 'orbax')}
+        assert not {
+            name
+            for name in imported(path)
+            if name.split('.')[0] in ('jax', 'flax', 'optax', 'orbax')
+        }
     modules = ', '.join(
-        f'launch.{room}.{path.stem}' for path in (ROOT / 'launch' / room).glob('*.py') if path.stem != '__init__'
+        f'launch.{room}.{path.stem}'
+        for path in (ROOT / 'launch' / room).glob('*.py')
+        if path.stem != '__init__'
     )
     code = f'import sys, {modules}; print(sorted({{"jax", "flax", "optax", "orbax"}} & set(sys.modules)))'
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
@@ -132,5 +162,7 @@ def test_what_lists_reads_and_plans_never_imports_jax(room):
 
 
 def test_the_rules_see_an_import_that_breaks_them(tmp_path):
-    (tmp_path / 'x.py').write_text('def f():\n    from genjax.train import train\n    import launch.flags\n')
+    (tmp_path / 'x.py').write_text(
+        'def f():\n    from genjax.train import train\n    import launch.flags\n'
+    )
     assert list(imported(tmp_path / 'x.py')) == ['genjax.train.train', 'launch.flags']

@@ -19,7 +19,10 @@ def test_stream_is_load_from_any_step(first):
     load, stream, _ = shuffled(RECORDS, batch=4, seed=3)
     streamed = list(itertools.islice(stream(first), 30))
     assert numbers(streamed) == numbers(load(first + i) for i in range(30))
-    assert all(batch['x'].shape == (4, 2, 1) and (batch['x'][:, 0, 0] == batch['y']).all() for batch in streamed)
+    assert all(
+        batch['x'].shape == (4, 2, 1) and (batch['x'][:, 0, 0] == batch['y']).all()
+        for batch in streamed
+    )
 
 
 @pytest.mark.parametrize('first', [0, 7])
@@ -34,7 +37,9 @@ def test_the_parts_of_processes_make_up_the_batch(first):
 
 def test_each_epoch_is_every_record_in_an_order_of_its_own():
     load, _, _ = shuffled(RECORDS, batch=4, seed=3)
-    epochs = np.reshape(numbers(load(i) for i in range(10)), (4, 10))  # 4 epochs of 10 in 10 batches of 4
+    epochs = np.reshape(
+        numbers(load(i) for i in range(10)), (4, 10)
+    )  # 4 epochs of 10 in 10 batches of 4
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
 
@@ -58,7 +63,9 @@ def test_load_fetches_its_own_records_only():
 
 @pytest.mark.parametrize('batch', [0, 11])
 def test_impossible_batches_are_refused(batch):
-    with pytest.raises(ValueError, match=f'^batch is {batch}; a set of 10 examples allows 1 to 10$'):
+    with pytest.raises(
+        ValueError, match=f'^batch is {batch}; a set of 10 examples allows 1 to 10$'
+    ):
         shuffled(RECORDS, batch=batch, seed=0)
 
 

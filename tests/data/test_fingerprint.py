@@ -38,9 +38,18 @@ def test_a_text_is_told_by_its_words_their_counts_and_what_is_held_out(serve):
     renamed = corpus._replace(vocabulary=corpus.vocabulary._replace(words=('thy', *words[1:])))
     counted = corpus._replace(vocabulary=corpus.vocabulary._replace(counts=counts + 1))
     shorter = corpus._replace(ids=corpus.ids[:-6])
-    pairs = [(corpus, corpus), (renamed, corpus), (counted, corpus), (corpus, shorter), (corpus, None)]
+    pairs = [
+        (corpus, corpus),
+        (renamed, corpus),
+        (counted, corpus),
+        (corpus, shorter),
+        (corpus, None),
+    ]
     assert len({serve(*pair).train.fingerprint for pair in pairs}) == 5
-    assert serve(corpus, corpus).train.fingerprint == serve(read_corpus(TEXT, min_count=1), corpus).train.fingerprint
+    assert (
+        serve(corpus, corpus).train.fingerprint
+        == serve(read_corpus(TEXT, min_count=1), corpus).train.fingerprint
+    )
 
 
 def test_a_table_is_told_by_its_test_rows():
@@ -63,29 +72,46 @@ def assert_refused(argv, began, capsys):
     manifest = rundir.read(plan(argv).workdir / 'manifest.json')
     capsys.readouterr()
     assert main(argv) == 2
-    assert capsys.readouterr() == ('', f'workdir run began on the data {began}, and these are {now}\n')
+    assert capsys.readouterr() == (
+        '',
+        f'workdir run began on the data {began}, and these are {now}\n',
+    )
     assert now != began and rundir.read(plan(argv).workdir / 'manifest.json') == manifest
 
 
 def test_a_changed_vocabulary_is_refused_on_resume(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    argv = ['--exp=ngram_file', '--config.corpus=text', '--config.held_out=60', '--config.batch=8', '--workdir=run']
+    argv = [
+        '--exp=ngram_file',
+        '--config.corpus=text',
+        '--config.held_out=60',
+        '--config.batch=8',
+        '--workdir=run',
+    ]
     (tmp_path / 'text').write_text('\n'.join(TEXT))
     began = resumed(argv)
-    (tmp_path / 'text').write_text('\n'.join(TEXT).replace('mat', 'rug'))  # the same ids of other words
+    (tmp_path / 'text').write_text(
+        '\n'.join(TEXT).replace('mat', 'rug')
+    )  # the same ids of other words
     assert_refused(argv, began, capsys)
 
 
 @pytest.mark.parametrize('part', [0, 1], ids=['train', 'test'])
 @pytest.mark.parametrize('resident', [True, False])
-def test_a_set_prepared_anew_from_other_images_has_another_fingerprint(part, resident, place, tmp_path):
-    of = lambda: images('mnist', batch=2, seed=0, data_dir=str(tmp_path), resident_bytes=resident * 2**30)
+def test_a_set_prepared_anew_from_other_images_has_another_fingerprint(
+    part, resident, place, tmp_path
+):
+    of = lambda: images(
+        'mnist', batch=2, seed=0, data_dir=str(tmp_path), resident_bytes=resident * 2**30
+    )
     parts, files = tiny_mnist(np.random.default_rng(0))
     place(tmp_path, files)
     began = of().train.fingerprint
     assert of().train.fingerprint == began
     shutil.rmtree(tmp_path / 'mnist')
-    place(tmp_path, files | {MNIST_FILES[2 * part]: idx(parts[part][0] ^ np.uint8(1))})  # files of the same size
+    place(
+        tmp_path, files | {MNIST_FILES[2 * part]: idx(parts[part][0] ^ np.uint8(1))}
+    )  # files of the same size
     assert of().train.fingerprint != began
     shutil.rmtree(tmp_path / 'mnist')
     place(tmp_path, files)
@@ -94,11 +120,18 @@ def test_a_set_prepared_anew_from_other_images_has_another_fingerprint(part, res
 
 def test_a_changed_prepared_set_is_refused_on_resume(place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    argv = ['--exp=autoencoder_mnist', f'--data_dir={tmp_path}', '--config.batch=8', '--config.known=16']
+    argv = [
+        '--exp=autoencoder_mnist',
+        f'--data_dir={tmp_path}',
+        '--config.batch=8',
+        '--config.known=16',
+    ]
     argv.append('--workdir=run')
     parts, files = tiny_mnist(np.random.default_rng(0))
     place(tmp_path, files)
     began = resumed(argv)
     shutil.rmtree(tmp_path / 'mnist')
-    place(tmp_path, files | {MNIST_FILES[2]: idx(parts[1][0] ^ np.uint8(1))})  # a bit of every test pixel
+    place(
+        tmp_path, files | {MNIST_FILES[2]: idx(parts[1][0] ^ np.uint8(1))}
+    )  # a bit of every test pixel
     assert_refused(argv, began, capsys)

@@ -18,7 +18,14 @@ from genjax.data.images import prepare
 from genjax.data.text.corpus import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
 from genjax.data.words.hypernyms import read_bless, read_wordnet
 from genjax.data.words.sets import read_analogies, read_similarity
-from genjax.data.words.vectors import from_binary, from_safetensors, from_text, to_binary, to_safetensors, to_text
+from genjax.data.words.vectors import (
+    from_binary,
+    from_safetensors,
+    from_text,
+    to_binary,
+    to_safetensors,
+    to_text,
+)
 from genjax.networks.inception.state_dict import read_arrays
 from launch.cli.flags import Flags, parse
 from launch.cli.overrides import flat, override
@@ -34,10 +41,14 @@ fuzz = hypothesis.settings(
     derandomize=True,
     database=None,
     deadline=None,
-    suppress_health_check=list(hypothesis.HealthCheck),  # a folder for all examples is enough, and mutations are slow
+    suppress_health_check=list(
+        hypothesis.HealthCheck
+    ),  # a folder for all examples is enough, and mutations are slow
 )
 WORDS = st.text(min_size=1, max_size=6).filter(lambda word: word.isprintable() and ' ' not in word)
-TEXTS = st.lists(st.lists(st.sampled_from(['king', 'queen', "don't", '1.5', 'naïve', 'a-b']) | WORDS, max_size=5))
+TEXTS = st.lists(
+    st.lists(st.sampled_from(['king', 'queen', "don't", '1.5', 'naïve', 'a-b']) | WORDS, max_size=5)
+)
 
 
 def value_or_line(read, *arguments):
@@ -85,11 +96,19 @@ def test_word_vectors(form, data):
     found = value_or_line(decode, data.draw(damaged(embeddings().map(encode))))
     if found is not None:
         again = decode(encode(found))
-        assert list(again.words) == list(found.words) and again.vectors.tobytes() == found.vectors.tobytes()
+        assert (
+            list(again.words) == list(found.words)
+            and again.vectors.tobytes() == found.vectors.tobytes()
+        )
         assert np.isfinite(found.vectors).all() and len(found.words) == len(found.vectors)
 
 
-PACKED = {'txt': bytes, 'gz': gzip.compress, 'xz': lzma.compress, 'zip': lambda content: zipped({'a': content})}
+PACKED = {
+    'txt': bytes,
+    'gz': gzip.compress,
+    'xz': lzma.compress,
+    'zip': lambda content: zipped({'a': content}),
+}
 
 
 @pytest.mark.parametrize('suffix', PACKED)
@@ -130,7 +149,10 @@ TABLES = {
     read_similarity: ('', ' '),
     read_analogies: (': family\n', ' '),
     read_wordnet: ('lemma\thypernym\tsense\tsteps\n', '\t'),
-    lambda path: read_bless(path, path): ('word1\tword2\tlabel\tconcept\trelatum\trelation\n', '\t'),
+    lambda path: read_bless(path, path): (
+        'word1\tword2\tlabel\tconcept\trelatum\trelation\n',
+        '\t',
+    ),
 }
 
 
@@ -140,7 +162,11 @@ TABLES = {
 def test_tables_of_words(read, data, tmp_path):
     head, separator = TABLES[read]
     path = tmp_path / 'table'
-    path.write_bytes(data.draw(damaged(LINES.map(lambda rows: (head + '\n'.join(map(separator.join, rows))).encode()))))
+    path.write_bytes(
+        data.draw(
+            damaged(LINES.map(lambda rows: (head + '\n'.join(map(separator.join, rows))).encode()))
+        )
+    )
     found = value_or_line(read, path)
     assert found is None or isinstance(found, list)
 
@@ -149,7 +175,9 @@ ARRAYS = st.integers(1, 3).map(lambda n: np.arange(n * 4, dtype=np.uint8).reshap
 
 
 @fuzz
-@hypothesis.given(content=damaged(ARRAYS.map(idx)), raw=damaged(ARRAYS.map(idx).map(gzip.decompress)))
+@hypothesis.given(
+    content=damaged(ARRAYS.map(idx)), raw=damaged(ARRAYS.map(idx).map(gzip.decompress))
+)
 def test_idx(content, raw, tmp_path):
     for written in (content, gzip.compress(raw)):
         (tmp_path / 'idx').write_bytes(written)
@@ -168,7 +196,9 @@ def test_state_dicts(form, data, tmp_path):
 
 
 VALUES = (
-    st.text('0123456789.eE+-_(),[]{}\'" nairtusfT#\\\n') | st.text() | st.sampled_from(['-1', '1e9', '(1, 2)', 'none'])
+    st.text('0123456789.eE+-_(),[]{}\'" nairtusfT#\\\n')
+    | st.text()
+    | st.sampled_from(['-1', '1e9', '(1, 2)', 'none'])
 )
 
 
@@ -204,7 +234,9 @@ NAMES = [
     'dry_run',
     'workdir',
 ]
-FLAGS = st.tuples(st.sampled_from(NAMES) | st.text(string.ascii_letters), st.sampled_from(['=', ' ', '']), VALUES)
+FLAGS = st.tuples(
+    st.sampled_from(NAMES) | st.text(string.ascii_letters), st.sampled_from(['=', ' ', '']), VALUES
+)
 
 
 @fuzz

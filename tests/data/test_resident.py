@@ -14,7 +14,9 @@ from genjax.data.resident import epoch_rows, fingerprint, permutation, resident
 
 def permutations(n, draws, seed=0):
     keys = jax.random.split(jax.random.key(seed), draws)
-    return np.asarray(jax.jit(jax.vmap(lambda key: permutation(key, n, jnp.arange(n))))(keys))  # [draws, n]
+    return np.asarray(
+        jax.jit(jax.vmap(lambda key: permutation(key, n, jnp.arange(n))))(keys)
+    )  # [draws, n]
 
 
 def chi_square(counts):
@@ -47,7 +49,9 @@ def test_neighbours_are_independent(n):
 
 @pytest.mark.parametrize('n', [3, 5, 6])
 def test_every_order_of_a_few_is_equally_likely(n):
-    _, counts = np.unique(permutations(n, 200 * math.factorial(n), seed=2), axis=0, return_counts=True)
+    _, counts = np.unique(
+        permutations(n, 200 * math.factorial(n), seed=2), axis=0, return_counts=True
+    )
     assert len(counts) == math.factorial(n)
     assert chi_square(counts) > 1e-3
 
@@ -58,11 +62,15 @@ def test_one_large_permutation_looks_uniform():
     where, step = np.arange(n) * 20 // n, np.diff(image) % n * 20 // n
     assert chi_square(np.bincount(where * 20 + image * 20 // n, minlength=400)) > 1e-3
     assert chi_square(np.bincount(step, minlength=20)) > 1e-3
-    assert np.sum(image == np.arange(n)) < 10  # fixed points of a random permutation: Poisson of mean 1
+    assert (
+        np.sum(image == np.arange(n)) < 10
+    )  # fixed points of a random permutation: Poisson of mean 1
 
 
 def test_no_table_is_made():
-    jaxpr = jax.make_jaxpr(partial(epoch_rows, n=10**9, batch=8))(jax.random.key(0), step=jnp.int32(5))
+    jaxpr = jax.make_jaxpr(partial(epoch_rows, n=10**9, batch=8))(
+        jax.random.key(0), step=jnp.int32(5)
+    )
     assert '1000000000' in str(jaxpr) and '[1000000000' not in str(jaxpr)
     assert len(set(epoch_rows(jax.random.key(0), 2**31 - 1, 8, 5).tolist())) == 8
 
@@ -89,7 +97,10 @@ def test_late_steps_do_not_overflow(n):
 
 
 def test_batches_are_rows_and_a_pure_function_of_seed_and_step():
-    arrays = {'x': np.arange(20, dtype=np.uint8)[:, None] * np.uint8(10), 'y': np.arange(20, dtype=np.int32)}
+    arrays = {
+        'x': np.arange(20, dtype=np.uint8)[:, None] * np.uint8(10),
+        'y': np.arange(20, dtype=np.int32),
+    }
     train = resident(arrays, batch=6, seed=1)
     traced = jax.jit(lambda train, step: train[step])
     for step in (0, 7):
@@ -101,7 +112,9 @@ def test_batches_are_rows_and_a_pure_function_of_seed_and_step():
 
 
 def test_transform_sees_the_rows_and_the_step():
-    train = resident(np.arange(4), batch=4, seed=0, transform=lambda rows, step: (jnp.sort(rows), step))
+    train = resident(
+        np.arange(4), batch=4, seed=0, transform=lambda rows, step: (jnp.sort(rows), step)
+    )
     np.testing.assert_array_equal(train[9][0], np.arange(4))
     assert train[9][1] == 9
 
@@ -119,7 +132,15 @@ def test_ragged_arrays_are_refused():
 
 def test_fingerprint_tells_names_types_shapes_and_values():
     x = np.arange(6, dtype=np.uint8)
-    variants = [{'x': x}, {'y': x}, {'x': x[::-1]}, {'x': x.reshape(2, 3)}, {'x': x.astype(np.int8)}]
+    variants = [
+        {'x': x},
+        {'y': x},
+        {'x': x[::-1]},
+        {'x': x.reshape(2, 3)},
+        {'x': x.astype(np.int8)},
+    ]
     assert len({fingerprint(arrays) for arrays in variants}) == len(variants)
-    assert fingerprint({'x': jnp.asarray(x)}) == fingerprint({'x': np.arange(12, dtype=np.uint8)[:6]})
+    assert fingerprint({'x': jnp.asarray(x)}) == fingerprint(
+        {'x': np.arange(12, dtype=np.uint8)[:6]}
+    )
     assert resident({'x': x}, batch=2, seed=5).fingerprint == fingerprint({'x': x})

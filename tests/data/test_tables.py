@@ -34,10 +34,26 @@ def test_test_rows_are_cut_and_may_be_constant():
 @pytest.mark.parametrize(
     ('change', 'options', 'message'),
     [
-        (lambda x: x.__setitem__((4, 1), np.nan), {}, 'x has nan in column 1, row 4; all entries must be finite'),
-        (lambda x: x.__setitem__((4, 1), 1e300), {}, 'x has 1e+300 in column 1, row 4; all entries must be finite'),
-        (lambda x: x.__setitem__((..., 2), 5), {}, 'column 2 of x is 5.0 in all 20 rows; leave it out, or allow it'),
-        (lambda x: None, dict(classes=5), 'class 4 has no examples; each of the 5 classes needs one'),
+        (
+            lambda x: x.__setitem__((4, 1), np.nan),
+            {},
+            'x has nan in column 1, row 4; all entries must be finite',
+        ),
+        (
+            lambda x: x.__setitem__((4, 1), 1e300),
+            {},
+            'x has 1e+300 in column 1, row 4; all entries must be finite',
+        ),
+        (
+            lambda x: x.__setitem__((..., 2), 5),
+            {},
+            'column 2 of x is 5.0 in all 20 rows; leave it out, or allow it',
+        ),
+        (
+            lambda x: None,
+            dict(classes=5),
+            'class 4 has no examples; each of the 5 classes needs one',
+        ),
         (lambda x: None, dict(classes=3), 'label has 3; with 3 classes it lies in 0 to 2'),
         (lambda x: None, dict(batch=21), 'batch is 21; a set of 20 examples allows 1 to 20'),
         (lambda x: None, dict(label=LABEL[:5]), 'label has shape (5,); x has 20 rows'),
@@ -68,7 +84,11 @@ def test_images_become_grey_rows():
     pictures = images('digits', batch=50, seed=0, size=8)
     rows = vectors(pictures)
     np.testing.assert_allclose(rows.train[1]['x'], grey(pictures.train[1]['image']), atol=1e-6)
-    assert rows.train[1]['x'].shape == (50, 64) and rows.test[0]['x'].min() == 0 and rows.test[0]['x'].max() == 1
+    assert (
+        rows.train[1]['x'].shape == (50, 64)
+        and rows.test[0]['x'].min() == 0
+        and rows.test[0]['x'].max() == 1
+    )
     np.testing.assert_array_equal(rows.train[1]['label'], pictures.train[1]['label'])
 
 
@@ -82,7 +102,10 @@ def test_binarised_images_are_drawn_anew_with_the_probability_of_their_grey_leve
     certain = (p == 0) | (p == 1)
     np.testing.assert_array_equal(np.asarray(first)[certain], p[certain])
     uncertain = np.asarray(first)[~certain] - p[~certain]
-    assert abs(uncertain.mean()) < 4 * (p[~certain] * (1 - p[~certain])).mean() ** 0.5 / uncertain.size**0.5
+    assert (
+        abs(uncertain.mean())
+        < 4 * (p[~certain] * (1 - p[~certain])).mean() ** 0.5 / uncertain.size**0.5
+    )
     tests = [binarized(pictures, seed=seed).test[0]['x'] for seed in (0, 0, 1)]
     assert np.array_equal(tests[0], tests[1]) and not np.array_equal(tests[0], tests[2])
 
@@ -101,5 +124,7 @@ def test_stacked_images_have_one_image_to_a_channel_and_a_label_of_three_digits(
 
 
 def test_only_grey_images_can_be_stacked():
-    with pytest.raises(ValueError, match='^images have 3 channels; only those of one can be stacked$'):
+    with pytest.raises(
+        ValueError, match='^images have 3 channels; only those of one can be stacked$'
+    ):
         stacked(Data(None, [{'image': np.zeros((2, 4, 4, 3))}]))

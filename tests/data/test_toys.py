@@ -14,7 +14,9 @@ def nearest(x, centres):
 
 def test_centres_are_the_literatures():
     angles = np.exp(2j * np.pi * np.arange(8) / 8)
-    np.testing.assert_allclose(ring().centres, 2 * np.stack([angles.real, angles.imag], -1), atol=1e-12)
+    np.testing.assert_allclose(
+        ring().centres, 2 * np.stack([angles.real, angles.imag], -1), atol=1e-12
+    )
     places = {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
     assert {tuple(centre) for centre in lattice().centres} == places
 
@@ -38,7 +40,9 @@ def test_batches_follow_from_seed_and_step_and_are_never_the_same_again():
     drawn = np.concatenate([batch['x'] for batch in batches])
     assert len(np.unique(drawn, axis=0)) == 3 * 16 + 2 * 50
     assert data.train.fingerprint == same.train.fingerprint != other.train.fingerprint
-    assert [batch['x'].shape for batch in data.test] == [(50, 2)] and isinstance(data.test[0]['x'], np.ndarray)
+    assert [batch['x'].shape for batch in data.test] == [(50, 2)] and isinstance(
+        data.test[0]['x'], np.ndarray
+    )
     inside = jax.jit(data.train.make_batch)(data.train.arrays, 5)  # as the trainer traces it
     np.testing.assert_array_equal(inside['x'], data.train[5]['x'])
 
@@ -57,10 +61,22 @@ def test_atoms_are_one_hot_and_as_frequent_as_p_says():
     ('wrong', 'message'),
     [
         (lambda: ring(0), 'ring of modes 0, radius 2.0, deviation 0.02; all must be positive'),
-        (lambda: lattice(deviation=0), 'lattice of side 5, spacing 2.0, deviation 0; all must be positive'),
-        (lambda: atoms([0.5, 0.6]), 'p is [0.5, 0.6000000238418579]; probabilities must be a row of positive numbers'),
-        (lambda: itself([1.5, -0.5]), 'p is [1.5, -0.5]; probabilities must be a row of positive numbers'),
-        (lambda: anew(planar(ring()), batch=0, seed=0), 'batch is 0, test 1000; both take 1 to 1000000'),
+        (
+            lambda: lattice(deviation=0),
+            'lattice of side 5, spacing 2.0, deviation 0; all must be positive',
+        ),
+        (
+            lambda: atoms([0.5, 0.6]),
+            'p is [0.5, 0.6000000238418579]; probabilities must be a row of positive numbers',
+        ),
+        (
+            lambda: itself([1.5, -0.5]),
+            'p is [1.5, -0.5]; probabilities must be a row of positive numbers',
+        ),
+        (
+            lambda: anew(planar(ring()), batch=0, seed=0),
+            'batch is 0, test 1000; both take 1 to 1000000',
+        ),
     ],
 )
 def test_what_is_refused(wrong, message):

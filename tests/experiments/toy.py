@@ -21,7 +21,9 @@ ERRORS = {'value': ValueError, 'file': FileNotFoundError}  # of build
 def get_config():
     walk = dict(rate=0.5, sizes=(1, 2), fast=True, name='', limit=None)
     every = dict(log=2, evaluate=2, save=2)
-    return ConfigDict(dict(seed=0, steps=4, batch=16, data_dir='', fails='', walk=walk, every=every))
+    return ConfigDict(
+        dict(seed=0, steps=4, batch=16, data_dir='', fails='', walk=walk, every=every)
+    )
 
 
 def build(config):

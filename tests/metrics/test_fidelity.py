@@ -36,12 +36,16 @@ def test_scores_made_otherwise_are_not_compared(field):
     other = Score('FID', 1.0, PROTOCOL._replace(**{field: right}))
     with pytest.raises(ValueError) as error:
         difference(SCORES[0], other)
-    assert str(error.value) == f'scores of unlike {field}, {left!r} and {right!r}, cannot be compared'
+    assert (
+        str(error.value) == f'scores of unlike {field}, {left!r} and {right!r}, cannot be compared'
+    )
 
 
 def test_scores_made_alike_are():
     assert difference(SCORES[0], Score('FID', 1.0, PROTOCOL)) == 2.25
-    with pytest.raises(ValueError, match="^scores of unlike name, 'FID' and 'KID', cannot be compared$"):
+    with pytest.raises(
+        ValueError, match="^scores of unlike name, 'FID' and 'KID', cannot be compared$"
+    ):
         difference(*SCORES)
 
 
@@ -97,7 +101,10 @@ def test_features_come_in_batches_of_one_shape(n):
 def measured(name='toy', real=60, fake=40):
     draw = np.random.default_rng(0)
     extractor, _ = toy_extractor(name)
-    x, y = (features_of(extractor, draw.normal(size=(n, 1, 5, 1)) * scale) for n, scale in [(real, 1), (fake, 1.2)])
+    x, y = (
+        features_of(extractor, draw.normal(size=(n, 1, 5, 1)) * scale)
+        for n, scale in [(real, 1), (fake, 1.2)]
+    )
     protocol = protocol_of(extractor, x, y, split='test', average=True, seeds=[3])
     return extractor, x, y, protocol
 
@@ -116,7 +123,9 @@ def test_scores_are_those_of_every_measure():
     }
     assert all(score.name.endswith(' (toy)') and score.protocol == protocol for score in found)
     frechet, kernel, sure, *others = found
-    assert frechet.limit < frechet.value and sure.limit > sure.value and kernel.limit == kernel.value
+    assert (
+        frechet.limit < frechet.value and sure.limit > sure.value and kernel.limit == kernel.value
+    )
     assert kernel.deviation > 0 and sure.deviation > 0
     assert all(score.limit is score.deviation is None for score in others)
 
@@ -132,7 +141,9 @@ def test_a_protocol_of_other_features_is_refused(field):
 def test_the_table_tells_how_scores_were_made_and_what_few_examples_do_to_them():
     extractor, x, y, protocol = measured('InceptionV3')
     found = scores(extractor, x, y, protocol)
-    lines = score_table(found, reference=[score._replace(value=0.125) for score in found[:2]]).splitlines()
+    lines = score_table(
+        found, reference=[score._replace(value=0.125) for score in found[:2]]
+    ).splitlines()
     assert lines[0] == f'extractor InceptionV3, weights {extractor.weights}, resize none'
     assert lines[1] == '60 real examples of test, 40 fake ones of averaged parameters, seeds 3'
     fid, kid, sure, precision = lines[4:8]
@@ -158,8 +169,12 @@ def test_a_table_does_not_mix_numbers_of_examples():
 
 
 def test_the_picture_shows_every_curve_and_where_it_goes():
-    curve = lambda limit, slope: Curve(default_sizes(400), limit + slope / default_sizes(400), limit)
-    picture = bias_picture({'generated': curve(2.0, 100), 'real': curve(0.0, 100)}, 'Frechet distance (toy)')
+    curve = lambda limit, slope: Curve(
+        default_sizes(400), limit + slope / default_sizes(400), limit
+    )
+    picture = bias_picture(
+        {'generated': curve(2.0, 100), 'real': curve(0.0, 100)}, 'Frechet distance (toy)'
+    )
     assert picture.dtype == np.uint8 and picture.shape == (600, 800, 3)
     blue, orange = ((picture == colour).all(-1) for colour in [(0, 0x72, 0xB2), (0xD5, 0x5E, 0)])
     right = slice(180, 800)  # of the open marks at 0; the legend is upper left
@@ -195,7 +210,9 @@ def test_the_frechet_distance_is_torch_fidelitys(peer, width):
 
     x, y = both(width)
     statistics = [peer.metric_fid.fid_features_to_statistics(torch.tensor(each)) for each in (x, y)]
-    expected = peer.metric_fid.fid_statistics_to_metric(*statistics, verbose=False)['frechet_inception_distance']
+    expected = peer.metric_fid.fid_statistics_to_metric(*statistics, verbose=False)[
+        'frechet_inception_distance'
+    ]
     assert distance(x, y) == pytest.approx(expected, rel=1e-4)
 
 
@@ -206,14 +223,21 @@ def test_the_kernel_distance_is_torch_fidelitys(peer):
 
     x, y = both()
     expected = peer.metric_kid.kid_features_to_metric(
-        torch.tensor(x), torch.tensor(y), kid_subsets=20, kid_subset_size=200, rng_seed=11, verbose=False
+        torch.tensor(x),
+        torch.tensor(y),
+        kid_subsets=20,
+        kid_subset_size=200,
+        rng_seed=11,
+        verbose=False,
     )
     _, found = kernel_distances(np.random.RandomState(11), x, y, subsets=20, size=200)  # noqa: NPY002
     assert tuple(found) == pytest.approx(tuple(expected.values()), rel=1e-9)
     whole = peer.metric_kid.kid_features_to_metric(
         torch.tensor(x[:500]), torch.tensor(y), kid_subsets=1, kid_subset_size=500, verbose=False
     )
-    assert kernel_distance(x[:500], y) == pytest.approx(whole['kernel_inception_distance_mean'], rel=1e-9)
+    assert kernel_distance(x[:500], y) == pytest.approx(
+        whole['kernel_inception_distance_mean'], rel=1e-9
+    )
 
 
 @pytest.mark.peers
@@ -221,7 +245,9 @@ def test_the_classifier_score_is_torch_fidelitys(peer):
     import torch
 
     logits = both()[0][:693] * 10
-    expected = peer.metric_isc.isc_features_to_metric(torch.tensor(logits), splits=10, shuffle=False)
+    expected = peer.metric_isc.isc_features_to_metric(
+        torch.tensor(logits), splits=10, shuffle=False
+    )
     assert tuple(classifier_score(logits)) == pytest.approx(tuple(expected.values()), rel=1e-9)
 
 

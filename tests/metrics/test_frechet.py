@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from genjax.metrics import frechet as module
-from genjax.metrics.frechet import Moments, bias_curve, default_sizes, distance, extrapolate, frechet, merge, moments
+from genjax.metrics.frechet import (
+    Moments,
+    bias_curve,
+    default_sizes,
+    distance,
+    extrapolate,
+    frechet,
+    merge,
+    moments,
+)
 
 
 def population(mean, covariance):
@@ -28,9 +37,14 @@ def test_gaussians_with_common_axes():
     draw = np.random.default_rng(0)
     axes, _ = np.linalg.qr(draw.normal(size=(6, 6)))
     scales = draw.gamma(1, size=(2, 6)) * [[1, 1, 1, 0, 1, 1], [1, 1, 1, 1, 0, 1]]
-    a, b = (population(mean, axes * scale**2 @ axes.T) for mean, scale in zip(np.eye(6)[:2], scales, strict=True))
+    a, b = (
+        population(mean, axes * scale**2 @ axes.T)
+        for mean, scale in zip(np.eye(6)[:2], scales, strict=True)
+    )
     expected = 2 + ((scales[0] - scales[1]) ** 2).sum()
-    assert frechet(a, b) == pytest.approx(expected, rel=1e-7)  # rounding of a variance 0 is 1e-8 in its root
+    assert frechet(a, b) == pytest.approx(
+        expected, rel=1e-7
+    )  # rounding of a variance 0 is 1e-8 in its root
     assert frechet(b, a) == pytest.approx(frechet(a, b), rel=1e-12)
 
 
@@ -42,7 +56,9 @@ def test_it_is_the_formula_with_scipys_root():
         a, b = random_covariance(draw, d), random_covariance(draw, d)
         apart = draw.normal(size=d)
         expected = apart @ apart + np.trace(a + b - 2 * sqrtm(a @ b).real)
-        assert frechet(population(apart, a), population(np.zeros(d), b)) == pytest.approx(expected, rel=1e-9)
+        assert frechet(population(apart, a), population(np.zeros(d), b)) == pytest.approx(
+            expected, rel=1e-9
+        )
 
 
 def test_fewer_examples_than_features():
@@ -51,7 +67,9 @@ def test_fewer_examples_than_features():
     a, b = draw.normal(size=(12, 80)), draw.normal(size=(20, 80)) * 2 + 1
     centred = [(x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b)]
     overlap = np.linalg.norm(centred[0] @ centred[1].T, 'nuc')
-    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + sum((x**2).sum() for x in centred) - 2 * overlap
+    expected = (
+        ((a.mean(0) - b.mean(0)) ** 2).sum() + sum((x**2).sum() for x in centred) - 2 * overlap
+    )
     assert distance(a, b) == pytest.approx(expected, rel=1e-12)
     copies = distance(a, draw.permutation(a))
     assert abs(copies) < 1e-12 * np.trace(moments(a).covariance)
@@ -66,7 +84,9 @@ def test_features_that_are_always_zero_change_nothing():
 
 @pytest.mark.parametrize('edges', [[50], [1, 2, 60], list(range(1, 100))])
 def test_moments_of_parts_merge_to_those_of_the_whole(edges):
-    features = np.random.default_rng(4).normal(size=(100, 4)) + 1e4  # where sums of squares would lose 8 digits
+    features = (
+        np.random.default_rng(4).normal(size=(100, 4)) + 1e4
+    )  # where sums of squares would lose 8 digits
     whole, merged = moments(features), None
     for part in np.split(features, edges):
         merged = moments(part) if merged is None else merge(merged, moments(part))
@@ -86,7 +106,9 @@ def test_the_bias_of_few_examples_is_the_exact_one():
     draw = np.random.default_rng(5)
     for n in (3, 10):
         found = [distance(*draw.normal(size=(2, n, 1))) for _ in range(3000)]
-        assert np.mean(found) == pytest.approx(exact_bias(n), abs=4 * np.std(found) / np.sqrt(len(found)))
+        assert np.mean(found) == pytest.approx(
+            exact_bias(n), abs=4 * np.std(found) / np.sqrt(len(found))
+        )
 
 
 def test_the_curve_starts_at_the_bias_and_goes_to_the_truth():
@@ -99,7 +121,9 @@ def test_the_curve_starts_at_the_bias_and_goes_to_the_truth():
         smallest = curve.values[sizes == 20]
         error = smallest.std() / np.sqrt(len(smallest))
         assert smallest.mean() == pytest.approx(whole + exact_bias(20), abs=4 * error)
-        assert curve.limit == pytest.approx(whole, abs=8 * error)  # the line takes 1 / 20 to 1 / 60 on to 0
+        assert curve.limit == pytest.approx(
+            whole, abs=8 * error
+        )  # the line takes 1 / 20 to 1 / 60 on to 0
         assert abs(curve.limit - truth) < abs(smallest.mean() - truth)
 
 
@@ -108,7 +132,9 @@ def test_the_limit_is_near_the_truth_in_many_dimensions():
     D (D + 1) / 2n by their covariances."""
     draw, d, n = np.random.default_rng(1), 24, 200
     pairs = [(draw.normal(size=(n, d)), draw.normal(size=(n, d)) + d**-0.5) for _ in range(30)]
-    assert np.mean([distance(*pair) for pair in pairs]) == pytest.approx(1 + 2 * d / n + d * (d + 1) / 2 / n, rel=0.05)
+    assert np.mean([distance(*pair) for pair in pairs]) == pytest.approx(
+        1 + 2 * d / n + d * (d + 1) / 2 / n, rel=0.05
+    )
     limits = [bias_curve(draw, *pair, sizes=default_sizes(n, 5)).limit for pair in pairs]
     assert np.mean(limits) == pytest.approx(1, abs=4 * np.std(limits) / np.sqrt(30))
 
@@ -141,7 +167,10 @@ def test_what_cannot_be_measured_is_refused_in_one_line():
         moments(a[:, 0])
     with pytest.raises(ValueError, match=r'^features are not finite in columns \[1\]$'):
         moments(a * [[1, np.nan, 1]])
-    with pytest.raises(ValueError, match=r'^sizes are \[2, 3\]; at least two different ones from 2 to 2 are wanted$'):
+    with pytest.raises(
+        ValueError,
+        match=r'^sizes are \[2, 3\]; at least two different ones from 2 to 2 are wanted$',
+    ):
         bias_curve(np.random.default_rng(0), a, sizes=[2, 3])
     with pytest.raises(ValueError, match=r'^sizes are \[3, 3\]; at least two different'):
         bias_curve(np.random.default_rng(0), a, a, sizes=[3, 3])

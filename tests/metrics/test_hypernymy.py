@@ -48,7 +48,9 @@ def test_projections_in_separate_clusters_are_recovered_and_judge_without_error(
     found = [int(np.argmin([np.abs(phi - true).max() for phi in fitted.maps])) for true in maps]
     assert sorted(found) == [0, 1, 2]
     np.testing.assert_allclose(fitted.maps[found], maps, atol=1e-5)
-    np.testing.assert_allclose(fitted.centres[found], [(y - x)[kind == k].mean(0) for k in range(3)], atol=1e-5)
+    np.testing.assert_allclose(
+        fitted.centres[found], [(y - x)[kind == k].mean(0) for k in range(3)], atol=1e-5
+    )
     wrong = y + np.random.default_rng(1).choice([-1, 1], y.shape)
     labels = np.repeat([True, False], len(x))
     lengths = distances(fitted, np.tile(x, (2, 1)), np.concatenate([y, wrong]))
@@ -59,13 +61,17 @@ def test_projections_in_separate_clusters_are_recovered_and_judge_without_error(
 def test_one_cluster_is_the_uniform_projection_of_least_squares():
     _, _, x, y = planted()
     expected = np.linalg.lstsq(x, y)[0].T
-    np.testing.assert_allclose(fit_projections(x, y, clusters=1).maps[0], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        fit_projections(x, y, clusters=1).maps[0], expected, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_ridge_gives_the_solution_of_the_normal_equations():
     _, _, x, y = planted()
     expected = np.linalg.solve(x.T @ x + 5 * np.eye(D), x.T @ y).T
-    np.testing.assert_allclose(fit_projections(x, y, clusters=1, ridge=5).maps[0], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        fit_projections(x, y, clusters=1, ridge=5).maps[0], expected, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_cluster_of_fewer_pairs_than_dimensions_takes_the_smallest_map_through_its_pairs():
@@ -85,7 +91,9 @@ def test_the_projections_follow_from_the_seed():
 
 def test_a_distance_is_that_of_the_cluster_nearest_to_the_offset():
     draw = np.random.default_rng(4)
-    projections = Projections(*(draw.normal(size=shape).astype(np.float32) for shape in ((5, D), (5, D, D))))
+    projections = Projections(
+        *(draw.normal(size=shape).astype(np.float32) for shape in ((5, D), (5, D, D)))
+    )
     x, y = draw.normal(size=(2, 30, D)).astype(np.float32)
     for i, length in enumerate(distances(projections, x, y)):
         k = np.argmin(np.linalg.norm(y[i] - x[i] - projections.centres, axis=1))
@@ -98,7 +106,9 @@ def test_no_threshold_has_a_greater_f1(values):
     for _ in range(20):
         lengths, labels = draw.integers(values, size=40).astype(np.float32), draw.random(40) < 0.3
         labels[0] = True
-        scores = {delta: precision_recall_f1(lengths <= delta, labels).f1 for delta in lengths.tolist()}
+        scores = {
+            delta: precision_recall_f1(lengths <= delta, labels).f1 for delta in lengths.tolist()
+        }
         assert scores[choose_threshold(lengths, labels)] == max(scores.values())
 
 
@@ -106,8 +116,16 @@ def test_scores_are_those_of_scikit_learn():
     draw = np.random.default_rng(5)
     nothing, everything = np.zeros(50, bool), np.ones(50, bool)
     some, others = draw.random((2, 50)) < 0.4
-    for called, labels in [(some, others), (nothing, some), (some, nothing), (everything, some), (some, some)]:
-        expected = [f(labels, called, zero_division=0) for f in (precision_score, recall_score, f1_score)]
+    for called, labels in [
+        (some, others),
+        (nothing, some),
+        (some, nothing),
+        (everything, some),
+        (some, some),
+    ]:
+        expected = [
+            f(labels, called, zero_division=0) for f in (precision_score, recall_score, f1_score)
+        ]
         assert precision_recall_f1(called, labels) == pytest.approx(expected)
 
 
@@ -140,11 +158,26 @@ def test_one_projection_solves_what_no_simpler_model_can():
     missing = [('x0', 'unheard', HYPER), ('x0', 'unheard', 'off by 5')]
     rows = hypernymy_scores(embedding, train, dev, [*test, *missing], clusters=(1, 2))
     by_model = {row['model']: row for row in rows}
-    assert list(by_model) == ['everything', 'hypernym alone', 'cosine', 'mean offset', '1 projection', '2 projections']
+    assert list(by_model) == [
+        'everything',
+        'hypernym alone',
+        'cosine',
+        'mean offset',
+        '1 projection',
+        '2 projections',
+    ]
     assert {row['pairs'] for row in rows} == {60} and {row['coverage'] for row in rows} == {60 / 62}
     best = by_model['1 projection']
-    assert (best['f1'], best['called off by 5'], best['called off by -5'], best['dev f1']) == (1, 0, 0, 1)
-    assert by_model['everything']['f1'] == pytest.approx(0.5) and by_model['everything']['called off by 5'] == 1
+    assert (best['f1'], best['called off by 5'], best['called off by -5'], best['dev f1']) == (
+        1,
+        0,
+        0,
+        1,
+    )
+    assert (
+        by_model['everything']['f1'] == pytest.approx(0.5)
+        and by_model['everything']['called off by 5'] == 1
+    )
     assert all(by_model[name]['f1'] < 0.7 for name in ('hypernym alone', 'cosine', 'mean offset'))
 
 
@@ -180,7 +213,9 @@ def test_negatives_are_what_their_relations_say():
     assert result == with_negatives(pairs, ancestors=above, seed=0)
     assert result != with_negatives(pairs, ancestors=above, seed=1)
     assert result[: len(pairs)] == pairs and len({(x, y) for x, y, _ in result}) == len(result)
-    by_kind = {kind: {(x, y) for x, y, relation in result if relation == kind} for _, _, kind in result}
+    by_kind = {
+        kind: {(x, y) for x, y, relation in result if relation == kind} for _, _, kind in result
+    }
     assert set(by_kind) == {HYPER, 'reverse', 'coord', 'swap', 'random'}
     assert by_kind['reverse'] == {(y, x) for x, y in known}
     parent = dict(known)
@@ -228,19 +263,25 @@ def test_fractions_that_are_none_are_refused(fractions):
 
 
 def test_readers(tmp_path):
-    wordnet, pairs, relations = (tmp_path / name for name in ('wordnet.tsv', 'pairs.tsv', 'relations.tsv'))
+    wordnet, pairs, relations = (
+        tmp_path / name for name in ('wordnet.tsv', 'pairs.tsv', 'relations.tsv')
+    )
     wordnet.write_text('lemma\thypernym\tsense\tsteps\naa\tlava\t1\t2\n')
     assert read_wordnet(wordnet) == [Link('aa', 'lava', 1, 2)]
     rows = 'bus\tvehicle\t1\tval\nbus\tcar\t0\tval\nbus\tbox\t0\ttest\nbus\tthing\t0\ttest\n'
     pairs.write_text('word1\tword2\tlabel\tfold\n' + 2 * rows)
-    relations.write_text('concept\trelatum\trelation\nbus\tvehicle\thyper\nbus\tcar\tcoord\nbus\tthing\thyper\n')
+    relations.write_text(
+        'concept\trelatum\trelation\nbus\tvehicle\thyper\nbus\tcar\tcoord\nbus\tthing\thyper\n'
+    )
     assert read_bless(pairs, relations) == [
         ('bus', 'vehicle', HYPER),
         ('bus', 'car', 'coord'),
         ('bus', 'box', 'other'),
         ('bus', 'thing', 'other'),
     ]
-    with pytest.raises(ValueError, match='pairs.tsv has no column lemma; it needs lemma, hypernym, sense, steps'):
+    with pytest.raises(
+        ValueError, match='pairs.tsv has no column lemma; it needs lemma, hypernym, sense, steps'
+    ):
         read_wordnet(pairs)
     wordnet.write_text('lemma\thypernym\tsense\tsteps\naa\tlava\t1\t2\na\tletter\n')
     with pytest.raises(ValueError, match='wordnet.tsv has a line 3 of too few columns'):

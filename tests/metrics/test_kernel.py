@@ -12,7 +12,9 @@ from genjax.metrics.kernel import kernel_distance, kernel_distances
 def by_hand(a, b, *, biased=False):
     """Pair by pair; biased takes an example with itself too."""
     kernel = lambda x, y: (x @ y / len(x) + 1) ** 3
-    pairs = lambda x: [kernel(x[i], x[j]) for i in range(len(x)) for j in range(len(x)) if biased or i != j]
+    pairs = lambda x: [
+        kernel(x[i], x[j]) for i in range(len(x)) for j in range(len(x)) if biased or i != j
+    ]
     return np.mean(pairs(a)) + np.mean(pairs(b)) - 2 * np.mean([kernel(x, y) for x in a for y in b])
 
 
@@ -43,13 +45,17 @@ def test_the_expectation_over_every_possible_set_is_the_true_discrepancy():
     gram = (ATOMS @ ATOMS.T / 2 + 1) ** 3
     assert expectation(kernel_distance, P, Q) == pytest.approx((P - Q) @ gram @ (P - Q), rel=1e-10)
     assert expectation(kernel_distance, P, P) == pytest.approx(0, abs=1e-12)
-    assert expectation(lambda a, b: by_hand(a, b, biased=True), P, P) > 1  # what pairs of one example with itself add
+    assert (
+        expectation(lambda a, b: by_hand(a, b, biased=True), P, P) > 1
+    )  # what pairs of one example with itself add
 
 
 def test_the_mean_over_many_draws_of_one_distribution_is_zero():
     draw = np.random.default_rng(1)
     pairs = [draw.normal(size=(2, 10, 3)) for _ in range(1500)]
-    found, biased = ([estimate(a, b) for a, b in pairs] for estimate in (kernel_distance, with_itself))
+    found, biased = (
+        [estimate(a, b) for a, b in pairs] for estimate in (kernel_distance, with_itself)
+    )
     error = np.std(found) / np.sqrt(len(found))
     assert abs(np.mean(found)) < 4 * error
     assert np.mean(biased) > 10 * error
@@ -67,7 +73,10 @@ def test_subsets_estimate_the_same_and_scatter_about_it():
     assert whole == pytest.approx(kernel_distance(a, b), rel=1e-12)
     assert spread.mean == pytest.approx(whole, abs=4 * spread.deviation / np.sqrt(200))
     _, all_of_one = kernel_distances(draw, a, b[:400], subsets=3, size=400)
-    assert all_of_one.mean == pytest.approx(kernel_distance(a, b[:400])) and all_of_one.deviation < 1e-12
+    assert (
+        all_of_one.mean == pytest.approx(kernel_distance(a, b[:400]))
+        and all_of_one.deviation < 1e-12
+    )
 
 
 def test_each_subset_has_the_distance_that_it_has_alone():
@@ -82,7 +91,9 @@ def test_each_subset_has_the_distance_that_it_has_alone():
 
 def test_what_cannot_be_measured_is_refused_in_one_line():
     a, rng = np.ones((4, 3)), np.random.default_rng(0)
-    with pytest.raises(ValueError, match=r'^features have shapes \(4, 3\) and \(1, 3\); rows as long, two or more'):
+    with pytest.raises(
+        ValueError, match=r'^features have shapes \(4, 3\) and \(1, 3\); rows as long, two or more'
+    ):
         kernel_distance(a, a[:1])
     with pytest.raises(ValueError, match=r'^features have shapes \(4, 3\) and \(4, 2\)'):
         kernel_distance(a, a[:, :2])

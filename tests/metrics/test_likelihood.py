@@ -58,7 +58,9 @@ def test_gaussians_closed_form_is_the_textbooks_and_the_samples(features, seed):
     q, p = random_gaussian(rng, features), random_gaussian(rng, features)
     closed = float(gaussian_kl(single(*q), single(*p)))
     np.testing.assert_allclose(closed, textbook(q, p), rtol=2e-5)
-    drawn = monte_carlo_kl(jax.random.key(seed), log_density(*q), log_density(*p), sampler(*q), 20_000)
+    drawn = monte_carlo_kl(
+        jax.random.key(seed), log_density(*q), log_density(*p), sampler(*q), 20_000
+    )
     assert abs(closed - drawn.value) < 4.5 * drawn.error
     assert drawn.error < 0.1 * closed
 
@@ -67,7 +69,9 @@ def test_gaussians_closed_form_is_the_textbooks_and_the_samples(features, seed):
 def test_gaussians_closed_form_is_the_integral(seed):
     mean, p_mean, log_scale, p_log_scale = np.random.default_rng(seed).normal(0, 0.7, 4)
     q, p = stats.norm(mean, np.exp(log_scale)), stats.norm(p_mean, np.exp(p_log_scale))
-    integral, _ = integrate.quad(lambda x: q.pdf(x) * (q.logpdf(x) - p.logpdf(x)), *q.interval(1 - 1e-14))
+    integral, _ = integrate.quad(
+        lambda x: q.pdf(x) * (q.logpdf(x) - p.logpdf(x)), *q.interval(1 - 1e-14)
+    )
     ours = diagonal_kl(single([mean], [log_scale]), single([p_mean], [p_log_scale]))
     np.testing.assert_allclose(ours, integral, rtol=1e-4)
     square = lambda scale: [[np.exp(2 * scale)]]
@@ -80,8 +84,12 @@ def test_the_closed_forms_agree_where_they_overlap():
     full = lambda mean, log_scale: (mean, jnp.diag(jnp.exp(2 * log_scale)))
     q, p = (mean, log_scale), (p_mean, p_log_scale)
     np.testing.assert_allclose(diagonal_kl(q, p), gaussian_kl(full(*q), full(*p)), rtol=1e-5)
-    np.testing.assert_allclose(standard_kl(*q), gaussian_kl(full(*q), (jnp.zeros(6), jnp.eye(6))), rtol=1e-5)
-    np.testing.assert_allclose(standard_kl(*q), diagonal_kl(q, (jnp.zeros(6), jnp.zeros(6))), rtol=1e-6)
+    np.testing.assert_allclose(
+        standard_kl(*q), gaussian_kl(full(*q), (jnp.zeros(6), jnp.eye(6))), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        standard_kl(*q), diagonal_kl(q, (jnp.zeros(6), jnp.zeros(6))), rtol=1e-6
+    )
 
 
 def test_divergence_is_positive_asymmetric_and_zero_between_equals():
@@ -102,7 +110,9 @@ def test_divergence_is_positive_asymmetric_and_zero_between_equals():
 @pytest.mark.parametrize('shift', [1e-3, -1e-3, 1e-4])
 def test_small_divergences_keep_their_digits(shift):
     """Close to N(0, 1) the divergence is of second order, below what float32 resolves of one plus that order."""
-    np.testing.assert_allclose(standard_kl(*single([0.0], [shift])), (np.expm1(2 * shift) - 2 * shift) / 2, rtol=5e-3)
+    np.testing.assert_allclose(
+        standard_kl(*single([0.0], [shift])), (np.expm1(2 * shift) - 2 * shift) / 2, rtol=5e-3
+    )
     np.testing.assert_allclose(standard_kl(*single([shift], [0.0])), shift**2 / 2, rtol=1e-6)
 
 
@@ -111,13 +121,17 @@ def test_divergence_is_invariant_under_affine_maps_and_adds_up_over_independent_
     q, p = random_gaussian(rng, 3), random_gaussian(rng, 3)
     matrix, shift = rng.standard_normal((3, 3)) + 2 * np.eye(3), rng.standard_normal(3)
     mapped = lambda mean, covariance: single(matrix @ mean + shift, matrix @ covariance @ matrix.T)
-    np.testing.assert_allclose(gaussian_kl(mapped(*q), mapped(*p)), gaussian_kl(single(*q), single(*p)), rtol=1e-3)
+    np.testing.assert_allclose(
+        gaussian_kl(mapped(*q), mapped(*p)), gaussian_kl(single(*q), single(*p)), rtol=1e-3
+    )
 
     other_q, other_p = random_gaussian(rng, 2), random_gaussian(rng, 2)
     block = lambda a, b: np.block([[a, np.zeros((3, 2))], [np.zeros((2, 3)), b]])
     product = lambda a, b: single(np.append(a[0], b[0]), block(a[1], b[1]))
     parts = gaussian_kl(single(*q), single(*p)) + gaussian_kl(single(*other_q), single(*other_p))
-    np.testing.assert_allclose(gaussian_kl(product(q, other_q), product(p, other_p)), parts, rtol=1e-4)
+    np.testing.assert_allclose(
+        gaussian_kl(product(q, other_q), product(p, other_p)), parts, rtol=1e-4
+    )
 
 
 def test_chain_rule():
@@ -126,7 +140,9 @@ def test_chain_rule():
     logs = lambda x: jnp.log(jnp.asarray(x, jnp.float32))
     whole = categorical_kl(logs(q.ravel()), logs(p.ravel()))
     first = categorical_kl(logs(q.sum(1)), logs(p.sum(1)))
-    given = jax.vmap(categorical_kl)(logs(q / q.sum(1, keepdims=True)), logs(p / p.sum(1, keepdims=True)))
+    given = jax.vmap(categorical_kl)(
+        logs(q / q.sum(1, keepdims=True)), logs(p / p.sum(1, keepdims=True))
+    )
     np.testing.assert_allclose(whole, first + jnp.sum(given * jnp.float32(q.sum(1))), rtol=1e-5)
 
 
@@ -136,7 +152,9 @@ def test_categorical_is_the_sum_of_relative_entropies(seed):
     q[seed] = 0
     q /= q.sum()
     expected = special.rel_entr(q, p).sum()
-    np.testing.assert_allclose(categorical_kl(*(jnp.log(x) for x in single(q, p))), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        categorical_kl(*(jnp.log(x) for x in single(q, p))), expected, rtol=1e-5
+    )
 
 
 def test_categorical_with_probabilities_of_zero():
@@ -146,7 +164,9 @@ def test_categorical_with_probabilities_of_zero():
     assert categorical_kl(q, q) == 0
     by_q, by_p = jax.grad(categorical_kl, (0, 1))(q, p)
     np.testing.assert_allclose(by_p, np.exp(p) - np.exp(q), atol=1e-6)
-    np.testing.assert_allclose(by_q, 0, atol=1e-6)  # q is p's share of the first two, the nearest without the third
+    np.testing.assert_allclose(
+        by_q, 0, atol=1e-6
+    )  # q is p's share of the first two, the nearest without the third
 
 
 def test_mixtures_by_quadrature_by_samples_and_by_scipy():
@@ -154,7 +174,9 @@ def test_mixtures_by_quadrature_by_samples_and_by_scipy():
 
     def log_mixture(weights, scale):
         parts = [log_density([mean], [[scale**2]]) for mean in means]
-        return lambda x: jnp.log(sum(w * jnp.exp(part(x)) for w, part in zip(weights, parts, strict=True)))
+        return lambda x: jnp.log(
+            sum(w * jnp.exp(part(x)) for w, part in zip(weights, parts, strict=True))
+        )
 
     def sample(key, n):
         which, noise = jax.random.split(key)
@@ -177,17 +199,23 @@ def test_mixtures_by_quadrature_by_samples_and_by_scipy():
 
 def test_quadrature_where_q_vanishes():
     """Of the uniform distribution on [0, 1] from N(0, 1): E [x^2 / 2] + ln(2 pi) / 2."""
-    points = (jnp.arange(4000, dtype=jnp.float32)[:, None] + 0.5) / 1000 - 1  # the middles of cells from -1 to 3
+    points = (
+        jnp.arange(4000, dtype=jnp.float32)[:, None] + 0.5
+    ) / 1000 - 1  # the middles of cells from -1 to 3
     uniform = lambda x: jnp.where((x[:, 0] > 0) & (x[:, 0] < 1), 0.0, -jnp.inf)
     normal = log_density(np.zeros(1), np.eye(1))
-    np.testing.assert_allclose(quadrature_kl(uniform, normal, points, 1e-3), 1 / 6 + np.log(2 * np.pi) / 2, rtol=1e-5)
+    np.testing.assert_allclose(
+        quadrature_kl(uniform, normal, points, 1e-3), 1 / 6 + np.log(2 * np.pi) / 2, rtol=1e-5
+    )
     assert quadrature_kl(normal, uniform, points, 1e-3) == jnp.inf
 
 
 def test_the_standard_error_is_the_spread_of_estimates():
     rng = np.random.default_rng(4)
     q, p = random_gaussian(rng, 2), random_gaussian(rng, 2)
-    estimate = partial(monte_carlo_kl, log_q=log_density(*q), log_p=log_density(*p), sample=sampler(*q), n=500)
+    estimate = partial(
+        monte_carlo_kl, log_q=log_density(*q), log_p=log_density(*p), sample=sampler(*q), n=500
+    )
     value, error = jax.vmap(estimate)(jax.random.split(jax.random.key(5), 400))
     scores = (np.asarray(value) - textbook(q, p)) / error
     assert abs(scores.mean()) < 4.5 / np.sqrt(400)

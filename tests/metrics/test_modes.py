@@ -60,7 +60,10 @@ def test_the_score_is_the_mutual_information():
     p = np.exp(logits) / np.exp(logits).sum(1)[:, None]
     parts = [p[:6], p[6:13], p[13:]]
     expected = [np.exp(entropy(q.mean(0)) - np.mean([entropy(row) for row in q])) for q in parts]
-    assert classifier_score(logits, splits=3) == (pytest.approx(np.mean(expected)), pytest.approx(np.std(expected)))
+    assert classifier_score(logits, splits=3) == (
+        pytest.approx(np.mean(expected)),
+        pytest.approx(np.std(expected)),
+    )
 
 
 def test_the_limit_of_a_score_takes_the_bias_of_few_examples_away():

@@ -16,7 +16,12 @@ def by_hand(vectors, queries, k, exclude):
     """In float64, one query at a time."""
     rows = []
     for query, left_out in zip(queries.astype(float), exclude, strict=True):
-        cosines = vectors.astype(float) @ query / np.linalg.norm(vectors.astype(float), axis=1) / np.linalg.norm(query)
+        cosines = (
+            vectors.astype(float)
+            @ query
+            / np.linalg.norm(vectors.astype(float), axis=1)
+            / np.linalg.norm(query)
+        )
         order = [i for i in np.argsort(-cosines) if i not in left_out][:k]
         rows.append((order, cosines[order]))
     return map(np.array, zip(*rows, strict=True))
@@ -26,8 +31,13 @@ def by_hand(vectors, queries, k, exclude):
 def test_nearest_are_the_largest_cosines(block, monkeypatch):
     monkeypatch.setattr(module, 'BLOCK', block)
     module._nearest.clear_cache()
-    vectors = DRAW.normal(size=(300, 20)).astype(np.float32) * DRAW.gamma(1, size=(300, 1)).astype(np.float32)
-    queries, exclude = DRAW.normal(size=(30, 20)).astype(np.float32), DRAW.integers(0, 300, (30, 100))
+    vectors = DRAW.normal(size=(300, 20)).astype(np.float32) * DRAW.gamma(1, size=(300, 1)).astype(
+        np.float32
+    )
+    queries, exclude = (
+        DRAW.normal(size=(30, 20)).astype(np.float32),
+        DRAW.integers(0, 300, (30, 100)),
+    )
     places, cosines = nearest(vectors, queries, 9, exclude)
     expected, values = by_hand(vectors, queries, 9, exclude)
     np.testing.assert_array_equal(places, expected)
@@ -47,13 +57,17 @@ def test_length_zero_is_at_cosine_zero():
     assert not np.asarray(unit(np.zeros((2, 3), np.float32))).any()
     vectors = np.array([[0, 0], [1, 0], [-1, 0]], np.float32)
     places, cosines = nearest(vectors, np.array([[2, 0], [0, 0]], np.float32), 3)
-    np.testing.assert_array_equal(places, [[1, 0, 2], [0, 1, 2]])  # of equal cosines the first comes first
+    np.testing.assert_array_equal(
+        places, [[1, 0, 2], [0, 1, 2]]
+    )  # of equal cosines the first comes first
     np.testing.assert_array_equal(cosines, [[1, 0, -1], [0, 0, 0]])
 
 
 @pytest.mark.parametrize('k', [0, 4])
 def test_more_than_there_is_cannot_be_near(k):
-    with pytest.raises(ValueError, match=f'^k is {k}; 4 vectors less 1 allow 1 to their difference$'):
+    with pytest.raises(
+        ValueError, match=f'^k is {k}; 4 vectors less 1 allow 1 to their difference$'
+    ):
         nearest(np.ones((4, 2)), np.ones((1, 2)), k, [[0]])
 
 
@@ -70,7 +84,9 @@ def test_the_first_of_several_forms_is_found():
 
 def test_an_unknown_word_is_answered_with_close_ones():
     index = index_of(['cat', 'bat', 'dog', 'house'])
-    with pytest.raises(ValueError, match="^'kat' is not in the vocabulary; close are 'cat', 'bat'$"):
+    with pytest.raises(
+        ValueError, match="^'kat' is not in the vocabulary; close are 'cat', 'bat'$"
+    ):
         lookup(index, 'kat')
     with pytest.raises(ValueError, match="^'xyzzy' is not in the vocabulary$"):
         lookup(index, 'xyzzy')

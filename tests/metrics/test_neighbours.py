@@ -13,7 +13,9 @@ from genjax.metrics.neighbours import density_coverage, expected_coverage, preci
 
 def by_hand(real, fake, k):
     """(precision, recall, density, coverage), point by point."""
-    radius = lambda x, others: sorted(np.linalg.norm(others - x, axis=1))[k]  # the first is x itself
+    radius = lambda x, others: sorted(np.linalg.norm(others - x, axis=1))[
+        k
+    ]  # the first is x itself
     inside = lambda point, centre, others: np.linalg.norm(point - centre) <= radius(centre, others)
     table = np.array([[inside(y, x, real) for y in fake] for x in real])  # [N, M]
     other = np.array([[inside(x, y, fake) for x in real] for y in fake])  # [M, N]
@@ -38,7 +40,12 @@ def test_narrow_and_distant_examples():
     assert narrow.precision == 1 and narrow.recall < 0.05
     wide = precision_recall(real, 20 * draw.normal(size=(300, 2)))
     assert wide.precision < 0.05 and wide.recall > 0.9
-    assert (*precision_recall(real, real + 100), *density_coverage(real, real + 100)) == (0, 0, 0, 0)
+    assert (*precision_recall(real, real + 100), *density_coverage(real, real + 100)) == (
+        0,
+        0,
+        0,
+        0,
+    )
     # All at one real example: in the k balls about it and its neighbours, on average of centres in k + 1 each.
     at_one = density_coverage(real, np.repeat(real[:1], 50, 0) + 1e-9)
     assert at_one.coverage < 0.06 and at_one.density > 0.2
@@ -46,7 +53,9 @@ def test_narrow_and_distant_examples():
 
 def test_one_distribution_has_density_one_and_the_coverage_of_the_lemma():
     draw = np.random.default_rng(1)
-    found = np.array([density_coverage(*np.split(draw.uniform(size=(35, 2)), [20]), k=3) for _ in range(1500)])
+    found = np.array(
+        [density_coverage(*np.split(draw.uniform(size=(35, 2)), [20]), k=3) for _ in range(1500)]
+    )
     errors = found.std(0) / np.sqrt(len(found))
     assert (np.abs(found.mean(0) - [1, expected_coverage(20, 15, 3)]) < 4 * errors).all()
 
@@ -70,7 +79,11 @@ def test_no_table_of_all_distances_is_held(monkeypatch):
     real, fake = np.random.default_rng(2).normal(size=(2, 1200, 4))
     tracemalloc.start()
     try:
-        precision_recall(real, fake), density_coverage(real, fake), kernel.kernel_distance(real, fake)
+        (
+            precision_recall(real, fake),
+            density_coverage(real, fake),
+            kernel.kernel_distance(real, fake),
+        )
         assert tracemalloc.get_traced_memory()[1] < 1200 * 1200 * 8 / 3
     finally:
         tracemalloc.stop()
@@ -82,5 +95,7 @@ def test_what_cannot_be_measured_is_refused_in_one_line():
         precision_recall(a, np.ones((9, 3)), k=4)
     with pytest.raises(ValueError, match='^k is 0; 4 examples'):
         density_coverage(a, a, k=0)
-    with pytest.raises(ValueError, match=r'^features have shapes \(4, 3\) and \(4, 2\); rows as long are wanted$'):
+    with pytest.raises(
+        ValueError, match=r'^features have shapes \(4, 3\) and \(4, 2\); rows as long are wanted$'
+    ):
         density_coverage(a, a[:, :2])

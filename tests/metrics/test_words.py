@@ -47,20 +47,31 @@ def test_spearman_sees_order_alone():
 
 def test_similarity_is_the_correlation_of_cosines_with_scores():
     embedding = random_embedding([f'w{i}' for i in range(40)])
-    places = DRAW.permutation(list(itertools.combinations(range(40), 2)))[:100]  # a word with itself ties by rounding
+    places = DRAW.permutation(list(itertools.combinations(range(40), 2)))[
+        :100
+    ]  # a word with itself ties by rounding
     cosine = lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)
     cosines = [cosine(*embedding.vectors[[i, j]].astype(float)) for i, j in places]
     people = np.round(cosines + DRAW.normal(size=100), 1)
     pairs = [(f'W{i}', f'w{j}', score) for (i, j), score in zip(places, people, strict=True)]
     found = similarity(embedding, [*pairs, ('w1', 'unknown', 3.0)] + [('unknown', 'w1', 9.0)] * 24)
-    assert found['spearman'] == pytest.approx(scipy.stats.spearmanr(cosines, people).statistic, abs=1e-6)
-    assert found['pearson'] == pytest.approx(scipy.stats.pearsonr(cosines, people).statistic, abs=1e-6)
+    assert found['spearman'] == pytest.approx(
+        scipy.stats.spearmanr(cosines, people).statistic, abs=1e-6
+    )
+    assert found['pearson'] == pytest.approx(
+        scipy.stats.pearsonr(cosines, people).statistic, abs=1e-6
+    )
     assert (found['coverage'], found['pairs']) == (0.8, 100)
 
 
 @pytest.mark.parametrize(
     ('pairs', 'coverage'),
-    [([], 0), ([('a', 'x', 1.0)], 0), ([('a', 'b', 1.0)], 1), ([('a', 'b', 1.0), ('b', 'c', 1.0)], 1)],
+    [
+        ([], 0),
+        ([('a', 'x', 1.0)], 0),
+        ([('a', 'b', 1.0)], 1),
+        ([('a', 'b', 1.0), ('b', 'c', 1.0)], 1),
+    ],
 )
 def test_a_correlation_of_nothing_is_undefined(pairs, coverage):
     found = similarity(random_embedding(['a', 'b', 'c']), pairs)
@@ -82,7 +93,10 @@ def by_hand(embedding, questions, restrict, score, fold):
             continue
         values = score(*(table @ table[i] for i in places[:3]))
         given = {fold(word) for word in question[1:4]}
-        best = max((i for i, name in enumerate(names) if fold(name) not in given), key=lambda i: (values[i], -i))
+        best = max(
+            (i for i, name in enumerate(names) if fold(name) not in given),
+            key=lambda i: (values[i], -i),
+        )
         right[question] = fold(names[best]) == fold(question[4])
     return right
 
@@ -92,20 +106,29 @@ def noisy_questions(count=500, kinds=40, seed=3):
     draw = np.random.default_rng(seed)
     first = draw.normal(size=(kinds, 6))
     second = first + draw.normal(size=6) * 0.7 + draw.normal(size=(kinds, 6)) * 0.4
-    names = [f'{side}{i}' for i in range(kinds) for side in 'ab'] + [f'A{i}' for i in range(0, kinds, 3)] + ['nil']
+    names = (
+        [f'{side}{i}' for i in range(kinds) for side in 'ab']
+        + [f'A{i}' for i in range(0, kinds, 3)]
+        + ['nil']
+    )
     vectors = np.stack([first, second], 1).reshape(-1, 6)
     variants = first[::3] + draw.normal(size=first[::3].shape) * 0.3
     order = draw.permutation(len(names))
     table = np.concatenate([vectors, variants, np.zeros((1, 6))])[order].astype(np.float32)
     pairs = draw.integers(0, kinds + 3, (count, 2))  # beyond the kinds are unknown words
-    questions = [('gram1' if i % 3 else 'places', f'a{i}', f'b{i}', f'A{j}', f'B{j}') for i, j in pairs.tolist()]
+    questions = [
+        ('gram1' if i % 3 else 'places', f'a{i}', f'b{i}', f'A{j}', f'B{j}')
+        for i, j in pairs.tolist()
+    ]
     return Embedding([names[i] for i in order], table), list(dict.fromkeys(questions))
 
 
 @pytest.mark.parametrize('restrict', [None, 70])
 @pytest.mark.parametrize('score', [three_cos_add, three_cos_mul])
 @pytest.mark.parametrize('fold', [str.upper, str])
-@pytest.mark.parametrize('sizes', [(512, 2048), (16, 7)])  # one block of each, and many with a remainder
+@pytest.mark.parametrize(
+    'sizes', [(512, 2048), (16, 7)]
+)  # one block of each, and many with a remainder
 def test_analogies_are_a_loop_over_words(restrict, score, fold, sizes, monkeypatch):
     monkeypatch.setattr(module, 'BLOCK', sizes[0])
     monkeypatch.setattr(module, 'COLUMNS', sizes[1])
@@ -140,20 +163,33 @@ def planted(noise):
         vectors += [*first, *second]
         word = lambda side, i, category=category: f'{category}{side}{i}'.title()
         pairs = itertools.permutations(range(8), 2)
-        questions += [(category, word('a', i), word('b', i), word('a', j), word('b', j)) for i, j in pairs]
+        questions += [
+            (category, word('a', i), word('b', i), word('a', j), word('b', j)) for i, j in pairs
+        ]
     return Embedding(names, np.array(vectors, np.float32)), questions
 
 
 def test_planted_analogies_are_all_answered_right():
-    rows, numbers = analogy_table(*planted(0.0), restrict=16)  # half of the words: of the capitals all
+    rows, numbers = analogy_table(
+        *planted(0.0), restrict=16
+    )  # half of the words: of the capitals all
     halves = {'capitals': (56, 56, '1.000'), 'gram1-adverbs': (0, 56, 'nan')}
     for row in rows:
         restricted, whole, accuracy = halves[row['category']]
-        assert (row['asked'], row['restricted_answered'], row['whole_answered']) == (56, restricted, whole)
+        assert (row['asked'], row['restricted_answered'], row['whole_answered']) == (
+            56,
+            restricted,
+            whole,
+        )
         assert (row['restricted_add'], row['restricted_mul']) == (accuracy, accuracy)
         assert (row['whole_add'], row['whole_mul']) == ('1.000', '1.000')
     for rule in ('add', 'mul'):
-        assert numbers[f'whole_{rule}'] == numbers[f'whole_{rule}_semantic'] == numbers[f'whole_{rule}_syntactic'] == 1
+        assert (
+            numbers[f'whole_{rule}']
+            == numbers[f'whole_{rule}_semantic']
+            == numbers[f'whole_{rule}_syntactic']
+            == 1
+        )
         assert numbers[f'restricted_{rule}'] == numbers[f'restricted_{rule}_semantic'] == 1
         assert math.isnan(numbers[f'restricted_{rule}_syntactic'])
     assert (numbers['whole_coverage'], numbers['restricted_coverage']) == (1, 0.5)
@@ -162,13 +198,17 @@ def test_planted_analogies_are_all_answered_right():
 def test_a_question_word_is_no_answer_and_the_earlier_word_wins_a_tie():
     axes = np.eye(4, dtype=np.float32)
     embedding = Embedding(['a', 'b', 'c', 'D', 'd', 'e'], axes[[0, 1, 2, 3, 3, 3]])
-    ask = lambda *question: analogies(embedding, [('x', *question)], score=lambda a, b, c: 0 * a)[0].right
+    ask = lambda *question: (
+        analogies(embedding, [('x', *question)], score=lambda a, b, c: 0 * a)[0].right
+    )
     assert ask('a', 'b', 'c', 'd') == 1  # of D, d and e, which all score 0
     assert ask('a', 'b', 'c', 'e') == 0
     assert ask('a', 'b', 'd', 'e') == 0 and ask('a', 'b', 'd', 'c') == 1  # neither D nor d answers
     assert ask('a', 'b', 'c', 'c') == 0
     alone = embedding._replace(words=['a', 'b', 'c'], vectors=axes[:3])
-    assert analogies(alone, [('x', 'a', 'b', 'c', 'a')]) == [Section('x', 0, 1, 1)]  # no word is left to answer
+    assert analogies(alone, [('x', 'a', 'b', 'c', 'a')]) == [
+        Section('x', 0, 1, 1)
+    ]  # no word is left to answer
 
 
 def test_three_cos_mul_is_its_formula():
@@ -180,7 +220,9 @@ def test_three_cos_mul_is_its_formula():
 
 
 def test_shares_are_of_answers_and_of_questions():
-    found = accuracies([Section('family', 3, 4, 10), Section('gram2', 1, 6, 10), Section('currency', 0, 0, 5)])
+    found = accuracies(
+        [Section('family', 3, 4, 10), Section('gram2', 1, 6, 10), Section('currency', 0, 0, 5)]
+    )
     assert found == {'accuracy': 0.4, 'semantic': 0.75, 'syntactic': 1 / 6, 'coverage': 0.4}
     nothing = accuracies([])
     assert nothing['coverage'] == 0 and math.isnan(nothing['accuracy'])
@@ -221,13 +263,17 @@ def gensim_of():
 
 
 def counts(sections):
-    return {s['section']: (len(s['correct']), len(s['correct']) + len(s['incorrect'])) for s in sections}
+    return {
+        s['section']: (len(s['correct']), len(s['correct']) + len(s['incorrect'])) for s in sections
+    }
 
 
 def write_questions(path, questions):
     lines = [
         f': {category}\n' + ''.join(f'{" ".join(question[1:])}\n' for question in group)
-        for category, group in itertools.groupby(sorted(questions), key=lambda question: question[0])
+        for category, group in itertools.groupby(
+            sorted(questions), key=lambda question: question[0]
+        )
     ]
     path.write_text(''.join(lines))
     return str(path)
@@ -239,7 +285,9 @@ def write_questions(path, questions):
 def test_analogies_are_gensims(tmp_path, gensim_of, fold, restrict):
     embedding, questions = noisy_questions()
     keep = np.array(embedding.words) != 'nil'  # gensim divides by its length
-    embedding = Embedding([word for word in embedding.words if word != 'nil'], embedding.vectors[keep])
+    embedding = Embedding(
+        [word for word in embedding.words if word != 'nil'], embedding.vectors[keep]
+    )
     path = write_questions(tmp_path / 'q', questions)
     theirs, sections = gensim_of(embedding).evaluate_word_analogies(
         path, restrict_vocab=restrict, case_insensitive=fold is str.upper
@@ -262,7 +310,9 @@ def test_three_cos_mul_is_gensims_most_similar_cosmul(gensim_of):
     vectors, known = gensim_of(embedding), set(embedding.words)
     questions = [('x', *(word.lower() for word in question[1:])) for question in questions]
     questions = [q for q in dict.fromkeys(questions) if set(q[1:]) <= known and q[1] != q[3]]
-    answer = lambda q: vectors.most_similar_cosmul(positive=[q[2], q[3]], negative=[q[1]], topn=1)[0][0]
+    answer = lambda q: vectors.most_similar_cosmul(positive=[q[2], q[3]], negative=[q[1]], topn=1)[
+        0
+    ][0]
     right = sum(answer(question) == question[4] for question in questions)
     rule = functools.partial(three_cos_mul, epsilon=1e-6)
     assert analogies(embedding, questions, score=rule, fold=str) == [
@@ -276,7 +326,9 @@ def test_three_cos_mul_is_gensims_most_similar_cosmul(gensim_of):
 def test_similarity_is_gensims(tmp_path, gensim_of, fold):
     names = [f'w{i}' for i in range(40)] + ['W3', 'W5']
     embedding = random_embedding(names)
-    places = DRAW.permutation(list(itertools.combinations(range(44), 2)))[:200].tolist()  # from 40 on unknown
+    places = DRAW.permutation(list(itertools.combinations(range(44), 2)))[
+        :200
+    ].tolist()  # from 40 on unknown
     pairs = [(f'{"wW"[i % 2]}{i}', f'w{j}', float(DRAW.integers(10))) for i, j in places]
     path = tmp_path / 'pairs'
     path.write_text(''.join(f'{a}\t{b}\t{score}\n' for a, b, score in pairs))
@@ -297,7 +349,9 @@ def trained(folder, gensim, count=12_000):
 
     with lzma.open(folder / 'text' / 'corpus.txt.xz', 'rt') as file:
         sentences = [line.split() for line in itertools.islice(file, count)]
-    model = gensim.models.Word2Vec(sentences, vector_size=50, min_count=3, workers=1, epochs=5, sg=1, seed=1)
+    model = gensim.models.Word2Vec(
+        sentences, vector_size=50, min_count=3, workers=1, epochs=5, sg=1, seed=1
+    )
     return Embedding(model.wv.index_to_key, model.wv.vectors), model.wv
 
 
@@ -318,4 +372,6 @@ def test_real_sets_on_real_vectors_are_gensims(real_data, tmp_path):
     for name in ('men', 'simlex999', 'rg65'):
         plain = tmp_path / name
         plain.write_text(''.join(f'{a}\t{b}\t{score}\n' for a, b, score in sets.similarity[name]))
-        assert_same_correlations(similarity(embedding, sets.similarity[name]), vectors.evaluate_word_pairs(str(plain)))
+        assert_same_correlations(
+            similarity(embedding, sets.similarity[name]), vectors.evaluate_word_pairs(str(plain))
+        )

@@ -32,7 +32,9 @@ CASES = [
 
 
 def plain(x, kernel, stride, pads):
-    return lax.conv_general_dilated(x, kernel, (stride,) * 2, pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    return lax.conv_general_dilated(
+        x, kernel, (stride,) * 2, pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
 
 
 def drawn(sizes, window, examples=4, dtype=jnp.float32):
@@ -55,11 +57,16 @@ def assert_close(ours, theirs, tolerance=1e-5):
 def test_value_and_gradients_equal_those_of_lax(case):
     sizes, window, stride, pads = case
     inputs = drawn(sizes, window)
-    ours, theirs = (jax.jit(partial(value_and_gradients, f, stride=stride, pads=pads)) for f in (convolve, plain))
+    ours, theirs = (
+        jax.jit(partial(value_and_gradients, f, stride=stride, pads=pads))
+        for f in (convolve, plain)
+    )
     assert_close(ours(*inputs), theirs(*inputs))
 
 
-@pytest.mark.parametrize(('window', 'spread', 'pads'), [((4, 4), 2, ((2, 2), (2, 2))), ((3, 5), 3, ((1, 2), (4, 0)))])
+@pytest.mark.parametrize(
+    ('window', 'spread', 'pads'), [((4, 4), 2, ((2, 2), (2, 2))), ((3, 5), 3, ((1, 2), (4, 0)))]
+)
 def test_a_spread_convolution_and_all_its_derivatives_equal_those_of_lax(window, spread, pads):
     inputs = drawn((4, 3), window, examples=6)  # two at a time
 
@@ -108,7 +115,9 @@ def test_the_same_mapped_over_replicas_and_rematerialised():
     x, kernel = (jnp.stack([a, -2 * a]) for a in drawn((6, 4), window))
     theirs = jax.vmap(lambda x, k: value_and_gradients(plain, x, k, stride, pads))(x, kernel)
     again = jax.checkpoint(convolve, static_argnums=(2, 3))
-    assert_close(jax.vmap(lambda x, k: value_and_gradients(again, x, k, stride, pads))(x, kernel), theirs)
+    assert_close(
+        jax.vmap(lambda x, k: value_and_gradients(again, x, k, stride, pads))(x, kernel), theirs
+    )
 
 
 @pytest.mark.parametrize('case', [CASES[0], CASES[2]])
@@ -120,7 +129,9 @@ def test_second_derivatives_equal_those_of_lax(case):
         return jnp.sum(jnp.square(slope))
 
     inputs = drawn(sizes, window, examples=2)
-    ours, theirs = (jax.jit(jax.grad(partial(penalty, f), (0, 1)))(*inputs) for f in (convolve, plain))
+    ours, theirs = (
+        jax.jit(jax.grad(partial(penalty, f), (0, 1)))(*inputs) for f in (convolve, plain)
+    )
     assert_close(ours, theirs, 3e-5)
 
 
@@ -128,7 +139,9 @@ def test_bfloat16_agrees_to_its_own_rounding():
     sizes, window, stride, pads = CASES[0]
     x, kernel = drawn(sizes, window)
     theirs = value_and_gradients(plain, x, kernel, stride, pads)
-    ours = value_and_gradients(convolve, x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), stride, pads)
+    ours = value_and_gradients(
+        convolve, x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), stride, pads
+    )
     assert all(a.dtype == jnp.bfloat16 for a in ours)
     assert_close([a.astype(jnp.float32) for a in ours], theirs, 2e-2)
 
@@ -141,14 +154,18 @@ def test_the_same_over_eight_devices(case):
     mesh = jax.make_mesh((8,), ('data',), axis_types=(AxisType.Auto,))
     split = jax.device_put(x, NamedSharding(mesh, PartitionSpec('data')))
     whole = jax.jit(both)(x, kernel)
-    assert_close(jax.jit(both)(split, jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))), whole)
+    assert_close(
+        jax.jit(both)(split, jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))), whole
+    )
 
     def share(x):
         loss = lambda kernel: jnp.mean(jnp.sin(convolve(x, kernel, stride, pads)))
         return lax.pmean(jax.grad(loss)(kernel), 'data')
 
     mapped = jax.pmap(share, axis_name='data')(x.reshape(8, 2, *x.shape[1:]))[0]
-    assert_close([mapped], [jax.grad(lambda k: jnp.mean(jnp.sin(plain(x, k, stride, pads))))(kernel)])
+    assert_close(
+        [mapped], [jax.grad(lambda k: jnp.mean(jnp.sin(plain(x, k, stride, pads))))(kernel)]
+    )
 
 
 @pytest.mark.parametrize('case', [CASES[0], CASES[1]])
@@ -157,7 +174,9 @@ def test_an_accelerator_gets_plain_convolutions_only(case):
     inputs = drawn(sizes, window)
 
     def lowered(f):
-        traced = jax.jit(lambda x, kernel: value_and_gradients(f, x, kernel, stride, pads)).trace(*inputs)
+        traced = jax.jit(lambda x, kernel: value_and_gradients(f, x, kernel, stride, pads)).trace(
+            *inputs
+        )
         text = traced.lower(lowering_platforms=('cuda',)).as_text()
         # A choice already made leaves a `case` of a single branch, which XLA removes.
         chosen = {'case', 'constant', 'return'}
@@ -179,10 +198,15 @@ def test_the_module_is_flax_conv_with_the_same_parameters():
             Conv(6, (4, 4), spread=2, padding=((2, 2), (2, 2)), bias=False),
             nn.ConvTranspose(6, (4, 4), (2, 2), use_bias=False),
         ),
-        (Conv(6, strides=2, padding=((0, 1), (0, 1))), nn.Conv(6, (3, 3), strides=2, padding=((0, 1), (0, 1)))),
+        (
+            Conv(6, strides=2, padding=((0, 1), (0, 1))),
+            nn.Conv(6, (3, 3), strides=2, padding=((0, 1), (0, 1))),
+        ),
     ]:
         params = ours.init(jax.random.key(0), x)
-        assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, theirs.init(jax.random.key(0), x))
+        assert jax.tree.map(jnp.shape, params) == jax.tree.map(
+            jnp.shape, theirs.init(jax.random.key(0), x)
+        )
         params = jax.tree.map(lambda p: p + 0.1, params)
         assert_close([ours.apply(params, x)], [theirs.apply(params, x)])
 

@@ -15,7 +15,9 @@ def parameters(network, *inputs):
 def test_images_of_every_size_are_made_and_judged():
     z = jnp.linspace(-1, 1, 12).reshape(3, 4)
     for size in (8, 16, 32, 64, 128):
-        made = lambda key, size=size: Generator(size, channels=2, width=2).init_with_output(key, z)[0]
+        made = lambda key, size=size: Generator(size, channels=2, width=2).init_with_output(key, z)[
+            0
+        ]
         judged = lambda key, x: Discriminator(width=2).init_with_output(key, x)[0]
         x = jax.eval_shape(made, jax.random.key(0))
         logit = jax.eval_shape(judged, jax.random.key(0), x)
@@ -33,7 +35,9 @@ def test_it_begins_as_the_paper_says():
     for name in ('enter', 'double0', 'double1'):
         assert jnp.std(params[name]['kernel']) == pytest.approx(0.02, rel=0.05)
     scale = params['norm0']['scale']
-    assert jnp.mean(scale) == pytest.approx(1, abs=0.02) and jnp.std(scale) == pytest.approx(0.02, rel=0.3)
+    assert jnp.mean(scale) == pytest.approx(1, abs=0.02) and jnp.std(scale) == pytest.approx(
+        0.02, rel=0.3
+    )
     assert not jnp.any(params['norm0']['bias'])
 
 
@@ -47,7 +51,11 @@ def test_labels_change_what_is_made_and_judged():
     assert len({float(logit) for logit in discriminator.apply(variables, x, label)}) == 3
     # The projection: what a label adds is linear in its vector, and a vector of nought adds nothing.
     plain = {**variables, 'params': {k: v for k, v in variables['params'].items() if k != 'embed'}}
-    blank = {**plain, 'params': plain['params'] | {'embed': jax.tree.map(jnp.zeros_like, variables['params']['embed'])}}
+    blank = {
+        **plain,
+        'params': plain['params']
+        | {'embed': jax.tree.map(jnp.zeros_like, variables['params']['embed'])},
+    }
     expected = Discriminator(4).apply(plain, x)
     np.testing.assert_allclose(discriminator.apply(blank, x, label), expected, atol=1e-6)
 
@@ -55,11 +63,19 @@ def test_labels_change_what_is_made_and_judged():
 @pytest.mark.parametrize(
     ('network', 'inputs', 'message'),
     [
-        (Generator(12), [(1, 4)], 'width is 64, size 12; needed: width >= 1 and a size of 8, 16, 32, 64'),
+        (
+            Generator(12),
+            [(1, 4)],
+            'width is 64, size 12; needed: width >= 1 and a size of 8, 16, 32, 64',
+        ),
         (Generator(8, width=0), [(1, 4)], 'width is 0, size 8'),
         (Generator(8, classes=2), [(1, 4)], 'classes is 2; labels are missing'),
         (Discriminator(), [(1, 28, 28, 1)], 'size 28'),
-        (Discriminator(), [(1, 8, 16, 1)], r'x has shape \(1, 8, 16, 1\); the discriminator needs squares'),
+        (
+            Discriminator(),
+            [(1, 8, 16, 1)],
+            r'x has shape \(1, 8, 16, 1\); the discriminator needs squares',
+        ),
         (Discriminator(), [(1, 8, 8, 1), (1,)], 'classes is None; labels are given'),
     ],
 )
@@ -83,8 +99,12 @@ def test_it_is_the_function_that_pytorchs_example_computes():
     weights = torch.randn(4)
     (logit * weights).sum().backward()
 
-    ours = [translated(net, side, lambda p: p.detach()) for net, side in zip(peers, SIDES, strict=True)]
-    expected = [translated(net, side, lambda p: p.grad) for net, side in zip(peers, SIDES, strict=True)]
+    ours = [
+        translated(net, side, lambda p: p.detach()) for net, side in zip(peers, SIDES, strict=True)
+    ]
+    expected = [
+        translated(net, side, lambda p: p.grad) for net, side in zip(peers, SIDES, strict=True)
+    ]
     nets, z = (Generator(), Discriminator()), jnp.asarray(z.numpy()[:, :, 0, 0])
     stats = [
         net.init(jax.random.key(0), a)['batch_stats']
@@ -116,14 +136,23 @@ def translated(module, side, read):
     first = side == 'double'
     params = {}
     for i, norm in enumerate(norms):
-        params[f'norm{i + (not first)}'] = {'scale': read(norm.weight).numpy(), 'bias': read(norm.bias).numpy()}
+        params[f'norm{i + (not first)}'] = {
+            'scale': read(norm.weight).numpy(),
+            'bias': read(norm.bias).numpy(),
+        }
     for i, conv in enumerate(convs[first : len(convs) - (not first)]):
         kernel = read(conv.weight).numpy()  # [I, O, K, L] of a transposed one, else [O, I, K, L]
-        kernel = kernel[:, :, ::-1, ::-1].transpose(2, 3, 0, 1) if first else kernel.transpose(2, 3, 1, 0)
+        kernel = (
+            kernel[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
+            if first
+            else kernel.transpose(2, 3, 1, 0)
+        )
         params[f'{side}{i}'] = {'kernel': np.ascontiguousarray(kernel)}
     if first:
         kernel = read(convs[0].weight).numpy().transpose(0, 2, 3, 1)  # [Z, 4, 4, O]
         params['enter'] = {'kernel': kernel.reshape(len(kernel), -1)}
     else:
-        params['leave'] = {'kernel': read(convs[-1].weight).numpy()[0].transpose(1, 2, 0).reshape(-1, 1)}
+        params['leave'] = {
+            'kernel': read(convs[-1].weight).numpy()[0].transpose(1, 2, 0).reshape(-1, 1)
+        }
     return params

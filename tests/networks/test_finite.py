@@ -13,7 +13,9 @@ def test_the_generator_gives_the_softmax_of_its_table_whatever_the_noise():
     params = generator.init(jax.random.key(0), jnp.zeros((1, 3)))
     table = np.asarray(params['params']['table'], np.float64)
     q = generator.apply(params, jax.random.normal(jax.random.key(1), (5, 3)))
-    np.testing.assert_allclose(q, np.broadcast_to(np.exp(table) / np.exp(table).sum(), (5, 4)), rtol=1e-6)
+    np.testing.assert_allclose(
+        q, np.broadcast_to(np.exp(table) / np.exp(table).sum(), (5, 4)), rtol=1e-6
+    )
 
 
 def test_the_discriminator_gives_its_table_and_the_distribution():
@@ -30,7 +32,9 @@ def test_both_begin_undecided():
     x = jnp.full((2, 4), 0.25)
     logits, _ = Table(4).init_with_output(jax.random.key(0), x)[0]
     np.testing.assert_array_equal(logits, 0)
-    np.testing.assert_allclose(Atoms(4).init_with_output(jax.random.key(0), jnp.zeros((2, 1)))[0], x)
+    np.testing.assert_allclose(
+        Atoms(4).init_with_output(jax.random.key(0), jnp.zeros((2, 1)))[0], x
+    )
 
 
 def test_ascent_of_the_exact_value_reaches_the_optimal_discriminator():
@@ -41,8 +45,12 @@ def test_ascent_of_the_exact_value_reaches_the_optimal_discriminator():
         return jnp.sum(p_ * jax.nn.log_sigmoid(real)) + jnp.sum(q_ * jax.nn.log_sigmoid(-fake))
 
     ascend = lambda _, params: jax.tree.map(lambda a, g: a + 5 * g, params, jax.grad(value)(params))
-    params = jax.jit(lambda params: jax.lax.fori_loop(0, 500, ascend, params))(Table(3).init(jax.random.key(0), p))
-    np.testing.assert_allclose(jax.nn.sigmoid(params['params']['table']), (p / (p + q))[0], rtol=1e-5)
+    params = jax.jit(lambda params: jax.lax.fori_loop(0, 500, ascend, params))(
+        Table(3).init(jax.random.key(0), p)
+    )
+    np.testing.assert_allclose(
+        jax.nn.sigmoid(params['params']['table']), (p / (p + q))[0], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize('network', [Atoms(1), Table(1)])

@@ -8,7 +8,14 @@ from safetensors.numpy import save_file
 
 from genjax.networks.inception.inceptionv3 import InceptionV3, crop, max_pool, mean_pool
 from genjax.networks.inception.state_dict import read_arrays
-from genjax.networks.inception.weights import FILE, RESIZE, digest, inception, prepared, variables_of
+from genjax.networks.inception.weights import (
+    FILE,
+    RESIZE,
+    digest,
+    inception,
+    prepared,
+    variables_of,
+)
 
 FEATURES = {'64': 64, '192': 192, '768': 768, '2048': 2048, 'logits_unbiased': 1008, 'logits': 1008}
 
@@ -17,14 +24,19 @@ FEATURES = {'64': 64, '192': 192, '768': 768, '2048': 2048, 'logits_unbiased': 1
 def traced():
     """Features of two images and variables, as shapes."""
     image = jax.ShapeDtypeStruct((2, 299, 299, 3), jnp.float32)
-    return jax.eval_shape(lambda key, x: InceptionV3().init_with_output(key, x), jax.random.key(0), image)
+    return jax.eval_shape(
+        lambda key, x: InceptionV3().init_with_output(key, x), jax.random.key(0), image
+    )
 
 
 @pytest.fixture(scope='module')
 def entries(traced):
     """The shape of every entry of the file, in torch's order of the axes."""
     shapes = {name: x.shape for collection in traced[1].values() for name, x in collection.items()}
-    return {name: (shape[3], shape[2], *shape[:2]) if shape[3:] else shape[::-1] for name, shape in shapes.items()}
+    return {
+        name: (shape[3], shape[2], *shape[:2]) if shape[3:] else shape[::-1]
+        for name, shape in shapes.items()
+    }
 
 
 def empty(entries):
@@ -34,7 +46,9 @@ def empty(entries):
 
 def test_features_parameters_and_some_entries_are_the_published_ones(entries, traced):
     features, variables = traced
-    assert {name: x.shape for name, x in features.items()} == {name: (2, size) for name, size in FEATURES.items()}
+    assert {name: x.shape for name, x in features.items()} == {
+        name: (2, size) for name, size in FEATURES.items()
+    }
     # 23,834,568 of torchvision's InceptionV3 without its second head, and 8 classes more of 2,048 weights and a bias
     assert sum(x.size for x in variables['params'].values()) == 23_834_568 + 8 * 2049
     assert entries['Conv2d_1a_3x3.conv.weight'] == (32, 3, 3, 3)
@@ -62,7 +76,9 @@ def test_the_resize_is_tensorflows_of_the_images_bytes(sizes):
     levels = np.random.default_rng(0).integers(0, 256, (1, *sizes, 3))
     images = jnp.asarray(levels / 127.5 - 1, jnp.float32)
     expected = (bilinear(levels.astype(np.float64), 299) - 128) / 128
-    np.testing.assert_allclose(jax.jit(prepared)(images), expected, atol=2e-4 if sizes[1] > 299 else 2e-5)
+    np.testing.assert_allclose(
+        jax.jit(prepared)(images), expected, atol=2e-4 if sizes[1] > 299 else 2e-5
+    )
 
 
 def test_images_are_rounded_to_bytes_and_grey_ones_repeated():
@@ -76,9 +92,15 @@ def test_images_are_rounded_to_bytes_and_grey_ones_repeated():
 @pytest.mark.parametrize(
     ('images', 'message'),
     [
-        (np.zeros((2, 8, 8), np.float32), r'images have shape \(2, 8, 8\); \[B, H, W, 1 or 3\] is needed'),
+        (
+            np.zeros((2, 8, 8), np.float32),
+            r'images have shape \(2, 8, 8\); \[B, H, W, 1 or 3\] is needed',
+        ),
         (np.zeros((2, 8, 8, 4), np.float32), r'images have shape \(2, 8, 8, 4\)'),
-        (np.zeros((2, 8, 8, 3), np.uint8), r'images have type uint8; floating point numbers in \[-1, 1\] are needed'),
+        (
+            np.zeros((2, 8, 8, 3), np.uint8),
+            r'images have type uint8; floating point numbers in \[-1, 1\] are needed',
+        ),
     ],
 )
 def test_what_is_no_image_is_refused(images, message):
@@ -89,7 +111,9 @@ def test_what_is_no_image_is_refused(images, message):
 def test_pools_and_crop_equal_their_definitions():
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
     near = lambda i, j: x[:, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
-    each = lambda f: np.stack([np.stack([f(near(i, j), (1, 2)) for j in range(5)], 1) for i in range(6)], 1)
+    each = lambda f: np.stack(
+        [np.stack([f(near(i, j), (1, 2)) for j in range(5)], 1) for i in range(6)], 1
+    )
     np.testing.assert_allclose(mean_pool(x), each(np.mean), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(max_pool(x, stride=1, padding='SAME'), each(np.max))
     np.testing.assert_array_equal(max_pool(x), each(np.max)[:, 1:-1:2, 1:-1:2])
@@ -111,11 +135,17 @@ def test_entries_that_do_not_fit_are_refused_by_name(entries):
     arrays, name = empty(entries), 'Mixed_7b.branch3x3_2a.bn.running_mean'
     with pytest.raises(ValueError, match=f'the entry {name} is missing'):
         variables_of({key: x for key, x in arrays.items() if key != name})
-    with pytest.raises(ValueError, match=rf'the entry {name} has shape \(385,\); \(384,\) is needed'):
+    with pytest.raises(
+        ValueError, match=rf'the entry {name} has shape \(385,\); \(384,\) is needed'
+    ):
         variables_of({**arrays, name: np.zeros(385)})
-    with pytest.raises(ValueError, match=r'the entry fc.weight has shape \(2048, 1008\); \(1008, 2048\) is needed'):
+    with pytest.raises(
+        ValueError, match=r'the entry fc.weight has shape \(2048, 1008\); \(1008, 2048\) is needed'
+    ):
         variables_of({**arrays, 'fc.weight': arrays['fc.weight'].T})
-    with pytest.raises(ValueError, match='there is an entry AuxLogits.fc.bias, which InceptionV3 does not have'):
+    with pytest.raises(
+        ValueError, match='there is an entry AuxLogits.fc.bias, which InceptionV3 does not have'
+    ):
         variables_of({**arrays, 'AuxLogits.fc.bias': np.zeros(1)})
 
 
@@ -129,12 +159,15 @@ def test_the_digest_knows_every_value_name_and_shape():
     ]
     digests = {digest(variables) for variables in [base, *others]}
     assert len(digests) == 4 and all(len(d) == 16 and int(d, 16) for d in digests)
-    assert digest({'batch_stats': {'c': x}, 'params': {'b': x, 'a': x}}) == digest(base)  # in whatever order
+    assert digest({'batch_stats': {'c': x}, 'params': {'b': x, 'a': x}}) == digest(
+        base
+    )  # in whatever order
 
 
 def test_files_that_are_missing_or_others_are_refused_in_one_line(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=f'there is no file .*; InceptionV3 needs {FILE}, published at https://'
+        FileNotFoundError,
+        match=f'there is no file .*; InceptionV3 needs {FILE}, published at https://',
     ):
         inception(tmp_path / FILE)
     save_file({'weight': np.zeros(3)}, tmp_path / 'other.safetensors')
@@ -165,7 +198,9 @@ def peer(entries, tmp_path_factory):
 
     path = tmp_path_factory.mktemp('weights') / FILE
     torch.save({name: torch.from_numpy(x) for name, x in drawn_weights(entries)}, path)
-    network = FeatureExtractorInceptionV3('inception', list(FEATURES), feature_extractor_weights_path=str(path))
+    network = FeatureExtractorInceptionV3(
+        'inception', list(FEATURES), feature_extractor_weights_path=str(path)
+    )
 
     def features(images):
         with torch.no_grad():
@@ -178,9 +213,14 @@ def peer(entries, tmp_path_factory):
 def some_bytes(size, channels=3):
     """Images of different lightness, contrast and smoothness, so that their features differ."""
     draw = np.random.default_rng(size)
-    coarse = lambda n: draw.normal(size=(size, size, channels)).repeat(n, 0).repeat(n, 1)[:size, :size]
+    coarse = lambda n: (
+        draw.normal(size=(size, size, channels)).repeat(n, 0).repeat(n, 1)[:size, :size]
+    )
     noise = np.stack([coarse(n) for n in (1, 4, 9)])
-    images = np.array([60, 128, 190])[:, None, None, None] + np.array([90, 60, 20])[:, None, None, None] * noise
+    images = (
+        np.array([60, 128, 190])[:, None, None, None]
+        + np.array([90, 60, 20])[:, None, None, None] * noise
+    )
     return np.clip(images, 0, 255).astype(np.uint8)
 
 

@@ -23,7 +23,9 @@ def test_layers_are_the_textbooks():
     params = network.init(jax.random.key(1), X)
     first, second = params['params']['Dense_0'], params['params']['Dense_1']
     hidden = np.tanh(X.reshape(6, 6) @ first['kernel'] + first['bias'][None])
-    np.testing.assert_allclose(network.apply(params, X), hidden @ second['kernel'] + second['bias'][None], atol=1e-6)
+    np.testing.assert_allclose(
+        network.apply(params, X), hidden @ second['kernel'] + second['bias'][None], atol=1e-6
+    )
 
 
 def test_a_scale_is_learned_beside_the_output():

@@ -21,7 +21,10 @@ def drawn(shape=(16, 3, 2, 5)):
 
 def variables_of(norm, x, *label):
     variables = norm.init(jax.random.key(0), x, *label)
-    params = {'scale': variables['params']['scale'] + 0.5, 'bias': variables['params']['bias'] - 0.25}
+    params = {
+        'scale': variables['params']['scale'] + 0.5,
+        'bias': variables['params']['bias'] - 0.25,
+    }
     return {**variables, 'params': params}
 
 
@@ -38,14 +41,20 @@ def test_value_and_gradient_equal_the_formulas_in_float64():
     z = (x - x.mean((0, 1, 2))) / deviation
     np.testing.assert_allclose(y, 1.5 * z - 0.25, atol=1e-5)
     centred = g - g.mean((0, 1, 2)) - z * (g * z).mean((0, 1, 2))  # Ioffe and Szegedy, section 3
-    np.testing.assert_allclose(back(jnp.asarray(g, jnp.float32))[0], 1.5 * centred / deviation, atol=1e-5)
+    np.testing.assert_allclose(
+        back(jnp.asarray(g, jnp.float32))[0], 1.5 * centred / deviation, atol=1e-5
+    )
 
 
 def test_a_pass_from_zeros_leaves_its_batchs_own_statistics():
     norm, (x, _) = BatchNorm(momentum=0.7), drawn()
     variables = variables_of(norm, x)
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(variables['batch_stats']))  # whatever x was
-    np.testing.assert_allclose(norm.apply(variables, x), 1.5 * x - 0.25, rtol=1e-4)  # mean 0, variance 1
+    assert not any(
+        np.any(leaf) for leaf in jax.tree.leaves(variables['batch_stats'])
+    )  # whatever x was
+    np.testing.assert_allclose(
+        norm.apply(variables, x), 1.5 * x - 0.25, rtol=1e-4
+    )  # mean 0, variance 1
     y, written = trained(norm, variables, x)
     np.testing.assert_allclose(norm.apply(variables | written, x), y, atol=1e-5)
 
@@ -78,9 +87,13 @@ def test_one_and_eight_devices_agree_by_jit_and_by_pmap():
     close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     with jax.set_mesh(mesh):
         split = put_batch(mesh, (x, g))
-        jax.tree.map(close, jax.jit(step)(jax.device_put(variables, replicated(mesh)), *split), expected)
+        jax.tree.map(
+            close, jax.jit(step)(jax.device_put(variables, replicated(mesh)), *split), expected
+        )
     whole = lambda a: a.reshape(8, 2, *a.shape[1:])
-    y, slope, rest = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, 0))(variables, whole(x), whole(g))
+    y, slope, rest = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, 0))(
+        variables, whole(x), whole(g)
+    )
     jax.tree.map(close, (y.reshape(x.shape), slope.reshape(x.shape)), expected[:2])
     jax.tree.map(lambda a, b: close(a, jnp.stack([b] * 8)), rest, expected[2])
 
@@ -89,7 +102,10 @@ def test_each_class_has_its_own_scale_and_bias():
     norm, plain, (x, _) = BatchNorm(classes=3), BatchNorm(), drawn()
     label = jnp.arange(16, dtype=jnp.int32) % 3
     variables = norm.init(jax.random.key(0), x, label)
-    params = {'scale': jnp.arange(15.0).reshape(3, 5), 'bias': jnp.cos(jnp.arange(15.0)).reshape(3, 5)}
+    params = {
+        'scale': jnp.arange(15.0).reshape(3, 5),
+        'bias': jnp.cos(jnp.arange(15.0)).reshape(3, 5),
+    }
     y, _ = trained(norm, {**variables, 'params': params}, x, label)
     for k in range(3):
         one = {**variables, 'params': {name: rows[k] for name, rows in params.items()}}
@@ -100,5 +116,7 @@ def test_what_is_refused():
     x, _ = drawn()
     with pytest.raises(ValueError, match=r'momentum is 1; batch norm needs 0 <= momentum < 1'):
         BatchNorm(momentum=1).init(jax.random.key(0), x)
-    with pytest.raises(ValueError, match='classes is 3; batch norm needs labels exactly where there are classes'):
+    with pytest.raises(
+        ValueError, match='classes is 3; batch norm needs labels exactly where there are classes'
+    ):
         BatchNorm(classes=3).init(jax.random.key(0), x)

@@ -22,7 +22,9 @@ def lively(network, *inputs):
     """Parameters in which no branch is at zero, as after some training."""
     params = jax.jit(network.init)(jax.random.key(0), *inputs)
     leaves, tree = jax.tree.flatten(params)
-    return jax.tree.unflatten(tree, [p + 0.2 * drawn(*p.shape, seed=i) for i, p in enumerate(leaves)])
+    return jax.tree.unflatten(
+        tree, [p + 0.2 * drawn(*p.shape, seed=i) for i, p in enumerate(leaves)]
+    )
 
 
 def blurred(x, stride, spread, gain):
@@ -30,7 +32,9 @@ def blurred(x, stride, spread, gain):
     kernel = jnp.outer(jnp.array([1.0, 3, 3, 1]), jnp.array([1.0, 3, 3, 1])) * gain / 64
     kernel, pads = jnp.tile(kernel[:, :, None, None], (1, 1, 1, x.shape[-1])), ((spread,) * 2,) * 2
     steps = dict(lhs_dilation=(spread,) * 2, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
-    return lax.conv_general_dilated(x, kernel, (stride,) * 2, pads, feature_group_count=x.shape[-1], **steps)
+    return lax.conv_general_dilated(
+        x, kernel, (stride,) * 2, pads, feature_group_count=x.shape[-1], **steps
+    )
 
 
 def test_resampling_is_the_filter_1_3_3_1():
@@ -41,7 +45,9 @@ def test_resampling_is_the_filter_1_3_3_1():
 
 def grouped_by_lax(x, kernel, groups):
     axes = ('NHWC', 'HWIO', 'NHWC')
-    return lax.conv_general_dilated(x, kernel, (1, 1), 'SAME', dimension_numbers=axes, feature_group_count=groups)
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), 'SAME', dimension_numbers=axes, feature_group_count=groups
+    )
 
 
 @pytest.mark.parametrize('groups', [3, 9])  # one by one, and all at once
@@ -51,15 +57,25 @@ def test_the_grouped_convolution_and_its_derivatives_are_those_of_lax(groups):
     def derivatives(f, x, kernel):
         loss = lambda x, kernel: jnp.sum(jnp.sin(f(x, kernel, groups)))
         penalty = lambda x, kernel: jnp.sum(jax.grad(loss)(x, kernel) ** 2)
-        return f(x, kernel, groups), jax.grad(loss, (0, 1))(x, kernel), jax.grad(penalty, (0, 1))(x, kernel)
+        return (
+            f(x, kernel, groups),
+            jax.grad(loss, (0, 1))(x, kernel),
+            jax.grad(penalty, (0, 1))(x, kernel),
+        )
 
-    ours, theirs = (jax.jit(lambda x, kernel, f=f: derivatives(f, x, kernel)) for f in (grouped, grouped_by_lax))
-    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max()))
+    ours, theirs = (
+        jax.jit(lambda x, kernel, f=f: derivatives(f, x, kernel)) for f in (grouped, grouped_by_lax)
+    )
+    close = lambda a, b: np.testing.assert_allclose(
+        a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max())
+    )
     jax.tree.map(close, ours(x, kernel), theirs(x, kernel))
 
 
 def test_an_accelerator_gets_one_grouped_convolution():
-    traced = jax.jit(lambda x, kernel: grouped(x, kernel, 3)).trace(drawn(2, 5, 4, 6), drawn(3, 3, 2, 9))
+    traced = jax.jit(lambda x, kernel: grouped(x, kernel, 3)).trace(
+        drawn(2, 5, 4, 6), drawn(3, 3, 2, 9)
+    )
     text = traced.lower(lowering_platforms=('cuda',)).as_text()
     assert text.count('stablehlo.convolution') == 1 and 'feature_group_count = 3' in text
 
@@ -78,7 +94,8 @@ def test_a_block_begins_as_the_identity_and_its_kernels_with_the_fix_up_scale():
 def test_the_parameters_are_as_many_as_the_official_networks():
     label, z, x = jnp.zeros(1, jnp.int32), jnp.zeros((1, 64)), jnp.zeros((1, 32, 32, 3))
     count = lambda net, *inputs: sum(
-        math.prod(p.shape) for p in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0), *inputs))
+        math.prod(p.shape)
+        for p in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0), *inputs))
     )
     assert count(Generator((768,) * 4, classes=10), z, label) == 20_781_952
     assert count(Discriminator((768,) * 4, classes=10), x, label) == 21_280_512
@@ -87,7 +104,10 @@ def test_the_parameters_are_as_many_as_the_official_networks():
 @pytest.mark.parametrize('classes', [None, 3])
 def test_shapes_and_no_example_sees_another(classes):
     labels = () if classes is None else (jnp.array([0, 2, 1]),)
-    generator, discriminator = Generator(channels=1, classes=classes, **SMALL), Discriminator(classes=classes, **SMALL)
+    generator, discriminator = (
+        Generator(channels=1, classes=classes, **SMALL),
+        Discriminator(classes=classes, **SMALL),
+    )
     z, x = drawn(3, 5), drawn(3, 8, 8, 1)
     for network, inputs, shape in [(generator, z, (3, 8, 8, 1)), (discriminator, x, (3,))]:
         params = lively(network, inputs, *labels)
@@ -111,14 +131,20 @@ def test_the_slope_penalty_has_the_gradient_of_finite_differences():
         penalty = jax.jit(lambda vector: jnp.sum(jax.grad(critic, 1)(vector, x) ** 2))
         direction = jnp.cos(jnp.arange(vector.size, dtype=vector.dtype))
         slope = jnp.vdot(jax.jit(jax.grad(penalty))(vector), direction)
-        difference = (penalty(vector + 1e-6 * direction) - penalty(vector - 1e-6 * direction)) / 2e-6
+        difference = (
+            penalty(vector + 1e-6 * direction) - penalty(vector - 1e-6 * direction)
+        ) / 2e-6
     assert float(slope) == pytest.approx(float(difference), rel=1e-5)
 
 
 @pytest.mark.parametrize(
     ('network', 'inputs', 'message'),
     [
-        (Generator(()), (4, 5), r'widths \(\), blocks 2, group 16, expansion 2, side 4: all must be at least 1'),
+        (
+            Generator(()),
+            (4, 5),
+            r'widths \(\), blocks 2, group 16, expansion 2, side 4: all must be at least 1',
+        ),
         (Generator((20,)), (4, 5), 'group is 16; it must divide 40, a width times expansion'),
         (Generator((16,), classes=3), (4, 5), 'classes is 3; labels are missing'),
         (

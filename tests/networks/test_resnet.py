@@ -26,12 +26,16 @@ def test_the_parameters_are_as_many_as_in_table_4():
     z, x, label = jnp.zeros((1, 128)), jnp.zeros((1, 32, 32, 3)), jnp.zeros(1, jnp.int32)
     assert count(Generator(), z) == 4_276_739
     assert count(Discriminator(), x) == 1_053_824
-    assert count(Generator(classes=10), z, label) == 4_276_739 + 3 * 2 * 2 * 9 * 256  # norms in blocks, a row a class
+    assert (
+        count(Generator(classes=10), z, label) == 4_276_739 + 3 * 2 * 2 * 9 * 256
+    )  # norms in blocks, a row a class
     assert count(Discriminator(classes=10), x, label) == 1_053_824 + 10 * 128
 
 
 def test_every_kernel_of_the_discriminator_has_its_vector_and_it_has_no_batch_norm():
-    variables = shapes(Discriminator(classes=10), jnp.zeros((1, 32, 32, 3)), jnp.zeros(1, jnp.int32))
+    variables = shapes(
+        Discriminator(classes=10), jnp.zeros((1, 32, 32, 3)), jnp.zeros(1, jnp.int32)
+    )
     assert set(variables) == {'params', 'spectral'}
     paths = lambda tree: {tuple(k.key for k in path) for path, _ in jax.tree.leaves_with_path(tree)}
     kernels = {path[:-2] for path in paths(variables['params']) if path[-1] == 'kernel'}
@@ -42,9 +46,13 @@ def test_every_kernel_of_the_discriminator_has_its_vector_and_it_has_no_batch_no
 def test_the_sizes_of_images(size, n):
     assert doublings(size) == n and 4 <= size / 2**n < 8
     variables = shapes(Generator(8, size, 1), jnp.zeros((1, 5)))
-    out = jax.eval_shape(lambda v, z: Generator(8, size, 1).apply(v, z), variables, jnp.zeros((2, 5)))
+    out = jax.eval_shape(
+        lambda v, z: Generator(8, size, 1).apply(v, z), variables, jnp.zeros((2, 5))
+    )
     assert out.shape == (2, size, size, 1)
-    assert jax.eval_shape(Discriminator(8).init_with_output, jax.random.key(0), out)[0].shape == (2,)
+    assert jax.eval_shape(Discriminator(8).init_with_output, jax.random.key(0), out)[0].shape == (
+        2,
+    )
 
 
 def test_halving_takes_means_of_four_pixels():
@@ -101,7 +109,9 @@ def test_a_slope_penalty_is_differentiated_and_its_gradient_is_square_to_each_no
     critic = lambda params, x: jnp.sum(network.apply(variables | {'params': params}, x))
     penalty = lambda params: jnp.sum(jax.grad(critic, 1)(params, x) ** 2)
     gradient = jax.jit(jax.grad(penalty))(variables['params'])
-    for (path, g), p in zip(jax.tree.leaves_with_path(gradient), jax.tree.leaves(variables['params']), strict=True):
+    for (path, g), p in zip(
+        jax.tree.leaves_with_path(gradient), jax.tree.leaves(variables['params']), strict=True
+    ):
         if path[-1].key == 'kernel':
             size = float(jnp.linalg.norm(g.ravel()) * jnp.linalg.norm(p.ravel()))
             assert size > 0 and abs(float(jnp.vdot(g, p))) < 1e-4 * size
@@ -110,7 +120,11 @@ def test_a_slope_penalty_is_differentiated_and_its_gradient_is_square_to_each_no
 @pytest.mark.parametrize(
     ('network', 'inputs', 'message'),
     [
-        (Generator(8, 30), (4, 5), 'size is 30; it must be 4, 5, 6 or 7 pixels doubled at least once'),
+        (
+            Generator(8, 30),
+            (4, 5),
+            'size is 30; it must be 4, 5, 6 or 7 pixels doubled at least once',
+        ),
         (Generator(8, 7), (4, 5), 'size is 7; it must be'),
         (Generator(8, 8, classes=3), (4, 5), 'classes is 3; labels are missing'),
         (Discriminator(8), (4, 8, 6, 1), r'x has shape \(4, 8, 6, 1\); \[B, H, H, I\] is needed'),

@@ -40,7 +40,12 @@ def test_the_normalised_kernel_is_applied_and_has_norm_one():
     variables = settled(LAYER, variables, x)
     params = jax.tree.map(lambda p: np.asarray(p, np.float64), variables['params']['weights'])
     sigma = np.linalg.svd(params['kernel'].reshape(-1, 6), compute_uv=False)[0]
-    divided = {'params': {'kernel': jnp.float32(params['kernel'] / sigma), 'bias': jnp.float32(params['bias'])}}
+    divided = {
+        'params': {
+            'kernel': jnp.float32(params['kernel'] / sigma),
+            'bias': jnp.float32(params['bias']),
+        }
+    }
     np.testing.assert_allclose(LAYER.apply(variables, x), Conv(6).apply(divided, x), atol=1e-5)
     dense = Spectral(nn.Dense(5, use_bias=False))
     variables, _ = begun(dense, (1, 8))
@@ -54,13 +59,17 @@ def test_the_gradient_is_equation_12_of_the_paper():
     variables, x = begun(dense, (3, 6))
     loss = lambda params: jnp.sum(jnp.sin(dense.apply(variables | {'params': params}, x)))
     ours = jax.grad(loss)(variables['params'])['weights']['kernel']
-    W = np.asarray(variables['params']['weights']['kernel'], np.float64).T  # [O, N], as in the paper
+    W = np.asarray(
+        variables['params']['weights']['kernel'], np.float64
+    ).T  # [O, N], as in the paper
     h, u_ = np.asarray(x, np.float64), np.asarray(variables['spectral']['u'], np.float64)
     v = W.T @ u_ / np.linalg.norm(W.T @ u_)
     sigma = u_ @ W @ v
     delta = np.cos(h @ W.T / sigma)  # the loss's derivative with respect to each output, [B, O]
     lambda_ = np.sum(delta * (h @ W.T / sigma))
-    np.testing.assert_allclose(ours, ((delta.T @ h - lambda_ * np.outer(u_, v)) / sigma).T, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        ours, ((delta.T @ h - lambda_ * np.outer(u_, v)) / sigma).T, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_the_vectors_move_only_where_they_are_mutable():

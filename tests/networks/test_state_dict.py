@@ -13,7 +13,12 @@ from safetensors.numpy import save_file
 from genjax.networks.inception.state_dict import MAGIC, read_arrays
 
 ORDERED = b'ccollections\nOrderedDict\n)R'
-KINDS = {'float32': b'FloatStorage', 'float64': b'DoubleStorage', 'float16': b'HalfStorage', 'int64': b'LongStorage'}
+KINDS = {
+    'float32': b'FloatStorage',
+    'float64': b'DoubleStorage',
+    'float16': b'HalfStorage',
+    'int64': b'LongStorage',
+}
 
 
 def text(value):
@@ -38,7 +43,13 @@ def tensor(key, x, part=b'', *, kind=None, count=None, offset=0, shape=None, str
 def dictionary(entries):
     metadata = b'}' + text('_metadata') + ORDERED + b'sb'
     return (
-        b'\x80\x02' + ORDERED + b'(' + b''.join(text(name) + x for name, x in entries.items()) + b'u' + metadata + b'.'
+        b'\x80\x02'
+        + ORDERED
+        + b'('
+        + b''.join(text(name) + x for name, x in entries.items())
+        + b'u'
+        + metadata
+        + b'.'
     )
 
 
@@ -63,7 +74,10 @@ def streamed(content, arrays, little=True):
     return b''.join([*parts, content, pickle.dumps(keys, 2), *lengths])
 
 
-FORMATS = {'zip': (zipped, b''), 'stream': (streamed, b'N')}  # how it is written; what ends a storage's description
+FORMATS = {
+    'zip': (zipped, b''),
+    'stream': (streamed, b'N'),
+}  # how it is written; what ends a storage's description
 formats = pytest.mark.parametrize('form', FORMATS)
 
 
@@ -112,10 +126,16 @@ def test_what_is_written_by_hand_is_read(form, tmp_path):
 def test_tensors_may_share_a_storage(form, tmp_path):
     write, part = FORMATS[form]
     x = np.arange(12, dtype=np.float32)
-    rows, columns = dict(offset=4, shape=(2, 4), strides=(4, 1)), dict(offset=1, shape=(3, 2), strides=(4, 2))
+    rows, columns = (
+        dict(offset=4, shape=(2, 4), strides=(4, 1)),
+        dict(offset=1, shape=(3, 2), strides=(4, 2)),
+    )
     entries = {'rows': tensor('0', x, part, **rows), 'columns': tensor('0', x, part, **columns)}
     square = x.reshape(3, 4)
-    assert_same(read(tmp_path, write(dictionary(entries), [x])), {'rows': square[1:], 'columns': square[:, 1::2]})
+    assert_same(
+        read(tmp_path, write(dictionary(entries), [x])),
+        {'rows': square[1:], 'columns': square[:, 1::2]},
+    )
 
 
 def test_safetensors_are_read(tmp_path):
@@ -201,11 +221,20 @@ def test_a_tensor_that_does_not_fit_is_refused(entry, message, tmp_path):
         (b'', 'this is no state dict'),
         (b'not a pickle at all', 'this is no state dict'),
         (pickle.dumps(MAGIC + 1, 2), 'this is no file of torch.save'),
-        (streamed(dictionary({}), [], little=False), 'does not say that its numbers are little-endian'),
+        (
+            streamed(dictionary({}), [], little=False),
+            'does not say that its numbers are little-endian',
+        ),
         (streamed(dictionary({}), [X]), 'the storages of the file are not those of its tensors'),
-        (zipped(dictionary({}), [], order=b'big'), 'does not say that its numbers are little-endian'),
+        (
+            zipped(dictionary({}), [], order=b'big'),
+            'does not say that its numbers are little-endian',
+        ),
         (zipped(pickle.dumps([1], 2), []), 'the file holds a list; a state dict'),
-        (zipped(dictionary({}), []).replace(b'data.pkl', b'data.abc'), 'the zip has 0 entries named data.pkl'),
+        (
+            zipped(dictionary({}), []).replace(b'data.pkl', b'data.abc'),
+            'the zip has 0 entries named data.pkl',
+        ),
     ],
 )
 def test_other_files_are_refused(content, message, tmp_path):
@@ -232,8 +261,12 @@ def test_a_damaged_file_gives_arrays_or_one_line(form, tmp_path):
 def test_what_torch_writes_is_read(modern, tmp_path):
     import torch
 
-    module = torch.nn.Sequential(torch.nn.Conv2d(2, 3, (1, 7)), torch.nn.BatchNorm2d(3), torch.nn.Linear(3, 4))
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, (1, 7)), torch.nn.BatchNorm2d(3), torch.nn.Linear(3, 4)
+    )
     state = module.state_dict()
     state['2.weight'] = state['2.weight'].T
     torch.save(state, tmp_path / 'weights.pth', _use_new_zipfile_serialization=modern)
-    assert_same(read_arrays(tmp_path / 'weights.pth'), {name: x.numpy() for name, x in state.items()})
+    assert_same(
+        read_arrays(tmp_path / 'weights.pth'), {name: x.numpy() for name, x in state.items()}
+    )

@@ -30,7 +30,11 @@ def drawn(net, sizes=(8, 8, 8, 3)):
     abstract = abstract_params(net, x)
     leaves, tree = jax.tree.flatten(abstract)
     draw = lambda i, leaf: 0.1 * np.random.default_rng(i).normal(size=leaf.shape).astype('float32')
-    return x, jnp.arange(sizes[0]) * 100, tree.unflatten([draw(*pair) for pair in enumerate(leaves)])
+    return (
+        x,
+        jnp.arange(sizes[0]) * 100,
+        tree.unflatten([draw(*pair) for pair in enumerate(leaves)]),
+    )
 
 
 def test_the_cifar_network_has_the_parameters_of_the_paper():
@@ -61,12 +65,18 @@ def test_attention_is_the_formula():
         'bias': draw.normal(size=C).astype('float32'),
     }
     params = {name: dense() for name in ('query', 'key', 'value', 'out')}
-    params['norm'] = {'scale': draw.normal(size=C).astype('float32'), 'bias': draw.normal(size=C).astype('float32')}
+    params['norm'] = {
+        'scale': draw.normal(size=C).astype('float32'),
+        'bias': draw.normal(size=C).astype('float32'),
+    }
     x = draw.normal(size=(2, 3, 4, C)).astype('float32')
     rows = np.float64(Norm().apply({'params': params['norm']}, x)).reshape(2, 12, C)
-    query, key, value = (rows @ params[name]['kernel'] + params[name]['bias'] for name in ('query', 'key', 'value'))
+    query, key, value = (
+        rows @ params[name]['kernel'] + params[name]['bias'] for name in ('query', 'key', 'value')
+    )
     seen = (
-        softmax(query @ key.swapaxes(1, 2) / np.sqrt(C), -1) @ value @ params['out']['kernel'] + params['out']['bias']
+        softmax(query @ key.swapaxes(1, 2) / np.sqrt(C), -1) @ value @ params['out']['kernel']
+        + params['out']['bias']
     )
     found = Attention().apply({'params': params}, x)
     np.testing.assert_allclose(found, x + seen.reshape(x.shape), rtol=1e-4, atol=1e-4)
@@ -79,7 +89,9 @@ def test_dropout_keeps_the_mean_and_drops_the_share():
     deviation = (0.3 * 0.7 / x.size) ** 0.5
     assert abs(share - 0.3) < 5 * deviation
     np.testing.assert_allclose(np.unique(y), [0, 1 / 0.7], rtol=1e-4)
-    lower, upper = (np.asarray(y).reshape(-1)[i::2] == 0 for i in (0, 1))  # halves of one random number
+    lower, upper = (
+        np.asarray(y).reshape(-1)[i::2] == 0 for i in (0, 1)
+    )  # halves of one random number
     assert abs(np.corrcoef(lower, upper)[0, 1]) < 5 / lower.size**0.5
 
 
@@ -126,9 +138,17 @@ def test_bfloat16_computes_the_same_with_float32_parameters_and_output(dtype):
         (dict(multipliers=(1, 0)), (1, 8, 8, 3), 'multipliers are (1, 0)'),
         (dict(blocks=0), (1, 8, 8, 3), 'blocks is 0'),
         (dict(dropout=1.0), (1, 8, 8, 3), 'dropout is 1.0'),
-        (dict(dtype='float99'), (1, 8, 8, 3), 'dtype is float99; it must be one of float32, bfloat16'),
+        (
+            dict(dtype='float99'),
+            (1, 8, 8, 3),
+            'dtype is float99; it must be one of float32, bfloat16',
+        ),
         (dict(dtype=jnp.int32), (1, 8, 8, 3), 'int32'),
-        (dict(attend_at=(16,)), (1, 8, 8, 3), 'attend_at is (16,); the levels have resolutions [8, 4]'),
+        (
+            dict(attend_at=(16,)),
+            (1, 8, 8, 3),
+            'attend_at is (16,); the levels have resolutions [8, 4]',
+        ),
         (dict(), (1, 9, 9, 3), '2 levels need H, W divisible by 2'),
         (dict(), (1, 8, 8), 'x and t have shapes (1, 8, 8) and (1,)'),
     ],
@@ -159,7 +179,9 @@ PEER_NAMES = {  # diffusers' name of a layer, ours; the first that matches, in o
     'to_q': 'query',
     'to_k': 'key',
     'to_v': 'value',
-    r'^up(\d)': lambda found: f'up{3 - int(found[1])}',  # diffusers counts the way up from its beginning
+    r'^up(\d)': lambda found: (
+        f'up{3 - int(found[1])}'
+    ),  # diffusers counts the way up from its beginning
 }
 
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from genjax.numerics.likelihoods import bernoulli, discretised_logistic, fixed_gaussian, gaussian, squares
+from genjax.numerics.likelihoods import (
+    bernoulli,
+    discretised_logistic,
+    fixed_gaussian,
+    gaussian,
+    squares,
+)
 
 DRAW = np.random.default_rng(0)
 LEVELS = (2 * np.arange(256) - 255) / np.float32(255)
@@ -15,7 +21,9 @@ LEVELS = (2 * np.arange(256) - 255) / np.float32(255)
 def test_bernoulli_is_scipys_far_into_the_tails():
     logits, x = np.array([-90.0, -3, 0, 0.4, 90]), np.array([0.0, 1, 1, 0, 1])
     expected = stats.bernoulli.logpmf(x, 1 / (1 + np.exp(-logits))).sum()
-    assert bernoulli.log_prob(jnp.float32(logits), jnp.float32(x)) == pytest.approx(expected, rel=1e-6)
+    assert bernoulli.log_prob(jnp.float32(logits), jnp.float32(x)) == pytest.approx(
+        expected, rel=1e-6
+    )
     wrong = bernoulli.log_prob(jnp.full(1, 90.0), jnp.zeros(1))
     assert wrong == pytest.approx(-90.0)
     slope = jax.grad(bernoulli.log_prob)(jnp.float32(logits), jnp.float32(x))
@@ -26,7 +34,9 @@ def test_bernoulli_inside_the_interval_is_the_cross_entropy():
     logits, x = DRAW.normal(size=6), DRAW.random(6)
     p = 1 / (1 + np.exp(-logits))
     expected = np.sum(x * np.log(p) + (1 - x) * np.log(1 - p))
-    assert bernoulli.log_prob(jnp.float32(logits), jnp.float32(x)) == pytest.approx(expected, rel=1e-5)
+    assert bernoulli.log_prob(jnp.float32(logits), jnp.float32(x)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_gaussian_is_scipys_with_one_scale_or_many():
@@ -36,7 +46,9 @@ def test_gaussian_is_scipys_with_one_scale_or_many():
         found = gaussian.log_prob((jnp.float32(mean), jnp.float32(scale)), jnp.float32(x))
         assert found == pytest.approx(expected, rel=1e-5)
     expected = stats.norm.logpdf(x, mean, 0.3).sum()
-    assert fixed_gaussian(0.3).log_prob(jnp.float32(mean), jnp.float32(x)) == pytest.approx(expected, rel=1e-5)
+    assert fixed_gaussian(0.3).log_prob(jnp.float32(mean), jnp.float32(x)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_squares_are_a_gaussian_without_its_constant():
@@ -44,13 +56,17 @@ def test_squares_are_a_gaussian_without_its_constant():
     constant = 4 * np.log(np.pi / 2.5) / 2
     normalised = fixed_gaussian((2 * 2.5) ** -0.5).log_prob(mean, x)
     assert squares(2.5).log_prob(mean, x) == pytest.approx(float(normalised) + constant, rel=1e-5)
-    assert squares(2.5).log_prob(mean, x) == pytest.approx(-2.5 * float(jnp.sum((x - mean) ** 2)), rel=1e-6)
+    assert squares(2.5).log_prob(mean, x) == pytest.approx(
+        -2.5 * float(jnp.sum((x - mean) ** 2)), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize(('mean', 'scale'), [(0.1, 0.05), (-0.97, 0.01), (1.3, 0.2), (0.0, 1.0)])
 def test_levels_of_a_discretised_logistic_sum_to_one_and_are_its_masses(mean, scale):
     parameters = jnp.full(1, mean), jnp.float32(np.log(scale))
-    found = jax.vmap(lambda x: discretised_logistic.log_prob(parameters, x[None]))(jnp.float32(LEVELS))
+    found = jax.vmap(lambda x: discretised_logistic.log_prob(parameters, x[None]))(
+        jnp.float32(LEVELS)
+    )
     edges = np.concatenate([[-np.inf], (2 * np.arange(1, 256) - 256) / 255, [np.inf]])
     mass = np.diff(stats.logistic.cdf(edges, mean, scale))
     assert jnp.sum(jnp.exp(found)) == pytest.approx(1, abs=1e-4)
@@ -59,11 +75,19 @@ def test_levels_of_a_discretised_logistic_sum_to_one_and_are_its_masses(mean, sc
     assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize('likelihood', [bernoulli, fixed_gaussian(0.5), gaussian, discretised_logistic])
+@pytest.mark.parametrize(
+    'likelihood', [bernoulli, fixed_gaussian(0.5), gaussian, discretised_logistic]
+)
 def test_samples_have_the_mean(likelihood):
     location = jnp.array([-0.4, 0.0, 0.5])
-    parameters = (location, jnp.float32(np.log(0.1))) if likelihood in (gaussian, discretised_logistic) else location
-    draws = jax.vmap(lambda key: likelihood.sample(key, parameters))(jax.random.split(jax.random.key(0), 40_000))
+    parameters = (
+        (location, jnp.float32(np.log(0.1)))
+        if likelihood in (gaussian, discretised_logistic)
+        else location
+    )
+    draws = jax.vmap(lambda key: likelihood.sample(key, parameters))(
+        jax.random.split(jax.random.key(0), 40_000)
+    )
     np.testing.assert_allclose(draws.mean(0), likelihood.mean(parameters), atol=0.01)
     if likelihood is discretised_logistic:
         steps = (np.asarray(draws) + 1) * 127.5

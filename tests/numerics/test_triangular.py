@@ -26,7 +26,9 @@ def test_it_is_the_inverse_whatever_stands_above_the_diagonal(size):
     lower = np.tril(matrix)
     right = np.linalg.inv(lower)
     found = lower_inverse(jnp.asarray(matrix, jnp.float32))
-    condition = np.abs(np.abs(right) @ np.abs(lower) @ np.abs(right)).max()  # Higham 2002, section 14.2
+    condition = np.abs(
+        np.abs(right) @ np.abs(lower) @ np.abs(right)
+    ).max()  # Higham 2002, section 14.2
     assert np.abs(found - right).max() <= size * np.finfo(np.float32).eps * condition
 
 
@@ -36,6 +38,8 @@ def test_no_two_calls_of_lapack_can_wait_for_each_other(name):
     key = jax.random.key(0)
     state = jax.eval_shape(algorithm.init, key, {'x': x})
     evaluation = str(jax.make_jaxpr(algorithm.evaluate)(key, state, {'x': x}))
-    assert not [call for call in ('triangular_solve', 'cholesky', 'eigh') if f' {call}[' in evaluation]
+    assert not [
+        call for call in ('triangular_solve', 'cholesky', 'eigh') if f' {call}[' in evaluation
+    ]
     # The factorisations of an update follow from one another.
     assert ' triangular_solve[' not in str(jax.make_jaxpr(algorithm.update)(key, state, {'x': x}))

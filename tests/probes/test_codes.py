@@ -77,25 +77,37 @@ def test_reconstructions_stand_under_their_originals():
     measure = reconstructions(double, halve, {'x': X}, view=VIEW, columns=4)
     pixels = to_pixels(VIEW(X))
     order = [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7]  # the ninth fills no row
-    np.testing.assert_array_equal(measure(KEY, STATE)['reconstructions'], tile(pixels[order], columns=4))
-    negative = reconstructions(double, lambda key, state, code: 1 - code / state, {'x': X[:3]}, view=VIEW)
+    np.testing.assert_array_equal(
+        measure(KEY, STATE)['reconstructions'], tile(pixels[order], columns=4)
+    )
+    negative = reconstructions(
+        double, lambda key, state, code: 1 - code / state, {'x': X[:3]}, view=VIEW
+    )
     expected = tile(np.concatenate([pixels[:3], to_pixels(VIEW(1 - X[:3]))]), columns=3)
     np.testing.assert_array_equal(negative(KEY, STATE)['reconstructions'], expected)
 
 
 def test_what_was_corrupted_stands_between_and_is_what_is_encoded():
     fade = lambda key, x: 0.25 * x
-    picture = reconstructions(double, halve, {'x': X[:4]}, view=VIEW, corrupt=fade)(KEY, STATE)['reconstructions']
+    picture = reconstructions(double, halve, {'x': X[:4]}, view=VIEW, corrupt=fade)(KEY, STATE)[
+        'reconstructions'
+    ]
     rows = [to_pixels(VIEW(x)) for x in (X[:4], 0.25 * X[:4], 0.25 * X[:4])]
     np.testing.assert_array_equal(picture, tile(np.concatenate(rows), columns=4))
     noise = lambda key, x: jax.random.uniform(key, x.shape)
-    noisy = reconstructions(double, halve, {'x': X[:4]}, view=VIEW, corrupt=noise)(KEY, STATE)['reconstructions']
+    noisy = reconstructions(double, halve, {'x': X[:4]}, view=VIEW, corrupt=noise)(KEY, STATE)[
+        'reconstructions'
+    ]
     tiles = noisy[66:130].reshape(64, -1, 3)[:, :262]
-    assert len({tiles[:, 66 * i : 66 * i + 64].tobytes() for i in range(4)}) == 4  # each by its own key
+    assert (
+        len({tiles[:, 66 * i : 66 * i + 64].tobytes() for i in range(4)}) == 4
+    )  # each by its own key
 
 
 def test_interpolations_run_straight_from_each_example_to_its_counterpart():
-    picture = interpolations(double, halve, {'x': X}, view=VIEW, steps=3)(KEY, STATE)['interpolations']
+    picture = interpolations(double, halve, {'x': X}, view=VIEW, steps=3)(KEY, STATE)[
+        'interpolations'
+    ]
     between = [(1 - w) * X[:4] + w * X[4:8] for w in (0, 0, 0.5, 1, 1)]
     expected = tile(to_pixels(VIEW(np.stack(between, 1).reshape(-1, 4))), columns=5)
     np.testing.assert_array_equal(picture, expected)
@@ -103,13 +115,19 @@ def test_interpolations_run_straight_from_each_example_to_its_counterpart():
 
 def test_the_manifold_is_a_grid_of_normal_quantiles_that_grow_right_and_up():
     codes = []
-    decode = lambda key, state, code: codes.append(np.asarray(code)) or jnp.repeat(norm_cdf(code[:, :1]), 4, 1)
+    decode = lambda key, state, code: (
+        codes.append(np.asarray(code)) or jnp.repeat(norm_cdf(code[:, :1]), 4, 1)
+    )
     norm_cdf = jax.scipy.stats.norm.cdf
     picture = manifold(decode, view=VIEW, n=4)(KEY, STATE)['manifold']
     (codes,) = codes
     places = norm.cdf(codes).reshape(4, 4, 2)  # row by row from the top
-    np.testing.assert_allclose(places[:, :, 0], np.tile([0.125, 0.375, 0.625, 0.875], (4, 1)), atol=1e-6)
-    np.testing.assert_allclose(places[:, :, 1], np.tile([[0.875], [0.625], [0.375], [0.125]], (1, 4)), atol=1e-6)
+    np.testing.assert_allclose(
+        places[:, :, 0], np.tile([0.125, 0.375, 0.625, 0.875], (4, 1)), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        places[:, :, 1], np.tile([[0.875], [0.625], [0.375], [0.125]], (1, 4)), atol=1e-6
+    )
     greys = picture[16, 16::34, 0]
     np.testing.assert_allclose(greys, 255 * places[0, :, 0], atol=0.51)
 

@@ -13,7 +13,9 @@ from genjax.probes.fidelity import class_picture, judge, scored, shown
 from genjax.probes.fidelity_figures import COLOURS
 
 KEY = jax.random.key(3)
-CENTRES = np.array([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]], np.float32)  # of four classes
+CENTRES = np.array(
+    [[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]], np.float32
+)  # of four classes
 made = dict(split='train', average=True, seeds=(7, 8))
 
 
@@ -31,7 +33,9 @@ def features(x):
 def sample(key, state, n):
     """Rows in [0, 1], of which a share `state` is of the true distribution and the rest of class 0."""
     which, what, noise = jax.random.split(key, 3)
-    label = jnp.where(jax.random.uniform(which, (n,)) < state, jax.random.randint(what, (n,), 0, 4), 0)
+    label = jnp.where(
+        jax.random.uniform(which, (n,)) < state, jax.random.randint(what, (n,), 0, 4), 0
+    )
     return (jnp.asarray(CENTRES)[label] + 0.05 * jax.random.normal(noise, (n, 2)) + 1) / 2
 
 
@@ -47,17 +51,23 @@ def judged(n=520, asked=None):
         return KNOWN
 
     batches = [REAL[:250], REAL[250:500], REAL[500:]]
-    return judge(sample, extractor, batches, iter([HELD_OUT[:200], HELD_OUT[200:]]), n=n, view=view, **made)
+    return judge(
+        sample, extractor, batches, iter([HELD_OUT[:200], HELD_OUT[200:]]), n=n, view=view, **made
+    )
 
 
 def test_a_perfect_generator_scores_as_held_out_examples_do_and_a_collapsed_one_shows():
     measure = scored(judged())
     perfect, collapsed = measure(KEY, jnp.float32(1.0)), measure(KEY, jnp.float32(0.0))
-    assert perfect['Frechet distance (pixels)'] < 0.02 < 0.3 < collapsed['Frechet distance (pixels)']
+    assert (
+        perfect['Frechet distance (pixels)'] < 0.02 < 0.3 < collapsed['Frechet distance (pixels)']
+    )
     assert perfect['kernel distance (pixels)'] == pytest.approx(0, abs=5e-3)
     assert perfect['recall (pixels)'] > 0.9 > 0.3 > collapsed['recall (pixels)']
     assert collapsed['precision (pixels)'] > 0.9  # what there is is true
-    assert perfect['classifier score (pixels)'] > 3.7 and collapsed['classifier score (pixels)'] < 1.01
+    assert (
+        perfect['classifier score (pixels)'] > 3.7 and collapsed['classifier score (pixels)'] < 1.01
+    )
     assert (collapsed['rarest'], collapsed['commonest']) == (0.0, 4.0)
     assert 0.8 < perfect['rarest'] <= 1 <= perfect['commonest'] < 1.2
 
@@ -93,8 +103,13 @@ def test_a_score_hangs_on_state_and_protocol_and_nothing_is_asked_before():
     assert asked and first == second
     values = shown(known)(KEY, jnp.float32(1.0))
     found = from_json(values['scores.json'].decode())
-    assert {score.name: score.value for score in found} == {name: first[name] for name in (s.name for s in found)}
-    assert found[0].protocol.seeds == (7, 8) and json.loads(values['scores.json'])[0]['protocol']['fake'] == 520
+    assert {score.name: score.value for score in found} == {
+        name: first[name] for name in (s.name for s in found)
+    }
+    assert (
+        found[0].protocol.seeds == (7, 8)
+        and json.loads(values['scores.json'])[0]['protocol']['fake'] == 520
+    )
     assert values['classes'].shape == (500, 800, 3) and values['bias'].shape == (600, 800, 3)
 
 
@@ -105,7 +120,10 @@ def test_bars_are_as_high_as_the_shares():
         rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
         found = (np.abs(pixels.astype(int) - rgb) < 8).all(-1)
         columns = np.flatnonzero(found.sum(0) > 30)  # the legend's patches are lower
-        heights = [found[:, bar].sum(0).mean() for bar in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)]
+        heights = [
+            found[:, bar].sum(0).mean()
+            for bar in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+        ]
         np.testing.assert_allclose(np.array(heights) / sum(heights), expected, atol=0.02)
 
 

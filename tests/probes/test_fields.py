@@ -13,7 +13,9 @@ KEY = jax.random.key(0)
 
 def test_coverage_by_hand():
     centres = np.array([[0.0, 0], [10, 0], [0, 10]])
-    x = np.array([[0.5, 0], [0, -1.0], [1.1, 0], [10, 0.9], [5, 5], [0, 8.9]])  # on the rim counts, beyond it does not
+    x = np.array(
+        [[0.5, 0], [0, -1.0], [1.1, 0], [10, 0.9], [5, 5], [0, 8.9]]
+    )  # on the rim counts, beyond it does not
     assert coverage(x, centres, 1.0) == (2, pytest.approx(3 / 6))
     assert coverage(x, centres, 1.2) == (3, pytest.approx(5 / 6))
     assert coverage(x[4:5], centres, 1.0) == (0, 0)
@@ -50,7 +52,9 @@ def lit(picture, rgb):
 def test_the_picture_shows_samples_where_they_are():
     flat = field(lambda x: x[:, 0] + 2 * x[:, 1], 3.0, 51)
     orange = (0xD5, 0x5E, 0x00)
-    at = lambda x: lit(field_picture(flat, np.zeros((1, 2)), np.tile(np.float32(x), (9, 1)))[60:-60], orange)
+    at = lambda x: lit(
+        field_picture(flat, np.zeros((1, 2)), np.tile(np.float32(x), (9, 1)))[60:-60], orange
+    )
     left, right, above = at([-2, -1]), at([2, -1]), at([-2, 1])
     assert right[0] - left[0] > 100 and abs(right[1] - left[1]) < 6
     assert left[1] - above[1] > 50 and abs(above[0] - left[0]) < 12
@@ -65,5 +69,7 @@ def test_landscape_draws_the_state_it_is_given():
     assert pictures[0].dtype == np.uint8 and pictures[0].ndim == 3
     assert np.mean(pictures[0] != pictures[1]) > 0.001
     np.testing.assert_array_equal(measure(KEY, {'scale': 1.0})['field'], pictures[1])
-    constant = landscape(sample, lambda state, x: 0 * x[:, 0], real, extent=3.0, points=31)  # no slope, no level
+    constant = landscape(
+        sample, lambda state, x: 0 * x[:, 0], real, extent=3.0, points=31
+    )  # no slope, no level
     assert constant(KEY, {'scale': 0.1})['field'].shape == pictures[0].shape

@@ -14,7 +14,9 @@ def test_the_plane_is_that_of_the_covariances_first_eigenvectors():
     variances, axes = np.linalg.eigh(np.cov(vectors.T))
     points = plane(vectors)
     np.testing.assert_allclose(np.cov(points.T), np.diag(variances[:-3:-1]), atol=1e-9)
-    np.testing.assert_allclose(np.abs(points), np.abs((vectors - vectors.mean(0)) @ axes[:, :-3:-1]), atol=1e-9)
+    np.testing.assert_allclose(
+        np.abs(points), np.abs((vectors - vectors.mean(0)) @ axes[:, :-3:-1]), atol=1e-9
+    )
 
 
 def test_the_plane_does_not_hang_on_signs():

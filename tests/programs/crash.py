@@ -48,7 +48,9 @@ class Kill(NamedTuple):
 class Results(NamedTuple):
     """All that a run comes to, whatever happened on the way."""
 
-    states: dict[int, dict[str, str]]  # step -> of its checkpoint, read from disk: leaf -> dtype, shape and hash
+    states: dict[
+        int, dict[str, str]
+    ]  # step -> of its checkpoint, read from disk: leaf -> dtype, shape and hash
     digests: dict[int, dict[str, str]]  # what these say of themselves
     metrics: str  # hash of the lines, without clocks and rates
     samples: dict[str, str]  # file -> hash
@@ -117,7 +119,9 @@ def begun(command: Sequence[str], run: pathlib.Path) -> subprocess.Popen:
     """A launch in a session of its own."""
     with open(log_of(run), 'a') as log:
         output = dict(stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        return subprocess.Popen([*command, f'--workdir={run}'], cwd=ROOT, start_new_session=True, **output)
+        return subprocess.Popen(
+            [*command, f'--workdir={run}'], cwd=ROOT, start_new_session=True, **output
+        )
 
 
 def log_of(run: pathlib.Path) -> pathlib.Path:
@@ -204,11 +208,17 @@ def lines(run: pathlib.Path) -> list[dict]:
 def results(run: pathlib.Path, steps: Sequence[int]) -> Results:
     """What a run that is done has come to, with the checkpoints of these steps."""
     check(run)
-    rows = [{name: value for name, value in row.items() if not name.startswith('time/')} for row in lines(run)]
+    rows = [
+        {name: value for name, value in row.items() if not name.startswith('time/')}
+        for row in lines(run)
+    ]
     samples = {path.name: _hash(path.read_bytes()) for path in sorted((run / 'samples').iterdir())}
     places = {step: run / 'checkpoints' / str(step) for step in steps}
     states = {step: restored(path) for step, path in places.items()}
-    digests = {step: json.loads((path / 'digest' / 'metadata').read_text())['leaves'] for step, path in places.items()}
+    digests = {
+        step: json.loads((path / 'digest' / 'metadata').read_text())['leaves']
+        for step, path in places.items()
+    }
     return Results(states, digests, _hash(json.dumps(rows).encode()), samples)
 
 
@@ -221,8 +231,13 @@ def restored(path: pathlib.Path) -> dict[str, str]:
     from genjax.training.digest import digest
 
     with contextlib.closing(ocp.PyTreeCheckpointHandler()) as handler:
-        plain = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(path / 'state').tree)
-        return digest(handler.restore(path / 'state', args=ocp.args.PyTreeRestore(restore_args=plain)))
+        plain = jax.tree.map(
+            lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+            handler.metadata(path / 'state').tree,
+        )
+        return digest(
+            handler.restore(path / 'state', args=ocp.args.PyTreeRestore(restore_args=plain))
+        )
 
 
 def _hash(content):
@@ -250,7 +265,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('experiment')
     parser.add_argument('--kills', type=int, default=20)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--folder', type=pathlib.Path, help='kept, and must be new; by default one that is removed')
+    parser.add_argument(
+        '--folder', type=pathlib.Path, help='kept, and must be new; by default one that is removed'
+    )
     flags, rest = parser.parse_known_args(argv)
     words = [*FAMILIES.get(flags.experiment, '').split(), *rest]
     with tempfile.TemporaryDirectory() as place:

@@ -4,7 +4,9 @@ from torch.library import Library
 
 try:
     import torchvision  # noqa: F401
-except RuntimeError:  # its wheel is for PyTorch with CUDA; none of its operators is called here, only declared
+except (
+    RuntimeError
+):  # its wheel is for PyTorch with CUDA; none of its operators is called here, only declared
     MISSING = Library('torchvision', 'DEF')
     MISSING.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
     MISSING.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')

@@ -17,7 +17,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[2]
-CLAIMS = ('AssertionError', 'assert ', 'Failed: DID NOT RAISE')  # how a test says that something is not so
+CLAIMS = (
+    'AssertionError',
+    'assert ',
+    'Failed: DID NOT RAISE',
+)  # how a test says that something is not so
 
 
 class Fault(NamedTuple):
@@ -547,7 +551,9 @@ def row(fault: Fault) -> str:
 def copied(root: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
     """All files of a checkout but the ignored ones, as they are now."""
     listed = ['git', 'ls-files', '-co', '--exclude-standard', '-z']
-    names = subprocess.run(listed, cwd=root, check=True, capture_output=True, text=True).stdout.split('\0')
+    names = subprocess.run(
+        listed, cwd=root, check=True, capture_output=True, text=True
+    ).stdout.split('\0')
     for name in filter(lambda name: (root / name).is_file(), names):
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(root / name, to / name)
@@ -556,17 +562,36 @@ def copied(root: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
 
 def ran(tree: pathlib.Path, tests: Iterable[str]) -> subprocess.CompletedProcess:
     """pytest's end, at the first test that fails. It writes nothing that a later fault could be mistaken for."""
-    command = [sys.executable, '-m', 'pytest', '-n', '0', '-x', '--tb=no', '-rfE', '-p', 'no:cacheprovider']
-    given = os.environ | dict(PYTHONDONTWRITEBYTECODE='1', COLUMNS='1000')  # so that no reason is cut short
+    command = [
+        sys.executable,
+        '-m',
+        'pytest',
+        '-n',
+        '0',
+        '-x',
+        '--tb=no',
+        '-rfE',
+        '-p',
+        'no:cacheprovider',
+    ]
+    given = os.environ | dict(
+        PYTHONDONTWRITEBYTECODE='1', COLUMNS='1000'
+    )  # so that no reason is cut short
     return subprocess.run(
-        [*command, *(f'tests/{test}' for test in tests)], cwd=tree, env=given, capture_output=True, text=True
+        [*command, *(f'tests/{test}' for test in tests)],
+        cwd=tree,
+        env=given,
+        capture_output=True,
+        text=True,
     )
 
 
 def put_in(fault: Fault, text: str) -> str:
     """The text of a file with the fault in it; a ValueError unless there is one place for it."""
     if (found := text.count(fault.right)) != 1:
-        raise ValueError(f'{fault.file} has {fault.right!r} {found} times; a fault replaces what stands there once')
+        raise ValueError(
+            f'{fault.file} has {fault.right!r} {found} times; a fault replaces what stands there once'
+        )
     return text.replace(fault.right, fault.wrong)
 
 
@@ -582,7 +607,10 @@ def tried(tree: pathlib.Path, fault: Fault) -> tuple[bool, str]:
     failure = re.search(r'^FAILED .+? - (.+)$', ended.stdout, re.MULTILINE)
     if ended.returncode != 1 or not failure:
         last = (ended.stdout + ended.stderr).strip().rpartition('\n')[2]
-        return False, 'the test passes' if ended.returncode == 0 else f'the test does not run: {last}'
+        return (
+            False,
+            'the test passes' if ended.returncode == 0 else f'the test does not run: {last}',
+        )
     return failure[1].startswith(CLAIMS), failure[1]
 
 
@@ -602,9 +630,7 @@ def shown(tree: pathlib.Path, fault: Fault) -> bool:
     """Whether the fault is caught, told in a line."""
     began = time.monotonic()
     caught, why = tried(tree, fault)
-    told = (
-        f'{"caught" if caught else "MISSED"} {time.monotonic() - began:4.0f} s  {fault.says}  {fault.test}: {why:.100}'
-    )
+    told = f'{"caught" if caught else "MISSED"} {time.monotonic() - began:4.0f} s  {fault.says}  {fault.test}: {why:.100}'
     print(told, flush=True)
     return caught
 

@@ -33,11 +33,21 @@ def experiment(case: str, fetched=lambda row: None) -> Experiment:
         return record
 
     load, stream, share = shuffled(records, batch=BATCH, seed=1, read=read)
-    return vae._replace(data=vae.data._replace(train=Streamed(load, stream, lambda raw, step: raw, '', share)))
+    return vae._replace(
+        data=vae.data._replace(train=Streamed(load, stream, lambda raw, step: raw, '', share))
+    )
 
 
 def run(case: str, folder: pathlib.Path, mesh, **options):
-    return train(experiment(case), seed=3, steps=STEPS, mesh=mesh, workdir=folder / case, every=EVERY, **options)
+    return train(
+        experiment(case),
+        seed=3,
+        steps=STEPS,
+        mesh=mesh,
+        workdir=folder / case,
+        every=EVERY,
+        **options,
+    )
 
 
 def main(folder: pathlib.Path, cases: list[str]) -> None:
@@ -47,7 +57,9 @@ def main(folder: pathlib.Path, cases: list[str]) -> None:
     for case in cases:
         state = run(case, folder, mesh)
         again = evaluate(experiment(case), state, seed=3, mesh=mesh)
-        assert again['test/loss'] == evaluate(experiment(case), state, seed=3, mesh=mesh)['test/loss']
+        assert (
+            again['test/loss'] == evaluate(experiment(case), state, seed=3, mesh=mesh)['test/loss']
+        )
 
 
 if __name__ == '__main__':

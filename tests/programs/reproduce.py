@@ -40,7 +40,9 @@ PACKAGES = ('jax', 'jaxlib', 'numpy', 'flax', 'optax', 'scipy', 'scikit-learn')
 SHOWN = 3  # metrics of an experiment in the table
 
 Row = Mapping[str, float | None]  # 'step', then each metric by name; None where it was not finite
-Entry = Mapping[str, Any]  # of the record: command, source, environment, finals: {name: a value a seed}, rows
+Entry = Mapping[
+    str, Any
+]  # of the record: command, source, environment, finals: {name: a value a seed}, rows
 
 
 class Result(NamedTuple):
@@ -53,9 +55,16 @@ class Result(NamedTuple):
 
 def commands(folder: pathlib.Path = ROOT / 'experiments') -> dict[str, list[str]]:
     """Experiment -> the flags of the command `Small` in its docstring, for those that state one."""
-    docs = {path.stem: ast.get_docstring(ast.parse(path.read_text('utf-8'))) for path in sorted(folder.glob('*.py'))}
+    docs = {
+        path.stem: ast.get_docstring(ast.parse(path.read_text('utf-8')))
+        for path in sorted(folder.glob('*.py'))
+    }
     small = re.compile(r'^Small +python -m launch (.*(\n {8}--.*)*)', re.MULTILINE)
-    return {name: shlex.split(found[1]) for name, doc in docs.items() if (found := small.search(doc or ''))}
+    return {
+        name: shlex.split(found[1])
+        for name, doc in docs.items()
+        if (found := small.search(doc or ''))
+    }
 
 
 def trained(argv: Sequence[str], about: str) -> Result:
@@ -92,7 +101,11 @@ def _left(workdir):
     """The rows, environment and source that a run directory tells of."""
     manifest = json.loads((workdir / 'manifest.json').read_text('utf-8'))
     launch = manifest['launches'][-1]
-    found = {'python': '.'.join(platform.python_version_tuple()[:2])} | launch['devices'] | instructions()
+    found = (
+        {'python': '.'.join(platform.python_version_tuple()[:2])}
+        | launch['devices']
+        | instructions()
+    )
     found |= {name: importlib.metadata.version(name) for name in PACKAGES}
     return (
         untimed(read(workdir).rows),
@@ -103,13 +116,19 @@ def _left(workdir):
 
 def untimed(rows: Sequence[Row]) -> list[Row]:
     """Rows of metrics without clocks and rates."""
-    return [{name: value for name, value in row.items() if not name.startswith('time/')} for row in rows]
+    return [
+        {name: value for name, value in row.items() if not name.startswith('time/')} for row in rows
+    ]
 
 
 def instructions() -> dict[str, str]:
     """What of the processor XLA and LLVM choose instructions by."""
     here = pathlib.Path('/proc/cpuinfo')
-    told = dict(re.findall(r'^(\S[^\t:]*?)\s*: (.*)$', here.read_text('utf-8'), re.MULTILINE)) if here.exists() else {}
+    told = (
+        dict(re.findall(r'^(\S[^\t:]*?)\s*: (.*)$', here.read_text('utf-8'), re.MULTILINE))
+        if here.exists()
+        else {}
+    )
     flags = told.get('flags', told.get('Features', '')).split()  # of x86 and of Arm
     wide = ' '.join(sorted(flag for flag in flags if re.match('avx|fma|amx|asimd|sve', flag)))
     model = ' '.join(told[key] for key in ('vendor_id', 'cpu family', 'model') if key in told)
@@ -126,15 +145,24 @@ def verdict(entry: Entry | None, argv: Sequence[str], result: Result) -> str:
     there, here = entry['environment'], result.environment
     others = [key for key in dict.fromkeys([*there, *here]) if there.get(key) != here.get(key)]
     # Data that changed with nothing else were changed by the source, which is no excuse.
-    outside = change if set(others) <= {'data'} else first_outside(entry, result.rows, early='data' not in others)
-    told = [f'; {key} is {here.get(key) or "none"} here and {there.get(key) or "none"} there' for key in others]
+    outside = (
+        change
+        if set(others) <= {'data'}
+        else first_outside(entry, result.rows, early='data' not in others)
+    )
+    told = [
+        f'; {key} is {here.get(key) or "none"} here and {there.get(key) or "none"} there'
+        for key in others
+    ]
     return (f'DIFFERENT: {outside}' if outside else 'within bounds') + ''.join(told)
 
 
 def first_change(there: Sequence[Row], here: Sequence[Row]) -> str:
     """The first number that is another, or is missing on one side; '' where all are equal."""
     pairs = _pairs(there, here).items()
-    return next((_said(place, *pair) for place, pair in pairs if repr(pair[0]) != repr(pair[1])), '')
+    return next(
+        (_said(place, *pair) for place, pair in pairs if repr(pair[0]) != repr(pair[1])), ''
+    )
 
 
 def first_outside(entry: Entry, here: Sequence[Row], early: bool = True) -> str:
@@ -144,17 +172,28 @@ def first_outside(entry: Entry, here: Sequence[Row], early: bool = True) -> str:
       early: whether training's first averages are asked for too.
     """
     asked, pairs = limits(entry, early), _pairs(entry['rows'], here).items()
-    return next((_said(at, *pair) for at, pair in pairs if _apart(*pair) > asked.get(at, sys.float_info.max)), '')
+    return next(
+        (
+            _said(at, *pair)
+            for at, pair in pairs
+            if _apart(*pair) > asked.get(at, sys.float_info.max)
+        ),
+        '',
+    )
 
 
 def limits(entry: Entry, early: bool = True) -> dict[tuple[int, str], float]:
     """(step, name) -> how far from the record's number one may be, for those that are asked for."""
     places = list(_numbers(entry['rows']))
     asked = {name: step for step, name in places if '/' in name}  # where it stands last
-    asked |= {name: step for step, name in reversed(places) if '/' not in name and early}  # where it stands first
+    asked |= {
+        name: step for step, name in reversed(places) if '/' not in name and early
+    }  # where it stands first
     largest = lambda name: max(abs(row.get(name) or 0.0) for row in entry['rows'])
     spread = lambda name: _range(entry['finals'].get(name, ()))
-    return {(asked[name], name): max(TOLERANCE * largest(name), RANGES * spread(name)) for name in asked}
+    return {
+        (asked[name], name): max(TOLERANCE * largest(name), RANGES * spread(name)) for name in asked
+    }
 
 
 def _range(values):
@@ -169,13 +208,17 @@ def _apart(there, here):
 
 def _numbers(rows):
     """(step, name) -> value, in the order of the rows."""
-    return {(row['step'], name): value for row in rows for name, value in row.items() if name != 'step'}
+    return {
+        (row['step'], name): value for row in rows for name, value in row.items() if name != 'step'
+    }
 
 
 def _pairs(there, here):
     """(step, name) -> the values there and here, in the order of steps."""
     a, b = _numbers(there), _numbers(here)
-    return {at: (a.get(at, 'absent'), b.get(at, 'absent')) for at in sorted(a | b, key=lambda at: at[0])}
+    return {
+        at: (a.get(at, 'absent'), b.get(at, 'absent')) for at in sorted(a | b, key=lambda at: at[0])
+    }
 
 
 def _said(at, there, here):
@@ -194,13 +237,21 @@ def recorded(argv: Sequence[str], about: str) -> Entry:
       SystemExit: a run failed.
     """
     results = [
-        trained([*argv, *([f'--config.seed={seed}'] if seed else [])], f'{about}, seed {seed}') for seed in SEEDS
+        trained([*argv, *([f'--config.seed={seed}'] if seed else [])], f'{about}, seed {seed}')
+        for seed in SEEDS
     ]
     if failed := next((result.failed for result in results if result.failed), ''):
         raise SystemExit(f'{about}: {failed}')
     values = [finals(result.rows) for result in results]
-    told = {'command': shlex.join(argv), 'source': results[0].source, 'environment': results[0].environment}
-    return told | {'finals': {name: [v.get(name) for v in values] for name in values[0]}, 'rows': results[0].rows}
+    told = {
+        'command': shlex.join(argv),
+        'source': results[0].source,
+        'environment': results[0].environment,
+    }
+    return told | {
+        'finals': {name: [v.get(name) for v in values] for name in values[0]},
+        'rows': results[0].rows,
+    }
 
 
 def written(record: Mapping[str, Entry]) -> str:
@@ -213,9 +264,10 @@ def table(name: str, result: Result, entry: Entry | None, says: str) -> str:
     """An experiment's lines: what was trained, some of what it came to here and in the record, and the verdict."""
     here, there = finals(result.rows), finals(entry['rows']) if entry else {}
     shown = lambda value: '-' if value is None else f'{value:.6g}'
-    cells = [f'{n:28}{shown(here.get(n)):>13}{shown(there.get(n)):>13}' for n in list(here | there)[:SHOWN]] or [
-        ' ' * 54
-    ]
+    cells = [
+        f'{n:28}{shown(here.get(n)):>13}{shown(there.get(n)):>13}'
+        for n in list(here | there)[:SHOWN]
+    ] or [' ' * 54]
     steps = result.rows[-1]['step'] if result.rows else 0
     first = f'{name:20}{steps:>6}{result.seconds:>6.0f}  {cells[0]}  {says}'
     return '\n'.join([first, *(' ' * 34 + cell for cell in cells[1:])])
@@ -223,13 +275,23 @@ def table(name: str, result: Result, entry: Entry | None, says: str) -> str:
 
 def main(argv: Sequence[str]) -> int:
     known = commands()
-    parser = argparse.ArgumentParser('python -m tests.programs.reproduce', description=__doc__.partition('\n')[0])
+    parser = argparse.ArgumentParser(
+        'python -m tests.programs.reproduce', description=__doc__.partition('\n')[0]
+    )
     parser.add_argument('experiments', nargs='*', metavar='EXPERIMENT', help=', '.join(known))
-    parser.add_argument('--record', action='store_true', help='write the record anew, from three seeds each')
+    parser.add_argument(
+        '--record', action='store_true', help='write the record anew, from three seeds each'
+    )
     asked = parser.parse_args(argv)
     if unknown := set(asked.experiments) - known.keys():
-        parser.error(f'{", ".join(sorted(unknown))} states no small size; there are {", ".join(known)}')
-    chosen = {name: argv for name, argv in known.items() if name in asked.experiments or not asked.experiments}
+        parser.error(
+            f'{", ".join(sorted(unknown))} states no small size; there are {", ".join(known)}'
+        )
+    chosen = {
+        name: argv
+        for name, argv in known.items()
+        if name in asked.experiments or not asked.experiments
+    }
     return (_record if asked.record else _compare)(chosen)
 
 
@@ -239,7 +301,10 @@ def held() -> dict[str, Entry]:
 
 
 def _compare(chosen: Mapping[str, Sequence[str]]) -> int:
-    print(f'{"experiment":20}{"steps":>6}{"s":>6}  {"metric":28}{"here":>13}{"record":>13}  verdict', flush=True)
+    print(
+        f'{"experiment":20}{"steps":>6}{"s":>6}  {"metric":28}{"here":>13}{"record":>13}  verdict',
+        flush=True,
+    )
     record, says = held(), []
     for i, (name, argv) in enumerate(chosen.items(), 1):
         result, entry = trained(argv, f'[{i}/{len(chosen)}] {name}'), record.get(name)

@@ -73,7 +73,14 @@ def cluster(folder: pathlib.Path) -> Iterator[dict[str, str]]:
     given = os.environ | {'SLURM_CONF': str(conf)}
     with contextlib.ExitStack() as stack:
         stack.enter_context(
-            _daemon(given, 'munged', '--foreground', '--force', f'--socket={folder}/munge.socket', *files)
+            _daemon(
+                given,
+                'munged',
+                '--foreground',
+                '--force',
+                f'--socket={folder}/munge.socket',
+                *files,
+            )
         )
         wait_for((folder / 'munge.socket').exists)
         stack.enter_context(_daemon(given, 'slurmctld', '-D', '-c', '-f', str(conf)))

@@ -20,7 +20,15 @@ PLACE = str(pathlib.Path(__file__).parents[1] / 'experiments')
 
 
 def test_a_toy_that_is_killed_during_a_save_ends_as_one_that_was_not(tmp_path):
-    command = [sys.executable, '-c', TOY, PLACE, '--exp=toy', '--config.steps=24', '--config.walk.rate=0.01']
+    command = [
+        sys.executable,
+        '-c',
+        TOY,
+        PLACE,
+        '--exp=toy',
+        '--config.steps=24',
+        '--config.walk.rate=0.01',
+    ]
     found = crash.attack(command, tmp_path, kills=1, seed=0)
     assert found.killed == [found.whole] and (found.kills, found.saves) == (1, 1)
 
@@ -36,7 +44,11 @@ def test_a_run_that_is_killed_five_times_ends_as_one_that_was_not(name, tmp_path
 
 def test_the_moments_of_kills_follow_from_the_seed_and_cover_start_up_steps_and_saves():
     found = list(crash.moments(20, 100, 5.0, 10.0, 3))
-    assert found == list(crash.moments(20, 100, 5.0, 10.0, 3)) != list(crash.moments(20, 100, 5.0, 10.0, 4))
+    assert (
+        found
+        == list(crash.moments(20, 100, 5.0, 10.0, 3))
+        != list(crash.moments(20, 100, 5.0, 10.0, 4))
+    )
     steps = [kill.step for kill in found if kill.step is not None]
     assert steps == sorted(steps) and 0 <= steps[0] < 25 and 75 < steps[-1] <= 100
     assert [sum(kill.save for kill in found), sum(kill.step is None for kill in found)] == [8, 4]
@@ -48,7 +60,9 @@ def writer(*lines):
     return ['sh', '-c', '; '.join(['RUN=${0#--workdir=}; mkdir -p $RUN/checkpoints', *lines])]
 
 
-COUNTING = 'for i in 1 2 3 4 5 6 7 8 9; do echo "{\\"step\\": $i}" >> $RUN/metrics.jsonl; sleep 0.1; done'
+COUNTING = (
+    'for i in 1 2 3 4 5 6 7 8 9; do echo "{\\"step\\": $i}" >> $RUN/metrics.jsonl; sleep 0.1; done'
+)
 
 
 def test_a_kill_comes_once_a_step_is_made_or_not_at_all(tmp_path):
@@ -109,7 +123,11 @@ def change_the_state(run):
     shutil.copytree(there / 'state', here / 'state')
 
 
-LOSSES = {'metrics': change_a_metric, 'states': change_the_state, 'samples': lambda run: _first(run).write_bytes(b'')}
+LOSSES = {
+    'metrics': change_a_metric,
+    'states': change_the_state,
+    'samples': lambda run: _first(run).write_bytes(b''),
+}
 
 
 def _first(run):
@@ -132,7 +150,9 @@ def test_what_is_lost_is_seen(run):
         shutil.copytree(run.parent / 'other', copy.parent / 'other')
         spoil(copy)
         found = crash.results(copy, [2, 4])
-        assert [field for field in whole._fields if getattr(found, field) != getattr(whole, field)] == [name]
+        assert [
+            field for field in whole._fields if getattr(found, field) != getattr(whole, field)
+        ] == [name]
         shutil.rmtree(copy.parent)
 
 

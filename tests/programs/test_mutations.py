@@ -17,7 +17,9 @@ def test_a_fault_has_one_place_and_a_quick_test(fault):
     ast.parse(faulty)
     file, _, name = fault.test.partition('::')
     functions = {
-        node.name: node for node in ast.parse((ROOT / 'tests' / file).read_text()).body if hasattr(node, 'name')
+        node.name: node
+        for node in ast.parse((ROOT / 'tests' / file).read_text()).body
+        if hasattr(node, 'name')
     }
     marks = {ast.unparse(mark) for mark in functions[name.partition('[')[0]].decorator_list}
     assert not marks & {'pytest.mark.slow', 'pytest.mark.peers'}
@@ -70,7 +72,8 @@ def test_a_fault_without_one_place_is_an_error():
     fault = Fault('', 'sums.py', 'a', 'b', '')
     for text, times in (('b', 0), ('a a', 2)):
         with pytest.raises(
-            ValueError, match=f"^sums.py has 'a' {times} times; a fault replaces what stands there once$"
+            ValueError,
+            match=f"^sums.py has 'a' {times} times; a fault replaces what stands there once$",
         ):
             put_in(fault, text)
 

@@ -10,7 +10,15 @@ import pytest
 from launch.cli.flags import parse
 from launch.cli.overrides import override
 from tests.programs import reproduce
-from tests.programs.reproduce import Result, commands, first_outside, limits, untimed, verdict, written
+from tests.programs.reproduce import (
+    Result,
+    commands,
+    first_outside,
+    limits,
+    untimed,
+    verdict,
+    written,
+)
 
 ARGV = ['--exp', 'toy']
 ROWS = [
@@ -37,7 +45,9 @@ def changed(step, name, value):
 
 
 def test_a_run_is_equal_to_the_bit_whatever_its_clocks_and_its_environment():
-    assert says(ROWS) == says(changed(4, 'time/seconds', 9.0)) == says(ROWS, cores=8) == 'to the bit'
+    assert (
+        says(ROWS) == says(changed(4, 'time/seconds', 9.0)) == says(ROWS, cores=8) == 'to the bit'
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +61,10 @@ def test_a_run_is_equal_to_the_bit_whatever_its_clocks_and_its_environment():
 )
 def test_one_number_that_is_another_is_named_where_nothing_excuses_it(step, name, value):
     there = next(row[name] for row in ROWS if row['step'] == step)
-    assert says(changed(step, name, value)) == f'DIFFERENT: step {step} {name} is {value} here and {there} there'
+    assert (
+        says(changed(step, name, value))
+        == f'DIFFERENT: step {step} {name} is {value} here and {there} there'
+    )
 
 
 def test_the_first_of_several_differences_is_named():
@@ -61,7 +74,10 @@ def test_the_first_of_several_differences_is_named():
 
 def test_zeros_of_two_signs_are_two_numbers():
     entry = ENTRY | {'rows': [{'step': 1, 'loss': 0.0}]}
-    assert says([{'step': 1, 'loss': -0.0}], entry) == 'DIFFERENT: step 1 loss is -0.0 here and 0.0 there'
+    assert (
+        says([{'step': 1, 'loss': -0.0}], entry)
+        == 'DIFFERENT: step 1 loss is -0.0 here and 0.0 there'
+    )
 
 
 def test_limits_are_a_share_of_the_largest_value_or_the_range_over_seeds():
@@ -90,7 +106,11 @@ def test_limits_are_a_share_of_the_largest_value_or_the_range_over_seeds():
 def test_elsewhere_first_averages_and_last_values_have_bounds(step, name, value, within):
     rows = untimed(changed(step, name, value))
     assert (first_outside(ENTRY, rows) == '') == within
-    expected = 'within bounds; cores is 1 here and 2 there' if within else f'DIFFERENT: step {step} {name} is {value} '
+    expected = (
+        'within bounds; cores is 1 here and 2 there'
+        if within
+        else f'DIFFERENT: step {step} {name} is {value} '
+    )
     assert says(rows, cores=1).startswith(expected)
 
 
@@ -99,27 +119,44 @@ def test_on_other_data_only_last_values_have_bounds():
     rows, other = changed(2, 'loss', 5.0), dict(jax='1.0', data='fours')
     assert says(rows, jax='1.0').startswith('DIFFERENT: step 2 loss is 5.0 here')
     assert says(rows, data='fours').startswith('DIFFERENT: step 2 loss is 5.0 here')
-    assert says(rows, **other) == 'within bounds; jax is 1.0 here and 0.10.2 there; data is fours here and threes there'
-    assert says(changed(8, 'test/loss', 5.0), **other).startswith('DIFFERENT: step 8 test/loss is 5.0 here and 1.0')
+    assert (
+        says(rows, **other)
+        == 'within bounds; jax is 1.0 here and 0.10.2 there; data is fours here and threes there'
+    )
+    assert says(changed(8, 'test/loss', 5.0), **other).startswith(
+        'DIFFERENT: step 8 test/loss is 5.0 here and 1.0'
+    )
 
 
 @pytest.mark.parametrize('environment', [{}, {'cores': 1}])
 def test_what_is_missing_or_more_is_different_everywhere(environment):
     more = [*ROWS, {'step': 9, 'loss': 0.4}]
-    assert says(ROWS[:-1], **environment).startswith('DIFFERENT: step 8 loss is absent here and 0.5 there')
-    assert says(more, **environment).startswith('DIFFERENT: step 9 loss is 0.4 here and absent there')
-    assert says(changed(6, 'norm', 1.0), **environment).startswith('DIFFERENT: step 6 norm is 1.0 here and absent')
+    assert says(ROWS[:-1], **environment).startswith(
+        'DIFFERENT: step 8 loss is absent here and 0.5 there'
+    )
+    assert says(more, **environment).startswith(
+        'DIFFERENT: step 9 loss is 0.4 here and absent there'
+    )
+    assert says(changed(6, 'norm', 1.0), **environment).startswith(
+        'DIFFERENT: step 6 norm is 1.0 here and absent'
+    )
 
 
 def test_a_run_that_failed_or_is_of_another_command_is_different():
     failed = Result(1.0, 'exit code 3: loss is nan at step 7')
     assert verdict(ENTRY, ARGV, failed) == 'DIFFERENT: exit code 3: loss is nan at step 7'
-    assert says(ROWS, None) == says(ROWS, ENTRY | {'command': ''}) == 'DIFFERENT: the record has no such command'
+    assert (
+        says(ROWS, None)
+        == says(ROWS, ENTRY | {'command': ''})
+        == 'DIFFERENT: the record has no such command'
+    )
 
 
 def test_a_launch_that_is_refused_has_failed_with_its_last_line():
     result = reproduce.trained(['--exp=pca_digitz'], '')
-    assert result.failed == 'exit code 2: --exp=pca_digitz is no experiment; did you mean pca_digits?'
+    assert (
+        result.failed == 'exit code 2: --exp=pca_digitz is no experiment; did you mean pca_digits?'
+    )
 
 
 def test_the_table_and_the_exit_code_tell_of_every_experiment(monkeypatch, tmp_path, capsys):
@@ -129,7 +166,9 @@ def test_the_table_and_the_exit_code_tell_of_every_experiment(monkeypatch, tmp_p
     record = {name: ENTRY | {'command': command} for name, command in chosen.items()}
     reproduce.RECORD.write_text(written(record))
     came = {'pca_digits': ROWS, 'kl_fit': changed(8, 'test/loss', 1.5)}
-    monkeypatch.setattr(reproduce, 'trained', lambda argv, about: Result(9.0, '', untimed(came[argv[1]]), THERE))
+    monkeypatch.setattr(
+        reproduce, 'trained', lambda argv, about: Result(9.0, '', untimed(came[argv[1]]), THERE)
+    )
     assert reproduce.main(list(chosen)) == 1
     out = [' '.join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert 'pca_digits 8 9 test/loss 1 1 to the bit' in out
@@ -143,7 +182,11 @@ def test_a_record_of_three_seeds_is_what_the_runs_were(monkeypatch, tmp_path):
     def trained(argv, about):
         seed = parse(argv).overrides.get('seed', '0')
         return Result(
-            1.0, '', [{'step': 1, 'loss': 0.1, 'test/loss': 0.1 + int(seed) * 2**-56}], THERE, {'commit': 'dirty'}
+            1.0,
+            '',
+            [{'step': 1, 'loss': 0.1, 'test/loss': 0.1 + int(seed) * 2**-56}],
+            THERE,
+            {'commit': 'dirty'},
         )
 
     monkeypatch.setattr(reproduce, 'trained', trained)
@@ -151,12 +194,19 @@ def test_a_record_of_three_seeds_is_what_the_runs_were(monkeypatch, tmp_path):
     monkeypatch.setattr(reproduce, 'RECORD', tmp_path / 'record.json')
     assert reproduce.main(['gan_finite', '--record']) == 0
     entry = json.loads(reproduce.RECORD.read_text())['gan_finite']
-    assert entry['finals'] == {'test/loss': [0.1, 0.1 + 2**-56, 0.1 + 2**-55]} and entry['source'] == {'commit': 'c'}
+    assert entry['finals'] == {'test/loss': [0.1, 0.1 + 2**-56, 0.1 + 2**-55]} and entry[
+        'source'
+    ] == {'commit': 'c'}
     assert reproduce.main(['gan_finite']) == 0
 
 
 def test_the_record_is_a_line_a_row_and_exact():
-    text = written({'b': ENTRY | {'rows': [{'step': 1, 'loss': 0.1 + 2**-56}, {'step': 2, 'loss': None}]}, 'a': ENTRY})
+    text = written(
+        {
+            'b': ENTRY | {'rows': [{'step': 1, 'loss': 0.1 + 2**-56}, {'step': 2, 'loss': None}]},
+            'a': ENTRY,
+        }
+    )
     assert json.loads(text)['b']['rows'][0]['loss'] == 0.1 + 2**-56
     assert list(json.loads(text)) == ['a', 'b'] and '   { "step": 2, "loss": null }\n' in text
 

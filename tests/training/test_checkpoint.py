@@ -16,7 +16,15 @@ import numpy as np
 import pytest
 from jax.sharding import SingleDeviceSharding
 
-from genjax.training.checkpoint import ASIDE, FOLDER, Damaged, Unrestorable, open_checkpoints, restore, save
+from genjax.training.checkpoint import (
+    ASIDE,
+    FOLDER,
+    Damaged,
+    Unrestorable,
+    open_checkpoints,
+    restore,
+    save,
+)
 from genjax.training.digest import digest
 from genjax.training.mesh import make_mesh
 from genjax.training.train import Every, train
@@ -54,7 +62,9 @@ def state_at(step):
 
 def abstract(state=None):
     place = SingleDeviceSharding(jax.devices()[0])
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state or state_at(2))
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state or state_at(2)
+    )
 
 
 @pytest.fixture(scope='session')
@@ -84,7 +94,9 @@ def assert_is(found, step):
 
 
 def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob('*') if path.is_file()
+    }
 
 
 def steps(workdir):
@@ -98,7 +110,9 @@ def flip(path, bit):
 
 
 def largest(step):
-    return max((path for path in step.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
+    return max(
+        (path for path in step.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size
+    )
 
 
 def edit(path, change):
@@ -119,7 +133,9 @@ DAMAGE = {
     'a bit flipped': lambda step: flip(largest(step), 8 * (largest(step).stat().st_size // 2)),
     'truncated': lambda step: largest(step).write_bytes(largest(step).read_bytes()[:1000]),
     'emptied': lambda step: largest(step).write_bytes(b''),
-    'all files emptied': lambda step: [path.write_bytes(b'') for path in step.rglob('*') if path.is_file()],
+    'all files emptied': lambda step: [
+        path.write_bytes(b'') for path in step.rglob('*') if path.is_file()
+    ],
     'half deleted': halve,
     'nothing left': lambda step: (shutil.rmtree(step), step.mkdir()),
     'no arrays': lambda step: shutil.rmtree(step / 'state'),
@@ -127,25 +143,39 @@ DAMAGE = {
     'no digest': lambda step: shutil.rmtree(step / 'digest'),
     'no metrics': lambda step: shutil.rmtree(step / 'metrics'),
     'another tally': lambda step: edit(step / 'tally/metadata', lambda tally: tally | {'count': 1}),
-    'another metric': lambda step: edit(step / 'metrics/metrics', lambda metrics: {'test/loss': 0.0}),
+    'another metric': lambda step: edit(
+        step / 'metrics/metrics', lambda metrics: {'test/loss': 0.0}
+    ),
     'metrics torn': lambda step: (step / 'metrics/metrics').write_text('{"test/lo'),
-    'a digest without its seal': lambda step: edit(step / 'digest/metadata', lambda d: {'leaves': d['leaves']}),
-    'the list of items torn': lambda step: (step / '_CHECKPOINT_METADATA').write_text('{"item_handlers"'),
+    'a digest without its seal': lambda step: edit(
+        step / 'digest/metadata', lambda d: {'leaves': d['leaves']}
+    ),
+    'the list of items torn': lambda step: (step / '_CHECKPOINT_METADATA').write_text(
+        '{"item_handlers"'
+    ),
     'the list of items gone': lambda step: (step / '_CHECKPOINT_METADATA').unlink(),
     "another step's": copy_of_another,
 }
 
 
 @pytest.mark.parametrize('damage', DAMAGE)
-def test_a_damaged_checkpoint_is_named_and_set_aside_and_the_one_before_it_is_used(damage, run, capfd):
+def test_a_damaged_checkpoint_is_named_and_set_aside_and_the_one_before_it_is_used(
+    damage, run, capfd
+):
     DAMAGE[damage](run / FOLDER / '6')
     before = contents(run / FOLDER)
     assert_is(read(run), 4)
-    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith('checkpoint')]
+    (line,) = [
+        line for line in capfd.readouterr().err.splitlines() if line.startswith('checkpoint')
+    ]
     moved = f'checkpoint {run}/{FOLDER}/6 is damaged and was moved to {run}/{ASIDE}/6: '
     assert line.startswith(moved) and len(line) > len(moved)
     assert steps(run) == [2, 4]
-    assert contents(run / FOLDER) | {'6' / path: raw for path, raw in contents(run / ASIDE / '6').items()} == before
+    assert (
+        contents(run / FOLDER)
+        | {'6' / path: raw for path, raw in contents(run / ASIDE / '6').items()}
+        == before
+    )
     assert_is(read(run), 4)
     assert capfd.readouterr().err == ''
 
@@ -178,7 +208,10 @@ def test_a_damaged_checkpoint_set_aside_twice_is_kept_twice(run, capfd):
 def test_a_step_can_be_asked_for(run, capfd):
     assert_is(read(run, step=2), 2)
     DAMAGE['a bit flipped'](run / FOLDER / '4')
-    with pytest.raises(Damaged, match=f'^checkpoint 4 in {run}/{FOLDER} is damaged: state/wide is not what was saved'):
+    with pytest.raises(
+        Damaged,
+        match=f'^checkpoint 4 in {run}/{FOLDER} is damaged: state/wide is not what was saved',
+    ):
         read(run, step=4)
     assert steps(run) == [2, 6]
     with pytest.raises(FileNotFoundError, match='^no checkpoint 4 in'):
@@ -189,7 +222,9 @@ def test_a_step_can_be_asked_for(run, capfd):
 def flips(run, count, seed):
     """Flips a bit of every file of the latest checkpoint, `count` times each, and reads; (file, step) of each."""
     draw, places = random.Random(seed), sorted(contents(run / FOLDER / '6'))
-    for place in [place for place in places for _ in range(count) if place.name != 'commit_success.txt']:
+    for place in [
+        place for place in places for _ in range(count) if place.name != 'commit_success.txt'
+    ]:
         copy = run.with_name('copy')
         shutil.copytree(run, copy)
         flip(copy / FOLDER / '6' / place, draw.randrange(10**6))
@@ -210,8 +245,14 @@ def test_many_bits_flipped_anywhere_are_noticed_or_change_nothing(run, capfd):
 
 
 OTHERS = {
-    'dtype': (lambda s: s | {'wide': s['wide'].astype(jnp.float16)}, 'wide is float32 [64, 64] there and float16 [64'),
-    'shape': (lambda s: s | {'wide': s['wide'][:3]}, r'wide is float32 [64, 64] there and float32 [3, 64] here'),
+    'dtype': (
+        lambda s: s | {'wide': s['wide'].astype(jnp.float16)},
+        'wide is float32 [64, 64] there and float16 [64',
+    ),
+    'shape': (
+        lambda s: s | {'wide': s['wide'][:3]},
+        r'wide is float32 [64, 64] there and float32 [3, 64] here',
+    ),
     'more': (lambda s: s | {'x': jnp.zeros(2)}, 'x is nothing there and float32 [2] here'),
     'less': (lambda s: s | {'few': ()}, 'few/0 is bool [64] there and nothing here'),
 }
@@ -226,7 +267,9 @@ def test_another_state_is_refused_by_name_and_nothing_is_set_aside(other, old, r
         without_digest(run) if old else None
         before = contents(run / FOLDER)
         read(run, abstract=abstract(change(state_at(2))))
-    assert str(caught.value).startswith(f'checkpoint {run}/{FOLDER}/6 is of another state: state/{says}')
+    assert str(caught.value).startswith(
+        f'checkpoint {run}/{FOLDER}/6 is of another state: state/{says}'
+    )
     assert not isinstance(caught.value, Damaged) and contents(run / FOLDER) == before
     assert capfd.readouterr().err == ''
 
@@ -235,20 +278,30 @@ def without_digest(run):
     """Makes the latest checkpoint one as they were before there were digests."""
     shutil.rmtree(run / FOLDER / '6/digest')
     without = lambda items: {name: item for name, item in items.items() if name != 'digest'}
-    edit(run / FOLDER / '6/_CHECKPOINT_METADATA', lambda m: m | {'item_handlers': without(m['item_handlers'])})
+    edit(
+        run / FOLDER / '6/_CHECKPOINT_METADATA',
+        lambda m: m | {'item_handlers': without(m['item_handlers'])},
+    )
 
 
 def test_a_checkpoint_from_before_there_were_digests_is_used_with_a_word(run, capfd):
     without_digest(run)
     assert_is(read(run), 6)
-    assert capfd.readouterr().err == f'checkpoint {run}/{FOLDER}/6 carries no digest; it is used unchecked\n'
+    assert (
+        capfd.readouterr().err
+        == f'checkpoint {run}/{FOLDER}/6 carries no digest; it is used unchecked\n'
+    )
     largest(run / FOLDER / '6').write_bytes(b'')
     assert_is(read(run), 4)
 
 
 def test_what_the_system_refuses_to_read_is_not_set_aside(run, monkeypatch):
     text = pathlib.Path.read_text
-    monkeypatch.setattr(pathlib.Path, 'read_text', lambda *args: (_ for _ in ()).throw(OSError(24, 'Too many files')))
+    monkeypatch.setattr(
+        pathlib.Path,
+        'read_text',
+        lambda *args: (_ for _ in ()).throw(OSError(24, 'Too many files')),
+    )
     with pytest.raises(OSError, match='Too many files'):
         read(run)
     monkeypatch.setattr(pathlib.Path, 'read_text', text)
@@ -257,12 +310,16 @@ def test_what_the_system_refuses_to_read_is_not_set_aside(run, monkeypatch):
 
 def going(workdir, **options):
     mesh = make_mesh(jax.devices()[:2])
-    return train(toy(), seed=0, steps=50, mesh=mesh, workdir=workdir, every=Every(10, 20, 10), **options)
+    return train(
+        toy(), seed=0, steps=50, mesh=mesh, workdir=workdir, every=Every(10, 20, 10), **options
+    )
 
 
 def lines(workdir):
     rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
-    return [{name: value for name, value in row.items() if not name.startswith('time/')} for row in rows]
+    return [
+        {name: value for name, value in row.items() if not name.startswith('time/')} for row in rows
+    ]
 
 
 def test_a_run_goes_on_from_before_the_damage_and_ends_as_if_there_was_none(tmp_path, capfd):
@@ -309,7 +366,9 @@ def test_the_launcher_goes_on_past_damage_and_refuses_where_nothing_is_intact(fo
     DAMAGE['half deleted'](folder / 'run' / FOLDER / '4')
     assert main(['--exp=toy', '--workdir=run', '--mode=evaluate']) == 0
     out, err = capfd.readouterr()
-    moved = f'checkpoint {folder}/run/{FOLDER}/4 is damaged and was moved to {folder}/run/{ASIDE}/4: '
+    moved = (
+        f'checkpoint {folder}/run/{FOLDER}/4 is damaged and was moved to {folder}/run/{ASIDE}/4: '
+    )
     assert out.startswith('step       2\n') and err.startswith(moved) and err.count('\n') == 1
     assert rundir.last_step(folder / 'run') == 2
     assert main(['--exp=toy', '--workdir=run']) == 0
@@ -321,17 +380,29 @@ def test_the_launcher_goes_on_past_damage_and_refuses_where_nothing_is_intact(fo
     says = f'no checkpoint in {folder}/run/{FOLDER} is intact; the damaged ones lie in {folder}/run/{ASIDE}'
     assert told[2].startswith(says) and refused(capfd) == told[2:]
     assert rundir.last_step(folder / 'run') is None
-    assert refused(capfd, '--mode=sample')[0].startswith('--mode is sample, and workdir run holds no whole checkpoint')
+    assert refused(capfd, '--mode=sample')[0].startswith(
+        '--mode is sample, and workdir run holds no whole checkpoint'
+    )
 
 
 def test_the_launcher_refuses_a_checkpoint_of_another_state_in_one_line(folder, capfd):
     assert main(['--exp=toy', '--workdir=run', '--until=2']) == 0
     mesh, zero = make_mesh(), {'position': jnp.zeros((), jnp.bfloat16)}
     with open_checkpoints(folder / 'run', '') as saved:
-        save(saved, 3, jax.device_put(zero, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())), {}, {})
+        save(
+            saved,
+            3,
+            jax.device_put(zero, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())),
+            {},
+            {},
+        )
     capfd.readouterr()
     other = 'is of another state: state/position is bfloat16 [] there and float32 [] here'
-    assert refused(capfd) == refused(capfd, '--mode=sample') == [f'checkpoint {folder}/run/{FOLDER}/3 {other}']
+    assert (
+        refused(capfd)
+        == refused(capfd, '--mode=sample')
+        == [f'checkpoint {folder}/run/{FOLDER}/3 {other}']
+    )
     assert steps(folder / 'run') == [2, 3]
 
 
@@ -372,7 +443,9 @@ def both(workdir, what):
         free.bind(('127.0.0.1', 0))
         address = f'127.0.0.1:{free.getsockname()[1]}'
     command = lambda i: [sys.executable, '-c', PROCESS, address, str(i), str(workdir), what]
-    options = dict(env=os.environ | {'PYTHONPATH': str(pathlib.Path(__file__).parents[2])}, text=True)
+    options = dict(
+        env=os.environ | {'PYTHONPATH': str(pathlib.Path(__file__).parents[2])}, text=True
+    )
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     started = [subprocess.Popen(command(i), **options, **pipes) for i in range(2)]
     told = [process.communicate(timeout=120) for process in started]

@@ -72,7 +72,13 @@ def real(x):
 @pytest.mark.parametrize('case', ALGORITHMS)
 def test_a_batch_that_lacks_what_is_read_is_refused(case, tmp_path):
     experiment = ALGORITHMS[case]()
-    read = {'ddpm': 'image', 'ngram': 'words', 'cooccurrence': 'words', 'word2vec': 'words', 'classifier': 'label'}
+    read = {
+        'ddpm': 'image',
+        'ngram': 'words',
+        'cooccurrence': 'words',
+        'word2vec': 'words',
+        'classifier': 'label',
+    }
     name = read.get(case, 'x')
 
     def renamed(batch):
@@ -98,14 +104,34 @@ MISFITS = {
     ('ddpm', of('image', doubled), False): 'update: ' + SHAPE.format((8, 8, 2)),
     ('ddpm', of('image', whole), False): 'update: images are int32; ddpm needs floats in [-1, 1]',
     ('ddpm', of('image', transposed), True): 'evaluate: ' + SHAPE.format((4, 16, 1)),
-    ('gan', of('x', doubled), False): 'the generator gives examples of shape (4,), the data has (8,)',
-    ('gan', of('x', doubled), True): 'evaluate: the generator gives examples of shape (4,), the data has (8,)',
-    ('autoencoder', of('x', doubled), False): 'the decoder gives x of shape (6,); the data have (12,)',
+    (
+        'gan',
+        of('x', doubled),
+        False,
+    ): 'the generator gives examples of shape (4,), the data has (8,)',
+    (
+        'gan',
+        of('x', doubled),
+        True,
+    ): 'evaluate: the generator gives examples of shape (4,), the data has (8,)',
+    (
+        'autoencoder',
+        of('x', doubled),
+        False,
+    ): 'the decoder gives x of shape (6,); the data have (12,)',
     ('autoencoder', of('x', doubled), True): 'evaluate: ScopeParamShapeError: ',
-    ('vae', of('x', doubled), False): 'update: the decoder gives x of shape (6,); the data have (12,)',
+    (
+        'vae',
+        of('x', doubled),
+        False,
+    ): 'update: the decoder gives x of shape (6,); the data have (12,)',
     ('classifier', of('label', real), False): 'update: TypeError: ',
     ('classifier', of('x', doubled), True): 'evaluate: ScopeParamShapeError: ',
-    ('naive_bayes', of('x', first_column), True): 'x has examples of (5,) in training and (1,) in test',
+    (
+        'naive_bayes',
+        of('x', first_column),
+        True,
+    ): 'x has examples of (5,) in training and (1,) in test',
     ('pca', of('x', first_column), True): 'x has examples of (5,) in training and (1,) in test',
     ('mixture', of('x', doubled), True): 'evaluate: TypeError: ',
     ('hmm', of('x', real), False): 'x is float32 [16, 10]; the emission needs integers [B, L]',
@@ -144,7 +170,10 @@ def rows(key, state, batch):
 BROKEN = {
     'update gives step as float32[]; in the state before it is int32[]': dict(
         init=lambda key, batch: {'step': jnp.zeros((), jnp.int32)},
-        update=lambda key, state, batch: ({'step': state['step'].astype(jnp.float32)}, {'loss': jnp.zeros(())}),
+        update=lambda key, state, batch: (
+            {'step': state['step'].astype(jnp.float32)},
+            {'loss': jnp.zeros(())},
+        ),
     ),
     'update gives new as float32[]; in the state before it is nothing': dict(
         init=lambda key, batch: {},
@@ -179,7 +208,9 @@ BROKEN = {
 def test_maps_that_break_the_contract_are_refused(line, tmp_path):
     maps = BROKEN[line]
     if 'init' in maps:  # of another state than the toy's other maps take
-        maps = maps | dict(evaluate=lambda key, state, batch: {'loss': jnp.zeros(len(batch['x']))}, sample=None)
+        maps = maps | dict(
+            evaluate=lambda key, state, batch: {'loss': jnp.zeros(len(batch['x']))}, sample=None
+        )
     assert refused(replaced(**maps), tmp_path) == line
 
 
@@ -187,13 +218,13 @@ def test_test_batches_are_alike_and_the_first_is_longest(tmp_path):
     experiment = toy()
     first, *others = experiment.data.test
     longer = {'x': np.concatenate([first['x'], first['x']])}
-    assert refused(experiment._replace(data=experiment.data._replace(test=[first, longer])), tmp_path) == (
-        'test batch 2 has 32 examples; the first, 16, is longest'
-    )
+    assert refused(
+        experiment._replace(data=experiment.data._replace(test=[first, longer])), tmp_path
+    ) == ('test batch 2 has 32 examples; the first, 16, is longest')
     other = {'x': np.zeros((5, 4), np.float32)}
-    assert refused(experiment._replace(data=experiment.data._replace(test=[first, *others, other])), tmp_path) == (
-        "test batch 4 has examples of {'x': 'float32[4]'}; the first has {'x': 'float32[3]'}"
-    )
+    assert refused(
+        experiment._replace(data=experiment.data._replace(test=[first, *others, other])), tmp_path
+    ) == ("test batch 4 has examples of {'x': 'float32[4]'}; the first has {'x': 'float32[3]'}")
 
 
 def test_the_error_itself_is_chained_and_its_place_told(tmp_path):
@@ -203,7 +234,9 @@ def test_the_error_itself_is_chained_and_its_place_told(tmp_path):
     with pytest.raises(ValueError, match=rf'^update: TypeError: .*{PLACE}$') as error:
         check(replaced(update=update), mesh=one_device())
     assert isinstance(error.value.__cause__, TypeError)
-    assert str(error.value).endswith(f'(test_contract.py, line {update.__code__.co_firstlineno + 1})')
+    assert str(error.value).endswith(
+        f'(test_contract.py, line {update.__code__.co_firstlineno + 1})'
+    )
 
 
 @pytest.mark.parametrize('bug', [AttributeError, NameError, ZeroDivisionError, NotImplementedError])
@@ -241,7 +274,9 @@ def test_copies_of_what_fits_fit(case):
 
 def test_the_points_of_a_sweep_are_traced_once_for_each_form(folder, monkeypatch):
     seen = []
-    monkeypatch.setattr(train, 'require_fit', lambda *given: seen.append(contract.form(given[1], given[2])))
+    monkeypatch.setattr(
+        train, 'require_fit', lambda *given: seen.append(contract.form(given[1], given[2]))
+    )
     axes = ['--sweep=walk.rate=0.1,0.2,0.3', '--sweep=batch=8,16', '--sweep=seed=0:3']
     assert main(['--exp=toy', *axes, '--dry_run']) == 0
     assert len(seen) == len(set(seen)) == 2

@@ -28,7 +28,9 @@ def use(pid: int) -> Use:
     """What a process has at the moment."""
     place = pathlib.Path('/proc', str(pid))
     status = dict(line.split(':', 1) for line in (place / 'status').read_text().splitlines())
-    return Use(int(status['VmRSS'].split()[0]), len(os.listdir(place / 'fd')), int(status['Threads']))
+    return Use(
+        int(status['VmRSS'].split()[0]), len(os.listdir(place / 'fd')), int(status['Threads'])
+    )
 
 
 def held(uses: Iterable[Use]) -> Use:
@@ -61,7 +63,9 @@ def watched(command: Sequence[str], run: pathlib.Path, last: int, window: int) -
 def halves(series: Sequence[Use]) -> tuple[Use, Use]:
     """The most that there was in the first and in the second half."""
     middle = len(series) // 2
-    return tuple(Use(*map(max, zip(*half, strict=True))) for half in (series[:middle], series[middle:]))
+    return tuple(
+        Use(*map(max, zip(*half, strict=True))) for half in (series[:middle], series[middle:])
+    )
 
 
 LEAKS = """
@@ -80,7 +84,10 @@ with open(run / 'metrics.jsonl', 'w') as lines:
 
 def test_what_leaks_is_seen(tmp_path):
     early, late = halves(watched([sys.executable, '-c', LEAKS], tmp_path / 'run', 19, 2))
-    assert late.memory - early.memory > 5 * 2**10 and late.files - early.files > 5 < late.threads - early.threads
+    assert (
+        late.memory - early.memory > 5 * 2**10
+        and late.files - early.files > 5 < late.threads - early.threads
+    )
 
 
 @pytest.mark.slow
@@ -94,7 +101,9 @@ def test_memory_files_and_threads_do_not_grow_over_20000_steps(tmp_path, monkeyp
     """
     monkeypatch.setenv('MALLOC_ARENA_MAX', '1')
     command = [sys.executable, '-m', 'launch', '--exp=ddpm_digits', f'--config.steps={STEPS}']
-    series = watched([*command, *SMALL.split(), *EVERY.split()], tmp_path / 'run', STEPS - WINDOW // 4, WINDOW)
+    series = watched(
+        [*command, *SMALL.split(), *EVERY.split()], tmp_path / 'run', STEPS - WINDOW // 4, WINDOW
+    )
     print(*series, sep='\n')
     assert len(series) == STEPS // WINDOW
     early, late = halves(series)

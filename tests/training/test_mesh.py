@@ -54,14 +54,18 @@ def regression():
 
     descent = descend(losses, optax.adam(0.05), decay=0.9)
     init = lambda key, batch: descent.init({'kernel': jax.random.normal(key, (3, 4))})
-    algorithm = Algorithm(init, descent.update, lambda key, state, batch: losses(key, state.average, batch))
+    algorithm = Algorithm(
+        init, descent.update, lambda key, state, batch: losses(key, state.average, batch)
+    )
     return Experiment(algorithm, Data(gaussian_batches(), []), {})
 
 
 def test_split_parameters_train_as_whole_ones():
     options = dict(seed=0, steps=40, every=Every(10, 40, 40))
     whole = train(regression(), mesh=make_mesh(jax.devices()[:1]), **options)
-    split = train(regression(), mesh=make_mesh(model=4), rules=(('kernel', P(None, 'model')),), **options)
+    split = train(
+        regression(), mesh=make_mesh(model=4), rules=(('kernel', P(None, 'model')),), **options
+    )
     for leaf in (split.params, split.opt_state[0].mu, split.opt_state[0].nu, split.average):
         assert leaf['kernel'].sharding.spec == P(None, 'model')
         assert leaf['kernel'].addressable_shards[0].data.shape == (3, 1)

@@ -23,7 +23,9 @@ def test_each_copy_is_the_run_that_spends_its_keys_alone():
         key = jax.random.key(step)
         states, metrics = many.update(key, states, data.train[step])
         for i in range(N):
-            alone[i], expected = algorithm.update(jax.random.fold_in(key, i), alone[i], data.train[step])
+            alone[i], expected = algorithm.update(
+                jax.random.fold_in(key, i), alone[i], data.train[step]
+            )
             assert metrics[f'loss/{i}'] == pytest.approx(float(expected['loss']), rel=1e-5)
     for i in range(N):
         one = jax.tree.map(lambda leaf, i=i: leaf[i], states)
@@ -52,7 +54,14 @@ def test_maps_keep_the_examples_first():
 def test_copies_train_in_the_one_trainer():
     experiment = toy()
     experiment = experiment._replace(algorithm=replicas(experiment.algorithm, N), probes={})
-    state = train(experiment, seed=0, steps=200, mesh=make_mesh(), every=Every(50, 200, 200), best='test/loss/0')
+    state = train(
+        experiment,
+        seed=0,
+        steps=200,
+        mesh=make_mesh(),
+        every=Every(50, 200, 200),
+        best='test/loss/0',
+    )
     np.testing.assert_allclose(state.average['mean'], jnp.ones((N, 3)), atol=0.2)
 
 

@@ -89,7 +89,9 @@ def test_the_live_line_is_drawn_where_a_terminal_is():
     with open_report(None, start=0, steps=10, stream=watched) as report:
         report.show(5, {'gradient_norm': 2.0, 'loss': 0.25})
         report.show(10, {'gradient_norm': 2.0, 'loss': 0.25})
-    assert watched.getvalue().startswith('\r\x1b[Kstep 0/10  compiling')  # a run within a run begins a line of its own
+    assert watched.getvalue().startswith(
+        '\r\x1b[Kstep 0/10  compiling'
+    )  # a run within a run begins a line of its own
     first, last = watched.getvalue().split('\r\x1b[K')[2:]
     assert first == 'step 5/10  50%  loss 0.25'  # of one call, which compiled, no rate is known
     assert last.startswith('step 10/10 100%') and 'steps/s' in last
@@ -137,7 +139,9 @@ def test_the_time_left_is_of_the_steps_since_the_program_was_compiled(start, mon
         for calls in range(1, 6):
             clock += 85 if calls == 1 else 1
             report.show(start + 20 * calls, {'loss': 0.25})
-    lines = [line.partition('%  ')[2].split('  ') for line in watched.getvalue().split('\r\x1b[K')[2:]]
+    lines = [
+        line.partition('%  ')[2].split('  ') for line in watched.getvalue().split('\r\x1b[K')[2:]
+    ]
     assert [len(line) for line in lines] == [1, 3, 3, 3, 3]  # a rate needs two calls
     for calls, (rate, left, _) in enumerate(lines[1:], 2):
         seconds = (800_000 - start - 20 * calls) / 20
@@ -161,12 +165,16 @@ def test_a_tile_holds_each_image_in_its_place():
 @pytest.mark.parametrize('channels', [1, 3])
 def test_figures_draw_what_they_are_given(channels):
     draw = lambda key, state, n: np.full((n, 4, 4, channels), 0.0, np.float32) + state
-    frames = lambda key, state, n: np.linspace(-1, 1, 12)[:, None, None, None, None] * np.ones((n, 4, 4, channels))
+    frames = lambda key, state, n: (
+        np.linspace(-1, 1, 12)[:, None, None, None, None] * np.ones((n, 4, 4, channels))
+    )
     sheet = grid(draw, n=9)(None, np.float32(1))['grid']
     assert sheet.shape == (3 * 66 - 2, 3 * 66 - 2, 3)
     assert (sheet == 255).all()
     seen = film(frames, n=9)(None, np.float32(0))
     assert seen['film'].shape == (12, 3 * 66 - 2, 3 * 66 - 2, 3)
     assert seen['moments'].shape == (8 * 66 - 2, 8 * 66 - 2, 3)
-    row = strip(lambda key, x: jnp.stack([x, -x, x]), np.ones((2, 4, 4, channels)))(None, None)['strip']
+    row = strip(lambda key, x: jnp.stack([x, -x, x]), np.ones((2, 4, 4, channels)))(None, None)[
+        'strip'
+    ]
     assert [row[0, 30 + 66 * i, 0] for i in range(3)] == [255, 0, 255]

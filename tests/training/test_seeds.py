@@ -35,17 +35,28 @@ def own(seed):
 
 def run(experiments, folder=None, devices=1, **options):
     workdirs = None if folder is None else [folder / str(seed) for seed in SEEDS]
-    given = dict(seeds=SEEDS, steps=50, mesh=make_mesh(jax.devices()[:devices]), every=EVERY, workdirs=workdirs)
+    given = dict(
+        seeds=SEEDS,
+        steps=50,
+        mesh=make_mesh(jax.devices()[:devices]),
+        every=EVERY,
+        workdirs=workdirs,
+    )
     return train_together(experiments, **given | options)
 
 
 def alone(experiment, seed, **options):
-    return train(experiment, **dict(seed=seed, steps=50, mesh=make_mesh(jax.devices()[:1]), every=EVERY) | options)
+    return train(
+        experiment,
+        **dict(seed=seed, steps=50, mesh=make_mesh(jax.devices()[:1]), every=EVERY) | options,
+    )
 
 
 def lines(workdir):
     rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
-    return [{name: value for name, value in row.items() if not name.startswith('time/')} for row in rows]
+    return [
+        {name: value for name, value in row.items() if not name.startswith('time/')} for row in rows
+    ]
 
 
 def assert_alike(folder, other, rel=1e-5):
@@ -79,7 +90,8 @@ def test_as_many_runs_as_devices_are_split_over_them():
 
 
 @pytest.mark.parametrize(
-    'name', ['vae', 'word2vec', *(pytest.param(name, marks=pytest.mark.slow) for name in ('gan', 'ddpm'))]
+    'name',
+    ['vae', 'word2vec', *(pytest.param(name, marks=pytest.mark.slow) for name in ('gan', 'ddpm'))],
 )
 def test_every_kind_of_algorithm_is_what_it_is_alone(name, tmp_path):
     """States as a whole: a bias before a norm is made of rounding errors, which Adam makes as large as steps."""
@@ -100,7 +112,9 @@ def test_host_data_of_each_run_arrive_in_its_own_order():
             return jax.tree.map(np.asarray, self.train[step])
 
     host = [toy()._replace(data=Data(Host(seed), toy().data.test)) for seed in SEEDS]
-    for ours, expected in zip(run(host, fold=7), run([own(seed) for seed in SEEDS], fold=7), strict=True):
+    for ours, expected in zip(
+        run(host, fold=7), run([own(seed) for seed in SEEDS], fold=7), strict=True
+    ):
         assert_close(ours, expected, 1e-6)
 
 
@@ -156,7 +170,9 @@ def test_groups_come_to_the_same_end(tmp_path):
 
 def test_a_run_that_is_not_finite_ends_alone(tmp_path):
     bad = own(SEEDS[1])
-    draw = lambda held, step: {'x': jnp.where(step == 36, jnp.nan, gaussian_batches().batch(held, step)['x'])}
+    draw = lambda held, step: {
+        'x': jnp.where(step == 36, jnp.nan, gaussian_batches().batch(held, step)['x'])
+    }
     bad = bad._replace(data=bad.data._replace(train=Resident(jax.random.key(SEEDS[1]), draw)))
     experiments = [own(SEEDS[0]), bad, own(SEEDS[2])]
     with pytest.raises(NonFinite, match='^step 37: loss is nan$'):
@@ -166,20 +182,26 @@ def test_a_run_that_is_not_finite_ends_alone(tmp_path):
     assert told == [(1, 'step 37: loss is nan')] and states[1] is None
     for i in (0, 2):
         assert_close(states[i], alone(own(SEEDS[i]), SEEDS[i]), 1e-5)
-    assert sorted(path.name for path in (tmp_path / str(SEEDS[1]) / 'checkpoints').iterdir()) == ['20']
+    assert sorted(path.name for path in (tmp_path / str(SEEDS[1]) / 'checkpoints').iterdir()) == [
+        '20'
+    ]
 
 
 @pytest.mark.parametrize('constant', [np.ones, jnp.ones])
 def test_updates_that_hang_on_the_seed_are_refused(constant):
     other = toy(factor=lambda errors: 2 * constant(errors.shape, np.float32))
     with pytest.raises(
-        Unlike, match='^run 3 of 3 has another update or other probes than the first; only data may hang on the seed$'
+        Unlike,
+        match='^run 3 of 3 has another update or other probes than the first; only data may hang on the seed$',
     ):
         run([toy(), toy(), other])
 
 
 def test_equal_data_are_held_once():
-    a, b = {'x': np.arange(3), 'key': jax.random.key(0)}, {'x': np.arange(3), 'key': jax.random.key(1)}
+    a, b = (
+        {'x': np.arange(3), 'key': jax.random.key(0)},
+        {'x': np.arange(3), 'key': jax.random.key(1)},
+    )
     held, owner = distinct([a, b, dict(a), b])
     assert held == [a, b] and owner == [0, 1, 0, 1]
 
@@ -193,7 +215,11 @@ def here(monkeypatch):
     """Has workers run in this process, which knows the experiments of the tests."""
 
     def started(point, given):
-        with open(local.log_of(point), 'a') as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        with (
+            open(local.log_of(point), 'a') as log,
+            contextlib.redirect_stdout(log),
+            contextlib.redirect_stderr(log),
+        ):
             code = main(point.argv)
         return subprocess.Popen(['sh', '-c', f'exit {code}'])
 
@@ -209,9 +235,15 @@ def test_a_sweep_by_vmap_leaves_what_separate_runs_leave(folder, here, capsys):
     made = runs.find([folder / 'runs'])
     assert len(made) == 4 and {each.status for each in made} == {'done'}
     assert len(list((folder / 'runs').glob('*.log'))) == 2  # a program for each rate
-    (one,) = (each.workdir for each in made if (each.config['seed'], each.config['walk.rate']) == (1, 0.25))
+    (one,) = (
+        each.workdir
+        for each in made
+        if (each.config['seed'], each.config['walk.rate']) == (1, 0.25)
+    )
     assert_alike(one, folder / 'alone')
-    names = lambda place: sorted(str(path.relative_to(place)) for path in (place / 'samples').iterdir())
+    names = lambda place: sorted(
+        str(path.relative_to(place)) for path in (place / 'samples').iterdir()
+    )
     assert names(one) == names(folder / 'alone')
     flags = rundir.read(one / 'manifest.json')['launches'][0]['flags']
     assert flags == ['--exp=toy', '--config.walk.rate=0.25', '--config.seed=1']

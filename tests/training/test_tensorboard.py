@@ -54,10 +54,21 @@ def test_tensorboard_shows_a_sweep(tmp_path):
     assert 'test/loss' in [info.name.tag for info in experiment.metric_infos]
     assert len(groups) == 3  # a run launched twice stands there once
     rows = {group.sessions[0].name: group for group in groups}
-    loss = {name: [m.value for m in row.metric_values if m.name.tag == 'test/loss'] for name, row in rows.items()}
-    assert loss == {'run-0': [pytest.approx(0.25)], 'run-1': [pytest.approx(1.25)], 'other': [pytest.approx(7.5)]}
+    loss = {
+        name: [m.value for m in row.metric_values if m.name.tag == 'test/loss']
+        for name, row in rows.items()
+    }
+    assert loss == {
+        'run-0': [pytest.approx(0.25)],
+        'run-1': [pytest.approx(1.25)],
+        'other': [pytest.approx(7.5)],
+    }
     given = rows['run-1'].hparams
-    assert (given['seed'].number_value, given['rate'].number_value, given['fast'].bool_value) == (1, 0.5, True)
+    assert (given['seed'].number_value, given['rate'].number_value, given['fast'].bool_value) == (
+        1,
+        0.5,
+        True,
+    )
     assert given['name'].string_value == 'a' and json.loads(given['sizes'].string_value) == [1, 2]
 
 
@@ -73,9 +84,15 @@ def shown(folder, api_pb2):
     events.AddRunsFromDirectory(str(folder))
     events.Reload()
     provider = MultiplexerDataProvider(events, str(folder))
-    backend = backend_context.Context(TBContext(data_provider=provider, logdir=str(folder), multiplexer=events))
+    backend = backend_context.Context(
+        TBContext(data_provider=provider, logdir=str(folder), multiplexer=events)
+    )
     asked = api_pb2.GetExperimentRequest(include_metrics=True)
     experiment = get_experiment.Handler(RequestContext(), backend, '', asked).run()
     statuses = [api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_RUNNING, api_pb2.STATUS_SUCCESS]
-    wanted = api_pb2.ListSessionGroupsRequest(slice_size=10, allowed_statuses=statuses, include_metrics=True)
-    return experiment, list_session_groups.Handler(RequestContext(), backend, '', wanted).run().session_groups
+    wanted = api_pb2.ListSessionGroupsRequest(
+        slice_size=10, allowed_statuses=statuses, include_metrics=True
+    )
+    return experiment, list_session_groups.Handler(
+        RequestContext(), backend, '', wanted
+    ).run().session_groups

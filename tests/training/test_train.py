@@ -21,7 +21,9 @@ def one_device():
 
 
 def run(experiment, **options):
-    return train(experiment, **{'seed': 0, 'steps': 50, 'mesh': one_device(), 'every': EVERY, **options})
+    return train(
+        experiment, **{'seed': 0, 'steps': 50, 'mesh': one_device(), 'every': EVERY, **options}
+    )
 
 
 def assert_equal(a, b):
@@ -57,7 +59,11 @@ def test_train_is_the_fold_of_its_definition(tmp_path):
 
 @pytest.mark.parametrize('fold', [2, 7, 100])
 def test_steps_in_a_call_do_not_matter(fold, tmp_path):
-    assert_close(run(toy(), fold=1, workdir=tmp_path / '1'), run(toy(), fold=fold, workdir=tmp_path / 'n'), 1e-6)
+    assert_close(
+        run(toy(), fold=1, workdir=tmp_path / '1'),
+        run(toy(), fold=fold, workdir=tmp_path / 'n'),
+        1e-6,
+    )
     for one, many in zip(lines(tmp_path / '1'), lines(tmp_path / 'n'), strict=True):
         assert one == pytest.approx(many, rel=1e-5)
 
@@ -98,7 +104,9 @@ def test_lines_after_the_checkpoint_are_written_again_not_twice(tmp_path):
     run(toy(), workdir=tmp_path, until=30)
     before = lines(tmp_path)
     with open(tmp_path / 'metrics.jsonl', 'a') as file:
-        file.write('{"step": 40, "loss": 1.0}\n{"step": 50, "lo')  # of a process killed before its next checkpoint
+        file.write(
+            '{"step": 40, "loss": 1.0}\n{"step": 50, "lo'
+        )  # of a process killed before its next checkpoint
     run(toy(), workdir=tmp_path)
     assert lines(tmp_path)[:3] == before
     assert [row['step'] for row in lines(tmp_path)] == [10, 20, 30, 40, 50]
@@ -113,7 +121,9 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
 
 def test_the_latest_two_checkpoints_and_the_best_stay(tmp_path):
     scores = iter([3.0, 1.0, 2.0, 5.0, 4.0])
-    experiment = toy()._replace(probes={'score': Probe(10, lambda key, state: {'value': next(scores)})})
+    experiment = toy()._replace(
+        probes={'score': Probe(10, lambda key, state: {'value': next(scores)})}
+    )
     run(experiment, workdir=tmp_path, every=Every(10, 50, 10), best='score/value')
     assert sorted(int(path.name) for path in (tmp_path / 'checkpoints').iterdir()) == [20, 40, 50]
 
@@ -142,9 +152,13 @@ def test_one_trace_of_update_and_one_of_evaluate_a_run(fold):
 
 @pytest.mark.parametrize('devices', [1, 4])
 @pytest.mark.parametrize('parallel', [by_jit, by_pmap])
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(parallel, devices, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(
+    parallel, devices, tmp_path
+):
     at_step = toy(factor=lambda e: jnp.where(jnp.arange(len(e)) == 3, jnp.inf, 1.0))
-    bad = lambda held, step: {'x': jnp.where(step == 36, jnp.nan, toy().data.train.make_batch(held, step)['x'])}
+    bad = lambda held, step: {
+        'x': jnp.where(step == 36, jnp.nan, toy().data.train.make_batch(held, step)['x'])
+    }
     late = toy()._replace(data=toy().data._replace(train=Resident(jax.random.key(7), bad)))
     mesh = make_mesh(jax.devices()[:devices])
     with pytest.raises(NonFinite, match=r'^step 1: loss is inf$'):
@@ -156,16 +170,23 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(paral
 
 def test_a_state_with_a_nan_is_never_saved(tmp_path):
     experiment = toy()
-    init = lambda key, batch: experiment.algorithm.init(key, batch)._replace(average={'mean': jnp.full(3, jnp.nan)})
+    init = lambda key, batch: experiment.algorithm.init(key, batch)._replace(
+        average={'mean': jnp.full(3, jnp.nan)}
+    )
     with pytest.raises(NonFinite, match='step 20: average/mean holds a NaN'):
-        run(experiment._replace(algorithm=experiment.algorithm._replace(init=init)), workdir=tmp_path)
+        run(
+            experiment._replace(algorithm=experiment.algorithm._replace(init=init)),
+            workdir=tmp_path,
+        )
     assert not [path for path in (tmp_path / 'checkpoints').iterdir() if path.name.isdigit()]
 
 
 @pytest.mark.parametrize('devices', [1, 8])
 def test_evaluation_is_the_exact_mean_over_the_test_set(devices):
     experiment = toy()
-    distance = lambda key, state, batch: {'square': jnp.sum((batch['x'] - state.params['mean'][None]) ** 2, -1)}
+    distance = lambda key, state, batch: {
+        'square': jnp.sum((batch['x'] - state.params['mean'][None]) ** 2, -1)
+    }
     experiment = experiment._replace(algorithm=experiment.algorithm._replace(evaluate=distance))
     mesh = make_mesh(jax.devices()[:devices])
     state = run(experiment, mesh=mesh)
@@ -203,7 +224,9 @@ def test_impossible_numbers_are_refused_before_anything_is_written(options, mess
 
 def test_spans_cut_at_every_interval_and_cover_every_step_once():
     made = list(spans(3, 47, 10, [10, 15]))
-    assert [step for first, count in made for step in range(first, first + count)] == list(range(3, 47))
+    assert [step for first, count in made for step in range(first, first + count)] == list(
+        range(3, 47)
+    )
     ends = {first + count for first, count in made}
     assert {10, 15, 20, 30, 40, 45, 47} <= ends
     assert max(count for _, count in made) <= 10

@@ -26,12 +26,14 @@ def toy(observe: Callable[[], None] = lambda: None, factor: Callable = jnp.ones_
 
     descent = descend(losses, optax.adam(0.1), decay=0.9)
     algorithm = Algorithm(
-        init=lambda key, batch: descent.init({'mean': jax.random.normal(key, batch['x'].shape[1:])}),
+        init=lambda key, batch: descent.init(
+            {'mean': jax.random.normal(key, batch['x'].shape[1:])}
+        ),
         update=descent.update,
         evaluate=lambda key, state, batch: losses(key, state.average, batch),
-        sample=lambda key, state, n: jax.vmap(lambda k: state.average['mean'] + jax.random.normal(k, (3,)))(
-            example_keys(key, n)
-        ),
+        sample=lambda key, state, n: jax.vmap(
+            lambda k: state.average['mean'] + jax.random.normal(k, (3,))
+        )(example_keys(key, n)),
     )
     probe = Probe(20, lambda key, state: {'size': jnp.abs(state.params['mean']).sum()})
     return Experiment(algorithm, Data(gaussian_batches(), toy_tests()), {'mean': probe})

@@ -22,7 +22,10 @@ from genjax.parallel import device_max
 
 Array = jax.Array
 
-CHUNK, WIDEST = 2**14, 1000  # entries multiplied at a time: their rows stay in a cache; and the largest window
+CHUNK, WIDEST = (
+    2**14,
+    1000,
+)  # entries multiplied at a time: their rows stay in a cache; and the largest window
 
 
 class Entries(NamedTuple):
@@ -94,7 +97,9 @@ def totals(values: Array, index: Array, length: int) -> Array:
     return sum(part(shift).astype(jnp.float32) * 2.0**shift for shift in (24, 12, 0))
 
 
-def pmi(matrix: Entries, vocabulary_size: int, *, shift: float = 1.0, smoothing: float = 0.75) -> Entries:
+def pmi(
+    matrix: Entries, vocabulary_size: int, *, shift: float = 1.0, smoothing: float = 0.75
+) -> Entries:
     """Pointwise mutual information, log(P(w, c) / (P(w) P(c))) - log k, of the pairs that were seen; 0 for the rest.
 
     Args:
@@ -121,14 +126,20 @@ def multiply(matrix: Entries, x: Array, length: int) -> Array:
 
     def body(i, product):
         start = jnp.minimum(i * chunk, len(matrix.values) - chunk)
-        rows, columns, values = (jax.lax.dynamic_slice_in_dim(part, start, chunk) for part in matrix[:3])
-        values = jnp.where(start + jnp.arange(chunk) >= i * chunk, values, 0)  # the last chunk may overlap
+        rows, columns, values = (
+            jax.lax.dynamic_slice_in_dim(part, start, chunk) for part in matrix[:3]
+        )
+        values = jnp.where(
+            start + jnp.arange(chunk) >= i * chunk, values, 0
+        )  # the last chunk may overlap
         return product.at[rows].add(values[:, None] * x[columns])
 
     return jax.lax.fori_loop(0, -(-matrix.size // chunk), body, jnp.zeros((length, x.shape[1])))
 
 
-def svd(key: Array, matrix: Entries, vocabulary_size: int, rank: int, *, more: int = 10, rounds: int = 8):
+def svd(
+    key: Array, matrix: Entries, vocabulary_size: int, rank: int, *, more: int = 10, rounds: int = 8
+):
     """The leading singular vectors and values of a sparse V x V matrix: (U [V, rank], Sigma [rank], V^T [rank, V]).
 
     Subspace iteration from random directions, `more` than the rank, in `rounds` by the matrix and its transpose (Halko
@@ -139,7 +150,9 @@ def svd(key: Array, matrix: Entries, vocabulary_size: int, rank: int, *, more: i
     size = min(rank + more, vocabulary_size)
     basis = onto(matrix, jax.random.normal(key, (vocabulary_size, size)))
     basis = jax.lax.fori_loop(0, rounds, lambda _, q: onto(matrix, onto(transposed, q)), basis)
-    right, sigma, left = jnp.linalg.svd(multiply(transposed, basis, vocabulary_size), full_matrices=False)
+    right, sigma, left = jnp.linalg.svd(
+        multiply(transposed, basis, vocabulary_size), full_matrices=False
+    )
     u, vt = (basis @ left.T)[:, :rank], right.T[:rank]
     signs = jnp.sign(jnp.take_along_axis(u, jnp.argmax(jnp.abs(u), 0)[None], 0))  # [1, rank]
     return u * signs, sigma[:rank], vt * signs.T
@@ -164,7 +177,9 @@ def factors(
       ValueError: dimension lies outside 1 to V, or power outside 0 to 1.
     """
     if not (1 <= dimension <= vocabulary_size and 0 <= power <= 1):
-        raise ValueError(f'dimension is {dimension}, power {power}; needed: 1 to {vocabulary_size} words, 0 to 1')
+        raise ValueError(
+            f'dimension is {dimension}, power {power}; needed: 1 to {vocabulary_size} words, 0 to 1'
+        )
 
     def vectors(key, counts):
         del key
@@ -213,11 +228,21 @@ def cooccurrence(
     whole = weights and all(w >= 1 and w == int(w) for w in weights)
     if not (whole and window <= WIDEST and vocabulary_size >= 1 and margin >= 0 and smoothing > 0):
         got = f'{vocabulary_size} words, window {window}, weights {weights[:9]}, margin {margin}, smoothing {smoothing}'
-        raise ValueError(f'{got}; needed: 1 or more, 1 to {WIDEST}, integers of 1 or more, 0 or more, above 0')
+        raise ValueError(
+            f'{got}; needed: 1 or more, 1 to {WIDEST}, integers of 1 or more, 0 or more, above 0'
+        )
     weighted = partial(_weighted, np.asarray(weights, np.uint32), margin, symmetric)
     evaluate = partial(_evaluate, weighted, symmetric, vocabulary_size, smoothing)
-    init, update = lambda key, batch: empty(capacity, 2), partial(_update, weighted, symmetric, vocabulary_size)
-    return Algorithm(init, update, evaluate, encode=partial(_encode, vectors, vocabulary_size) if vectors else None)
+    init, update = (
+        lambda key, batch: empty(capacity, 2),
+        partial(_update, weighted, symmetric, vocabulary_size),
+    )
+    return Algorithm(
+        init,
+        update,
+        evaluate,
+        encode=partial(_encode, vectors, vocabulary_size) if vectors else None,
+    )
 
 
 def _weighted(weights, margin, symmetric, batch):
@@ -249,7 +274,9 @@ def _evaluate(weighted, symmetric, vocabulary_size, smoothing, key, state, batch
     total = jnp.sum(values, (1, 2)).astype(jnp.float32)
     loss = jnp.sum(values.astype(jnp.float32) * nats, (1, 2)) / jnp.maximum(total, 1)
     outside = jnp.any(batch['words'] >= vocabulary_size, -1)
-    return {'loss': jnp.where(outside, jnp.nan, jnp.where(total > 0, loss, math.log(vocabulary_size)))}
+    return {
+        'loss': jnp.where(outside, jnp.nan, jnp.where(total > 0, loss, math.log(vocabulary_size)))
+    }
 
 
 def _encode(vectors, vocabulary_size, key, state, batch):

@@ -71,12 +71,16 @@ def diffusion(betas: np.ndarray, variance: Callable[..., np.ndarray] = fixed_lar
     """The process of beta_1..beta_T [T], with (betas, posterior) -> sigma^2, each [T + 1]; a ValueError unless betas
     are two or more numbers inside (0, 1)."""
     if np.ndim(betas) != 1 or len(betas) < 2 or not 0 < np.min(betas) <= np.max(betas) < 1:
-        raise ValueError(f'betas are {np.array2string(np.asarray(betas), threshold=6)}; needed: T > 1 in (0, 1)')
+        raise ValueError(
+            f'betas are {np.array2string(np.asarray(betas), threshold=6)}; needed: T > 1 in (0, 1)'
+        )
     betas = np.append(0.0, betas)
     alphas_bar = np.cumprod(1 - betas)
     then, now, beta = alphas_bar[:-1], alphas_bar[1:], betas[1:]
     clean, noisy = np.sqrt(then) * beta / (1 - now), np.sqrt(1 - beta) * (1 - then) / (1 - now)
-    clean, noisy, posterior = (np.append(0.0, x) for x in (clean, noisy, (1 - then) / (1 - now) * beta))
+    clean, noisy, posterior = (
+        np.append(0.0, x) for x in (clean, noisy, (1 - then) / (1 - now) * beta)
+    )
     return Process(betas, alphas_bar, clean, noisy, posterior, variance(betas, posterior))
 
 
@@ -88,7 +92,9 @@ def diffuse(process: Process, t, x0: Array, noise: Array) -> Array:
 def noising(process: Process, frames: int) -> Callable[[Key, Array], Array]:
     """(key, x0 [B, ...]) -> x_t at as many evenly spaced t from 0 to T, all from one noise, [frames, B, ...]."""
     times = np.linspace(0, len(process.betas) - 1, frames).round().astype(int)
-    return lambda key, x0: jax.vmap(partial(diffuse, process), (0, None, None))(times, x0, normals(key, x0))
+    return lambda key, x0: jax.vmap(partial(diffuse, process), (0, None, None))(
+        times, x0, normals(key, x0)
+    )
 
 
 def implied(process: Process, t, x: Array, noise: Array, clip: float = jnp.inf) -> Array:
@@ -120,16 +126,23 @@ def prior_term(process: Process, x0: Array) -> Array:
 
 def step_term(process: Process, t, x0: Array, x: Array, noise: Array, clip: float = 1.0) -> Array:
     """L_{t-1} of one example, bits/dim, given x_t and the noise predicted in it (eq. 5; eq. 13 for t = 1)."""
-    mean, variance = posterior_mean(process, t, implied(process, t, x, noise, clip), x), at(process.variances, t)
+    mean, variance = (
+        posterior_mean(process, t, implied(process, t, x, noise, clip), x),
+        at(process.variances, t),
+    )
     ratio = at(process.posterior, t) / variance
-    kl = (ratio - 1 - jnp.log(ratio) + (posterior_mean(process, t, x0, x) - mean) ** 2 / variance) / 2
+    kl = (
+        ratio - 1 - jnp.log(ratio) + (posterior_mean(process, t, x0, x) - mean) ** 2 / variance
+    ) / 2
     nats = jnp.where(t > 1, kl, -decoder_log_likelihood(x0, mean, jnp.sqrt(variance)))
     return jnp.mean(nats) / np.log(2)
 
 
 def normals(key: Key, like: Array) -> Array:
     """Standard normal noise, drawn example by example, [B, ...]."""
-    return jax.vmap(lambda key, x: jax.random.normal(key, x.shape))(example_keys(key, len(like)), like)
+    return jax.vmap(lambda key, x: jax.random.normal(key, x.shape))(
+        example_keys(key, len(like)), like
+    )
 
 
 def bound(key: Key, process: Process, predict: Predict, x0: Array, clip: float = 1.0) -> Array:
@@ -144,11 +157,15 @@ def measure(key: Key, process: Process, predict: Predict, x0: Array, clip: float
     """At a random t an example: 'loss', the mean squared error of the noise (eq. 14), and 'bits_per_dim', an
     unbiased estimate of the sum of `bound`, which carries no gradient; each [B]."""
     (times, draws), total = jax.random.split(key), len(process.betas) - 1
-    t = jax.vmap(lambda key: jax.random.randint(key, (), 1, total + 1))(example_keys(times, len(x0)))
+    t = jax.vmap(lambda key: jax.random.randint(key, (), 1, total + 1))(
+        example_keys(times, len(x0))
+    )
     noise = normals(draws, x0)
     x = jax.vmap(partial(diffuse, process))(t, x0, noise)
     predicted = predict(x, t)
-    term = jax.vmap(partial(step_term, process, clip=clip))(t, x0, x, jax.lax.stop_gradient(predicted))
+    term = jax.vmap(partial(step_term, process, clip=clip))(
+        t, x0, x, jax.lax.stop_gradient(predicted)
+    )
     bits = total * term + jax.vmap(partial(prior_term, process))(x0)
     return {'loss': jax.vmap(jnp.mean)((noise - predicted) ** 2), 'bits_per_dim': bits}
 
@@ -169,7 +186,9 @@ def ddim(process: Process, steps: int, eta: float = 0.0) -> Reverse:
     """
     total = len(process.betas) - 1
     if not (1 <= steps <= total and 0 <= eta <= 1):
-        raise ValueError(f'ddim of steps {steps}, eta {eta}; needed: steps in 1..{total}, eta in [0, 1]')
+        raise ValueError(
+            f'ddim of steps {steps}, eta {eta}; needed: steps in 1..{total}, eta in [0, 1]'
+        )
     times = total * np.arange(steps, -1, -1) // steps
     now, then = process.alphas_bar[times[:-1]], process.alphas_bar[times[1:]]
     variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
@@ -177,7 +196,9 @@ def ddim(process: Process, steps: int, eta: float = 0.0) -> Reverse:
     return Reverse(times[:-1], np.sqrt(then) - noisy * np.sqrt(now), noisy, np.sqrt(variance))
 
 
-def denoise(key: Key, process: Process, predict: Predict, way: Reverse, x: Array, clip=1.0, frames=1) -> Array:
+def denoise(
+    key: Key, process: Process, predict: Predict, way: Reverse, x: Array, clip=1.0, frames=1
+) -> Array:
     """Goes the way from x [B, ...]: `frames` views, evenly spaced in moves, the last its end, [frames, B, ...]."""
 
     def move(i, x):
@@ -190,12 +211,17 @@ def denoise(key: Key, process: Process, predict: Predict, way: Reverse, x: Array
     return jax.lax.scan(frame, x, (cuts[:-1], cuts[1:]))[1]
 
 
-def interpolate(key: Key, process: Process, predict: Predict, way: Reverse, ends, weights, t: int, clip=1.0):
+def interpolate(
+    key: Key, process: Process, predict: Predict, way: Reverse, ends, weights, t: int, clip=1.0
+):
     """Images between two ends, each [B, ...]: mixed at the way's time next to t by weights [K] of the second, and
     denoised with the same noise for all weights, [K, B, ...] (section 4.3)."""
     first, second, chain = jax.random.split(key, 3)
     way = Reverse(*(table[way.t <= max(t, way.t[-1])] for table in way))
-    x, y = (diffuse(process, way.t[0], x0, normals(k, x0)) for k, x0 in zip((first, second), ends, strict=True))
+    x, y = (
+        diffuse(process, way.t[0], x0, normals(k, x0))
+        for k, x0 in zip((first, second), ends, strict=True)
+    )
     between = lambda w: denoise(chain, process, predict, way, (1 - w) * x + w * y, clip)[-1]
     return jax.vmap(between)(jnp.asarray(weights))
 
@@ -203,10 +229,14 @@ def interpolate(key: Key, process: Process, predict: Predict, way: Reverse, ends
 def predictor(network: Any, params: Any, rngs: Any = None) -> Predict:
     """eps_theta of a flax network, which is given t - 1, int32 [B] in 0..T-1, as in the authors' code."""
     steps = lambda x, t: jnp.broadcast_to(jnp.asarray(t - 1, jnp.int32), x.shape[:1])
-    return lambda x, t: network.apply({'params': params}, x, steps(x, t), rngs=rngs).astype(jnp.float32)
+    return lambda x, t: network.apply({'params': params}, x, steps(x, t), rngs=rngs).astype(
+        jnp.float32
+    )
 
 
-def trajectory(network: Any, process: Process, way: Reverse, shape: tuple[int, ...], clip=1.0, frames=1) -> Callable:
+def trajectory(
+    network: Any, process: Process, way: Reverse, shape: tuple[int, ...], clip=1.0, frames=1
+) -> Callable:
     """(key, state, n) -> n draws of a `Fit` by its average, as they arise, [frames, n, *shape]; see `denoise`."""
 
     def draw(key, state, n):
@@ -235,7 +265,9 @@ def ddpm(
     steps: int = 1000,  # T
     betas: Callable[[int], np.ndarray] = linear_schedule,  # T -> beta_1..beta_T
     variance: Callable[..., np.ndarray] = fixed_large,  # as in `diffusion`
-    way: Callable[[Process], Reverse] = ancestral,  # that `sample` goes; or functools.partial(ddim, steps=50)
+    way: Callable[
+        [Process], Reverse
+    ] = ancestral,  # that `sample` goes; or functools.partial(ddim, steps=50)
     clip: float = 1.0,
     decay: float = 0.9999,  # of the average, which `evaluate` and `sample` use
 ) -> Algorithm:
@@ -245,8 +277,14 @@ def ddpm(
       ValueError: steps not in 2..10^6, shape no tuple of positive integers; what `diffusion`, `descend`, `way` refuse;
         when traced, images of another shape, or no floats.
     """
-    if not (1 < steps <= 10**6 and isinstance(shape, tuple) and all(isinstance(n, int) and n > 0 for n in shape)):
-        raise ValueError(f'ddpm of steps {steps}, shape {shape!r}; needed: 2 to 10^6, tuple of positive integers')
+    if not (
+        1 < steps <= 10**6
+        and isinstance(shape, tuple)
+        and all(isinstance(n, int) and n > 0 for n in shape)
+    ):
+        raise ValueError(
+            f'ddpm of steps {steps}, shape {shape!r}; needed: 2 to 10^6, tuple of positive integers'
+        )
     process = diffusion(betas(steps), variance)
     draw = trajectory(network, process, way(process), shape, clip)
 
@@ -260,6 +298,8 @@ def ddpm(
 
     descent = descend(losses, optimizer, decay=decay)
     x, t = jax.ShapeDtypeStruct((1, *shape), jnp.float32), jax.ShapeDtypeStruct((1,), jnp.int32)
-    init = lambda key, batch: descent.init(network.lazy_init(key, x, t)['params'])  # compiles no forward pass
+    init = lambda key, batch: descent.init(
+        network.lazy_init(key, x, t)['params']
+    )  # compiles no forward pass
     sample = lambda key, state, n: draw(key, state, n)[-1]
     return Algorithm(init, descent.update, evaluate, sample)

@@ -31,14 +31,22 @@ def value(real: Array, fake: Array) -> Array:
 
 # Of logits [] of one real and one generated example.
 minimax = Game(lambda real, fake: -value(real, fake), value)  # min_G max_D V(D, G), eq. 1
-non_saturating = Game(minimax.discriminator, lambda real, fake: softplus(-fake))  # section 3: G maximises log D(G(z))
-hinge = Game(lambda real, fake: relu(1 - real) + relu(1 + fake), lambda real, fake: -fake)  # arXiv:1705.02894
+non_saturating = Game(
+    minimax.discriminator, lambda real, fake: softplus(-fake)
+)  # section 3: G maximises log D(G(z))
+hinge = Game(
+    lambda real, fake: relu(1 - real) + relu(1 + fake), lambda real, fake: -fake
+)  # arXiv:1705.02894
 least_squares = Game(  # Mao et al. 2017, arXiv:1611.04076, eq. 9
     lambda real, fake: ((real - 1) ** 2 + fake**2) / 2, lambda real, fake: (fake - 1) ** 2 / 2
 )
-wasserstein = Game(lambda real, fake: fake - real, lambda real, fake: -fake)  # Arjovsky et al. 2017, arXiv:1701.07875
-relativistic = Game(  # Jolicoeur-Martineau 2019, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, eq. 2
-    lambda real, fake: softplus(fake - real), lambda real, fake: softplus(real - fake)
+wasserstein = Game(
+    lambda real, fake: fake - real, lambda real, fake: -fake
+)  # Arjovsky et al. 2017, arXiv:1701.07875
+relativistic = (
+    Game(  # Jolicoeur-Martineau 2019, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, eq. 2
+        lambda real, fake: softplus(fake - real), lambda real, fake: softplus(real - fake)
+    )
 )
 
 
@@ -52,7 +60,9 @@ def expected(game: Game) -> Game:
         pairs = jax.vmap(jax.vmap(loss, (None, 0)), (0, None))  # [K, K]
         return lambda real, fake: real[1] @ pairs(real[0], fake[0]) @ fake[1]
 
-    return Game(mean(game.discriminator), mean(game.generator), lambda output: output[0] @ output[1])
+    return Game(
+        mean(game.discriminator), mean(game.generator), lambda output: output[0] @ output[1]
+    )
 
 
 # (key, critic, real [B, ...], fake [B, ...]) -> nats [B], of a critic x [B, ...] -> logit [B]
@@ -77,7 +87,11 @@ def gradient_penalty(weight: float) -> Penalty:
     def penalise(key, critic, real, fake):
         share = jax.vmap(jax.random.uniform)(example_keys(key, len(real)))
         between = jax.vmap(lambda share, x, y: share * x + (1 - share) * y)(share, real, fake)
-        return weight * (jax.vmap(lambda slope: optax.safe_norm(slope, 1e-12))(slopes(critic, between)) - 1) ** 2
+        return (
+            weight
+            * (jax.vmap(lambda slope: optax.safe_norm(slope, 1e-12))(slopes(critic, between)) - 1)
+            ** 2
+        )
 
     return penalise
 

@@ -20,7 +20,9 @@ from genjax.base import Algorithm, Batch, Key, Metrics
 from genjax.descent import Descent, Fit, descend
 from genjax.parallel import example_keys
 
-REFERENCE = 256  # noises that the statistics of a generator's batch norm are taken from, when it samples
+REFERENCE = (
+    256  # noises that the statistics of a generator's batch norm are taken from, when it samples
+)
 
 
 class Model(NamedTuple):
@@ -49,13 +51,19 @@ class State(NamedTuple):
 def saturation(game: Any, real: Any, fake: Any) -> Array:
     """1 for a pair that the discriminator has nothing left to learn from, its loss having no slope over 0.01; [B]."""
     slopes = jax.vmap(jax.grad(game.discriminator, (0, 1)))(real, fake)
-    steep = [jnp.max(jnp.abs(slope.reshape(len(slope), -1)), 1) for slope in jax.tree.leaves(slopes)]
+    steep = [
+        jnp.max(jnp.abs(slope.reshape(len(slope), -1)), 1) for slope in jax.tree.leaves(slopes)
+    ]
     return (sum(steep) < 0.01).astype(jnp.float32)
 
 
-def trained(network: Any, params: Any, variables: Any, x: Array, label: Array | None) -> tuple[Any, Any]:
+def trained(
+    network: Any, params: Any, variables: Any, x: Array, label: Array | None
+) -> tuple[Any, Any]:
     """What a network gives in training, and what it then carries: (output, variables)."""
-    return network.apply({'params': params} | variables, *_inputs(x, label), mutable=list(variables))
+    return network.apply(
+        {'params': params} | variables, *_inputs(x, label), mutable=list(variables)
+    )
 
 
 def _inputs(x, label):
@@ -113,7 +121,9 @@ def discriminator_losses(rules: Rules, key: Key, params: Any, turn: Turn) -> Met
     real, fake = output(turn.x), output(turn.against)
     penalty = jnp.zeros(len(turn.x))
     for i, penalise in enumerate(rules.penalties):
-        penalty += penalise(jax.random.fold_in(key, i), lambda x: logits(output(x)), turn.x, turn.against)
+        penalty += penalise(
+            jax.random.fold_in(key, i), lambda x: logits(output(x)), turn.x, turn.against
+        )
     loss = jax.vmap(rules.game.discriminator)(real, fake) + penalty
     metrics = {'loss': loss, 'penalty': penalty, 'saturation': saturation(rules.game, real, fake)}
     return metrics | compared(logits(real), logits(fake))
@@ -127,48 +137,75 @@ def compared(real: Array, fake: Array) -> Metrics:
 def generator_losses(rules: Rules, key: Key, params: Any, turn: Turn) -> Metrics:
     """{'loss': nats [B]} against the discriminator as it has become."""
     opponent, real = turn.against
-    fake = augmented(rules.augment, key, trained(rules.model.generator, params, turn.variables, turn.x, turn.label)[0])
+    fake = augmented(
+        rules.augment,
+        key,
+        trained(rules.model.generator, params, turn.variables, turn.x, turn.label)[0],
+    )
     judge, carries = opponent.fit.params, opponent.variables
     output = lambda x: trained(rules.model.discriminator, judge, carries, x, turn.label)[0]
     return {'loss': jax.vmap(rules.game.generator)(output(real), output(fake))}
 
 
-def discriminate(rules: Rules, descent: Descent, key: Key, state: State, batch: Batch) -> tuple[Player, Metrics]:
+def discriminate(
+    rules: Rules, descent: Descent, key: Key, state: State, batch: Batch
+) -> tuple[Player, Metrics]:
     """One step of the discriminator."""
     noise, views, other_views, penalty = jax.random.split(key, 4)
     (generator, player), label, model = state, batch.get('label'), rules.model
     z = noises(noise, model.latent, len(batch['x']))
     fake = trained(model.generator, generator.fit.params, generator.variables, z, label)[0]
-    real, fake = augmented(rules.augment, views, batch['x']), augmented(rules.augment, other_views, fake)
+    real, fake = (
+        augmented(rules.augment, views, batch['x']),
+        augmented(rules.augment, other_views, fake),
+    )
     fit, metrics = descent.update(penalty, player.fit, Turn(real, label, player.variables, fake))
     variables = player.variables
-    for x in (real, fake):  # the passes of the losses once more, which the compiler finds and makes only once
+    for x in (
+        real,
+        fake,
+    ):  # the passes of the losses once more, which the compiler finds and makes only once
         variables = trained(model.discriminator, player.fit.params, variables, x, label)[1]
     return Player(fit, variables), metrics
 
 
-def generate(rules: Rules, descent: Descent, key: Key, state: State, batch: Batch) -> tuple[Player, Metrics]:
+def generate(
+    rules: Rules, descent: Descent, key: Key, state: State, batch: Batch
+) -> tuple[Player, Metrics]:
     """One step of the generator."""
     noise, views, other_views = jax.random.split(key, 3)
     (player, opponent), label = state, batch.get('label')
-    z, real = noises(noise, rules.model.latent, len(batch['x'])), augmented(rules.augment, views, batch['x'])
-    fit, metrics = descent.update(other_views, player.fit, Turn(z, label, player.variables, (opponent, real)))
+    z, real = (
+        noises(noise, rules.model.latent, len(batch['x'])),
+        augmented(rules.augment, views, batch['x']),
+    )
+    fit, metrics = descent.update(
+        other_views, player.fit, Turn(z, label, player.variables, (opponent, real))
+    )
     variables = trained(rules.model.generator, player.fit.params, player.variables, z, label)[1]
     return Player(fit, variables), {f'generator_{name}': metric for name, metric in metrics.items()}
 
 
-def play(rules: Rules, descents: State, steps: int, key: Key, state: State, batch: Batch) -> tuple[State, Metrics]:
+def play(
+    rules: Rules, descents: State, steps: int, key: Key, state: State, batch: Batch
+) -> tuple[State, Metrics]:
     """The update: `steps` turns of the discriminator, each with its share of the batch, then one of the generator."""
     first, second = jax.random.split(key)
     apart = lambda rows: jnp.swapaxes(rows.reshape(-1, steps, *rows.shape[1:]), 0, 1)  # [n, B, ...]
     parts = jax.tree.map(apart, rules.model.inputs(batch))
 
     def turn(player, seen):
-        return discriminate(rules, descents.discriminator, seen[0], State(state.generator, player), seen[1])
+        return discriminate(
+            rules, descents.discriminator, seen[0], State(state.generator, player), seen[1]
+        )
 
-    player, metrics = jax.lax.scan(turn, state.discriminator, (jax.random.split(first, steps), parts))
+    player, metrics = jax.lax.scan(
+        turn, state.discriminator, (jax.random.split(first, steps), parts)
+    )
     last = jax.tree.map(lambda rows: rows[-1], parts)
-    generator, more = generate(rules, descents.generator, second, State(state.generator, player), last)
+    generator, more = generate(
+        rules, descents.generator, second, State(state.generator, player), last
+    )
     return State(generator, player), jax.tree.map(jnp.mean, metrics) | more
 
 
@@ -179,17 +216,23 @@ def _begun(network, descent, key, x, label):
 
 def _refuse_misfits(rules, steps, state, batch):
     x, z = batch['x'], jnp.zeros((len(batch['x']), rules.model.latent))
-    sample = lambda: generated(jax.random.key(0), rules.model, state.generator, z, batch.get('label'))
+    sample = lambda: generated(
+        jax.random.key(0), rules.model, state.generator, z, batch.get('label')
+    )
     if len(x) % steps:
         raise ValueError(f'batch is {len(x)}, which critic_steps {steps} does not divide')
     _require_shape(jax.eval_shape(sample), x)
     if rules.penalties and 'batch_stats' in state.discriminator.variables:
-        raise ValueError('penalties want the slope at one example; the discriminator has batch norm, which mixes them')
+        raise ValueError(
+            'penalties want the slope at one example; the discriminator has batch norm, which mixes them'
+        )
 
 
 def _require_shape(fake, real):
     if fake.shape != real.shape:
-        raise ValueError(f'the generator gives examples of shape {fake.shape[1:]}, the data has {real.shape[1:]}')
+        raise ValueError(
+            f'the generator gives examples of shape {fake.shape[1:]}, the data has {real.shape[1:]}'
+        )
 
 
 def gan(
@@ -201,7 +244,8 @@ def gan(
     penalties: Sequence[Any] = (),
     critic_steps: int = 1,  # n
     decay: float = 0.0,  # of the average of the generator's parameters, which samples
-    augment: Callable[[Key, Array], Array] | None = None,  # of one example, differentiable; real and generated alike
+    augment: Callable[[Key, Array], Array]
+    | None = None,  # of one example, differentiable; real and generated alike
 ) -> Algorithm:
     """A GAN: batches are {'x': [n B, *shape]}, with classes {'label': int [n B]} too; the state is a `State`.
 
@@ -213,7 +257,9 @@ def gan(
         whose shape is not the data's, a penalty for a discriminator with batch norm.
     """
     if critic_steps < 1 or model.latent < 1:
-        raise ValueError(f'critic_steps is {critic_steps}, latent {model.latent}; both must be at least 1')
+        raise ValueError(
+            f'critic_steps is {critic_steps}, latent {model.latent}; both must be at least 1'
+        )
     rules = Rules(model, game, penalties, augment)
     descents = State(
         descend(partial(generator_losses, rules), generator_optimizer, decay=decay),
@@ -230,20 +276,29 @@ def _algorithm(rules, descents, steps):
         batch = model.inputs(batch)
         one, z = jax.tree.map(lambda rows: rows[:1], batch), jnp.zeros((1, model.latent))
         generator = _begun(model.generator, descents.generator, first, z, one.get('label'))
-        discriminator = _begun(model.discriminator, descents.discriminator, second, one['x'], one.get('label'))
+        discriminator = _begun(
+            model.discriminator, descents.discriminator, second, one['x'], one.get('label')
+        )
         _refuse_misfits(rules, steps, State(generator, discriminator), batch)
         return State(generator, discriminator)
 
     def evaluate(key, state, batch):
         noise, others = jax.random.split(key)
         z, label = noises(noise, model.latent, len(batch['x'])), model.inputs(batch).get('label')
-        fake, (fit, variables) = generated(others, model, state.generator, z, label), state.discriminator
+        fake, (fit, variables) = (
+            generated(others, model, state.generator, z, label),
+            state.discriminator,
+        )
         _require_shape(fake, batch['x'])
-        judge = lambda x: model.discriminator.apply({'params': fit.params} | variables, *_inputs(x, label))
+        judge = lambda x: model.discriminator.apply(
+            {'params': fit.params} | variables, *_inputs(x, label)
+        )
         real, fake = judge(batch['x']), judge(fake)
         losses = {'loss': rules.game.discriminator, 'generator_loss': rules.game.generator}
         logits = jax.vmap(rules.game.logit)
-        return {name: jax.vmap(f)(real, fake) for name, f in losses.items()} | compared(logits(real), logits(fake))
+        return {name: jax.vmap(f)(real, fake) for name, f in losses.items()} | compared(
+            logits(real), logits(fake)
+        )
 
     def decode(key, state, code):
         label = None if model.classes is None else jnp.arange(len(code)) % model.classes

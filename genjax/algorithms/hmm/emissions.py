@@ -24,10 +24,14 @@ RESOLUTION = 16 * float(np.finfo(np.float32).eps)
 class Emission(NamedTuple):
     """One kind of emission. Sums are linear in their weights, and hold all that the maximum asks of the data."""
 
-    init: Callable[[Key, Array, Array, int], Any]  # (key, x, real [B, L], K) -> parameters; ValueError for other x
+    init: Callable[
+        [Key, Array, Array, int], Any
+    ]  # (key, x, real [B, L], K) -> parameters; ValueError for other x
     log_prob: Callable[[Any, Array], Array]  # (parameters, x) -> log p(x | state), nats [B, L, K]
     sums: Callable[[Any, Array, Array], Any]  # (parameters, x, weights [B, L, K]) -> sums
-    maximum: Callable[[Any, Any], tuple[Any, Any]]  # (parameters, sums) -> best parameters, the sums in their terms
+    maximum: Callable[
+        [Any, Any], tuple[Any, Any]
+    ]  # (parameters, sums) -> best parameters, the sums in their terms
     draw: Callable[[Key, Any, Array], Array]  # (key, parameters, state) -> one x
 
 
@@ -44,14 +48,18 @@ def discrete(symbols: int, *, pseudocount: float = 0.0) -> Emission:
       ValueError: no symbols, or a negative pseudocount; from `init`, an x of another kind.
     """
     if not (symbols >= 1 and pseudocount >= 0):
-        raise ValueError(f'symbols are {symbols}, pseudocount {pseudocount}; needed: at least 1 symbol, at least 0')
+        raise ValueError(
+            f'symbols are {symbols}, pseudocount {pseudocount}; needed: at least 1 symbol, at least 0'
+        )
 
     def init(key, x, real, states):
         _require(x, x.ndim == 2 and jnp.issubdtype(x.dtype, jnp.integer), 'integers [B, L]')
         return jax.random.dirichlet(key, jnp.ones(symbols), (states,))
 
     def log_prob(table, x):
-        return jnp.log(table).T.at[jnp.where(x < 0, symbols, x)].get(mode='fill', fill_value=jnp.nan)
+        return (
+            jnp.log(table).T.at[jnp.where(x < 0, symbols, x)].get(mode='fill', fill_value=jnp.nan)
+        )
 
     def sums(table, x, weights):
         # A sequence by itself first: one long float32 sum would stop counting.
@@ -78,7 +86,9 @@ class Covariance(NamedTuple):
     outer: Callable[[Array], Array]  # w [..., D] -> what a covariance is the mean of
     square: Callable[[Array], Array]  # L -> the covariance
     factor: Callable[[Array], Array]  # and back; NaN where it is singular
-    apart: Callable[[Array], Array]  # standard deviations [D] -> L of columns that have nothing to do with each other
+    apart: Callable[
+        [Array], Array
+    ]  # standard deviations [D] -> L of columns that have nothing to do with each other
     variances: Callable[[Array], Array]  # L -> the variances of the columns, [D]
     whiten: Callable[[Array, Array], tuple[Array, Array]]  # (L, d [..., D]) -> L^-1 d and log det L
     colour: Callable[[Array, Array], Array]  # (L, w [D]) -> L w
@@ -87,7 +97,9 @@ class Covariance(NamedTuple):
     # in any direction, and what brings a scatter from the coordinates of the old L to those of the new
 
 
-matmul = partial(jnp.matmul, precision='highest')  # accelerators would multiply in fewer bits than are added
+matmul = partial(
+    jnp.matmul, precision='highest'
+)  # accelerators would multiply in fewer bits than are added
 einsum = partial(jnp.einsum, precision='highest')
 
 
@@ -192,7 +204,13 @@ def gaussian(covariance: Covariance = diagonal, *, floor: float = 1e-6) -> Emiss
     """
     if not floor > 0:
         raise ValueError(f'floor is {floor}; a variance must be positive')
-    functions = (_gaussian_init, _gaussian_log_prob, _gaussian_sums, _gaussian_maximum, _gaussian_draw)
+    functions = (
+        _gaussian_init,
+        _gaussian_log_prob,
+        _gaussian_sums,
+        _gaussian_maximum,
+        _gaussian_draw,
+    )
     return Emission(*(partial(function, covariance, floor) for function in functions))
 
 
@@ -205,7 +223,9 @@ def _gaussian_init(covariance, floor, key, x, real, states):
     variances = jnp.sum(weights * (about - centre[None, None]) ** 2, (0, 1)) / count
     whole = Gaussians((x[0, 0] + centre)[None], covariance.apart(jnp.sqrt(variances + floor))[None])
     for _ in range(2):  # the second time in the coordinates of the first
-        whole, _ = _gaussian_maximum(covariance, floor, whole, _gaussian_sums(covariance, floor, whole, x, weights))
+        whole, _ = _gaussian_maximum(
+            covariance, floor, whole, _gaussian_sums(covariance, floor, whole, x, weights)
+        )
     means = _spread(key, x.reshape(-1, x.shape[2]), real.ravel(), states)
     return Gaussians(means, jnp.broadcast_to(whole.factor, (states, *whole.factor.shape[1:])))
 
@@ -223,8 +243,12 @@ def _gaussian_log_prob(covariance, floor, gaussians, x):
 def _gaussian_sums(covariance, floor, gaussians, x, weights):
     white, _ = _gaussian_white(covariance, gaussians, x)
     # A sequence by itself first: one long float32 sum would lose its small terms.
-    total = lambda y: jnp.sum(jnp.sum(weights.reshape(*weights.shape, *[1] * (y.ndim - 3)) * y, 1), 0)
-    return Moments(total(jnp.ones_like(white[..., 0])), total(white), total(covariance.outer(white)))
+    total = lambda y: jnp.sum(
+        jnp.sum(weights.reshape(*weights.shape, *[1] * (y.ndim - 3)) * y, 1), 0
+    )
+    return Moments(
+        total(jnp.ones_like(white[..., 0])), total(white), total(covariance.outer(white))
+    )
 
 
 def _gaussian_maximum(covariance, floor, gaussians, sums):

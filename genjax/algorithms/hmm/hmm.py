@@ -23,8 +23,12 @@ from jax.scipy.special import logsumexp
 from genjax.base import Algorithm, Batch, Key
 from genjax.parallel import all_gather, example_keys
 
-Product = Callable[[Array, Array], Array]  # [..., I, K], [..., K, J] -> [..., I, J], all of them logarithms
-Scan = Callable[[Product, Array, Array, Array], Array]  # (product, start [B, K], log A [K, K], log b [L, B, K])
+Product = Callable[
+    [Array, Array], Array
+]  # [..., I, K], [..., K, J] -> [..., I, J], all of them logarithms
+Scan = Callable[
+    [Product, Array, Array, Array], Array
+]  # (product, start [B, K], log A [K, K], log b [L, B, K])
 TINY = 1e-37  # holds a division by nought off
 
 
@@ -64,7 +68,11 @@ def scaled_product(a: Array, b: Array) -> Array:
     can go on, as in a chain without a way back.
     """
     rows, columns = _peak(a, -1), _peak(b, -2)
-    return jnp.log(jnp.matmul(jnp.exp(a - rows), jnp.exp(b - columns), precision='highest')) + rows + columns
+    return (
+        jnp.log(jnp.matmul(jnp.exp(a - rows), jnp.exp(b - columns), precision='highest'))
+        + rows
+        + columns
+    )
 
 
 def max_product(a: Array, b: Array) -> Array:
@@ -106,7 +114,9 @@ def parallel(product: Product, start: Array, log_transition: Array, log_prob: Ar
 def look(chain: Chain, emission: Any, batch: Batch) -> Seen:
     """The likelihood of every state at every place of a batch; whatever stands in padding has no say."""
     x, real = _read(batch)
-    return Seen(jnp.where(real[..., None], emission.log_prob(chain.emission, x), 0.0).swapaxes(0, 1), real.T)
+    return Seen(
+        jnp.where(real[..., None], emission.log_prob(chain.emission, x), 0.0).swapaxes(0, 1), real.T
+    )
 
 
 def _read(batch):
@@ -116,7 +126,9 @@ def _read(batch):
     return jnp.where(real.reshape(b, length, *[1] * (x.ndim - 2)), x, 0), real
 
 
-def forward(chain: Chain, seen: Seen, scan: Scan = sequential, product: Product = log_product) -> tuple[Array, Array]:
+def forward(
+    chain: Chain, seen: Seen, scan: Scan = sequential, product: Product = log_product
+) -> tuple[Array, Array]:
     """log P(q_t = j | x_1 .. x_{t-1}) [L, B, K], and -log p(x_t | x_1 .. x_{t-1}) in nats, 0 at padding, [L, B].
 
     The latter's sum over the places is -log p(x) (eqs. 18-21, scaled as in 91 and 103).
@@ -132,7 +144,9 @@ def posterior(chain: Chain, seen: Seen, scan: Scan = sequential, product: Produc
     P(q_t = i, q_{t+1} = j | x), [B, K, K] (eq. 37)."""
     ahead, nats = forward(chain, seen, scan, product)
     log_a, log_b = jnp.log(chain.transition), seen.log_prob
-    behind = scan(product, jnp.zeros_like(ahead[0]), log_a.T, log_b[::-1])[::-1]  # log p(x_{t+1} .. x_L | q_t), eq. 25
+    behind = scan(product, jnp.zeros_like(ahead[0]), log_a.T, log_b[::-1])[
+        ::-1
+    ]  # log p(x_{t+1} .. x_L | q_t), eq. 25
     whole = logsumexp(ahead + log_b + behind, -1, keepdims=True)
     states = jnp.where(seen.real[..., None], jnp.exp(ahead + log_b + behind - whole), 0.0)
     left = jnp.roll(ahead + log_b + nats[..., None], 1, 0)  # the place before; the first has none
@@ -152,7 +166,9 @@ def viterbi(chain: Chain, seen: Seen, scan: Scan = sequential) -> Array:
     last = jnp.argmax(jnp.take_along_axis(best, end[None, :, None], 0), -1)  # [1, B]
     # From state to state before is a map, and maps compose: all are followed at once. The values of a map are found by
     # comparing: XLA takes minutes to compile gathers of gathers of gathers.
-    compose = lambda late, early: jnp.sum(jnp.where(late[..., None] == states, early[..., None, :], 0), -1)
+    compose = lambda late, early: jnp.sum(
+        jnp.where(late[..., None] == states, early[..., None, :], 0), -1
+    )
     maps = jax.lax.associative_scan(compose, back, reverse=True)
     return jnp.concatenate([jnp.take_along_axis(maps, last[..., None], -1)[..., 0], last])
 
@@ -164,7 +180,9 @@ def expected(chain: Chain, emission: Any, batch: Batch, **passes) -> tuple[Array
     return jnp.sum(nats, 0), Chain(jnp.sum(states[0], 0), jnp.sum(pairs, 0), sums)
 
 
-def maximised(chain: Chain, emission: Any, sums: Chain, pseudocount: float = 0.0) -> tuple[Chain, Chain]:
+def maximised(
+    chain: Chain, emission: Any, sums: Chain, pseudocount: float = 0.0
+) -> tuple[Chain, Chain]:
     """The model of largest likelihood for expected counts (eqs. 40), and these counts in its terms."""
     parameters, restated = emission.maximum(chain.emission, sums.emission)
     initial = _shares(sums.initial + pseudocount, chain.initial)
@@ -188,10 +206,14 @@ def generate(key: Key, chain: Chain, emission: Any, length: int) -> tuple[Array,
         return log_a[state], state
 
     states = jax.lax.scan(step, jnp.log(chain.initial), jax.random.split(walk, length))[1]
-    return states, jax.vmap(emission.draw, (0, None, 0))(jax.random.split(draws, length), chain.emission, states)
+    return states, jax.vmap(emission.draw, (0, None, 0))(
+        jax.random.split(draws, length), chain.emission, states
+    )
 
 
-evenly = lambda key, states: jax.random.dirichlet(key, jnp.ones(states), (states,))  # rows of any kind alike
+evenly = lambda key, states: jax.random.dirichlet(
+    key, jnp.ones(states), (states,)
+)  # rows of any kind alike
 
 
 def hmm(
@@ -202,7 +224,9 @@ def hmm(
     product: Product = log_product,  # or `scaled_product`
     stepsize: Callable[[Array], Any] = lambda step: 1.0,  # gamma of a step, which comes as float32
     pseudocount: float = 0.0,  # of a first state and of a transition, added to the expected counts of a batch
-    start: Callable[[Key, int], Array] = evenly,  # the transitions at first, [K, K]; where they are 0 they stay 0
+    start: Callable[
+        [Key, int], Array
+    ] = evenly,  # the transitions at first, [K, K]; where they are 0 they stay 0
     length: int = 100,  # of a sample
 ) -> Algorithm:
     """A hidden Markov model: batches are {'x': [B, L, ...], 'length': int32 [B]}, each L where there is no length.
@@ -219,20 +243,26 @@ def hmm(
       ValueError: no states, a negative pseudocount, or sequences that the emission does not take.
     """
     if not (states >= 1 and pseudocount >= 0 and length >= 1):
-        raise ValueError(f'hmm of states {states}, pseudocount {pseudocount}, length {length}; needed: >= 1, 0, 1')
+        raise ValueError(
+            f'hmm of states {states}, pseudocount {pseudocount}, length {length}; needed: >= 1, 0, 1'
+        )
     count = partial(expected, emission=emission, scan=scan, product=product)
 
     def init(key, batch):
         first, next_, emitted = jax.random.split(key, 3)
         parameters = emission.init(emitted, *_read(batch), states)
-        chain = Chain(jax.random.dirichlet(first, jnp.ones(states)), start(next_, states), parameters)
+        chain = Chain(
+            jax.random.dirichlet(first, jnp.ones(states)), start(next_, states), parameters
+        )
         sums = jax.tree.map(jnp.zeros_like, jax.eval_shape(count, chain, batch=batch)[1])
         return Estimate(chain, sums, jnp.zeros((), jnp.int32))
 
     def update(key, state, batch):
         nats, counts = count(state.chain, batch=batch)
         found = jnp.sum(nats), jnp.sum(_read(batch)[1], dtype=jnp.float32), counts
-        nats, symbols, counts = jax.tree.map(lambda x: jnp.sum(all_gather(x[None]), 0), found)  # of all devices
+        nats, symbols, counts = jax.tree.map(
+            lambda x: jnp.sum(all_gather(x[None]), 0), found
+        )  # of all devices
         gamma = stepsize(state.step.astype(jnp.float32))
         sums = jax.tree.map(lambda old, new: (1 - gamma) * old + gamma * new, state.sums, counts)
         chain, sums = maximised(state.chain, emission, sums, pseudocount)
@@ -240,12 +270,19 @@ def hmm(
 
     def evaluate(key, state, batch):
         seen = look(state.chain, emission, batch)
-        nats, symbols = jnp.sum(forward(state.chain, seen, scan, product)[1], 0), jnp.sum(seen.real, 0, jnp.float32)
+        nats, symbols = (
+            jnp.sum(forward(state.chain, seen, scan, product)[1], 0),
+            jnp.sum(seen.real, 0, jnp.float32),
+        )
         return {'loss': nats / jnp.maximum(symbols, 1.0), 'nats': nats, 'symbols': symbols}
 
     def sample(key, state, n):
-        return jax.vmap(lambda key: generate(key, state.chain, emission, length)[1])(example_keys(key, n))
+        return jax.vmap(lambda key: generate(key, state.chain, emission, length)[1])(
+            example_keys(key, n)
+        )
 
-    states_of = lambda chain, batch: posterior(chain, look(chain, emission, batch), scan, product)[1]
+    states_of = lambda chain, batch: posterior(chain, look(chain, emission, batch), scan, product)[
+        1
+    ]
     encode = lambda key, state, batch: states_of(state.chain, batch).swapaxes(0, 1)
     return Algorithm(init, update, evaluate, sample, encode)

@@ -21,9 +21,13 @@ from genjax.numerics.triangular import lower_inverse
 # A factor in float32 knows a column's standard deviation given the columns before it to eps / 2 of that of the column
 # alone. At this share of the latter the error is a 32nd, and a likelihood off by no more than a thousandth.
 RESOLUTION = 16  # times the spacing of floats at 1
-APART = 2.0**14  # how much of its own variance a component may take data to vary that lie in groups far apart
+APART = (
+    2.0**14
+)  # how much of its own variance a component may take data to vary that lie in groups far apart
 
-matmul = partial(jnp.matmul, precision='highest')  # accelerators would multiply in fewer bits than are added
+matmul = partial(
+    jnp.matmul, precision='highest'
+)  # accelerators would multiply in fewer bits than are added
 einsum = partial(jnp.einsum, precision='highest')
 
 
@@ -129,7 +133,9 @@ def _diagonal_sums(r, x, means):
             weighed = r[i][:, None] * apart
             return totals[0] + weighed, totals[1] + weighed * apart
 
-        return jax.lax.fori_loop(0, len(x), add, (jnp.zeros_like(means), jnp.zeros_like(means)), unroll=8)
+        return jax.lax.fori_loop(
+            0, len(x), add, (jnp.zeros_like(means), jnp.zeros_like(means)), unroll=8
+        )
 
     def product(r, x, means):
         apart = x[:, None] - means[None]
@@ -182,7 +188,10 @@ def _diagonal(factors):
 
 
 def _with_diagonal(factors, change):
-    diagonals = change(_diagonal(factors))[..., None] * jnp.eye(factors.shape[-1], dtype=factors.dtype)[None]
+    diagonals = (
+        change(_diagonal(factors))[..., None]
+        * jnp.eye(factors.shape[-1], dtype=factors.dtype)[None]
+    )
     return jnp.tril(factors, -1) + diagonals
 
 

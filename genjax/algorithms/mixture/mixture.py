@@ -61,7 +61,9 @@ def draw(key: Key, family: Any, mixture: Mixture) -> Array:
     which, noise = jax.random.split(key)
     k = jax.random.categorical(which, mixture.log_weights)
     factors = jnp.broadcast_to(mixture.factors, (len(mixture.means), *mixture.factors.shape[1:]))
-    return mixture.means[k] + family.move(factors[k], jax.random.normal(noise, mixture.means.shape[1:]))
+    return mixture.means[k] + family.move(
+        factors[k], jax.random.normal(noise, mixture.means.shape[1:])
+    )
 
 
 def in_rows(chunk: Callable, x: Array, rows: int) -> tuple[Any, Any]:
@@ -69,16 +71,24 @@ def in_rows(chunk: Callable, x: Array, rows: int) -> tuple[Any, Any]:
     takes every (B / C)th row, so that devices that share the batch share each chunk."""
     rows = min(rows, len(x))
     count = -(-len(x) // rows)
-    parts = jnp.pad(x, ((0, rows * count - len(x)), (0, 0)), mode='edge').reshape(rows, count, -1).swapaxes(0, 1)
+    parts = (
+        jnp.pad(x, ((0, rows * count - len(x)), (0, 0)), mode='edge')
+        .reshape(rows, count, -1)
+        .swapaxes(0, 1)
+    )
     real = (jnp.arange(rows * count) < len(x)).reshape(rows, count).T
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(chunk, parts[0], real[0])[0])
+    zeros = jax.tree.map(
+        lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(chunk, parts[0], real[0])[0]
+    )
 
     def body(sums, part):
         more, values = chunk(*part)
         return jax.tree.map(jnp.add, sums, more), values
 
     sums, values = jax.lax.scan(body, zeros, (parts, real))
-    return sums, jax.tree.map(lambda v: v.swapaxes(0, 1).reshape(rows * count, *v.shape[2:])[: len(x)], values)
+    return sums, jax.tree.map(
+        lambda v: v.swapaxes(0, 1).reshape(rows * count, *v.shape[2:])[: len(x)], values
+    )
 
 
 def expect(share: Callable, x: Array, rows: int) -> tuple[Any, Array]:
@@ -107,7 +117,11 @@ def soft(family: Any, mixture: Mixture) -> Callable:
         # Compiled into both, values and largest may round apart, by hundreds where they are 1e9: hence both bounds.
         terms = jnp.exp(jnp.minimum(values - largest, 0))
         total = jnp.maximum(jnp.sum(terms, 1, keepdims=True), 1)
-        return terms / total, (-largest - jnp.log(total))[:, 0], lambda r: Moments(jnp.sum(r, 0), *sums(r))
+        return (
+            terms / total,
+            (-largest - jnp.log(total))[:, 0],
+            lambda r: Moments(jnp.sum(r, 0), *sums(r)),
+        )
 
     return share
 
@@ -152,14 +166,18 @@ def maximise(family: Any, old: Mixture, seen: Moments, seeds: Array, rate: Any, 
     identity = family.bound(jnp.zeros_like(old.factors))
     slack = family.slack(means) if floor > 0 else 0.0
     scatter = (identity * family.over(past) + rate * seen.scatter) * (1 + slack * identity)
-    scatter += family.over(mass) * family.floors(jax.nn.softmax(old.log_weights), old.means, old.factors, floor)
+    scatter += family.over(mass) * family.floors(
+        jax.nn.softmax(old.log_weights), old.means, old.factors, floor
+    )
     scatter += family.outer(weights, rest) - family.outer(weights, shift)
     covariances = scatter / family.over(divisor)
     factors = family.grown(old.factors, covariances)
     if floor > 0:
         # Of the covariances that are diagonal in these coordinates the best: no rounding makes them indefinite.
         sound = jnp.all(jnp.isfinite(factors), range(1, factors.ndim), keepdims=True)
-        factors = jnp.where(sound, factors, family.move(old.factors, jnp.sqrt(covariances * identity)))
+        factors = jnp.where(
+            sound, factors, family.move(old.factors, jnp.sqrt(covariances * identity))
+        )
 
     anew = family.over((~empty).astype(weights.dtype)) == 0
     parts = jnp.where(anew, 0, family.square(factors) * family.over(weights))
@@ -199,8 +217,12 @@ def plus_plus(key: Key, x: Array, n: int) -> Array:
     return jax.lax.fori_loop(1, n, pick, (jnp.broadcast_to(row, (n, len(row))), apart(row)))[0]
 
 
-@partial(jax.jit, static_argnames=('family', 'components', 'floor', 'rows'))  # hundreds of small programs else
-def hard_start(key: Key, family: Any, x: Array, components: int, floor: float, rows: int) -> Mixture:
+@partial(
+    jax.jit, static_argnames=('family', 'components', 'floor', 'rows')
+)  # hundreds of small programs else
+def hard_start(
+    key: Key, family: Any, x: Array, components: int, floor: float, rows: int
+) -> Mixture:
     """The M step of x [B, D] dealt out to the nearest of K means, 20 rounds of k-means from `plus_plus`; a ValueError
     where B < K."""
     if len(x) < components:
@@ -208,14 +230,19 @@ def hard_start(key: Key, family: Any, x: Array, components: int, floor: float, r
 
     def centred(means, x):
         centre = jnp.mean(means, 0)
-        return lambda r: (jnp.sum(r, 0), r.T @ (x - centre[None]) - jnp.sum(r, 0)[:, None] * (means - centre[None]))
+        return lambda r: (
+            jnp.sum(r, 0),
+            r.T @ (x - centre[None]) - jnp.sum(r, 0)[:, None] * (means - centre[None]),
+        )
 
     def lloyd(_, means):
         (mass, shift), _ = expect(hard(means, partial(centred, means)), x, rows)
         return means + shift / jnp.maximum(mass, jnp.finfo(x.dtype).tiny)[:, None]
 
     means = jax.lax.fori_loop(0, 20, lloyd, plus_plus(key, x, components))
-    blank = Mixture(jnp.zeros_like(means[:, 0]), means, family.apart(components, deviations(x, floor)))
+    blank = Mixture(
+        jnp.zeros_like(means[:, 0]), means, family.apart(components, deviations(x, floor))
+    )
 
     def fit(_, mixture):
         old = mixture._replace(means=means)
@@ -243,7 +270,9 @@ def unconstrained(components: int, *, covariance: Any, floor: float = 1e-6, rows
     init(key, batch) -> params, a Mixture of logits, means and free factors, from `hard_start`; log_prob(params, x
     [B, D]) -> nats [B]; sample(key, params, n) -> [n, D].
     """
-    tight = lambda p: Mixture(jax.nn.log_softmax(p.log_weights), p.means, covariance.bound(p.factors))
+    tight = lambda p: Mixture(
+        jax.nn.log_softmax(p.log_weights), p.means, covariance.bound(p.factors)
+    )
 
     def log_prob(p, x):
         return logsumexp(log_joint(covariance, tight(p), x), -1)
@@ -252,7 +281,11 @@ def unconstrained(components: int, *, covariance: Any, floor: float = 1e-6, rows
         mixture = hard_start(key, covariance, batch['x'], components, floor, rows)
         return mixture._replace(factors=covariance.free(mixture.factors))
 
-    return init, log_prob, lambda key, p, n: jax.vmap(lambda k: draw(k, covariance, tight(p)))(example_keys(key, n))
+    return (
+        init,
+        log_prob,
+        lambda key, p, n: jax.vmap(lambda k: draw(k, covariance, tight(p)))(example_keys(key, n)),
+    )
 
 
 def parameters(family: Any, components: int, size: int) -> int:
@@ -270,7 +303,9 @@ def mixture(
     *,
     covariance: Any,  # of genjax/algorithms/mixture/covariances.py: full, tied or diagonal
     floor: float = 1e-6,  # added to every variance, as scikit-learn's reg_covar
-    rate: Callable[[Array], Any] = lambda step: 1.0,  # the batch's share in the statistics, in (0, 1]
+    rate: Callable[[Array], Any] = lambda step: (
+        1.0
+    ),  # the batch's share in the statistics, in (0, 1]
     start: Mixture | None = None,  # by default `hard_start` on the example batch
     rows: int = 256,  # C; the work, not the result, depends on it: a CPU's cache wants few, an accelerator many
 ) -> Algorithm:
@@ -293,22 +328,35 @@ def mixture(
       ValueError: components or rows below 1, a negative floor, or what `hard_start` refuses.
     """
     if not (components >= 1 and rows >= 1 and floor >= 0):
-        raise ValueError(f'{components} components, rows {rows}, floor {floor}; needed: at least 1, 1 and 0')
+        raise ValueError(
+            f'{components} components, rows {rows}, floor {floor}; needed: at least 1, 1 and 0'
+        )
 
-    begin = lambda key, batch: start or hard_start(key, covariance, batch['x'], components, floor, rows)
+    begin = lambda key, batch: (
+        start or hard_start(key, covariance, batch['x'], components, floor, rows)
+    )
     init = lambda key, batch: Expectation(begin(key, batch), jnp.zeros((), jnp.int32))
 
     def update(key, state, batch):
         x, old = batch['x'], state.mixture
         seen, losses = expect(soft(covariance, old), x, rows)
         share = jnp.asarray(rate(state.step.astype(jnp.float32)), x.dtype)
-        new, reseeded = maximise(covariance, old, seen, hardest(losses, x, components), share, floor)
-        return Expectation(new, state.step + 1), {'loss': device_mean(jnp.mean(losses)), 'reseeded': reseeded}
+        new, reseeded = maximise(
+            covariance, old, seen, hardest(losses, x, components), share, floor
+        )
+        return Expectation(new, state.step + 1), {
+            'loss': device_mean(jnp.mean(losses)),
+            'reseeded': reseeded,
+        }
 
     def shares(state, batch):
-        return in_rows(lambda x, _: ((), soft(covariance, state.mixture)(x)[:2]), batch['x'], rows)[1]
+        return in_rows(lambda x, _: ((), soft(covariance, state.mixture)(x)[:2]), batch['x'], rows)[
+            1
+        ]
 
-    sample = lambda key, state, n: jax.vmap(lambda k: draw(k, covariance, state.mixture))(example_keys(key, n))
+    sample = lambda key, state, n: jax.vmap(lambda k: draw(k, covariance, state.mixture))(
+        example_keys(key, n)
+    )
     evaluate = lambda key, state, batch: {'loss': shares(state, batch)[1]}
     encode = lambda key, state, batch: shares(state, batch)[0]
     decode = lambda key, state, code: code @ state.mixture.means

@@ -28,9 +28,13 @@ class Feature(NamedTuple):
     support: str  # the values that an entry of x may have, in words
     inside: Callable[[Array], Array]  # x -> whether it has one of them, bool of the same shape
     init: Callable[[int, int], Any]  # (C, D) -> statistics of no examples
-    add: Callable[[Any, Array, Array], Any]  # (statistics, label [B], x [B, D]) -> statistics, the same on all devices
+    add: Callable[
+        [Any, Array, Array], Any
+    ]  # (statistics, label [B], x [B, D]) -> statistics, the same on all devices
     fit: Callable[[Any], Any]  # statistics -> parameters, each with a leading axis C
-    log_prob: Callable[..., tuple]  # (one class's parameters, x [D], floor) -> terms of `log_joint`: nats, unseen
+    log_prob: Callable[
+        ..., tuple
+    ]  # (one class's parameters, x [D], floor) -> terms of `log_joint`: nats, unseen
     draw: Callable[[Key, Any], Array]  # (key, one class's parameters) -> x [D]
 
 
@@ -54,21 +58,27 @@ def posterior_mean(counts: Array, alpha: Pseudocounts) -> Array:
     alpha = 0 is maximum likelihood, 1 Laplace's rule; for K = 2 the prior is a Beta distribution. Without counts and
     pseudocounts any probabilities would do; they are uniform, to which equal pseudocounts tend.
     """
-    whole = counts.astype(jnp.float32) + jnp.broadcast_to(jnp.asarray(alpha, jnp.float32), counts.shape)
+    whole = counts.astype(jnp.float32) + jnp.broadcast_to(
+        jnp.asarray(alpha, jnp.float32), counts.shape
+    )
     total = jnp.sum(whole, -1, keepdims=True)
     return jnp.where(total > 0, whole / jnp.where(total > 0, total, 1.0), 1 / counts.shape[-1])
 
 
 def counts_of(label: Array, values: Array, classes: int) -> Array:
     """Sums of integers [B, ...] over the examples of each class, on all devices: exact, uint32 [C, ...]."""
-    return jnp.sum(all_gather(jax.ops.segment_sum(values, label, classes)[None]), 0, dtype=jnp.uint32)
+    return jnp.sum(
+        all_gather(jax.ops.segment_sum(values, label, classes)[None]), 0, dtype=jnp.uint32
+    )
 
 
 def moments(label: Array, x: Array, origin: Array, classes: int) -> Moments:
     """Of the examples x [B, D] of all devices."""
     x, members = x - origin[None], jax.nn.one_hot(label, classes)  # [B, C]
     share = jnp.maximum(device_mean(jnp.mean(members, 0)), 1e-30)[:, None]
-    average = lambda rows: device_mean(jnp.einsum('bc,bd->cd', members, rows, precision=EXACT) / len(x)) / share
+    average = lambda rows: (
+        device_mean(jnp.einsum('bc,bd->cd', members, rows, precision=EXACT) / len(x)) / share
+    )
     mean = average(x)
     count = counts_of(label, jnp.ones(len(x), jnp.uint32), classes)
     return Moments(origin, count, mean, average((x - mean[label]) ** 2))
@@ -112,7 +122,9 @@ def gaussian(smoothing: float = 1e-9, *, shared: bool = False) -> Feature:
         seen, (mean, variance, within) = (state.count > 0)[:, None], pooled(state)
         own = jnp.broadcast_to(within[None], state.variance.shape) if shared else state.variance
         own = jnp.where(seen, own, variance[None]) + smoothing * jnp.max(variance)
-        return state.origin[None] + jnp.where(seen, state.mean, mean[None]), jnp.where(own > 0, own, 1.0)
+        return state.origin[None] + jnp.where(seen, state.mean, mean[None]), jnp.where(
+            own > 0, own, 1.0
+        )
 
     def add(state, label, x):
         origin = jnp.where(jnp.any(state.count > 0), state.origin, device_mean(jnp.mean(x, 0)))
@@ -122,8 +134,12 @@ def gaussian(smoothing: float = 1e-9, *, shared: bool = False) -> Feature:
         mean, variance = parameters
         return -jnp.sum((x - mean) ** 2 / variance + jnp.log(2 * jnp.pi * variance)) / 2, 0.0
 
-    init = lambda classes, d: Moments(jnp.zeros(d), jnp.zeros(classes, jnp.uint32), *jnp.zeros((2, classes, d)))
-    draw = lambda key, parameters: parameters[0] + jnp.sqrt(parameters[1]) * jax.random.normal(key, parameters[0].shape)
+    init = lambda classes, d: Moments(
+        jnp.zeros(d), jnp.zeros(classes, jnp.uint32), *jnp.zeros((2, classes, d))
+    )
+    draw = lambda key, parameters: (
+        parameters[0] + jnp.sqrt(parameters[1]) * jax.random.normal(key, parameters[0].shape)
+    )
     return Feature('the finite numbers', jnp.isfinite, init, add, fit, log_prob, draw)
 
 
@@ -168,25 +184,35 @@ def _events(support, limit, shown, draw, alpha):
         total = lambda values: jnp.vdot(shown(x), values, precision=EXACT)
         return total(jnp.log(jnp.maximum(p, floor))), total((p <= 0).astype(jnp.float32))
 
-    add = lambda counts, label, x: counts + counts_of(label, jax.vmap(shown)(x).astype(jnp.uint32), len(counts))
-    return Feature(support, inside, init, add, lambda counts: posterior_mean(counts, alpha), log_prob, draw)
+    add = lambda counts, label, x: (
+        counts + counts_of(label, jax.vmap(shown)(x).astype(jnp.uint32), len(counts))
+    )
+    return Feature(
+        support, inside, init, add, lambda counts: posterior_mean(counts, alpha), log_prob, draw
+    )
 
 
 def _require_pseudocounts(alpha, outcomes=None):
     if not np.all((np.asarray(alpha) >= 0) & np.isfinite(alpha)):
         raise ValueError(f'alpha is {alpha}; pseudocounts must be finite and at least 0')
     if np.ndim(alpha) and outcomes and np.shape(alpha) != (outcomes,):
-        raise ValueError(f'alpha is {alpha}; {outcomes} outcomes have one pseudocount for all or one each')
+        raise ValueError(
+            f'alpha is {alpha}; {outcomes} outcomes have one pseudocount for all or one each'
+        )
 
 
-def log_joint(feature: Feature, prior: Array, parameters: Any, x: Array, floor: float) -> tuple[Array, Array]:
+def log_joint(
+    feature: Feature, prior: Array, parameters: Any, x: Array, floor: float
+) -> tuple[Array, Array]:
     """log p(x, y) for every y, nats [B, C], and how many of the events in (x, y) have probability 0, [B, C].
 
     Each such event counts as `floor`: the class with fewest of them wins, as in the limit of small pseudocounts.
     """
     every_class = jax.vmap(feature.log_prob, (0, None, None))
     nats, unseen = jax.vmap(lambda x: every_class(parameters, x, floor))(x)
-    return nats + jnp.log(jnp.maximum(prior, floor))[None], unseen + (prior <= 0).astype(jnp.float32)[None]
+    return nats + jnp.log(jnp.maximum(prior, floor))[None], unseen + (prior <= 0).astype(
+        jnp.float32
+    )[None]
 
 
 def measure(joint: Array, unseen: Array, label: Array) -> Metrics:
@@ -194,7 +220,12 @@ def measure(joint: Array, unseen: Array, label: Array) -> Metrics:
     most probable; 'unseen', how many of its events have probability 0; each [B]."""
     own = lambda values: jnp.take_along_axis(values, label[:, None], 1, mode='clip')[:, 0]
     error = (jnp.argmax(joint, -1) != label).astype(jnp.float32)
-    return {'loss': -own(jax.nn.log_softmax(joint)), 'joint': -own(joint), 'error': error, 'unseen': own(unseen)}
+    return {
+        'loss': -own(jax.nn.log_softmax(joint)),
+        'joint': -own(joint),
+        'error': error,
+        'unseen': own(unseen),
+    }
 
 
 def outside(feature: Feature, classes: int, batch: Any) -> dict[str, Array]:
@@ -246,7 +277,9 @@ def naive_bayes(
       ValueError: classes < 2, negative pseudocounts, a floor outside (0, 1), or batches of another form.
     """
     if not (classes >= 2 and 0 < floor < 1):
-        raise ValueError(f'naive Bayes of classes {classes}, floor {floor}; needed: classes >= 2, 0 < floor < 1')
+        raise ValueError(
+            f'naive Bayes of classes {classes}, floor {floor}; needed: classes >= 2, 0 < floor < 1'
+        )
     _require_pseudocounts(alpha, classes)
     fitted = lambda state: (posterior_mean(state.classes, alpha), feature.fit(state.features))
     joint = lambda state, x: log_joint(feature, *fitted(state), x, floor)
@@ -270,7 +303,10 @@ def naive_bayes(
         prior, parameters = fitted(state)
         which, what = jax.vmap(jax.random.split, out_axes=1)(example_keys(key, n))
         label = jax.vmap(jax.random.categorical, (0, None))(which, jnp.log(prior))
-        return {'x': jax.vmap(feature.draw)(what, jax.tree.map(lambda p: p[label], parameters)), 'label': label}
+        return {
+            'x': jax.vmap(feature.draw)(what, jax.tree.map(lambda p: p[label], parameters)),
+            'label': label,
+        }
 
     def evaluate(key, state, batch):
         return judged(scores(state, batch), outside(feature, classes, batch))

@@ -41,7 +41,10 @@ def add_k(k: float) -> Smoothing:
 
     def smoothing(m, n, outcomes, count, total, kinds):
         if m < n:
-            return 0.0, 1.0  # shorter contexts have no say: what is left goes to the uniform distribution
+            return (
+                0.0,
+                1.0,
+            )  # shorter contexts have no say: what is left goes to the uniform distribution
         whole = total + k * outcomes
         return _ratio(count, whole, 0.0), _ratio(k * outcomes, whole, 1.0)
 
@@ -67,7 +70,9 @@ def kneser_ney(discount: float = 0.75, unigram: float | None = None) -> Smoothin
     """
     unigram = discount if unigram is None else unigram
     if not (0 <= discount <= 1 and 0 <= unigram <= 1):
-        raise ValueError(f'discounts are {discount} and, at order 1, {unigram}; they must lie in [0, 1]')
+        raise ValueError(
+            f'discounts are {discount} and, at order 1, {unigram}; they must lie in [0, 1]'
+        )
 
     def smoothing(m, n, outcomes, count, total, kinds):
         d = unigram if m == 1 else discount
@@ -114,7 +119,9 @@ def counted(state: State, grams: Array) -> State:
     return tuple(tables)
 
 
-def probabilities(state: State, grams: Array, *, vocabulary_size: int, smoothing: Smoothing) -> Array:
+def probabilities(
+    state: State, grams: Array, *, vocabulary_size: int, smoothing: Smoothing
+) -> Array:
     """P(w_n | w_1 .. w_{n-1}) of n-grams [..., n] as `ngrams` writes them, float32 [...].
 
     Over the V + 1 outcomes they sum to one, for every context, seen or not.
@@ -145,7 +152,9 @@ def log_probability(state: State, sentences: Array, **model) -> Array:
     """log P of sentences [B, T], padded with -1, by the chain rule, nats [B]; 0 for a row without a word."""
     words = jnp.pad(sentences, ((0, 0), (margin(len(state)), 1)), constant_values=-1)
     grams = ngrams(words, len(state), model['vocabulary_size'])
-    return jnp.sum(jnp.where(grams[..., 0] >= 0, jnp.log(probabilities(state, grams, **model)), 0.0), -1)
+    return jnp.sum(
+        jnp.where(grams[..., 0] >= 0, jnp.log(probabilities(state, grams, **model)), 0.0), -1
+    )
 
 
 def measure(state: State, words: Array, *, floor: float, **model) -> Metrics:
@@ -163,7 +172,9 @@ def measure(state: State, words: Array, *, floor: float, **model) -> Metrics:
     return {'loss': sums['nats'] / jnp.maximum(sums['events'], 1.0)} | sums
 
 
-def perplexity(evaluate: Callable, batches: Sequence[Batch]) -> Callable[[Key, State], dict[str, float]]:
+def perplexity(
+    evaluate: Callable, batches: Sequence[Batch]
+) -> Callable[[Key, State], dict[str, float]]:
     """A measure of exp(nats / events) over all events of all batches, and of the share of 'unseen' ones among them.
 
     The mean of 'loss' weighs excerpts alike, this weighs events alike. With events unseen the perplexity proper is
@@ -172,14 +183,25 @@ def perplexity(evaluate: Callable, batches: Sequence[Batch]) -> Callable[[Key, S
     compiled = jax.jit(evaluate)
 
     def look(key, state):
-        found = jax.device_get([compiled(jax.random.fold_in(key, i), state, b) for i, b in enumerate(batches)])
-        nats, unseen, events = (sum(math.fsum(f[name]) for f in found) for name in ('nats', 'unseen', 'events'))
+        found = jax.device_get(
+            [compiled(jax.random.fold_in(key, i), state, b) for i, b in enumerate(batches)]
+        )
+        nats, unseen, events = (
+            sum(math.fsum(f[name]) for f in found) for name in ('nats', 'unseen', 'events')
+        )
         return {'perplexity': math.exp(nats / events), 'unseen': unseen / events}
 
     return look
 
 
-def draw(key: Key, tables: Sequence[tuple[Counts, Array]], context: Array, *, vocabulary_size: int, smoothing) -> Array:
+def draw(
+    key: Key,
+    tables: Sequence[tuple[Counts, Array]],
+    context: Array,
+    *,
+    vocabulary_size: int,
+    smoothing,
+) -> Array:
     """One outcome from P(. | context [n - 1]), without computing the others; `tables` with their `_sums`.
 
     At each order one of the occurrences that followed the context is drawn, and kept with the ratio of its word's own
@@ -233,12 +255,16 @@ def ngram(
       ValueError: an order below 1, a capacity for each order that is missing, or excerpts of nothing but a margin.
     """
     if not (order >= 1 and len(capacity) == order):
-        raise ValueError(f'order is {order}, capacity {tuple(capacity)}; needed: an order >= 1, a capacity for each')
+        raise ValueError(
+            f'order is {order}, capacity {tuple(capacity)}; needed: an order >= 1, a capacity for each'
+        )
     model = dict(vocabulary_size=vocabulary_size, smoothing=smoothing)
 
     def init(key, batch):
         if batch['words'].shape[1] <= margin(order):
-            raise ValueError(f'excerpts have {batch["words"].shape[1]} places; order {order} needs {margin(order) + 1}')
+            raise ValueError(
+                f'excerpts have {batch["words"].shape[1]} places; order {order} needs {margin(order) + 1}'
+            )
         return tuple(empty(rows, m) for m, rows in enumerate(capacity, 1))
 
     def update(key, state, batch):

@@ -37,7 +37,9 @@ Solver = Callable[[Array, int], tuple[Array, Array]]
 
 RESOLUTION = 16 * np.finfo(np.float32).eps
 LEVEL = 1e-3  # of the largest variance: those above it an eigendecomposition in float32 finds to eps / LEVEL
-matmul = partial(jnp.matmul, precision='highest')  # accelerators would multiply in fewer bits than are added
+matmul = partial(
+    jnp.matmul, precision='highest'
+)  # accelerators would multiply in fewer bits than are added
 
 
 class Moments(NamedTuple):
@@ -83,7 +85,9 @@ def products(x: Array, splits: int = 2) -> Array:
         return matmul(x.T, x)
     left, right = jnp.split(x, [x.shape[1] // 2], 1)
     across = matmul(left.T, right)
-    return jnp.block([[products(left, splits - 1), across], [across.T, products(right, splits - 1)]])
+    return jnp.block(
+        [[products(left, splits - 1), across], [across.T, products(right, splits - 1)]]
+    )
 
 
 def mean(moments: Moments) -> Array:
@@ -162,12 +166,16 @@ def by_levels(find: Solver, covariance: Array, dimension: int) -> tuple[Array, A
         count, directions = state
         rest = deflated(covariance, directions)
         complement = jnp.eye(columns) - matmul(directions.T, directions)
-        rest = jnp.where(jnp.trace(rest) > 0, rest, complement)  # any directions do where nothing varies
+        rest = jnp.where(
+            jnp.trace(rest) > 0, rest, complement
+        )  # any directions do where nothing varies
         values, found = find(rest, dimension)
         resolved = ~(values < LEVEL * values[0])  # of NaN all
         # A step of the power method: entries at columns of small variance get digits of their own.
         found = matmul(found, rest) / jnp.where(resolved, values, 1)[:, None]
-        after = count + jnp.maximum(jnp.sum(resolved), 1)  # so that the loop ends, whatever it is given
+        after = count + jnp.maximum(
+            jnp.sum(resolved), 1
+        )  # so that the loop ends, whatever it is given
         new = (slots >= count) & (slots < after)
         directions = jnp.where(new[:, None], found[jnp.maximum(slots - count, 0)], directions)
         return after, orthonormal(directions)
@@ -188,7 +196,9 @@ def exact(covariance: Array, dimension: int) -> tuple[Array, Array]:
     return by_levels(eigenvectors, covariance, dimension)
 
 
-def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: int = 4) -> tuple[Array, Array, Array]:
+def svd(
+    key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: int = 4
+) -> tuple[Array, Array, Array]:
     """Truncated singular value decomposition from random directions: U [N, rank], sigma [rank], V^T [rank, D].
 
     The rows of V^T are `oriented`. Those of centred data are its principal directions, sigma^2 / N their variances.
@@ -204,7 +214,9 @@ def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: in
     Source: Halko et al. 2011, algorithms 4.4 and 5.1.
     """
     if not 1 <= rank <= min(x.shape):
-        raise ValueError(f'rank is {rank}; {x.shape[0]} rows of {x.shape[1]} columns allow 1 to {min(x.shape)}')
+        raise ValueError(
+            f'rank is {rank}; {x.shape[0]} rows of {x.shape[1]} columns allow 1 to {min(x.shape)}'
+        )
     _require_counts(oversampling, iterations)
     onto = lambda x, y: jnp.linalg.qr(matmul(x, y))[0]
     start = jax.random.normal(key, (x.shape[1], min(rank + oversampling, *x.shape)))
@@ -217,7 +229,9 @@ def svd(key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: in
 
 def _require_counts(oversampling, iterations):
     if min(oversampling, iterations) < 0:
-        raise ValueError(f'oversampling is {oversampling}, iterations {iterations}; both must be at least 0')
+        raise ValueError(
+            f'oversampling is {oversampling}, iterations {iterations}; both must be at least 0'
+        )
 
 
 def randomised(*, oversampling: int = 10, iterations: int = 4, seed: int = 0) -> Solver:
@@ -231,7 +245,9 @@ def randomised(*, oversampling: int = 10, iterations: int = 4, seed: int = 0) ->
 
     def find(covariance, dimension):
         key = jax.random.key(seed)
-        _, variances, directions = svd(key, covariance, dimension, oversampling=oversampling, iterations=iterations)
+        _, variances, directions = svd(
+            key, covariance, dimension, oversampling=oversampling, iterations=iterations
+        )
         return variances, directions
 
     return partial(by_levels, find)
@@ -248,7 +264,9 @@ def selection(covariance: Array, dimension: int) -> tuple[Array, Array]:
     return jnp.diagonal(covariance)[columns], jax.nn.one_hot(columns, len(covariance))
 
 
-def components(moments: Moments, dimension: int, solver: Solver = exact, correction: int = 0) -> Components:
+def components(
+    moments: Moments, dimension: int, solver: Solver = exact, correction: int = 0
+) -> Components:
     """What is derived from the moments.
 
     Args:
@@ -257,7 +275,9 @@ def components(moments: Moments, dimension: int, solver: Solver = exact, correct
     """
     seen = moments.count.astype(jnp.float32)
     covariance = moments.covariance * (seen / jnp.maximum(seen - correction, 1))
-    varies = jnp.diagonal(covariance) > (RESOLUTION * moments.shift) ** 2  # a constant's mean has been rounded
+    varies = (
+        jnp.diagonal(covariance) > (RESOLUTION * moments.shift) ** 2
+    )  # a constant's mean has been rounded
     covariance = jnp.where(varies[:, None] & varies[None], covariance, 0)
     variances, directions = solver(covariance, dimension)
     independent = jnp.sum(directions**2 * jnp.diagonal(covariance)[None], 1)
@@ -290,7 +310,9 @@ def loadings(found: Components) -> Array:
 def project(found: Components, centred: Array, whiten: bool = False) -> Array:
     """Codes [B, K] of rows [B, D]; whitened ones have unit variance, or are 0 where the rows do not vary."""
     scale = jnp.where(found.variances > 0, jnp.sqrt(found.variances), jnp.inf) if whiten else 1.0
-    return matmul(centred, found.directions.T) / jnp.broadcast_to(scale, found.variances.shape)[None]
+    return (
+        matmul(centred, found.directions.T) / jnp.broadcast_to(scale, found.variances.shape)[None]
+    )
 
 
 def rebuild(found: Components, code: Array, whiten: bool = False) -> Array:
@@ -309,7 +331,9 @@ def measure(found: Components, centred: Array) -> Metrics:
     count, columns = found.directions.shape
     code = project(found, centred)
     residual = centred - rebuild(found, code)
-    residual = residual - rebuild(found, project(found, residual))  # the first is rounded like x, not like itself
+    residual = residual - rebuild(
+        found, project(found, residual)
+    )  # the first is rounded like x, not like itself
     errors = jnp.sum(residual**2, -1)
     noise = noise_variance(found)
     least = noise if count < columns else found.variances[-1]
@@ -325,7 +349,9 @@ def draw(key: Key, found: Components) -> Array:
     """One row of probabilistic PCA, centred, [D]: W z + noise, z standard normal (eq. 1)."""
     latent, noise = jax.random.split(key)
     rows = loadings(found)
-    z, e = (jax.random.normal(k, (size,)) for k, size in zip((latent, noise), rows.shape, strict=True))
+    z, e = (
+        jax.random.normal(k, (size,)) for k, size in zip((latent, noise), rows.shape, strict=True)
+    )
     return matmul(z, rows) + jnp.sqrt(noise_variance(found)) * e
 
 
@@ -351,12 +377,16 @@ def pca(
     def init(key, batch):
         shape = batch['x'].shape
         if len(shape) != 2 or shape[1] < dimension:
-            raise ValueError(f'dimension is {dimension}, x has shape {shape}; needed: [B, D], D of {dimension} or more')
+            raise ValueError(
+                f'dimension is {dimension}, x has shape {shape}; needed: [B, D], D of {dimension} or more'
+            )
         return empty(jnp.mean(batch['x'], 0))
 
     def update(key, state, batch):
         after = merged(state, batch['x'])
-        return after, {'loss': jnp.where(after.count > state.count, jnp.trace(after.covariance), jnp.inf)}
+        return after, {
+            'loss': jnp.where(after.count > state.count, jnp.trace(after.covariance), jnp.inf)
+        }
 
     def sample(key, state, n):
         rows = jax.vmap(draw, (0, None))(example_keys(key, n), derived(state))

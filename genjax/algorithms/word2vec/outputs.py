@@ -59,7 +59,9 @@ def _softplus_jvp(primals, tangents):
     return softplus(x), tangent * jax.nn.sigmoid(x)
 
 
-def negative_sampling(counts: np.ndarray, *, negatives: int = 5, shared: int = 32, power: float = 0.75) -> Output:
+def negative_sampling(
+    counts: np.ndarray, *, negatives: int = 5, shared: int = 32, power: float = 0.75
+) -> Output:
     """Tells pairs of the text from pairs with noise, by logistic regression.
 
     Args:
@@ -131,14 +133,18 @@ def log_partition(hidden: jax.Array, rows: jax.Array, *, chunk: int) -> jax.Arra
     texts, size, dimension = rows.shape
     chunk = min(chunk, size)
     chunks = -(-size // chunk)
-    padded = jnp.pad(rows, ((0, 0), (0, chunks * chunk - size), (0, 0))).reshape(texts, chunks, chunk, dimension)
+    padded = jnp.pad(rows, ((0, 0), (0, chunks * chunk - size), (0, 0))).reshape(
+        texts, chunks, chunk, dimension
+    )
 
     @jax.checkpoint
     def one(so_far, part):
         index, rows = part
         scores = jnp.einsum('btd,bcd->btc', hidden, rows)
         inside = (index * chunk + jnp.arange(chunk) < size)[None, None]
-        return jnp.logaddexp(so_far, jax.nn.logsumexp(jnp.where(inside, scores, -jnp.inf), -1)), None
+        return jnp.logaddexp(
+            so_far, jax.nn.logsumexp(jnp.where(inside, scores, -jnp.inf), -1)
+        ), None
 
     nothing = jnp.full(hidden.shape[:2], -jnp.inf)
     return jax.lax.scan(one, nothing, (jnp.arange(chunks), jnp.moveaxis(padded, 1, 0)))[0]

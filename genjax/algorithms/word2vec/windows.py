@@ -106,7 +106,9 @@ def _cut(packed, i, window, block):
     part = lambda x: jax.lax.dynamic_slice_in_dim(x, i * block, block + 2 * window, 1)
     words, sentences, windows = map(part, packed)
     at = lambda x, o: x[:, window + o : window + o + block]
-    on = [(at(sentences, o) == at(sentences, 0)) & (abs(o) <= at(windows, 0)) for o in offsets(window)]
+    on = [
+        (at(sentences, o) == at(sentences, 0)) & (abs(o) <= at(windows, 0)) for o in offsets(window)
+    ]
     return words, jnp.stack(on).astype(jnp.float32)
 
 
@@ -137,9 +139,14 @@ def band_spread(band: jax.Array, centres: jax.Array) -> jax.Array:
     """The transpose of band_sums: what centres [B, T, D] give to all places, [B, P, D]."""
     window = len(band) // 2
     band = jnp.pad(band, ((0, 0), (0, 0), (2 * window, 2 * window)))
-    centres = jax.lax.optimization_barrier(jnp.pad(centres, ((0, 0), (2 * window, 2 * window), (0, 0))))
+    centres = jax.lax.optimization_barrier(
+        jnp.pad(centres, ((0, 0), (2 * window, 2 * window), (0, 0)))
+    )
     shifted = lambda x, o: x[:, window - o : x.shape[1] - window - o]
-    return sum(shifted(row, o)[..., None] * shifted(centres, o) for o, row in zip(offsets(window), band, strict=True))
+    return sum(
+        shifted(row, o)[..., None] * shifted(centres, o)
+        for o, row in zip(offsets(window), band, strict=True)
+    )
 
 
 def _products_back(rows, band):
@@ -148,7 +155,9 @@ def _products_back(rows, band):
 
 
 # The derivative of the tile would be two more tiles, most of whose terms are nought.
-band_products.defvjp(lambda centres, places: (band_products(centres, places), (centres, places)), _products_back)
+band_products.defvjp(
+    lambda centres, places: (band_products(centres, places), (centres, places)), _products_back
+)
 
 
 @jax.custom_vjp
@@ -161,4 +170,7 @@ def band_means(on: jax.Array, places: jax.Array) -> jax.Array:
     return band_sums(on / jnp.maximum(on.sum(0), 1)[None], places)
 
 
-band_means.defvjp(lambda on, places: (band_means(on, places), on), lambda on, error: (None, band_spread(on, error)))
+band_means.defvjp(
+    lambda on, places: (band_means(on, places), on),
+    lambda on, error: (None, band_spread(on, error)),
+)

@@ -60,7 +60,9 @@ def kept_share(counts: np.ndarray, sample: float) -> np.ndarray:
     Source: word2vec.c; Mikolov et al. 2013b, equation 5, have sqrt(t/f).
     """
     if not sample >= 0:
-        raise ValueError(f'sample is {sample}; it takes a number of 0 or more, 0 for no subsampling')
+        raise ValueError(
+            f'sample is {sample}; it takes a number of 0 or more, 0 for no subsampling'
+        )
     if sample == 0:
         return np.ones(len(counts), np.float32)
     ratio = sample * counts.sum() / np.maximum(counts, 1)
@@ -74,7 +76,9 @@ def falling(rate: Sequence[float], steps: int) -> Callable[[jax.Array], jax.Arra
       ValueError: they are not two, or one is below 0.
     """
     if len(rate) != 2 or min(rate) < 0:
-        raise ValueError(f'rate is {tuple(rate)}; it takes two numbers of 0 or more, at the start and at the end')
+        raise ValueError(
+            f'rate is {tuple(rate)}; it takes two numbers of 0 or more, at the start and at the end'
+        )
     return optax.linear_schedule(*rate, steps)
 
 
@@ -101,7 +105,9 @@ def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Arr
         different, which = jnp.unique(rows, return_inverse=True, **some)
         sums = jnp.zeros_like(steps).at[which].add(steps)
         length = jnp.linalg.norm(sums, axis=-1, keepdims=True)
-        return table.at[different].add(sums * jnp.minimum(1, limit / jnp.maximum(length, limit)), mode='drop')
+        return table.at[different].add(
+            sums * jnp.minimum(1, limit / jnp.maximum(length, limit)), mode='drop'
+        )
 
     return add
 
@@ -145,7 +151,9 @@ def word2vec(
     keep: np.ndarray,  # the probability of keeping an occurrence of each word, [V]; see kept_share
     dimension: int,  # D
     rate: Callable[[jax.Array], jax.Array],  # the learning rate of a step, which comes as float32
-    add: Callable[[jax.Array, jax.Array, jax.Array], jax.Array] = added,  # or `bounded`, where B x T is large
+    add: Callable[
+        [jax.Array, jax.Array, jax.Array], jax.Array
+    ] = added,  # or `bounded`, where B x T is large
     stable: bool = False,  # whether steps are shortened where they would diverge, see `stable_share`
 ) -> Algorithm:
     """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences; codes are the input vectors [B, L, D].
@@ -201,7 +209,9 @@ def _update(reader, rate, learned, key, state, batch):
     table, losses, pairs = learn(0, state.table)
     losses = jnp.where(_outside(reader, batch), jnp.nan, losses)
     loss, pairs = device_mean((losses.sum(), pairs.sum()))
-    table = jax.lax.fori_loop(1, device_max(texts.blocks), lambda i, table: learn(i, table)[0], table)
+    table = jax.lax.fori_loop(
+        1, device_max(texts.blocks), lambda i, table: learn(i, table)[0], table
+    )
     return Vectors(state.step + 1, table), {'loss': loss / jnp.maximum(pairs, 1)}
 
 
@@ -233,7 +243,9 @@ def _read(reader, key, words):
     """Subsamples the words and draws what their blocks are judged against, each text by its own key."""
     keys = jax.vmap(jax.random.split)(example_keys(key, len(words)))
     packed, blocks = reader.model.pack(keys[:, 0], words, jnp.asarray(reader.keep))
-    against = jax.vmap(partial(reader.output.against, n=reader.model.most_blocks(words)))(keys[:, 1])
+    against = jax.vmap(partial(reader.output.against, n=reader.model.most_blocks(words)))(
+        keys[:, 1]
+    )
     return _Texts(packed, against, blocks)
 
 
@@ -256,14 +268,18 @@ def _block(reader, texts, i):
 
     def curvatures(vectors):
         inputs, targets, others = jnp.split(vectors, ends, 1)
-        input_sizes, target_sizes, other_sizes = jnp.split(1 + jnp.sum(vectors**2, -1, keepdims=True), ends, 1)
+        input_sizes, target_sizes, other_sizes = jnp.split(
+            1 + jnp.sum(vectors**2, -1, keepdims=True), ends, 1
+        )
         hidden, scores, pairs = reader.model.scores(inputs, targets, on)
 
         def size_scores(input_sizes, target_sizes):
             return reader.model.scores(input_sizes, target_sizes, on)[:2]
 
         (hidden_sizes, _), back = jax.vjp(size_scores, input_sizes, target_sizes)
-        slopes, to_hidden, to_others = reader.output.slopes(hidden, scores, pairs, others, hidden_sizes, other_sizes)
+        slopes, to_hidden, to_others = reader.output.slopes(
+            hidden, scores, pairs, others, hidden_sizes, other_sizes
+        )
         return jnp.concatenate([*back((to_hidden, slopes)), to_others], 1)[..., 0]
 
     return rows, losses, curvatures

@@ -41,7 +41,9 @@ def saturation(key: Key, image: Array) -> Array:
 
 def contrast(key: Key, image: Array) -> Array:
     """Scales how far all values lie from their mean by one factor of [0.5, 1.5], image [H, W, C]."""
-    return _spread(image, jnp.mean(image, keepdims=True), jax.random.uniform(key, minval=0.5, maxval=1.5))
+    return _spread(
+        image, jnp.mean(image, keepdims=True), jax.random.uniform(key, minval=0.5, maxval=1.5)
+    )
 
 
 def _spread(image, centre, factor):
@@ -74,7 +76,9 @@ def cutout(key: Key, image: Array, *, share: float = 1 / 2) -> Array:
 
 def _interval(key, side, length):
     """Which of `side` pixels lie in an interval of a length, bool [side]; where it reaches out, it is cut."""
-    first = jax.random.randint(key, (), 0, side + (length + 1) % 2) - length // 2  # either end can be met
+    first = (
+        jax.random.randint(key, (), 0, side + (length + 1) % 2) - length // 2
+    )  # either end can be met
     pixel = jnp.arange(side)
     return (first <= pixel) & (pixel < first + length)
 

@@ -22,14 +22,18 @@ from genjax.home import cache_folder, without_cache, writable
 
 PART = 2**16  # bytes
 
-Arrays = dict[str, np.ndarray]  # 'image' uint8 [N, H, W, C] and, of labelled sets, 'label' int32 [N]
+Arrays = dict[
+    str, np.ndarray
+]  # 'image' uint8 [N, H, W, C] and, of labelled sets, 'label' int32 [N]
 
 
 class Split(NamedTuple):
     """One part of an image set, not read yet."""
 
     shape: tuple[int, int, int]  # of an image, [H, W, C]
-    records: Sequence[dict[str, Any]]  # decoded on access: {'image': uint8 [H, W, C], 'label': int32}
+    records: Sequence[
+        dict[str, Any]
+    ]  # decoded on access: {'image': uint8 [H, W, C], 'label': int32}
     arrays: Callable[[], Arrays]  # the whole part
     fingerprint: str  # of the records and their decoder
 
@@ -74,7 +78,9 @@ class Examples:
             try:
                 image = pixels.decode(image, self.shape)
             except ValueError as error:
-                raise ValueError(f'{self.path}: the image of example {index} of {self.name} {error}') from None
+                raise ValueError(
+                    f'{self.path}: the image of example {index} of {self.name} {error}'
+                ) from None
         labelled = isinstance(label, int | np.integer)
         return {'image': image} | ({'label': np.int32(label)} if labelled else {})
 
@@ -101,11 +107,15 @@ def splits(builder: Any) -> tuple[Split, Split]:
     names = list(builder.info.splits)
     held_out = next((name for name in ('test', 'validation') if name in names), None)
     if 'train' not in names or held_out is None:
-        raise ValueError(f'{builder.name} has the parts {names}; train and one of test, validation are needed')
+        raise ValueError(
+            f'{builder.name} has the parts {names}; train and one of test, validation are needed'
+        )
     feature = dict(builder.info.features).get('image')
     shape, dtype = getattr(feature, 'shape', None), getattr(feature, 'np_dtype', None)
     if shape is None or len(shape) != 3 or None in shape or dtype != np.uint8:
-        raise ValueError(f'{builder.name} has images of {dtype} {shape}; only uint8 of one size [H, W, C] are read')
+        raise ValueError(
+            f'{builder.name} has images of {dtype} {shape}; only uint8 of one size [H, W, C] are read'
+        )
     return _split(builder, 'train', shape), _split(builder, held_out, shape)
 
 
@@ -114,7 +124,9 @@ def _split(builder: Any, name: str, shape: tuple[int, int, int]) -> Split:
 
     examples = Examples(open_records(builder, name), shape, name, builder.data_path)
     told = _digest(builder, name, _contents)
-    first = examples[0]['image']  # so that a set of another kind is refused at once, even if the rest is streamed
+    first = examples[0][
+        'image'
+    ]  # so that a set of another kind is refused at once, even if the rest is streamed
     return Split(first.shape, examples, functools.partial(_cached, builder, name, examples), told)
 
 
@@ -123,7 +135,9 @@ def _digest(builder: Any, name: str, describe: Callable[[pathlib.Path], Any]) ->
     from genjax.data.images import pixels
 
     files = [describe(pathlib.Path(path)) for path in builder.info.splits[name].filepaths]
-    return hashlib.sha256(repr((builder.info.full_name, name, files, pixels.identity())).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        repr((builder.info.full_name, name, files, pixels.identity())).encode()
+    ).hexdigest()[:16]
 
 
 def _contents(file: pathlib.Path) -> list[Any]:
@@ -142,7 +156,9 @@ def _cached(builder: Any, name: str, examples: Examples) -> Arrays:
     The file's name tells the version, size and time of the record files, and the decoder, so a set prepared anew or
     by another decoder is decoded anew.
     """
-    stamp = _digest(builder, name, lambda file: [file.name, file.stat().st_size, file.stat().st_mtime_ns])
+    stamp = _digest(
+        builder, name, lambda file: [file.name, file.stat().st_size, file.stat().st_mtime_ns]
+    )
     file = f'{builder.info.full_name}-{name}-{stamp}.npz'.replace('/', '-')
     beside = pathlib.Path(builder.data_path).parent
     own = cache_folder()
@@ -189,7 +205,9 @@ def _save(path: pathlib.Path, arrays: Arrays) -> None:
 
 def _decode(examples: Examples, chunk: int = 500) -> Arrays:
     """Decodes every example by threads, in chunks, because record files are read fastest so."""
-    chunks = [range(first, min(first + chunk, len(examples))) for first in range(0, len(examples), chunk)]
+    chunks = [
+        range(first, min(first + chunk, len(examples))) for first in range(0, len(examples), chunk)
+    ]
     with ThreadPoolExecutor() as pool:
         rows = [row for part in pool.map(examples.__getitems__, chunks) for row in part]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

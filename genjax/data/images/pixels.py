@@ -37,7 +37,9 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
         raise ValueError(f'is declared with {shape[2]} channels; 1 to {max(MODES)} are read')
     image = _opened(content)
     if (image.height, image.width) != shape[:2]:
-        raise ValueError(f'has {image.height} x {image.width} pixels; {shape[0]} x {shape[1]} are declared')
+        raise ValueError(
+            f'has {image.height} x {image.width} pixels; {shape[0]} x {shape[1]} are declared'
+        )
     try:
         image.load()
     except Exception as error:
@@ -61,16 +63,25 @@ def _opened(content: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
         several = getattr(image, 'is_animated', False)
     except Image.UnidentifiedImageError:
-        raise ValueError(f'is no sound file of {", ".join(FORMATS)}; it begins with {content[:8]!r}') from None
+        raise ValueError(
+            f'is no sound file of {", ".join(FORMATS)}; it begins with {content[:8]!r}'
+        ) from None
     except Exception as error:
         raise ValueError(f'is damaged: {_line(error)}') from None
     if several:
         raise ValueError(f'has {image.n_frames} frames; only files of one are read')
-    if image.format == 'PNG' and content[DEPTH] == 16:  # of which Pillow would cut all but grey to 8
+    if (
+        image.format == 'PNG' and content[DEPTH] == 16
+    ):  # of which Pillow would cut all but grey to 8
         raise ValueError('has 16 bits a channel; at most 8 are read')
     if image.mode not in EXACT:
         raise ValueError(f'has the mode {image.mode}; those read are {", ".join(EXACT)}')
-    if image.format == 'PNG' and content[DEPTH] in (2, 4) and image.mode == 'L' and 'transparency' in image.info:
+    if (
+        image.format == 'PNG'
+        and content[DEPTH] in (2, 4)
+        and image.mode == 'L'
+        and 'transparency' in image.info
+    ):
         # Pillow compares that level, of 2 or 4 bits, with levels that it has scaled to 8.
         raise ValueError(f'has a transparent level of {content[DEPTH]} bits; one of 1 or 8 is read')
     return image
@@ -95,7 +106,9 @@ def _projected(rgba: np.ndarray, channels: int) -> np.ndarray:
     if channels in (2, 4):
         return np.concatenate([colour, alpha], axis=2)
     if alpha.min() < 255:
-        raise ValueError(f'has an alpha of {alpha.min()}; {MODES[channels]} is declared, which holds 255 alone')
+        raise ValueError(
+            f'has an alpha of {alpha.min()}; {MODES[channels]} is declared, which holds 255 alone'
+        )
     return colour
 
 

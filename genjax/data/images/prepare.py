@@ -81,16 +81,24 @@ class Cifar10(cifar.Cifar10, skip_registration=True):
             raise ValueError(f'{archive} names {len(names)} classes; 10 are needed')
         self.info.features['label'].names = names
         join = lambda names: b''.join(files[name] for name in names)
-        return {split: self._generate_examples(archive, split, join(names)) for split, names in splits.items()}
+        return {
+            split: self._generate_examples(archive, split, join(names))
+            for split, names in splits.items()
+        }
 
     def _generate_examples(self, archive, split, raw):
         if len(raw) % RECORD or not raw:
-            raise ValueError(f'{archive} has {len(raw)} bytes to {split} on; records are of {RECORD}')
+            raise ValueError(
+                f'{archive} has {len(raw)} bytes to {split} on; records are of {RECORD}'
+            )
         records = np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
         _check_labels(archive, records[:, 0], len(records))
         for index, record in enumerate(records):
             image = record[1:].reshape(3, 32, 32).transpose(1, 2, 0)
-            yield index, {'id': f'{split}_{index:05d}', 'image': _png(image), 'label': int(record[0])}
+            yield (
+                index,
+                {'id': f'{split}_{index:05d}', 'image': _png(image), 'label': int(record[0])},
+            )
 
 
 OURS = {builder.name: builder for builder in (Mnist, FashionMnist, Cifar10)}
@@ -109,25 +117,33 @@ def read_idx(path: os.PathLike, *shape: int) -> np.ndarray:
     start = bytes([0, 0, 8, 1 + len(shape)])
     head, body = raw[4 : 8 + 4 * len(shape)], raw[8 + 4 * len(shape) :]
     if raw[:4] != start:
-        raise ValueError(f'{path} starts with {raw[:4]!r}; an IDX file of bytes, {1 + len(shape)} axes, with {start!r}')
+        raise ValueError(
+            f'{path} starts with {raw[:4]!r}; an IDX file of bytes, {1 + len(shape)} axes, with {start!r}'
+        )
     count, *found = np.frombuffer(head.ljust(4 + 4 * len(shape), b'\0'), '>i4').tolist()
     if tuple(found) != shape or count < 1 or len(body) != count * math.prod(shape):
         raise ValueError(
-            f'{path} has {len(body)} bytes as {[count, *found]}; {["N", *shape]} are needed'.replace("'", '')
+            f'{path} has {len(body)} bytes as {[count, *found]}; {["N", *shape]} are needed'.replace(
+                "'", ''
+            )
         )
     return np.frombuffer(body, np.uint8).reshape(count, *shape)
 
 
 def _check_labels(path: os.PathLike, labels: np.ndarray, images: int) -> None:
     if len(labels) != images or labels.max() > 9:
-        raise ValueError(f'{path} has {len(labels)} labels up to {labels.max()}; {images} of 0 to 9 are needed')
+        raise ValueError(
+            f'{path} has {len(labels)} labels up to {labels.max()}; {images} of 0 to 9 are needed'
+        )
 
 
 def _unpacked(archive: os.PathLike, folder: str, names: list[str]) -> dict[str, bytes]:
     """Files of a folder in a tar archive, in one pass: each step back would decompress from the start."""
     try:
         with tarfile.open(archive, 'r:gz') as tar:
-            files = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+            files = {
+                member.name: tar.extractfile(member).read() for member in tar if member.isfile()
+            }
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f'{archive} is damaged or cut short: {_line(error)}') from None
     if missing := [name for name in names if folder + name not in files]:
@@ -185,7 +201,9 @@ def open_records(builder: tfds.core.DatasetBuilder, part: str) -> Sequence[dict[
     features = dict(builder.info.features)
     files = [name for name, feature in features.items() if isinstance(feature, tfds.features.Image)]
     try:
-        return builder.as_data_source(part, decoders={name: tfds.decode.SkipDecoding() for name in files})
+        return builder.as_data_source(
+            part, decoders={name: tfds.decode.SkipDecoding() for name in files}
+        )
     except NotImplementedError:
         kind = builder.info.file_format.value
         raise ValueError(
@@ -200,7 +218,9 @@ def _home(name: str, given: pathlib.Path) -> pathlib.Path:
     try:
         return data_folder()
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'{name} is not prepared in {given}, which is read-only; {error}') from None
+        raise FileNotFoundError(
+            f'{name} is not prepared in {given}, which is read-only; {error}'
+        ) from None
 
 
 def _builder(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
@@ -212,7 +232,9 @@ def _builder(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     except ValueError:  # no such name, or no name at all: TFDS takes many lines to say so
         known = {'digits', *tfds.list_builders(with_community_datasets=False), *_folders(folder)}
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0)
-        raise ValueError(f'there is no set {name!r}, nor one prepared in {folder}; nearest: {near[0]}') from None
+        raise ValueError(
+            f'there is no set {name!r}, nor one prepared in {folder}; nearest: {near[0]}'
+        ) from None
 
 
 @contextlib.contextmanager
@@ -226,31 +248,45 @@ def _readable(path: pathlib.Path) -> Iterator[None]:
 
 def _folders(folder: pathlib.Path) -> Iterator[str]:
     """Names of the sets prepared in folder, with and without a configuration."""
-    files = itertools.chain(folder.glob('*/*/dataset_info.json'), folder.glob('*/*/*/dataset_info.json'))
+    files = itertools.chain(
+        folder.glob('*/*/dataset_info.json'), folder.glob('*/*/*/dataset_info.json')
+    )
     return (file.relative_to(folder).parts[0] for file in files)
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, places: list[pathlib.Path]) -> None:
     if type(builder) is not OURS.get(builder.name):
         command = f'tfds build {builder.name} --data_dir={builder.data_dir_root} --file_format=array_record'
-        raise FileNotFoundError(f'{builder.name} is not prepared in {builder.data_path}; prepare it by: {command}')
+        raise FileNotFoundError(
+            f'{builder.name} is not prepared in {builder.data_path}; prepare it by: {command}'
+        )
     files = [url.rpartition('/')[2] for url in builder.urls]
-    found = next((place for place in places if any((place / file).is_file() for file in files)), places[0])
+    found = next(
+        (place for place in places if any((place / file).is_file() for file in files)), places[0]
+    )
     missing = [file for file in files if not (found / file).is_file()]
     if missing and not _reachable(builder.urls[0]):
         wanted = f'put {", ".join(missing)} into {found}'
-        raise FileNotFoundError(f'{builder.name} is not prepared and its source is out of reach; {wanted}')
+        raise FileNotFoundError(
+            f'{builder.name} is not prepared and its source is out of reach; {wanted}'
+        )
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    config = tfds.download.DownloadConfig(manual_dir=found, force_checksums_validation=True, try_download_gcs=False)
-    with tempfile.TemporaryDirectory() as none:  # where nothing is downloaded nothing but the set shall appear
+    config = tfds.download.DownloadConfig(
+        manual_dir=found, force_checksums_validation=True, try_download_gcs=False
+    )
+    with (
+        tempfile.TemporaryDirectory() as none
+    ):  # where nothing is downloaded nothing but the set shall appear
         options = dict(download_dir=None if missing else none, download_config=config)
         try:
             builder.download_and_prepare(file_format='array_record', **options)
         except NonMatchingChecksumError as error:
             raise ValueError(_line(error).partition(' To debug')[0]) from None
         except OSError:
-            if not builder.data_path.exists():  # else another process, started at the same time, came first
+            if (
+                not builder.data_path.exists()
+            ):  # else another process, started at the same time, came first
                 raise
 
 

@@ -17,7 +17,9 @@ from genjax.data.images.decoded import Split, splits
 from genjax.data.resident import fingerprint, marked, resident, seeded
 
 LARGEST = 4096
-NOISE = 2**31  # folded into key(seed); a trainer's steps lie below it, its own keys at the end of uint32
+NOISE = (
+    2**31
+)  # folded into key(seed); a trainer's steps lie below it, its own keys at the end of uint32
 
 
 def images(
@@ -29,7 +31,8 @@ def images(
     dequantize: bool = False,
     size: int | None = None,
     data_dir: str = '',
-    resident_bytes: int = 2**30,  # kept decoded at the most, the training set on the device; a larger set is streamed
+    resident_bytes: int = 2
+    ** 30,  # kept decoded at the most, the training set on the device; a larger set is streamed
 ) -> Data:
     """An image set by name. Its batches are {'image': float32 [B, H, W, C] in [-1, 1], 'label': int32 [B]}.
 
@@ -52,10 +55,14 @@ def images(
     """
     train, test = _digits() if name == 'digits' else _prepared(name, data_dir)
     side = _side(name, size, train.shape)
-    size_of = lambda split: len(split.records) * (side**2 * split.shape[2] if side else math.prod(split.shape))
+    size_of = lambda split: (
+        len(split.records) * (side**2 * split.shape[2] if side else math.prod(split.shape))
+    )
     augment = seeded(partial(_augmented, flip, dequantize), seed)
     if size_of(train) <= resident_bytes:
-        training = resident(_padded(train.arrays(), side), batch=batch, seed=seed, transform=augment)
+        training = resident(
+            _padded(train.arrays(), side), batch=batch, seed=seed, transform=augment
+        )
     else:
         read = lambda example: _padded(example, side)
         load, stream, share = shuffled(train.records, batch=batch, seed=seed, read=read)
@@ -71,14 +78,18 @@ def images(
 def _side(name, size, shape):
     """Pixels of H and W that images of a shape [H, W, C] are padded to; None for those that stay as they are."""
     if size is not None and size < max(shape[:2]):
-        raise ValueError(f'size is {size}; {name} has images of {shape[0]} x {shape[1]} and needs at least that')
+        raise ValueError(
+            f'size is {size}; {name} has images of {shape[0]} x {shape[1]} and needs at least that'
+        )
     if size is not None and size > LARGEST:
         raise ValueError(f'size is {size}; images are at most {LARGEST} pixels wide')
     return 16 if size is None and name == 'digits' else size
 
 
 def _prepared(name: str, data_dir: str) -> tuple[Split, Split]:
-    from genjax.data.images.prepare import open_set  # imports tensorflow_datasets, which digits do without
+    from genjax.data.images.prepare import (
+        open_set,
+    )  # imports tensorflow_datasets, which digits do without
 
     return splits(open_set(name, data_dir))
 
@@ -110,7 +121,10 @@ def _padded(batch: Batch, side: int | None) -> Batch:
         return batch
     image = batch['image']
     before = [(side - pixels) // 2 for pixels in image.shape[-3:-1]]
-    around = [(first, side - pixels - first) for first, pixels in zip(before, image.shape[-3:-1], strict=True)]
+    around = [
+        (first, side - pixels - first)
+        for first, pixels in zip(before, image.shape[-3:-1], strict=True)
+    ]
     return batch | {'image': np.pad(image, [(0, 0)] * (image.ndim - 3) + around + [(0, 0)])}
 
 
@@ -120,10 +134,15 @@ def _finished(batch: Batch, middle: bool) -> Batch:
 
 
 def _cut(arrays: Batch, batch: int) -> list[Batch]:
-    return [{name: x[i : i + batch] for name, x in arrays.items()} for i in range(0, len(arrays['image']), batch)]
+    return [
+        {name: x[i : i + batch] for name, x in arrays.items()}
+        for i in range(0, len(arrays['image']), batch)
+    ]
 
 
-def _augmented(flip: bool, dequantize: bool, seed: jax.Array, batch: Batch, step: jax.Array) -> Batch:
+def _augmented(
+    flip: bool, dequantize: bool, seed: jax.Array, batch: Batch, step: jax.Array
+) -> Batch:
     """Grey levels as training images; an example's noise depends on seed, step and its place in the batch."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), NOISE), step)
     keys = jax.random.split(key, len(batch['image']))

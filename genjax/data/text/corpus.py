@@ -38,7 +38,9 @@ class Vocabulary(NamedTuple):
 class Corpus(NamedTuple):
     """A text in the words of a vocabulary."""
 
-    ids: np.ndarray  # [N] int32: 0 to V - 1, and one SEPARATOR after each sentence; no sentence is empty
+    ids: (
+        np.ndarray
+    )  # [N] int32: 0 to V - 1, and one SEPARATOR after each sentence; no sentence is empty
     vocabulary: Vocabulary
 
     @property
@@ -148,9 +150,13 @@ def read_corpus(
     *,
     min_count: int = 5,  # words that occur less often are dropped, as word2vec does
     max_size: int | None = None,  # V at the most: the most frequent words stay
-    unknown: str | None = None,  # a word that stands for those that the vocabulary lacks, which else are dropped
-    vocabulary: Vocabulary | None = None,  # read with this one; min_count and max_size then have no say
-    tokenize: Callable[[str], Iterable[str]] = tokens,  # str.split for what is parted by spaces already
+    unknown: str
+    | None = None,  # a word that stands for those that the vocabulary lacks, which else are dropped
+    vocabulary: Vocabulary
+    | None = None,  # read with this one; min_count and max_size then have no say
+    tokenize: Callable[
+        [str], Iterable[str]
+    ] = tokens,  # str.split for what is parted by spaces already
     data_dir: str = '',
 ) -> Corpus:
     """Reads a text and makes its vocabulary.
@@ -182,7 +188,9 @@ def read_corpus(
             raise ValueError(f'{name} has {found}; a vocabulary needs at least 2')
     ids = _renumbered(numbers, words, vocabulary.words, unknown)
     if not ids.size:
-        raise ValueError(f'{name} has none of the {len(vocabulary.words):,} words of the vocabulary given')
+        raise ValueError(
+            f'{name} has none of the {len(vocabulary.words):,} words of the vocabulary given'
+        )
     return Corpus(ids, vocabulary)
 
 
@@ -192,12 +200,16 @@ def _refuse(min_count, max_size, unknown, vocabulary):
     if max_size is not None and max_size < 2:
         raise ValueError(f'max_size is {max_size}; a vocabulary needs at least 2 words')
     if vocabulary is not None and len(vocabulary.words) < 2:
-        raise ValueError(f'the vocabulary given has {len(vocabulary.words)} words; at least 2 are needed')
+        raise ValueError(
+            f'the vocabulary given has {len(vocabulary.words)} words; at least 2 are needed'
+        )
     if vocabulary is not None and unknown is not None and unknown not in vocabulary.words:
         raise ValueError(f'unknown is {unknown!r}, which the vocabulary given does not have')
 
 
-def _numbered(sentences: Iterable[str], tokenize: Callable[[str], Iterable[str]]) -> tuple[np.ndarray, list[str]]:
+def _numbered(
+    sentences: Iterable[str], tokenize: Callable[[str], Iterable[str]]
+) -> tuple[np.ndarray, list[str]]:
     """The words by first appearance, and the text in their numbers: 1, 2, ..., with a 0 after each sentence."""
     number = collections.defaultdict()
     number.default_factory = number.__len__
@@ -211,17 +223,25 @@ def _numbered(sentences: Iterable[str], tokenize: Callable[[str], Iterable[str]]
     return np.asarray(numbers), list(number)[1:]
 
 
-def _ranked(counts: dict[str, int], min_count: int, max_size: int | None, unknown: str | None) -> Vocabulary:
-    ranked = sorted((-count, word) for word, count in counts.items() if count >= min_count and word != unknown)
+def _ranked(
+    counts: dict[str, int], min_count: int, max_size: int | None, unknown: str | None
+) -> Vocabulary:
+    ranked = sorted(
+        (-count, word) for word, count in counts.items() if count >= min_count and word != unknown
+    )
     if unknown is not None:
         ranked = ranked[: max_size and max_size - 1]
         rest = sum(counts.values()) + sum(minus for minus, _ in ranked)
         ranked = sorted([*ranked, (-rest, unknown)])
     ranked = ranked[:max_size]
-    return Vocabulary(tuple(word for _, word in ranked), np.array([-minus for minus, _ in ranked], np.int64))
+    return Vocabulary(
+        tuple(word for _, word in ranked), np.array([-minus for minus, _ in ranked], np.int64)
+    )
 
 
-def _renumbered(numbers: np.ndarray, words: list[str], kept: tuple[str, ...], unknown: str | None) -> np.ndarray:
+def _renumbered(
+    numbers: np.ndarray, words: list[str], kept: tuple[str, ...], unknown: str | None
+) -> np.ndarray:
     """Numbers by first appearance as ids; sentences that lose all of their words lose their separator too."""
     place = {word: i for i, word in enumerate(kept)}
     other = DROPPED if unknown is None else place[unknown]
@@ -270,16 +290,22 @@ def held_out(corpus: Corpus, *, words: int) -> tuple[Corpus, Corpus]:
     ends = np.flatnonzero(corpus.ids == SEPARATOR)
     total = int(before[-1])
     begins = np.concatenate([[0], before[ends[:-1]]])
-    run = max(RUN, total / len(ends))  # of shorter ones a text of long sentences would lose too many, or all
+    run = max(
+        RUN, total / len(ends)
+    )  # of shorter ones a text of long sentences would lose too many, or all
     runs = int(min(max(words // run, 1), RUNS))
     out = runs * begins % total < words
     if words < 1 or out.all():
-        raise ValueError(f'words to hold out are {words:,}; at least 1 of {total:,}, and not every sentence')
+        raise ValueError(
+            f'words to hold out are {words:,}; at least 1 of {total:,}, and not every sentence'
+        )
     test = np.repeat(out, np.diff(ends, prepend=-1))
     return corpus._replace(ids=corpus.ids[~test]), corpus._replace(ids=corpus.ids[test])
 
 
-ESCAPED = r'# \\ is a backslash, \n a line feed'  # the first line of a file in which words are written so
+ESCAPED = (
+    r'# \\ is a backslash, \n a line feed'  # the first line of a file in which words are written so
+)
 ESCAPES = {'\\': r'\\', '\n': r'\n'}
 
 
@@ -321,6 +347,8 @@ def read_vocabulary(path: str | os.PathLike) -> Vocabulary:
         if escaped:
             word = re.sub(r'\\[\\n]', lambda found: meant[found[0]], word)
         if not tab or not re.fullmatch('[0-9]{1,18}', count) or word in counts:
-            raise ValueError(f'{path}, line {number} is {line!r}; each line must be a new word, a tab and its count')
+            raise ValueError(
+                f'{path}, line {number} is {line!r}; each line must be a new word, a tab and its count'
+            )
         counts[word] = int(count)
     return Vocabulary(tuple(counts), np.fromiter(counts.values(), np.int64))

@@ -33,7 +33,9 @@ PACKAGES = (
 # line that ends in two colons, the underline of a title.
 FENCED = re.compile(r'```.*?(```|\Z)', re.DOTALL)
 EXAMPLE = re.compile(r'^ *>>>.*?(\n\s*\n|\Z)', re.DOTALL | re.MULTILINE)
-LITERAL = re.compile(r'^( *)(?:\.\. [\w-]+:: *\w*|(.*)::)\n(?:(?:\1 +\S.*| *)(?:\n|\Z))+', re.MULTILINE)
+LITERAL = re.compile(
+    r'^( *)(?:\.\. [\w-]+:: *\w*|(.*)::)\n(?:(?:\1 +\S.*| *)(?:\n|\Z))+', re.MULTILINE
+)
 UNDERLINE = re.compile(r'^ *[-=~^*]{3,} *$', re.MULTILINE)
 
 PARAGRAPH = re.compile(r'\n\s*\n')
@@ -60,7 +62,9 @@ def _files(package: str) -> list[pathlib.Path]:
     folders = [pathlib.Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
     files = {path.relative_to(folder): path for folder in folders for path in folder.rglob('*.py')}
     is_test = lambda name: {'test', 'tests'} & set(name.parts) or name.stem.endswith('_test')
-    return [files[name] for name in sorted(files, key=pathlib.PurePath.as_posix) if not is_test(name)]
+    return [
+        files[name] for name in sorted(files, key=pathlib.PurePath.as_posix) if not is_test(name)
+    ]
 
 
 def _docstrings(file: pathlib.Path) -> Iterator[str]:

@@ -15,7 +15,9 @@ from genjax.data.resident import ORDER, epoch_rows, fingerprint, marked, seeded
 from genjax.data.text.corpus import SEPARATOR, Corpus
 
 
-def excerpts(corpus: Corpus, *, batch: int, steps: int, epochs: float, seed: int, test: Corpus | None = None) -> Data:
+def excerpts(
+    corpus: Corpus, *, batch: int, steps: int, epochs: float, seed: int, test: Corpus | None = None
+) -> Data:
     """Excerpts in random order, `epochs` times through the corpus in `steps` steps.
 
     Every epoch cuts the corpus, closed to a ring, at places of its own into N // L excerpts, and visits them in an
@@ -52,7 +54,9 @@ def excerpts(corpus: Corpus, *, batch: int, steps: int, epochs: float, seed: int
     return _served(corpus, seeded(select, seed), test, held_out)
 
 
-def passage(corpus: Corpus, *, batch: int, steps: int, overlap: int = 0, test: Corpus | None = None) -> Data:
+def passage(
+    corpus: Corpus, *, batch: int, steps: int, overlap: int = 0, test: Corpus | None = None
+) -> Data:
     """The corpus from its beginning to its end, once, in `steps` steps; after these nothing but -1.
 
     Args:
@@ -66,25 +70,37 @@ def passage(corpus: Corpus, *, batch: int, steps: int, overlap: int = 0, test: C
     """
     n = len(corpus.ids)
     if not (1 <= batch <= n and 0 <= overlap <= 1000):
-        raise ValueError(f'batch is {batch}, overlap {overlap}; {n} places allow 1 to {n}, and 0 to 1000')
+        raise ValueError(
+            f'batch is {batch}, overlap {overlap}; {n} places allow 1 to {n}, and 0 to 1000'
+        )
     length = -(-n // (steps * batch))
 
     def select(held, step):
         # The step in pieces below steps * batch, so that nothing exceeds N by more than a batch.
         rows = jnp.minimum(step, steps) * batch + jnp.arange(batch)
         places = rows[:, None] * length + jnp.arange(-overlap, length)[None]
-        return {'words': jnp.where((places >= 0) & (places < n), held[jnp.clip(places, 0, n - 1)], SEPARATOR)}
+        return {
+            'words': jnp.where(
+                (places >= 0) & (places < n), held[jnp.clip(places, 0, n - 1)], SEPARATOR
+            )
+        }
 
-    held_out = [] if test is None else _in_order(test.ids, min(length, len(test.ids)), overlap, batch)
+    held_out = (
+        [] if test is None else _in_order(test.ids, min(length, len(test.ids)), overlap, batch)
+    )
     return _served(corpus, select, test, held_out)
 
 
 def _served(corpus, select, test, held_out):
     told = fingerprint([] if test is None else test.ids)
-    return marked(Data(Resident(jnp.asarray(corpus.ids), select, corpus.fingerprint), held_out), told)
+    return marked(
+        Data(Resident(jnp.asarray(corpus.ids), select, corpus.fingerprint), held_out), told
+    )
 
 
-def _in_order(ids: np.ndarray, length: int, overlap: int, batch: int) -> list[dict[str, np.ndarray]]:
+def _in_order(
+    ids: np.ndarray, length: int, overlap: int, batch: int
+) -> list[dict[str, np.ndarray]]:
     """All of a text in excerpts of `length` places, each after the `overlap` places before it; the rest -1."""
     rows = -(-len(ids) // length)
     padded = np.pad(ids, (overlap, rows * length - len(ids)), constant_values=SEPARATOR)

@@ -54,7 +54,11 @@ RELATIONS = (
         },
     ),
     Relation(
-        {'positive': 'very quite rather', 'comparative': 'than even still', 'superlative': 'ever among world'},
+        {
+            'positive': 'very quite rather',
+            'comparative': 'than even still',
+            'superlative': 'ever among world',
+        },
         {
             'big bigger biggest': 'elephant whale mammoth',
             'small smaller smallest': 'ant crumb atom',

@@ -21,7 +21,9 @@ from genjax.data.text.docs import docstrings
 from genjax.home import data_folder, expanded
 
 LONGEST = 1000  # words of a sentence; a line that has more is cut, as the original word2vec cuts
-STRETCH = 2 * LONGEST  # characters without a space; where there are more, each LONGEST are a sentence
+STRETCH = (
+    2 * LONGEST
+)  # characters without a space; where there are more, each LONGEST are a sentence
 PIECE = 2**16  # bytes of a line read at once
 CONTEXT = 64  # characters behind a place that tell whether it parts two words
 # The last such place. None is beside an apostrophe, which may join what it stands between.
@@ -31,7 +33,15 @@ LAST_SPACE = regex.compile(r'\s', regex.REVERSE)
 GRAPHEME = regex.compile(r'\X')
 NAMES = 'docs', 'text8'
 # What the readers of archives raise; RuntimeError of one that is encrypted or packed in another way.
-DAMAGED = EOFError, RuntimeError, struct.error, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile
+DAMAGED = (
+    EOFError,
+    RuntimeError,
+    struct.error,
+    lzma.LZMAError,
+    zlib.error,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+)
 TEXT8 = 'http://mattmahoney.net/dc/text8.zip'
 TEXT8_MD5 = '3bea1919949baf155f99411df5fada7e'
 
@@ -74,7 +84,9 @@ def lines(path: pathlib.Path) -> Iterator[str]:
 
 def _opened(path: pathlib.Path) -> io.BufferedReader:
     openers = {'.gz': gzip.open, '.xz': lzma.open, '.zip': _unzipped}
-    return io.BufferedReader(openers.get(path.suffix, partial(open, mode='rb', buffering=0))(path), PIECE)
+    return io.BufferedReader(
+        openers.get(path.suffix, partial(open, mode='rb', buffering=0))(path), PIECE
+    )
 
 
 def _unzipped(path: pathlib.Path) -> io.BufferedIOBase:
@@ -88,7 +100,9 @@ def _near(path: pathlib.Path) -> str:
     """The end of a refusal: the name or the file that was perhaps meant."""
     siblings = [str(file) for file in sorted(path.parent.iterdir())] if path.parent.is_dir() else []
     close = difflib.get_close_matches(str(path), [*NAMES, *siblings], n=1)
-    return f'; did you mean {close[0]}?' if close else f', nor is it {", ".join(NAMES)} or tfds:NAME'
+    return (
+        f'; did you mean {close[0]}?' if close else f', nor is it {", ".join(NAMES)} or tfds:NAME'
+    )
 
 
 def _pieces(file: io.BufferedReader, path: pathlib.Path) -> Iterator[str]:
@@ -212,9 +226,13 @@ def _download(url: str, md5: str, path: pathlib.Path) -> pathlib.Path:
                     file.write(chunk)
                     digest.update(chunk)
         except requests.exceptions.RequestException:
-            raise FileNotFoundError(f'{path} is not there and {url} is out of reach; put the file there') from None
+            raise FileNotFoundError(
+                f'{path} is not there and {url} is out of reach; put the file there'
+            ) from None
         if digest.hexdigest() != md5:
-            raise ValueError(f'{url} has the md5 checksum {digest.hexdigest()}; {md5} is the right one')
+            raise ValueError(
+                f'{url} has the md5 checksum {digest.hexdigest()}; {md5} is the right one'
+            )
         return part.replace(path)
 
 
@@ -228,12 +246,16 @@ def _prepared(name: str, data_dir: str) -> Iterator[str]:
     builder = open_set(name, data_dir)
     if 'train' not in builder.info.splits or 'text' not in builder.info.features:
         has = [*builder.info.splits, *builder.info.features]
-        raise ValueError(f'{name} has the parts and features {", ".join(has)}; train and text are needed')
+        raise ValueError(
+            f'{name} has the parts and features {", ".join(has)}; train and text are needed'
+        )
     return _cut(_texts(open_records(builder, 'train'), builder.data_path))
 
 
 def _texts(records: Iterable[dict[str, Any]], path: os.PathLike) -> Iterator[str]:
     try:
-        yield from (f'{line}\n' for record in records for line in record['text'].decode().splitlines())
+        yield from (
+            f'{line}\n' for record in records for line in record['text'].decode().splitlines()
+        )
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is damaged: {error}') from None

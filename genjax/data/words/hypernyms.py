@@ -37,7 +37,9 @@ def read_wordnet(path: Path | str) -> list[Link]:
     links = []
     for number, lemma, hypernym, *counts in _rows(path, 'lemma', 'hypernym', 'sense', 'steps'):
         if not all(re.fullmatch('[1-9][0-9]{0,8}', count) for count in counts):
-            raise ValueError(f'{path} line {number} has sense {counts[0]!r}, steps {counts[1]!r}; both are 1 or more')
+            raise ValueError(
+                f'{path} line {number} has sense {counts[0]!r}, steps {counts[1]!r}; both are 1 or more'
+            )
         links.append(Link(lemma, hypernym, *map(int, counts)))
     return links
 
@@ -54,7 +56,9 @@ def read_bless(pairs: Path | str, relations: Path | str) -> list[Pair]:
       OSError: a file cannot be read.
       ValueError: one is not UTF-8; one, or a line of one, lacks a column; a label is neither 0 nor 1.
     """
-    named = {(x, y): relation for _, x, y, relation in _rows(relations, 'concept', 'relatum', 'relation')}
+    named = {
+        (x, y): relation for _, x, y, relation in _rows(relations, 'concept', 'relatum', 'relation')
+    }
     other = lambda x, y: named[x, y] if named.get((x, y), HYPER) != HYPER else 'other'
     labels = {}
     for number, x, y, label in _rows(pairs, 'word1', 'word2', 'label'):
@@ -76,12 +80,16 @@ def _rows(path, *columns):
     for number, line in enumerate(lines, 2):
         fields = line.rstrip('\r').split('\t')
         if line.strip() and len(fields) < len(names):
-            raise ValueError(f'{path} has a line {number} of too few columns; it needs {", ".join(columns)}')
+            raise ValueError(
+                f'{path} has a line {number} of too few columns; it needs {", ".join(columns)}'
+            )
         rows += [(number, *(fields[names.index(name)] for name in columns))] if line.strip() else []
     return rows
 
 
-def lexical_split(pairs: Iterable[Pair], *, seed: int, fractions: Sequence[float]) -> tuple[list[Pair], ...]:
+def lexical_split(
+    pairs: Iterable[Pair], *, seed: int, fractions: Sequence[float]
+) -> tuple[list[Pair], ...]:
     """Divides pairs into parts that have no word in common, so that no part can profit from words of another.
 
     A supervised model otherwise learns which words are hypernyms of many, whatever the other word (Levy et al. 2015,
@@ -99,7 +107,9 @@ def lexical_split(pairs: Iterable[Pair], *, seed: int, fractions: Sequence[float
     return _divided(pairs, lambda x, y: (x, y), seed, fractions)
 
 
-def hyponym_split(pairs: Iterable[Pair], *, seed: int, fractions: Sequence[float]) -> tuple[list[Pair], ...]:
+def hyponym_split(
+    pairs: Iterable[Pair], *, seed: int, fractions: Sequence[float]
+) -> tuple[list[Pair], ...]:
     """Divides pairs by their first word alone: hyponyms are new in every part, hypernyms are not.
 
     Scores on it, beside those on a lexical split, show how much of them is memory of hypernyms. Arguments and errors
@@ -143,7 +153,9 @@ def ancestors(links: Iterable[Link]) -> Callable[[str], set[str]]:
     return of
 
 
-def with_negatives(pairs: Sequence[Pair], *, ancestors: Callable[[str], Collection[str]], seed: int) -> list[Pair]:
+def with_negatives(
+    pairs: Sequence[Pair], *, ancestors: Callable[[str], Collection[str]], seed: int
+) -> list[Pair]:
     """Hypernym pairs, and four negatives for each made of words of the same pairs: about a fifth are positive.
 
     For a pair (x, y) these are
@@ -163,7 +175,10 @@ def with_negatives(pairs: Sequence[Pair], *, ancestors: Callable[[str], Collecti
     hyponyms = defaultdict(list)
     for x, y, _ in pairs:
         hyponyms[y].append(x)
-    hypernyms, words = [y for _, y, _ in pairs], sorted({word for pair in pairs for word in pair[:2]})
+    hypernyms, words = (
+        [y for _, y, _ in pairs],
+        sorted({word for pair in pairs for word in pair[:2]}),
+    )
     relations = {(x, y): relation for x, y, relation in pairs}
     for x, y, _ in pairs:
         if x not in above(y):

@@ -80,7 +80,9 @@ def read_similarity(path: str | os.PathLike) -> list[Pair]:
         if score is not None and all(fields[:2]):
             pairs.append((fields[0], fields[1], score))
         elif number > 1:
-            raise ValueError(f'{path} line {number} is {line[:60]!r}; wanted are two words and a score')
+            raise ValueError(
+                f'{path} line {number} is {line[:60]!r}; wanted are two words and a score'
+            )
     if not pairs:
         raise ValueError(f'{path} holds no pairs; wanted are lines of two words and a score')
     return pairs
@@ -107,7 +109,9 @@ def read_analogies(path: str | os.PathLike) -> list[Question]:
         else:
             questions.append((category, *words))
     if not questions:
-        raise ValueError(f'{path} holds no questions; wanted are categories and lines of four words')
+        raise ValueError(
+            f'{path} holds no questions; wanted are categories and lines of four words'
+        )
     return questions
 
 

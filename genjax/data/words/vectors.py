@@ -61,7 +61,10 @@ def to_text(embedding: Embedding) -> bytes:
       ValueError: a word is empty, holds a space or a newline, or is there twice; there is no word or no dimension.
     """
     words, vectors = _encoded(_parted(embedding))
-    rows = (word + b' ' + ' '.join(map(str, row)).encode() for word, row in zip(words, vectors, strict=True))
+    rows = (
+        word + b' ' + ' '.join(map(str, row)).encode()
+        for word, row in zip(words, vectors, strict=True)
+    )
     return b'\n'.join([_header_of(vectors), *rows, b''])
 
 
@@ -75,7 +78,9 @@ def from_text(content: bytes) -> Embedding:
     count, size = _read_header(first)
     if len(lines) < count:
         raise ValueError(f'the header says {count} words and {len(lines)} lines follow')
-    words, rows = zip(*(_read_row(i, line, size) for i, line in enumerate(lines[:count])), strict=True)
+    words, rows = zip(
+        *(_read_row(i, line, size) for i, line in enumerate(lines[:count])), strict=True
+    )
     _refuse_rest(b'\n'.join(lines[count:]), count)
     return _parted(_found(words, np.stack(rows)))
 
@@ -99,7 +104,9 @@ def to_binary(embedding: Embedding) -> bytes:
       ValueError: as `to_text`.
     """
     words, vectors = _encoded(_parted(embedding))
-    rows = (word + b' ' + row.tobytes() for word, row in zip(words, vectors.astype('<f4'), strict=True))
+    rows = (
+        word + b' ' + row.tobytes() for word, row in zip(words, vectors.astype('<f4'), strict=True)
+    )
     return b''.join([_header_of(vectors), b'\n', *rows])
 
 
@@ -137,7 +144,9 @@ def to_safetensors(embedding: Embedding) -> bytes:
 
     words, vectors = _encoded(embedding)
     ends = np.cumsum([len(word) for word in words], dtype=np.int64)
-    return packed({'vectors': vectors, 'words': np.frombuffer(b''.join(words), np.uint8), 'ends': ends})
+    return packed(
+        {'vectors': vectors, 'words': np.frombuffer(b''.join(words), np.uint8), 'ends': ends}
+    )
 
 
 def from_safetensors(content: bytes) -> Embedding:
@@ -180,8 +189,12 @@ def _header_of(vectors: np.ndarray) -> bytes:
 def _read_header(line: bytes) -> tuple[int, int]:
     """V and D, from the first line."""
     fields = line.split()
-    if len(fields) != 2 or not all(field.isdigit() and len(field) < 20 and int(field) for field in fields):
-        raise ValueError(f'the first line is {line[:60]!r}; wanted are two numbers, words and dimensions')
+    if len(fields) != 2 or not all(
+        field.isdigit() and len(field) < 20 and int(field) for field in fields
+    ):
+        raise ValueError(
+            f'the first line is {line[:60]!r}; wanted are two numbers, words and dimensions'
+        )
     return int(fields[0]), int(fields[1])
 
 
@@ -194,7 +207,9 @@ def _encoded(embedding: Embedding) -> tuple[list[bytes], np.ndarray]:
     """Words in UTF-8 and vectors, found to be fit for a file."""
     words, vectors = embedding.words, np.ascontiguousarray(embedding.vectors, np.float32)
     if vectors.ndim != 2 or not vectors.size or len(words) != len(vectors):
-        raise ValueError(f'{len(words)} words have vectors {list(vectors.shape)}; wanted are [{len(words)}, D], none 0')
+        raise ValueError(
+            f'{len(words)} words have vectors {list(vectors.shape)}; wanted are [{len(words)}, D], none 0'
+        )
     _refuse_twice(words)
     return [word.encode() for word in words], vectors
 
@@ -203,7 +218,9 @@ def _parted(embedding: Embedding) -> Embedding:
     """The same, if its words can be told apart by spaces and newlines."""
     for i, word in enumerate(embedding.words):
         if not word or ' ' in word or '\n' in word:
-            raise ValueError(f'word {i + 1} is {word!r}; this format holds no empty words, spaces or newlines')
+            raise ValueError(
+                f'word {i + 1} is {word!r}; this format holds no empty words, spaces or newlines'
+            )
     return embedding
 
 
@@ -216,7 +233,9 @@ def _found(words: Sequence[bytes], vectors: np.ndarray) -> Embedding:
         except UnicodeDecodeError:
             raise ValueError(f'word {i + 1} is {word[:60]!r}, which is not UTF-8') from None
     if not vectors.size:
-        raise ValueError(f'the vectors are {list(vectors.shape)}; wanted are words and dimensions, none 0')
+        raise ValueError(
+            f'the vectors are {list(vectors.shape)}; wanted are words and dimensions, none 0'
+        )
     if not (finite := np.isfinite(vectors).all(1)).all():
         raise ValueError(f'word {finite.argmin() + 1} has a number that is not finite')
     _refuse_twice(decoded)
@@ -229,4 +248,6 @@ def _refuse_twice(words: Sequence[str]) -> None:
     first = {}
     for i, word in enumerate(words):
         if first.setdefault(word, i) != i:
-            raise ValueError(f'words {first[word] + 1} and {i + 1} are both {word!r}; each may be there once')
+            raise ValueError(
+                f'words {first[word] + 1} and {i + 1} are both {word!r}; each may be there once'
+            )

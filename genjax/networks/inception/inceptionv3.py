@@ -50,7 +50,9 @@ def crop(x: jax.Array) -> jax.Array:
 
 def _branch(name: str, *layers: tuple) -> tuple[Layer, ...]:
     """Layers one after another, each given by all but its name; they are numbered where there are several."""
-    return tuple(Layer(f'{name}_{i}' if layers[1:] else name, *layer) for i, layer in enumerate(layers, 1))
+    return tuple(
+        Layer(f'{name}_{i}' if layers[1:] else name, *layer) for i, layer in enumerate(layers, 1)
+    )
 
 
 # A step is a Layer, a function, or a block: a list of branches, tuples of steps, whose outputs are put side by side.
@@ -141,7 +143,9 @@ class InceptionV3(nn.Module):
         for name, steps in STAGES.items():
             x = self._through(steps, x)
             features[name] = jnp.mean(x, (1, 2))
-        weight = self.param('fc.weight', nn.initializers.lecun_normal(), (features['2048'].shape[-1], 1008))
+        weight = self.param(
+            'fc.weight', nn.initializers.lecun_normal(), (features['2048'].shape[-1], 1008)
+        )
         bias = self.param('fc.bias', nn.initializers.zeros, (1008,))
         logits = features['2048'] @ weight
         return {**features, 'logits_unbiased': logits, 'logits': logits + bias[None]}
@@ -157,7 +161,9 @@ class InceptionV3(nn.Module):
     def _layer(self, layer, x):
         """x [B, H, W, I] -> [B, M, N, O]."""
         name, O, K, L, stride = layer  # noqa: E741
-        kernel = self.param(f'{name}.conv.weight', nn.initializers.he_normal(), (K, L, x.shape[-1], O))
+        kernel = self.param(
+            f'{name}.conv.weight', nn.initializers.he_normal(), (K, L, x.shape[-1], O)
+        )
         gain = self.param(f'{name}.bn.weight', nn.initializers.ones, (O,))
         bias = self.param(f'{name}.bn.bias', nn.initializers.zeros, (O,))
         mean = self.variable('batch_stats', f'{name}.bn.running_mean', jnp.zeros, (O,)).value

@@ -18,7 +18,13 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 MAGIC = 0x1950A86A20F9469CFC6C  # what a file begins with that is not a zip
-TYPES = {'DoubleStorage': '<f8', 'FloatStorage': '<f4', 'HalfStorage': '<f2', 'LongStorage': '<i8', 'IntStorage': '<i4'}
+TYPES = {
+    'DoubleStorage': '<f8',
+    'FloatStorage': '<f4',
+    'HalfStorage': '<f2',
+    'LongStorage': '<i8',
+    'IntStorage': '<i4',
+}
 
 
 class Storage(NamedTuple):
@@ -70,17 +76,35 @@ def _from_zip(file: BinaryIO) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
-            folders = [name.removesuffix('data.pkl') for name in names if name.endswith('/data.pkl')]
+            folders = [
+                name.removesuffix('data.pkl') for name in names if name.endswith('/data.pkl')
+            ]
             if len(folders) != 1:
-                raise ValueError(f'the zip has {len(folders)} entries named data.pkl; a file of torch.save has one')
-            if any(entry.compress_type for entry in archive.infolist()):  # a few bytes could become any number
+                raise ValueError(
+                    f'the zip has {len(folders)} entries named data.pkl; a file of torch.save has one'
+                )
+            if any(
+                entry.compress_type for entry in archive.infolist()
+            ):  # a few bytes could become any number
                 raise ValueError('the zip is compressed; torch.save stores')
-            read = cache(lambda name: archive.read(folders[0] + name))  # tensors may share a storage
+            read = cache(
+                lambda name: archive.read(folders[0] + name)
+            )  # tensors may share a storage
             if f'{folders[0]}byteorder' in names:
                 _check_order(read('byteorder') == b'little')
             tensors = _tensors(_unpickled(io.BytesIO(read('data.pkl'))))
-            return {name: _view(tensor, read(f'data/{tensor.storage.key}')) for name, tensor in tensors.items()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
+            return {
+                name: _view(tensor, read(f'data/{tensor.storage.key}'))
+                for name, tensor in tensors.items()
+            }
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise ValueError(f'the zip is damaged or not one of torch.save: {error}') from None
 
 
@@ -106,7 +130,9 @@ def _check_order(little: Any) -> None:
         raise ValueError('the file does not say that its numbers are little-endian')
 
 
-class _Restricted(pickle._Unpickler):  # in Python: the one in C takes memory by what a file claims, not by what it has
+class _Restricted(
+    pickle._Unpickler
+):  # in Python: the one in C takes memory by what a file claims, not by what it has
     def find_class(self, module: str, name: str) -> Any:
         # A pickle may set attributes of what it holds: nothing returned here can be changed for longer than the file.
         if (module, name) == ('collections', 'OrderedDict'):
@@ -115,11 +141,20 @@ class _Restricted(pickle._Unpickler):  # in Python: the one in C takes memory by
             return lambda *fields: _tensor(*fields[:4])
         if module == 'torch' and name in TYPES:
             return TYPES[name]
-        raise pickle.UnpicklingError(f'it wants {f"{module}.{name}"!r}, which no state dict of weights needs')
+        raise pickle.UnpicklingError(
+            f'it wants {f"{module}.{name}"!r}, which no state dict of weights needs'
+        )
 
     def persistent_load(self, pid: Any) -> Storage:
-        kind, dtype, key, _, count, *part = pid  # part, in the older format: of which storage this is a part, or None
-        known = kind == 'storage' and dtype in TYPES.values() and isinstance(key, str) and part in ([], [None])
+        kind, dtype, key, _, count, *part = (
+            pid  # part, in the older format: of which storage this is a part, or None
+        )
+        known = (
+            kind == 'storage'
+            and dtype in TYPES.values()
+            and isinstance(key, str)
+            and part in ([], [None])
+        )
         if not known or not isinstance(count, int) or count < 0:
             raise pickle.UnpicklingError('it refers to something that is no storage of weights')
         return Storage(key, dtype, count)
@@ -133,24 +168,36 @@ def _unpickled(file: BinaryIO) -> Any:
         raise ValueError(f'this is no state dict of torch.save: {said}') from None
 
 
-def _tensor(storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:
+def _tensor(
+    storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> Tensor:
     """The description, found to lie within its storage."""
     sizes = (offset, *shape, *strides)
     if not isinstance(storage, Storage) or not all(isinstance(n, int) and n >= 0 for n in sizes):
-        raise pickle.UnpicklingError('a tensor is described by other things than a storage and whole numbers')
+        raise pickle.UnpicklingError(
+            'a tensor is described by other things than a storage and whole numbers'
+        )
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if 0 not in shape and (last >= storage.count or math.prod(shape) > storage.count):
-        raise pickle.UnpicklingError(f'a tensor of shape {shape} does not lie in its {storage.count} numbers')
+        raise pickle.UnpicklingError(
+            f'a tensor of shape {shape} does not lie in its {storage.count} numbers'
+        )
     return Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
 def _tensors(found: Any) -> dict[str, Tensor]:
     if not isinstance(found, dict):
-        raise ValueError(f'the file holds a {type(found).__name__}; a state dict, tensors by name, is needed')
-    tensors = dict(dict.items(found))  # whatever the pickle has made of the attributes of its dictionary
+        raise ValueError(
+            f'the file holds a {type(found).__name__}; a state dict, tensors by name, is needed'
+        )
+    tensors = dict(
+        dict.items(found)
+    )  # whatever the pickle has made of the attributes of its dictionary
     for name, value in tensors.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise ValueError(f'the file holds a {type(value).__name__} under {name!r}; a tensor is needed')
+            raise ValueError(
+                f'the file holds a {type(value).__name__} under {name!r}; a tensor is needed'
+            )
     return tensors
 
 

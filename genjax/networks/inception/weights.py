@@ -51,7 +51,9 @@ def prepared(images: jax.Array) -> jax.Array:
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(f'images have shape {images.shape}; [B, H, W, 1 or 3] is needed')
     if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(f'images have type {images.dtype}; floating point numbers in [-1, 1] are needed')
+        raise ValueError(
+            f'images have type {images.dtype}; floating point numbers in [-1, 1] are needed'
+        )
     levels = jnp.clip(jnp.round((images.astype(jnp.float32) + 1) * 127.5), 0, 255)
     rows, columns = map(resize_weights, images.shape[1:3])
     resized = jnp.einsum('mh,bhwc,nw->bmnc', rows, levels, columns, precision='highest')
@@ -78,12 +80,16 @@ def variables_of(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarra
     for name in arrays:
         if name not in known and not name.endswith('.num_batches_tracked'):
             raise ValueError(f'there is an entry {name}, which InceptionV3 does not have')
-    fit = lambda collection: {name: _fitted(arrays, name, x.shape) for name, x in collection.items()}
+    fit = lambda collection: {
+        name: _fitted(arrays, name, x.shape) for name, x in collection.items()
+    }
     return {kind: fit(collection) for kind, collection in wanted.items()}
 
 
 def _fitted(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
-    order = (2, 3, 1, 0) if len(shape) == 4 else range(len(shape))[::-1]  # torch's axes in the order of ours
+    order = (
+        (2, 3, 1, 0) if len(shape) == 4 else range(len(shape))[::-1]
+    )  # torch's axes in the order of ours
     if name not in arrays:
         raise ValueError(f'the entry {name} is missing')
     turned = tuple(shape[list(order).index(axis)] for axis in range(len(shape)))
@@ -102,12 +108,16 @@ def digest(variables: dict[str, dict[str, np.ndarray]]) -> str:
 
 @jax.jit
 def _seen(variables: dict, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    with jax.default_matmul_precision('highest'):  # or an accelerator would round to fewer bits than a CPU
+    with jax.default_matmul_precision(
+        'highest'
+    ):  # or an accelerator would round to fewer bits than a CPU
         features = InceptionV3().apply(variables, prepared(images))
     return features['2048'], features['logits_unbiased']
 
 
-def inception(path: str | os.PathLike) -> tuple[Callable[[jax.Array], tuple[jax.Array, jax.Array]], str, str]:
+def inception(
+    path: str | os.PathLike,
+) -> tuple[Callable[[jax.Array], tuple[jax.Array, jax.Array]], str, str]:
     """InceptionV3 with the weights of a file.
 
     Args:
@@ -122,7 +132,9 @@ def inception(path: str | os.PathLike) -> tuple[Callable[[jax.Array], tuple[jax.
       ValueError: the file holds something else.
     """
     if not pathlib.Path(path).is_file():
-        raise FileNotFoundError(f'there is no file {path}; InceptionV3 needs {FILE}, published at {PUBLISHED}')
+        raise FileNotFoundError(
+            f'there is no file {path}; InceptionV3 needs {FILE}, published at {PUBLISHED}'
+        )
     try:
         variables = variables_of(read_arrays(path))
     except ValueError as error:

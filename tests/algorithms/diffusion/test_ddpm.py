@@ -115,7 +115,9 @@ def test_linear_schedule_is_the_papers():
     np.testing.assert_allclose(process.betas[[1, 1000]], [1e-4, 0.02])
     # An integral in place of the product: log alpha_bar_T is about -T (mean beta + mean beta^2 / 2).
     mean, square = (1e-4 + 0.02) / 2, (0.02**3 - 1e-12) / (3 * (0.02 - 1e-4))
-    np.testing.assert_allclose(process.alphas_bar[-1], np.exp(-1000 * (mean + square / 2)), rtol=2e-3)
+    np.testing.assert_allclose(
+        process.alphas_bar[-1], np.exp(-1000 * (mean + square / 2)), rtol=2e-3
+    )
     np.testing.assert_allclose(process.alphas_bar[-1], 4.0358e-5, rtol=1e-4)
     assert np.all(np.diff(process.alphas_bar) < 0)
 
@@ -136,7 +138,9 @@ def test_reverse_mean_is_equation_11():
         paper = (np.asarray(x) - beta / np.sqrt(1 - bar) * np.asarray(noise)) / np.sqrt(1 - beta)
         ours = posterior_mean(PROCESS, t, implied(PROCESS, t, x, noise), x)
         np.testing.assert_allclose(ours, paper, atol=3e-6)
-        np.testing.assert_allclose(diffuse(PROCESS, t, implied(PROCESS, t, x, noise), noise), x, atol=3e-6)
+        np.testing.assert_allclose(
+            diffuse(PROCESS, t, implied(PROCESS, t, x, noise), noise), x, atol=3e-6
+        )
         assert jnp.abs(implied(PROCESS, t, x, noise, 0.5)).max() == 0.5
 
 
@@ -144,9 +148,14 @@ def test_reverse_mean_is_equation_11():
 @pytest.mark.parametrize('mean', [-2.0, -0.99, 0.123, 0.5])
 def test_decoder_is_a_distribution_over_the_levels(mean, scale):
     levels = np.linspace(-1, 1, 256)
-    ours = diffusion_models.decoder_log_likelihood(jnp.asarray(levels, jnp.float32), jnp.float32(mean), scale)
+    ours = diffusion_models.decoder_log_likelihood(
+        jnp.asarray(levels, jnp.float32), jnp.float32(mean), scale
+    )
     np.testing.assert_allclose(np.exp(np.asarray(ours, np.float64)).sum(), 1, rtol=1e-5)
-    upper, lower = np.append(levels[:-1] + 1 / 255, np.inf), np.append(-np.inf, levels[1:] - 1 / 255)
+    upper, lower = (
+        np.append(levels[:-1] + 1 / 255, np.inf),
+        np.append(-np.inf, levels[1:] - 1 / 255),
+    )
     # The upper tail is taken from the survival function, where scipy's difference keeps its digits.
     tail = np.where(lower > mean, norm.sf(lower, mean, scale) - norm.sf(upper, mean, scale), 0)
     mass = np.where(lower > mean, tail, norm.cdf(upper, mean, scale) - norm.cdf(lower, mean, scale))
@@ -160,7 +169,9 @@ def closed_bound():
     terms = []
     for t in range(2, T + 1):
         bar, before, beta = PROCESS.alphas_bar[t], PROCESS.alphas_bar[t - 1], BETAS[t - 1]
-        left = np.linalg.inv(np.linalg.inv(SIGMA) + bar / (1 - bar) * np.eye(3))  # the covariance of x_0 given x_t
+        left = np.linalg.inv(
+            np.linalg.inv(SIGMA) + bar / (1 - bar) * np.eye(3)
+        )  # the covariance of x_0 given x_t
         gap = (np.sqrt(before) * beta / (1 - bar)) ** 2 * np.trace(left)
         ratio = (1 - before) / (1 - bar)
         terms.append((3 * (ratio - 1 - np.log(ratio)) + gap / beta) / 2)
@@ -171,9 +182,9 @@ def closed_bound():
 
 def test_bound_on_normal_data_is_the_closed_form_term_by_term():
     data, draws = jax.random.split(KEY)
-    terms = jax.jit(partial(diffusion_models.bound, process=PROCESS, predict=exact(PROCESS), clip=np.inf))(
-        draws, x0=normal_data(data, 20_000)
-    )
+    terms = jax.jit(
+        partial(diffusion_models.bound, process=PROCESS, predict=exact(PROCESS), clip=np.inf)
+    )(draws, x0=normal_data(data, 20_000))
     assert terms.shape == (20_000, T + 1)
     assert_mean(terms[:, 1:], closed_bound())
 
@@ -183,11 +194,19 @@ def test_first_term_of_the_bound_is_the_quadrature():
     x0 = np.array([-1.0, -1 + 2 * 100 / 255, 1.0])
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     bar, scale = PROCESS.alphas_bar[1], np.sqrt(PROCESS.variances[1])
-    mean = (np.sqrt(bar) * x0 + np.sqrt(1 - bar) * nodes[:, None]) / np.sqrt(bar)  # no noise, so x_1 rescaled
-    upper, lower = np.where(x0 == 1, np.inf, x0 + 1 / 255), np.where(x0 == -1, -np.inf, x0 - 1 / 255)
+    mean = (np.sqrt(bar) * x0 + np.sqrt(1 - bar) * nodes[:, None]) / np.sqrt(
+        bar
+    )  # no noise, so x_1 rescaled
+    upper, lower = (
+        np.where(x0 == 1, np.inf, x0 + 1 / 255),
+        np.where(x0 == -1, -np.inf, x0 - 1 / 255),
+    )
     # Mirrored to lie below the mean, where the difference keeps its digits.
     above = lower + upper > 2 * mean
-    upper, lower = np.where(above, 2 * mean - lower, upper), np.where(above, 2 * mean - upper, lower)
+    upper, lower = (
+        np.where(above, 2 * mean - lower, upper),
+        np.where(above, 2 * mean - upper, lower),
+    )
     nats = -np.log(norm.cdf(upper, mean, scale) - norm.cdf(lower, mean, scale))
     expected = (weights / weights.sum()) @ nats.mean(1) / np.log(2)
     many = jnp.broadcast_to(jnp.asarray(x0, jnp.float32).reshape(1, *SHAPE), (20_000, *SHAPE))
@@ -198,13 +217,28 @@ def test_first_term_of_the_bound_is_the_quadrature():
 def test_evaluation_is_unbiased_and_its_loss_the_optimum():
     data, draws, other = jax.random.split(KEY, 3)
     x0 = normal_data(data, 50_000)
-    algorithm = ddpm(Tabular(T), optax.sgd(0.1), shape=SHAPE, steps=T, betas=lambda _: BETAS, clip=np.inf, decay=0.0)
+    algorithm = ddpm(
+        Tabular(T),
+        optax.sgd(0.1),
+        shape=SHAPE,
+        steps=T,
+        betas=lambda _: BETAS,
+        clip=np.inf,
+        decay=0.0,
+    )
     weights, biases = (jnp.asarray(x[1:], jnp.float32) for x in optimum(PROCESS))
-    fit = algorithm.init(KEY, {'image': x0})._replace(average={'weights': weights, 'biases': biases})
+    fit = algorithm.init(KEY, {'image': x0})._replace(
+        average={'weights': weights, 'biases': biases}
+    )
     ours = jax.jit(algorithm.evaluate)(draws, fit, {'image': x0})
-    terms = jax.jit(partial(diffusion_models.bound, process=PROCESS, predict=exact(PROCESS), clip=np.inf))
+    terms = jax.jit(
+        partial(diffusion_models.bound, process=PROCESS, predict=exact(PROCESS), clip=np.inf)
+    )
     assert_mean(ours['bits_per_dim'] - terms(other, x0=x0).sum(1), 0.0)
-    left = [np.trace(np.eye(3) - (1 - bar) * np.linalg.inv(covariance(bar))) / 3 for bar in PROCESS.alphas_bar[1:]]
+    left = [
+        np.trace(np.eye(3) - (1 - bar) * np.linalg.inv(covariance(bar))) / 3
+        for bar in PROCESS.alphas_bar[1:]
+    ]
     assert_mean(ours['loss'], np.mean(left))
 
 
@@ -219,7 +253,9 @@ def test_ancestral_chain_follows_the_exact_recursion():
         spread = step @ spread @ step.T + (beta * np.eye(3) if t > 1 else 0)
     start, chain = jax.random.split(KEY)
     x = jax.random.normal(start, (40_000, *SHAPE))
-    x = denoise(chain, PROCESS, exact(PROCESS), diffusion_models.ancestral(PROCESS), x, np.inf)[-1].reshape(-1, 3)
+    x = denoise(chain, PROCESS, exact(PROCESS), diffusion_models.ancestral(PROCESS), x, np.inf)[
+        -1
+    ].reshape(-1, 3)
     assert_mean(x, mean)
     apart = np.asarray(x, np.float64) - mean
     assert_mean(apart[:, :, None] * apart[:, None, :], spread)
@@ -238,10 +274,14 @@ def test_ddim_converges_to_the_probability_flow_at_first_order():
     process = diffusion(diffusion_models.linear_schedule(1000))
     last, x = process.alphas_bar[-1], jax.random.normal(KEY, (64, *SHAPE))
     values, vectors = np.linalg.eigh(SIGMA)
-    stretch = np.sqrt(values / (last * values + 1 - last))  # the flow scales each principal axis by its own spread
+    stretch = np.sqrt(
+        values / (last * values + 1 - last)
+    )  # the flow scales each principal axis by its own spread
     start = np.asarray(x, np.float64).reshape(-1, 3) - np.sqrt(last) * MU
     flow = (MU + start @ (vectors * stretch) @ vectors.T).reshape(x.shape)
-    end = lambda key, steps: denoise(key, process, exact(process), ddim(process, steps), x, np.inf)[-1]
+    end = lambda key, steps: denoise(key, process, exact(process), ddim(process, steps), x, np.inf)[
+        -1
+    ]
     steps = [50, 100, 200, 400]
     errors = [np.sqrt(np.mean((np.asarray(end(KEY, n)) - flow) ** 2)) for n in steps]
     np.testing.assert_allclose(np.polyfit(np.log(steps), np.log(errors), 1)[0], -1, atol=0.1)
@@ -251,14 +291,21 @@ def test_ddim_keeps_the_marginals_and_eta_scales_the_deviation():
     way = ddim(PROCESS, 4, 0.5)
     now, then = PROCESS.alphas_bar[way.t], PROCESS.alphas_bar[[*way.t[1:], 0]]
     np.testing.assert_allclose(way.clean + way.noisy * np.sqrt(now), np.sqrt(then), rtol=1e-12)
-    np.testing.assert_allclose(way.noisy**2 * (1 - now) + way.noise**2, 1 - then, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        way.noisy**2 * (1 - now) + way.noise**2, 1 - then, rtol=1e-12, atol=1e-15
+    )
     half = ddim(PROCESS, T, 0.5)
-    np.testing.assert_allclose(half.noise, 0.5 * np.sqrt(PROCESS.posterior[half.t]), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        half.noise, 0.5 * np.sqrt(PROCESS.posterior[half.t]), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_ddim_without_eta_spends_no_randomness():
     x = jax.random.normal(KEY, (4, *SHAPE))
-    ends = [denoise(jax.random.key(seed), PROCESS, exact(PROCESS), ddim(PROCESS, 5), x)[-1] for seed in (0, 1)]
+    ends = [
+        denoise(jax.random.key(seed), PROCESS, exact(PROCESS), ddim(PROCESS, 5), x)[-1]
+        for seed in (0, 1)
+    ]
     np.testing.assert_array_equal(*ends)
 
 
@@ -267,8 +314,12 @@ def test_views_are_the_chain_cut_short():
     views = denoise(KEY, PROCESS, exact(PROCESS), way, x, frames=3)
     assert views.shape == (3, 4, *SHAPE)
     part = type(way)(*(table[:6] for table in way))
-    np.testing.assert_allclose(views[1], denoise(KEY, PROCESS, exact(PROCESS), part, x)[0], atol=1e-6)
-    np.testing.assert_allclose(views[-1], denoise(KEY, PROCESS, exact(PROCESS), way, x)[0], atol=1e-6)
+    np.testing.assert_allclose(
+        views[1], denoise(KEY, PROCESS, exact(PROCESS), part, x)[0], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        views[-1], denoise(KEY, PROCESS, exact(PROCESS), way, x)[0], atol=1e-6
+    )
 
 
 def test_interpolation_reproduces_its_ends_and_is_linear_for_a_linear_predictor():
@@ -348,7 +399,9 @@ def test_parameters_are_made_without_running_the_network():
 
 
 def test_average_is_its_closed_form():
-    algorithm = ddpm(Tabular(T), optax.adam(0.1), shape=SHAPE, steps=T, betas=lambda _: BETAS, decay=0.9)
+    algorithm = ddpm(
+        Tabular(T), optax.adam(0.1), shape=SHAPE, steps=T, betas=lambda _: BETAS, decay=0.9
+    )
     fit = algorithm.init(KEY, None)
     seen, update = [fit.params['weights']], jax.jit(algorithm.update)
     for step in range(5):
@@ -398,7 +451,9 @@ def test_training_on_normal_data_reaches_the_optimal_predictor():
     steps = 1000
     optimizer = optax.sgd(optax.linear_schedule(8.0, 0.0, steps))
     algorithm = ddpm(Tabular(T), optimizer, shape=SHAPE, steps=T, betas=lambda _: BETAS, decay=0.99)
-    batches = Resident(KEY, lambda key, step: {'image': normal_data(jax.random.fold_in(key, step), 8192)})
+    batches = Resident(
+        KEY, lambda key, step: {'image': normal_data(jax.random.fold_in(key, step), 8192)}
+    )
     one = make_mesh(jax.devices()[:1])
     fit = train(Experiment(algorithm, Data(batches, []), {}), seed=0, steps=steps, mesh=one)
     weights, biases = optimum(PROCESS)

@@ -45,7 +45,9 @@ def players(model, rate=1e-2, **options):
 
 def run(algorithm, steps=3, batch=16):
     data = table(X, LABEL, batch=batch, test={'x': X[:20], 'label': LABEL[:20]})
-    return train(Experiment(algorithm, data, {}), seed=0, steps=steps, mesh=make_mesh(jax.devices()[:1]))
+    return train(
+        Experiment(algorithm, data, {}), seed=0, steps=steps, mesh=make_mesh(jax.devices()[:1])
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,8 +92,12 @@ def test_a_sample_does_not_depend_on_the_others_nor_on_the_statistics_of_trainin
     z = noises(KEY, 2, 6)
     together = algorithm.decode(KEY, state, z)
     np.testing.assert_allclose(algorithm.decode(KEY, state, z[:3]), together[:3], rtol=1e-5)
-    stale = state.generator._replace(variables=jax.tree.map(lambda leaf: leaf + 7, state.generator.variables))
-    np.testing.assert_allclose(algorithm.decode(KEY, state._replace(generator=stale), z), together, rtol=1e-5)
+    stale = state.generator._replace(
+        variables=jax.tree.map(lambda leaf: leaf + 7, state.generator.variables)
+    )
+    np.testing.assert_allclose(
+        algorithm.decode(KEY, state._replace(generator=stale), z), together, rtol=1e-5
+    )
 
 
 def test_samples_are_normalised_by_the_averaged_parameters_statistics():
@@ -103,7 +109,9 @@ def test_samples_are_normalised_by_the_averaged_parameters_statistics():
     hidden = dense('Dense_0', np.float64(noises(KEY, 2, REFERENCE)))
     z = noises(jax.random.key(9), 2, 5)
     norm = params['BatchNorm_0']
-    scaled = (dense('Dense_0', np.float64(z)) - hidden.mean(0)) / np.sqrt(hidden.var(0) + BatchNorm().eps)
+    scaled = (dense('Dense_0', np.float64(z)) - hidden.mean(0)) / np.sqrt(
+        hidden.var(0) + BatchNorm().eps
+    )
     expected = dense('Dense_1', np.maximum(scaled * norm['scale'] + norm['bias'], 0))
     np.testing.assert_allclose(algorithm.decode(KEY, state, z), expected, rtol=1e-4, atol=1e-5)
 
@@ -112,7 +120,10 @@ def test_the_average_samples_and_the_newest_plays():
     algorithm = players(PLAIN, decay=0.9)
     state = run(algorithm)
     newest = state.generator._replace(fit=state.generator.fit._replace(params=None))
-    assert algorithm.sample(KEY, state._replace(generator=newest), 4).shape == (4, 2)  # needs no others
+    assert algorithm.sample(KEY, state._replace(generator=newest), 4).shape == (
+        4,
+        2,
+    )  # needs no others
     later, _ = jax.jit(algorithm.update)(KEY, state, {'x': X[:16]})
     moved = jax.tree.map(
         lambda a, p, old: a - (0.9 * old + 0.1 * p),
@@ -167,6 +178,8 @@ def test_every_turn_draws_noise_of_its_own():
 def test_saturation_counts_pairs_without_slope():
     """Hinge is flat beyond 1 on both sides; a minimax discriminator that is sure has no slope either."""
     shifted = lambda real, fake: (jnp.array(real), jnp.array(fake))
-    np.testing.assert_array_equal(saturation(hinge, *shifted([2.0, 0.5, 2.0], [-2.0, -2.0, 0.0])), [1, 0, 0])
+    np.testing.assert_array_equal(
+        saturation(hinge, *shifted([2.0, 0.5, 2.0], [-2.0, -2.0, 0.0])), [1, 0, 0]
+    )
     np.testing.assert_array_equal(saturation(minimax, *shifted([6.0, 4.0], [-6.0, -6.0])), [1, 0])
     np.testing.assert_array_equal(saturation(wasserstein, *shifted([9.0], [-9.0])), [0])

@@ -52,7 +52,9 @@ def played(data, *gan_arguments, steps, **options):
 
 def tables(state):
     """q and D, [K] each."""
-    return softmax(state.generator.fit.params['table']), sigmoid(state.discriminator.fit.params['table'])
+    return softmax(state.generator.fit.params['table']), sigmoid(
+        state.discriminator.fit.params['table']
+    )
 
 
 def test_the_discriminator_reaches_its_optimum_and_the_value_tells_the_divergence():
@@ -62,14 +64,18 @@ def test_the_discriminator_reaches_its_optimum_and_the_value_tells_the_divergenc
     q, d = tables(state)
     assert jensenshannon(P, q) > 0.2
     np.testing.assert_allclose(d, P / (P + q), atol=1e-3)
-    np.testing.assert_allclose(-means['test/loss'], -np.log(4) + 2 * jensenshannon(P, q) ** 2, atol=1e-3)
+    np.testing.assert_allclose(
+        -means['test/loss'], -np.log(4) + 2 * jensenshannon(P, q) ** 2, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize('game', [minimax, non_saturating], ids=['minimax', 'non_saturating'])
 def test_the_generator_reaches_the_data_and_the_value_its_least(game):
     model = Model(Atoms(5, ODD), Table(5, ODD), latent=1)
     data = anew(itself(P), batch=4, seed=0, test=4)
-    state, means = played(data, model, optax.sgd(1.0), optax.sgd(2.0), game=expected(game), steps=1500)
+    state, means = played(
+        data, model, optax.sgd(1.0), optax.sgd(2.0), game=expected(game), steps=1500
+    )
     q, d = tables(state)
     np.testing.assert_allclose(q, P, atol=1e-3)
     np.testing.assert_allclose(d, 0.5, atol=1e-3)
@@ -92,7 +98,9 @@ class Conditional(nn.Module):
             split_rngs={'params': True},
             axis_size=self.classes,
         )
-        return jax.tree.map(lambda rows: rows[jnp.arange(len(x)), label], every(5, ODD, name='each')(x))
+        return jax.tree.map(
+            lambda rows: rows[jnp.arange(len(x)), label], every(5, ODD, name='each')(x)
+        )
 
 
 @pytest.mark.parametrize('optimizer', [FROZEN, optax.sgd(1.0)], ids=['frozen', 'learning'])
@@ -102,7 +110,12 @@ def test_a_conditional_game_is_one_game_for_each_label(optimizer):
     draw = lambda key: (lambda label: {'x': jnp.asarray(p)[label], 'label': label})(labels(key))
     model = Model(Conditional(Atoms(5), 3), Conditional(Table(5), 3), latent=1, classes=3)
     state, _ = played(
-        anew(draw, batch=32, seed=0), model, optimizer, optax.sgd(8.0), game=expected(minimax), steps=1500
+        anew(draw, batch=32, seed=0),
+        model,
+        optimizer,
+        optax.sgd(8.0),
+        game=expected(minimax),
+        steps=1500,
     )
     q, d = (side.fit.params['each']['table'] for side in state)
     q, d = softmax(q), sigmoid(d)
@@ -143,7 +156,10 @@ def by_quadrature(real, fake, weight):
     """(W1, E f(real) - E f(fake) of the best critic, (grid, densities)) between two normal distributions."""
     x, cell = np.linspace(-12, 12, 6_001, retstep=True)
     u = ((np.arange(200) + 0.5) / 200)[:, None]
-    mean, scale = u * real.mean() + (1 - u) * fake.mean(), np.hypot(u * real.std(), (1 - u) * fake.std())
+    mean, scale = (
+        u * real.mean() + (1 - u) * fake.mean(),
+        np.hypot(u * real.std(), (1 - u) * fake.std()),
+    )
     between = stats.norm(mean, scale).pdf(x[None]).mean(0)
     gap = np.abs(fake.cdf(x) - real.cdf(x))
     extra = np.divide(gap**2, 2 * weight * between, out=np.zeros_like(x), where=between > 1e-30)
@@ -155,10 +171,14 @@ def by_quadrature(real, fake, weight):
     [
         pytest.param(stats.norm(2, 0.5), 100.0, 2.0, id='shifted'),  # by 2
         # Three times as wide, of which quantiles say (1.5 - 0.5) E|z|.
-        pytest.param(stats.norm(0, 1.5), 1.0, np.sqrt(2 / np.pi), id='wider', marks=pytest.mark.slow),
+        pytest.param(
+            stats.norm(0, 1.5), 1.0, np.sqrt(2 / np.pi), id='wider', marks=pytest.mark.slow
+        ),
     ],
 )
-def test_the_critic_between_two_gaussians_reaches_the_distance_that_its_penalty_allows(real, weight, distance):
+def test_the_critic_between_two_gaussians_reaches_the_distance_that_its_penalty_allows(
+    real, weight, distance
+):
     fake = stats.norm(0, 0.5)
     w1, best, x, measure = by_quadrature(real, fake, weight)
     np.testing.assert_allclose(w1, distance, rtol=1e-5)
@@ -181,7 +201,9 @@ def perceptron(weights, x, tanh=np.tanh):
 def slopes(weights, x, step=1e-5):
     """Gradients by central differences, [3, 4]."""
     moves = step * np.eye(4)
-    return np.stack([(perceptron(weights, x + m) - perceptron(weights, x - m)) / (2 * step) for m in moves], -1)
+    return np.stack(
+        [(perceptron(weights, x + m) - perceptron(weights, x - m)) / (2 * step) for m in moves], -1
+    )
 
 
 def shares(key, n):
@@ -194,7 +216,11 @@ def shares(key, n):
 
 
 PRICES = {  # of slopes [3, 4], as in the papers, and where they are taken: a share of the way from fake to real
-    'gradient_penalty': (gradient_penalty(10.0), lambda g: 10 * (np.sqrt((g**2).sum(-1)) - 1) ** 2, shares),
+    'gradient_penalty': (
+        gradient_penalty(10.0),
+        lambda g: 10 * (np.sqrt((g**2).sum(-1)) - 1) ** 2,
+        shares,
+    ),
     'r1': (r1(3.0), lambda g: 3 / 2 * (g**2).sum(-1), lambda key, n: np.ones(n)),
     'r2': (r2(0.5), lambda g: 0.5 / 2 * (g**2).sum(-1), lambda key, n: np.zeros(n)),
 }
@@ -209,7 +235,10 @@ def test_penalties_and_their_gradients_are_those_of_finite_differences(name):
         x = fake + share(key, 3)[:, None] * (real - fake)
         critic = lambda kernel: partial(perceptron, [kernel, *WEIGHTS[1:]], tanh=jnp.tanh)
         of = lambda kernel: penalise(key, critic(kernel), jnp.asarray(real), jnp.asarray(fake))
-        seen, gradient = of(WEIGHTS[0]), jax.grad(lambda kernel: jnp.sum(of(kernel)))(jnp.asarray(WEIGHTS[0]))
+        seen, gradient = (
+            of(WEIGHTS[0]),
+            jax.grad(lambda kernel: jnp.sum(of(kernel)))(jnp.asarray(WEIGHTS[0])),
+        )
     np.testing.assert_allclose(seen, price(slopes(WEIGHTS, x)), rtol=1e-7)
     for i, j in ((0, 0), (3, 2), (5, 1)):
         move = np.zeros((6, 4))
@@ -234,7 +263,9 @@ def one_update(model, batch, *optimizers, **options):
     return before, jax.jit(algorithm.update)(jax.random.key(5), before, batch)[0]
 
 
-ROWS = np.random.default_rng(3).dirichlet(np.ones(5), 6).astype(np.float32)  # six examples, each a p of its own
+ROWS = (
+    np.random.default_rng(3).dirichlet(np.ones(5), 6).astype(np.float32)
+)  # six examples, each a p of its own
 
 
 def discriminator_step(t, g, rows, rate=2.0):
@@ -253,7 +284,9 @@ def generator_step(t, g, rate=3.0):
 def test_the_discriminator_steps_first_on_its_rows_and_the_generator_answers_the_new_one(steps):
     model = Model(Atoms(5, ODD), Table(5, ODD), latent=1)
     options = dict(game=expected(minimax), critic_steps=steps)
-    before, after = one_update(model, {'x': jnp.asarray(ROWS)}, optax.sgd(3.0), optax.sgd(2.0), **options)
+    before, after = one_update(
+        model, {'x': jnp.asarray(ROWS)}, optax.sgd(3.0), optax.sgd(2.0), **options
+    )
     g, t = (np.float64(side.fit.params['table']) for side in before)
     seen = np.stack([side.fit.params['table'] for side in after])
 
@@ -267,7 +300,9 @@ def test_the_discriminator_steps_first_on_its_rows_and_the_generator_answers_the
     parts = [ROWS[k::steps] for k in range(steps)]
     np.testing.assert_allclose(seen, ends(parts), rtol=1e-5, atol=1e-6)
     wrong = [ends(parts, g_first=True), ends(parts, answer_old=True)]
-    wrong += [] if steps == 1 else [ends(np.split(ROWS, steps)), ends(parts[::-1]), ends([ROWS] * steps)]
+    wrong += (
+        [] if steps == 1 else [ends(np.split(ROWS, steps)), ends(parts[::-1]), ends([ROWS] * steps)]
+    )
     assert min(np.abs(seen - other).max() for other in wrong) > 1e-3
 
 
@@ -290,7 +325,9 @@ def test_both_gradients_are_those_of_the_lectures_formula(side):
     generator, discriminator = MLP((7,), (2,), nn.tanh), MLP((7,), (), nn.tanh)
     optimizers = [FROZEN, FROZEN]
     optimizers[side] = optax.sgd(1.0)
-    before, after = one_update(Model(Known(generator), discriminator, 3), {'x': x}, *optimizers, game=minimax)
+    before, after = one_update(
+        Model(Known(generator), discriminator, 3), {'x': x}, *optimizers, game=minimax
+    )
 
     def V(params):  # the lecture's letter
         G = lambda z: generator.apply({'params': params[0]['network']}, z)
@@ -300,18 +337,24 @@ def test_both_gradients_are_those_of_the_lectures_formula(side):
     gradient = jax.grad(V)([player.fit.params for player in before])[side]
     moved = jax.tree.map(jnp.subtract, after[side].fit.params, before[side].fit.params)
     sign = (-1, 1)[side]
-    jax.tree.map(lambda m, g: np.testing.assert_allclose(m, sign * g, rtol=1e-4, atol=1e-6), moved, gradient)
+    jax.tree.map(
+        lambda m, g: np.testing.assert_allclose(m, sign * g, rtol=1e-4, atol=1e-6), moved, gradient
+    )
     assert optax.tree.norm(gradient) > 0.01
 
 
-@pytest.mark.parametrize('penalties', [(), (gradient_penalty(1.0), r1(2.0))], ids=['plain', 'penalised'])
+@pytest.mark.parametrize(
+    'penalties', [(), (gradient_penalty(1.0), r1(2.0))], ids=['plain', 'penalised']
+)
 def test_a_frozen_side_stays_and_the_loss_holds_what_is_stated(penalties):
     x = np.random.default_rng(7).normal(size=(8, 2)).astype(np.float32)
     model = Model(MLP((7,), (2,)), MLP((7,), (), nn.tanh), 3)
     algorithm = gan(model, FROZEN, optax.sgd(0.1), game=hinge, penalties=penalties)
     before = algorithm.init(jax.random.key(4), {'x': x})
     after, metrics = jax.jit(algorithm.update)(jax.random.key(5), before, {'x': x})
-    jax.tree.map(np.testing.assert_array_equal, after.generator.fit.params, before.generator.fit.params)
+    jax.tree.map(
+        np.testing.assert_array_equal, after.generator.fit.params, before.generator.fit.params
+    )
     assert (metrics['penalty'] > 0) == bool(penalties)
     logit = model.discriminator.apply({'params': before.discriminator.fit.params}, x)
     np.testing.assert_allclose(metrics['real_logit'], logit.mean(), rtol=1e-5)
@@ -320,10 +363,22 @@ def test_a_frozen_side_stays_and_the_loss_holds_what_is_stated(penalties):
 log_d = lambda t: -np.logaddexp(0, -t)  # of D = sigmoid(t), and that of 1 - D:
 log_not_d = lambda t: -np.logaddexp(0, t)
 FORMULAS = {  # (the discriminator's, the generator's) of logits r of a real and f of a generated example
-    'minimax': (minimax, lambda r, f: -(log_d(r) + log_not_d(f)), lambda r, f: log_d(r) + log_not_d(f)),
-    'non_saturating': (non_saturating, lambda r, f: -(log_d(r) + log_not_d(f)), lambda r, f: -log_d(f)),
+    'minimax': (
+        minimax,
+        lambda r, f: -(log_d(r) + log_not_d(f)),
+        lambda r, f: log_d(r) + log_not_d(f),
+    ),
+    'non_saturating': (
+        non_saturating,
+        lambda r, f: -(log_d(r) + log_not_d(f)),
+        lambda r, f: -log_d(f),
+    ),
     'hinge': (hinge, lambda r, f: -(np.minimum(0, r - 1) + np.minimum(0, -f - 1)), lambda r, f: -f),
-    'least_squares': (least_squares, lambda r, f: 0.5 * (r - 1) ** 2 + 0.5 * f**2, lambda r, f: 0.5 * (f - 1) ** 2),
+    'least_squares': (
+        least_squares,
+        lambda r, f: 0.5 * (r - 1) ** 2 + 0.5 * f**2,
+        lambda r, f: 0.5 * (f - 1) ** 2,
+    ),
     'wasserstein': (wasserstein, lambda r, f: f - r, lambda r, f: -f),
     'relativistic': (relativistic, lambda r, f: -log_d(r - f), lambda r, f: -log_d(f - r)),
 }
@@ -332,11 +387,17 @@ FORMULAS = {  # (the discriminator's, the generator's) of logits r of a real and
 @pytest.mark.parametrize('name', FORMULAS)
 def test_the_losses_are_the_papers_in_value_and_slope_and_finite_far_out(name):
     game, *formulas = FORMULAS[name]
-    r, f = (side.ravel() for side in np.meshgrid([-90.0, -3.3, -0.4, 0.3, 2.1, 90.0], [-90.0, -1.6, 0.7, 4.2, 90.0]))
+    r, f = (
+        side.ravel()
+        for side in np.meshgrid([-90.0, -3.3, -0.4, 0.3, 2.1, 90.0], [-90.0, -1.6, 0.7, 4.2, 90.0])
+    )
     for loss, formula in zip((game.discriminator, game.generator), formulas, strict=True):
         seen, slope = jax.vmap(jax.value_and_grad(loss, (0, 1)))(jnp.float32(r), jnp.float32(f))
         np.testing.assert_allclose(seen, formula(r, f), rtol=1e-5, atol=1e-6)
-        numeric = [(formula(r + a, f + b) - formula(r - a, f - b)) / 2e-5 for a, b in ((1e-5, 0), (0, 1e-5))]
+        numeric = [
+            (formula(r + a, f + b) - formula(r - a, f - b)) / 2e-5
+            for a, b in ((1e-5, 0), (0, 1e-5))
+        ]
         np.testing.assert_allclose(slope, numeric, rtol=1e-4, atol=1e-5)
 
 

@@ -32,13 +32,22 @@ def products_by_definition(centres, places):
 def test_products_are_those_of_each_centre_with_its_neighbours():
     centres, places = drawn(B, T, D), drawn(B, T + 2 * W, D, seed=1)
     np.testing.assert_allclose(
-        band_products(centres, places), products_by_definition(centres, places), rtol=1e-5, atol=1e-5
+        band_products(centres, places),
+        products_by_definition(centres, places),
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 
 def test_the_gradient_of_the_products_is_autodiffs():
-    centres, places, weights = drawn(B, T, D), drawn(B, T + 2 * W, D, seed=1), drawn(2 * W, B, T, seed=2)
-    gradient = lambda f: jax.grad(lambda *rows: jnp.sum(weights * f(*rows) ** 2), (0, 1))(centres, places)
+    centres, places, weights = (
+        drawn(B, T, D),
+        drawn(B, T + 2 * W, D, seed=1),
+        drawn(2 * W, B, T, seed=2),
+    )
+    gradient = lambda f: jax.grad(lambda *rows: jnp.sum(weights * f(*rows) ** 2), (0, 1))(
+        centres, places
+    )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
         gradient(band_products),
@@ -47,9 +56,15 @@ def test_the_gradient_of_the_products_is_autodiffs():
 
 
 def test_spread_is_the_transpose_of_sums():
-    band, places, centres = drawn(2 * W, B, T), drawn(B, T + 2 * W, D, seed=1), drawn(B, T, D, seed=2)
+    band, places, centres = (
+        drawn(2 * W, B, T),
+        drawn(B, T + 2 * W, D, seed=1),
+        drawn(B, T, D, seed=2),
+    )
     transpose = jax.linear_transpose(lambda places: band_sums(band, places), places)
-    np.testing.assert_allclose(band_spread(band, centres), transpose(centres)[0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        band_spread(band, centres), transpose(centres)[0], rtol=1e-5, atol=1e-5
+    )
 
 
 def test_means_are_means_and_give_each_neighbour_the_whole_error():
@@ -58,9 +73,15 @@ def test_means_are_means_and_give_each_neighbour_the_whole_error():
     means = band_means(on, places)
     for b, t in np.ndindex(B, T):
         rows = [places[b, t + W + o] for o, row in zip(offsets(W), on, strict=True) if row[b, t]]
-        np.testing.assert_allclose(means[b, t], np.mean(rows, 0) if rows else np.zeros(D), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            means[b, t], np.mean(rows, 0) if rows else np.zeros(D), rtol=1e-5, atol=1e-6
+        )
     error = drawn(B, T, D, seed=2)
-    shares = jax.grad(lambda p: jnp.sum(error * jnp.maximum(numbers, 1)[..., None] * band_means.__wrapped__(on, p)))
+    shares = jax.grad(
+        lambda p: jnp.sum(
+            error * jnp.maximum(numbers, 1)[..., None] * band_means.__wrapped__(on, p)
+        )
+    )
     whole = jax.grad(lambda p: jnp.sum(error * band_means(on, p)))
     np.testing.assert_allclose(whole(places), shares(places), rtol=1e-4, atol=1e-5)
 
@@ -85,7 +106,8 @@ SENTENCES = [[[0, 1, 2], [3, 4, 5, 6, 7], [8, 9]], [[0], [1, 2, 3, 4, 5, 6, 7, 8
 def test_pairs_keep_to_their_sentence_and_cross_blocks():
     model = skip_gram(window=1, block=4)  # a window of one is no random window
     expected = [
-        [(a, b) for s in text for a, b in [*itertools.pairwise(s), *itertools.pairwise(s[::-1])]] for text in SENTENCES
+        [(a, b) for s in text for a, b in [*itertools.pairwise(s), *itertools.pairwise(s[::-1])]]
+        for text in SENTENCES
     ]
     found = pairs_of(model, TEXTS, jnp.ones(10))
     assert [sorted(pairs) for pairs in found] == [sorted(pairs) for pairs in expected]
@@ -95,12 +117,16 @@ def test_what_subsampling_drops_brings_neighbours_together():
     keep = jnp.ones(10).at[jnp.array([1, 4, 5, 9])].set(0.0)
     found = pairs_of(skip_gram(window=1, block=4), TEXTS, keep)
     assert sorted(found[0]) == sorted([(0, 2), (2, 0), (3, 6), (6, 3), (6, 7), (7, 6)])
-    assert sorted(found[1]) == sorted([(2, 3), (3, 2), (3, 6), (6, 3), (6, 7), (7, 6), (7, 8), (8, 7)])
+    assert sorted(found[1]) == sorted(
+        [(2, 3), (3, 2), (3, 6), (6, 3), (6, 7), (7, 6), (7, 8), (8, 7)]
+    )
 
 
 def test_windows_are_drawn_evenly_and_occurrences_kept_by_their_probability():
     texts = jnp.zeros((1, 40_000), jnp.int32)
-    packed, _ = skip_gram(window=4).pack(jax.random.split(jax.random.key(0), 1), texts, jnp.array([0.3]))
+    packed, _ = skip_gram(window=4).pack(
+        jax.random.split(jax.random.key(0), 1), texts, jnp.array([0.3])
+    )
     windows = np.bincount(np.asarray(packed.windows[0]))
     kept = windows[1:].sum()
     assert abs(kept - 12_000) < 4 * np.sqrt(40_000 * 0.3 * 0.7)
@@ -117,7 +143,9 @@ def test_cbow_predicts_the_centre_from_the_words_that_skip_gram_predicts():
     context, centres, on = cbow(window=3, block=4).block(packed, 1)
     hidden, scores, counted = cbow(window=3, block=4).scores(table[context], table[centres], on)
     np.testing.assert_allclose(hidden, band_means(on, table[context]))
-    np.testing.assert_allclose(scores[0], jnp.einsum('btd,btd->bt', hidden, table[centres]), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        scores[0], jnp.einsum('btd,btd->bt', hidden, table[centres]), rtol=1e-5, atol=1e-5
+    )
     np.testing.assert_array_equal(counted[0], on.sum(0) > 0)
 
 

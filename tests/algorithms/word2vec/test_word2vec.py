@@ -8,9 +8,22 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from genjax.algorithms.word2vec.outputs import alias_table, full_softmax, log_partition, negative_sampling
+from genjax.algorithms.word2vec.outputs import (
+    alias_table,
+    full_softmax,
+    log_partition,
+    negative_sampling,
+)
 from genjax.algorithms.word2vec.windows import cbow, offsets, skip_gram
-from genjax.algorithms.word2vec.word2vec import Vectors, added, bounded, kept_share, pair_loss, stable_share, word2vec
+from genjax.algorithms.word2vec.word2vec import (
+    Vectors,
+    added,
+    bounded,
+    kept_share,
+    pair_loss,
+    stable_share,
+    word2vec,
+)
 from genjax.base import Data, Embedding, Resident
 from genjax.data.text.corpus import Corpus, Vocabulary, read_corpus
 from genjax.data.text.excerpts import excerpts
@@ -34,7 +47,9 @@ def texts(seed=0):
 
 
 def vectors(seed=0, size=V):
-    return Vectors(jnp.zeros((), jnp.int32), 0.5 * jax.random.normal(jax.random.key(seed), (2 * size, D)))
+    return Vectors(
+        jnp.zeros((), jnp.int32), 0.5 * jax.random.normal(jax.random.key(seed), (2 * size, D))
+    )
 
 
 def learner(model, output, **options):
@@ -101,10 +116,14 @@ def test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair(
     output = negative_sampling(COUNTS, negatives=k, shared=3)
 
     def step(draw):
-        redrawn = output._replace(against=lambda key, n: output.against(jax.random.fold_in(key, draw), n))
+        redrawn = output._replace(
+            against=lambda key, n: output.against(jax.random.fold_in(key, draw), n)
+        )
         return learner(model, redrawn).update(key, state, batch)[0].table - state.table
 
-    steps = np.asarray(jax.jit(lambda n: jax.lax.map(step, n, batch_size=200))(jnp.arange(draws)), np.float64)
+    steps = np.asarray(
+        jax.jit(lambda n: jax.lax.map(step, n, batch_size=200))(jnp.arange(draws)), np.float64
+    )
     error = steps.std(0) / np.sqrt(draws)
     assert (np.abs(steps.mean(0) - expected) < 5 * error + 1e-6).all()
     assert np.median(error[error > 0]) < 0.02 * np.abs(expected).max()  # so the test could fail
@@ -137,11 +156,19 @@ def test_the_partition_by_chunks_is_the_direct_one_in_value_and_gradient(chunk):
 def test_the_reported_losses_are_the_mean_over_pairs(model):
     key, state, batch = jax.random.key(3), vectors(), short_texts()
     table, words = state.table, batch['words']
-    loss = lambda inputs, target: -jax.nn.log_softmax(table[V:] @ table[np.array(inputs)].mean(0))[target]
-    mean = lambda words: float(np.mean([loss(*prediction) for prediction in predictions(model, key, words)]))
-    alone = [jnp.full_like(words, -1).at[b].set(words[b]) for b in range(B)]  # by its own key, since that goes by place
+    loss = lambda inputs, target: (
+        -jax.nn.log_softmax(table[V:] @ table[np.array(inputs)].mean(0))[target]
+    )
+    mean = lambda words: float(
+        np.mean([loss(*prediction) for prediction in predictions(model, key, words)])
+    )
+    alone = [
+        jnp.full_like(words, -1).at[b].set(words[b]) for b in range(B)
+    ]  # by its own key, since that goes by place
     algorithm = learner(model, full_softmax(V))
-    assert float(algorithm.update(key, state, batch)[1]['loss']) == pytest.approx(mean(words), rel=1e-5)
+    assert float(algorithm.update(key, state, batch)[1]['loss']) == pytest.approx(
+        mean(words), rel=1e-5
+    )
     found = algorithm.evaluate(key, state, batch)['loss']
     np.testing.assert_allclose(found, [mean(text) for text in alone], rtol=1e-5)
 
@@ -153,26 +180,44 @@ def test_the_loss_of_negative_sampling_is_the_oracles_on_a_held_out_text():
     state = vectors(2)
     output = negative_sampling(COUNTS, negatives=k, shared=16)
     algorithm = word2vec(
-        skip_gram(window=1, block=32), output, keep=np.ones(V, np.float32), dimension=D, rate=lambda _: RATE
+        skip_gram(window=1, block=32),
+        output,
+        keep=np.ones(V, np.float32),
+        dimension=D,
+        rate=lambda _: RATE,
     )
-    found = float(algorithm.evaluate(jax.random.key(0), state, {'words': jnp.asarray(words)})['loss'].mean())
+    found = float(
+        algorithm.evaluate(jax.random.key(0), state, {'words': jnp.asarray(words)})['loss'].mean()
+    )
     pairs = np.concatenate(
-        [np.stack(p, -1).reshape(-1, 2) for p in ((words[:, :-1], words[:, 1:]), (words[:, 1:], words[:, :-1]))]
+        [
+            np.stack(p, -1).reshape(-1, 2)
+            for p in ((words[:, :-1], words[:, 1:]), (words[:, 1:], words[:, :-1]))
+        ]
     )
     noise = rng.choice(V, (len(pairs), k), p=COUNTS**0.75 / (COUNTS**0.75).sum())
     table = state.table
     losses = jax.vmap(pair_loss)(table[pairs[:, 0]], table[V + pairs[:, 1]], table[V + noise])
-    error = float(losses.std()) / np.sqrt(8 * 600 / 32 * 16 / k)  # of the shared negatives, generously
+    error = float(losses.std()) / np.sqrt(
+        8 * 600 / 32 * 16 / k
+    )  # of the shared negatives, generously
     assert found == pytest.approx(float(losses.mean()), abs=3 * error)
     assert error < 0.05 * found
 
 
 def test_the_alias_table_holds_the_distribution():
-    for weights in (COUNTS**0.75, np.ones(7), np.array([1e-9, 1.0, 1e9]), np.random.default_rng(0).random(1000) ** 4):
+    for weights in (
+        COUNTS**0.75,
+        np.ones(7),
+        np.array([1e-9, 1.0, 1e9]),
+        np.random.default_rng(0).random(1000) ** 4,
+    ):
         accept, other = alias_table(weights)
         held = accept.astype(np.float64)
         np.add.at(held, other, 1 - accept.astype(np.float64))
-        np.testing.assert_allclose(held / len(weights), weights / weights.sum(), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(
+            held / len(weights), weights / weights.sum(), rtol=1e-5, atol=1e-7
+        )
 
 
 def test_noise_words_are_drawn_by_their_power():
@@ -233,7 +278,11 @@ def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(mode
     c = np.maximum(c, 1e-9)  # of words that do not occur
     share = np.minimum(1, np.minimum(4, 2 + 16 / c) / c)
     assert share.min() < 0.5 < share.max()
-    expected = by_definition(model, key, batch['words'], state.table, loss) * (rate / RATE) * share[:, None]
+    expected = (
+        by_definition(model, key, batch['words'], state.table, loss)
+        * (rate / RATE)
+        * share[:, None]
+    )
     algorithm = learner(model, output, rate=lambda _: rate, stable=True)
     found = algorithm.update(key, state, batch)[0].table - state.table
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
@@ -244,7 +293,9 @@ def test_a_bound_shortens_the_sum_of_a_rows_steps():
     steps = jnp.array([[3.0, 0.0], [0.1, 0.0], [0.0, 4.0], [0.0, 2.0]])
     np.testing.assert_allclose(bounded(1e9)(table, rows, steps), added(table, rows, steps))
     np.testing.assert_allclose(
-        bounded(0.5)(table, rows, steps), [[0, 0.5], [0.1, 0], [0, 0], [0.3, 0.4], [0, 0]], rtol=1e-6
+        bounded(0.5)(table, rows, steps),
+        [[0, 0.5], [0.1, 0], [0, 0], [0.3, 0.4], [0, 0]],
+        rtol=1e-6,
     )
 
 
@@ -256,17 +307,25 @@ def trainers_program(algorithm, mesh, rules=()):
         places = placement(mesh, rules, state)
         fold = by_jit(folded(algorithm, feed, 10), mesh, places)
         held = feeder(feed, mesh, 10, 0)(10)
-        lowered = fold.lower(jax.random.key(0), jax.device_put(state, places), held, np.int32(0), np.int32(10))
-        return lowered.compile({'xla_cpu_use_fusion_emitters': True}).as_text()  # as outside of tests
+        lowered = fold.lower(
+            jax.random.key(0), jax.device_put(state, places), held, np.int32(0), np.int32(10)
+        )
+        return lowered.compile(
+            {'xla_cpu_use_fusion_emitters': True}
+        ).as_text()  # as outside of tests
 
 
 @models
 @pytest.mark.parametrize('output', [negative_sampling(np.ones(500)), full_softmax(500)])
 def test_the_trainers_program_never_copies_the_table(model, output):
     keep = np.ones(500, np.float32)
-    algorithm = word2vec(model(window=2, block=T), output, keep=keep, dimension=D, rate=lambda _: RATE)
+    algorithm = word2vec(
+        model(window=2, block=T), output, keep=keep, dimension=D, rate=lambda _: RATE
+    )
     text = trainers_program(algorithm, make_mesh(jax.devices()[:1]))
-    assert len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2  # the first block, and all others in a loop
+    assert (
+        len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2
+    )  # the first block, and all others in a loop
     assert not re.findall(r'= f32\[1000,6\]\S* copy', text)
 
 
@@ -287,15 +346,24 @@ def test_devices_exchange_rows_and_never_tables(rules, stable):
     options = dict(keep=keep, dimension=D, rate=lambda _: RATE, stable=stable)
     algorithm = word2vec(skip_gram(window=2, block=T), output, **options)
     text = trainers_program(algorithm, make_mesh(model=4), rules)
-    exchanged = re.findall(r'= \(?\w+\[([\d,]*)\]\S* (?:all-\w+|collective-\w+|reduce-scatter)', text)
+    exchanged = re.findall(
+        r'= \(?\w+\[([\d,]*)\]\S* (?:all-\w+|collective-\w+|reduce-scatter)', text
+    )
     places = 8 * (T + T + 4 + 3)  # of all texts: inputs, targets, negatives
-    assert exchanged and all(np.prod([int(n) for n in shape.split(',') if n]) <= places * D for shape in exchanged)
+    assert exchanged and all(
+        np.prod([int(n) for n in shape.split(',') if n]) <= places * D for shape in exchanged
+    )
 
 
 def run(algorithm, data, steps, **options):
     every = Every(steps, steps, steps)
     return train(
-        Experiment(algorithm, data, {}), seed=0, steps=steps, mesh=make_mesh(jax.devices()[:1]), every=every, **options
+        Experiment(algorithm, data, {}),
+        seed=0,
+        steps=steps,
+        mesh=make_mesh(jax.devices()[:1]),
+        every=every,
+        **options,
     )
 
 
@@ -332,7 +400,9 @@ def test_the_full_softmax_at_full_rank_reaches_the_conditional_counts():
     corpus, pairs = chain_text()
     steps = 400
     keep, rate = np.ones(8, np.float32), falling(0.03, steps)
-    algorithm = word2vec(skip_gram(window=1, block=16), full_softmax(8), keep=keep, dimension=8, rate=rate)
+    algorithm = word2vec(
+        skip_gram(window=1, block=16), full_softmax(8), keep=keep, dimension=8, rate=rate
+    )
     state = run(algorithm, excerpts(corpus, batch=8, steps=steps, epochs=6, seed=0), steps)
     found = jax.nn.softmax(state.table[:8] @ state.table[8:].T)
     assert np.abs(found - pairs / pairs.sum(1, keepdims=True)).max() < 0.01
@@ -346,15 +416,23 @@ def test_a_large_block_learns_if_it_is_bounded_and_only_then():
 
     def loss(add):
         options = dict(keep=np.ones(8, np.float32), dimension=8, rate=lambda _: 0.05, add=add)
-        experiment = Experiment(word2vec(skip_gram(window=1, block=64), output, **options), data, {})
+        experiment = Experiment(
+            word2vec(skip_gram(window=1, block=64), output, **options), data, {}
+        )
         state = train(
-            experiment, seed=0, steps=50, mesh=(mesh := make_mesh(jax.devices()[:1])), every=Every(50, 50, 50)
+            experiment,
+            seed=0,
+            steps=50,
+            mesh=(mesh := make_mesh(jax.devices()[:1])),
+            every=Every(50, 50, 50),
         )
         return evaluate(experiment, state, seed=0, mesh=mesh)['test/loss']
 
     with pytest.raises(NonFinite):
         loss(added)
-    assert loss(bounded(0.3)) < 6 * np.log(2) - 0.3  # what vectors of nought give, less what there is to learn
+    assert (
+        loss(bounded(0.3)) < 6 * np.log(2) - 0.3
+    )  # what vectors of nought give, less what there is to learn
 
 
 def least_loss(ids, counts, k=5):
@@ -410,7 +488,9 @@ def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
     state = run(algorithm, data, steps)
     lengths = np.linalg.norm(state.table[:20], axis=1)
     assert np.isfinite(state.table).all() and lengths.max() < 8  # as gensim's of such texts
-    loss = evaluate(Experiment(algorithm, data, {}), state, seed=0, mesh=make_mesh(jax.devices()[:1]))['test/loss']
+    loss = evaluate(
+        Experiment(algorithm, data, {}), state, seed=0, mesh=make_mesh(jax.devices()[:1])
+    )['test/loss']
     start, least = 6 * np.log(2), least_loss(ids, counts)
     assert loss < least + 0.1 * (start - least)
 
@@ -436,11 +516,15 @@ def test_every_planted_analogy_is_answered(model):
 @pytest.mark.parametrize('stable', [False, True])
 def test_tables_split_over_devices_learn_the_same(stable):
     data = Data(_fixed_texts(), [])
-    options = dict(keep=np.ones(12), dimension=D, rate=lambda _: 3.0 if stable else RATE, stable=stable)
+    options = dict(
+        keep=np.ones(12), dimension=D, rate=lambda _: 3.0 if stable else RATE, stable=stable
+    )
     algorithm = word2vec(skip_gram(window=2, block=T), negative_sampling(np.ones(12)), **options)
     experiment, options = Experiment(algorithm, data, {}), dict(seed=0, steps=5)
     whole = train(experiment, **options, mesh=make_mesh(jax.devices()[:1]))
-    split = train(experiment, **options, mesh=make_mesh(model=4), rules=[('table', PartitionSpec('model'))])
+    split = train(
+        experiment, **options, mesh=make_mesh(model=4), rules=[('table', PartitionSpec('model'))]
+    )
     assert {shard.data.shape for shard in split.table.addressable_shards} == {(6, D)}
     np.testing.assert_allclose(split.table, whole.table, rtol=1e-5, atol=1e-6)
 

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from genjax.data.images.augment import brightness, composed, contrast, cutout, saturation, translation
+from genjax.data.images.augment import (
+    brightness,
+    composed,
+    contrast,
+    cutout,
+    saturation,
+    translation,
+)
 
 SHAPE = (8, 10, 3)
 IMAGE = jax.random.uniform(jax.random.key(9), SHAPE, minval=-1.0)
@@ -25,9 +32,13 @@ def each(function, image=IMAGE):
 def assert_uniform(x, low, high):
     """Fills an interval and has its mean and variance."""
     x, width = x.astype(np.float64), high - low
-    assert low - 1e-5 <= x.min() < low + 0.01 * width and high - 0.01 * width < x.max() <= high + 1e-5
+    assert (
+        low - 1e-5 <= x.min() < low + 0.01 * width and high - 0.01 * width < x.max() <= high + 1e-5
+    )
     assert abs(x.mean() - (low + high) / 2) < 4.5 * width / np.sqrt(12 * len(x))
-    assert abs(x.var() / width**2 - 1 / 12) < 4.5 * np.sqrt(1 / 180 / len(x))  # E (u - 1/2)^4 = 1/80
+    assert abs(x.var() / width**2 - 1 / 12) < 4.5 * np.sqrt(
+        1 / 180 / len(x)
+    )  # E (u - 1/2)^4 = 1/80
 
 
 def test_brightness_adds_one_number_between_minus_and_plus_a_half():
@@ -36,13 +47,19 @@ def test_brightness_adds_one_number_between_minus_and_plus_a_half():
     assert_uniform(added[:, 0, 0, 0], -0.5, 0.5)
 
 
-@pytest.mark.parametrize(('function', 'axes', 'range_'), [(saturation, 2, (0, 2)), (contrast, (0, 1, 2), (0.5, 1.5))])
+@pytest.mark.parametrize(
+    ('function', 'axes', 'range_'), [(saturation, 2, (0, 2)), (contrast, (0, 1, 2), (0.5, 1.5))]
+)
 def test_saturation_and_contrast_scale_about_the_mean(function, axes, range_):
     image = np.asarray(IMAGE, np.float64)
     mean = image.mean(axes, keepdims=True)
     seen = each(function)
-    factor = ((seen - mean[None]) * (image - mean)[None]).sum((1, 2, 3)) / ((image - mean) ** 2).sum()
-    np.testing.assert_allclose(seen, mean[None] + factor[:, None, None, None] * (image - mean)[None], atol=1e-5)
+    factor = ((seen - mean[None]) * (image - mean)[None]).sum((1, 2, 3)) / (
+        (image - mean) ** 2
+    ).sum()
+    np.testing.assert_allclose(
+        seen, mean[None] + factor[:, None, None, None] * (image - mean)[None], atol=1e-5
+    )
     assert_uniform(factor, *range_)
 
 
@@ -60,7 +77,10 @@ def shifted(image, down, right):
 def test_translation_is_each_shift_with_zeros_equally_often(share, reach):
     seen = each(partial(translation, share=share))
     shifts = itertools.product(*(range(-pixels, pixels + 1) for pixels in reach))
-    found = [np.mean(np.all(seen == shifted(np.asarray(IMAGE), *shift)[None], axis=(1, 2, 3))) for shift in shifts]
+    found = [
+        np.mean(np.all(seen == shifted(np.asarray(IMAGE), *shift)[None], axis=(1, 2, 3)))
+        for shift in shifts
+    ]
     assert sum(found) == pytest.approx(1)
     p = 1 / len(found)
     assert np.all(np.abs(np.array(found) - p) <= 4.5 * np.sqrt(p * (1 - p) / len(KEYS)))
@@ -71,7 +91,9 @@ def test_a_shift_over_the_whole_image_leaves_nothing():
     assert np.any(np.all(seen == 0, axis=(1, 2, 3)))
 
 
-@pytest.mark.parametrize(('share', 'sides'), [(0.5, (4, 5)), (0.3, (2, 3)), (0, (0, 0)), (1, (8, 10))])
+@pytest.mark.parametrize(
+    ('share', 'sides'), [(0.5, (4, 5)), (0.3, (2, 3)), (0, (0, 0)), (1, (8, 10))]
+)
 def test_cutout_sets_exactly_a_rectangle_to_zero(share, sides):
     seen, image = each(partial(cutout, share=share)), np.asarray(IMAGE)
     corners = set()
@@ -100,7 +122,9 @@ def test_cutout_hides_every_pixel_of_a_line_almost_as_often():
         for start, n, k in zip(starts, SHAPE, (4, 5), strict=False)
     ]
     expected = np.outer(*along)
-    assert np.all(np.abs(gone - expected) < 4.5 * np.sqrt(expected * (1 - expected) / len(KEYS)) + 1e-9)
+    assert np.all(
+        np.abs(gone - expected) < 4.5 * np.sqrt(expected * (1 - expected) / len(KEYS)) + 1e-9
+    )
 
 
 @pytest.mark.parametrize('function', ALL)
@@ -114,7 +138,9 @@ def test_composed_gives_each_function_its_own_key_in_order():
     key = jax.random.key(5)
     both = composed(brightness, brightness, contrast)(key, IMAGE)
     image = IMAGE
-    for function, own in zip((brightness, brightness, contrast), jax.random.split(key, 3), strict=True):
+    for function, own in zip(
+        (brightness, brightness, contrast), jax.random.split(key, 3), strict=True
+    ):
         image = function(own, image)
     np.testing.assert_array_equal(both, image)
     added = each(composed(brightness, brightness))[:, 0, 0, 0] - float(IMAGE[0, 0, 0])
@@ -126,10 +152,14 @@ def test_shapes_types_and_single_channels_stay():
     grey = jnp.ones((5, 7, 1), jnp.float32)
     out = jax.eval_shape(composed(*ALL), KEYS[0], grey)
     assert (out.shape, out.dtype) == (grey.shape, grey.dtype)
-    np.testing.assert_allclose(saturation(KEYS[0], grey), grey, rtol=1e-6)  # grey has no colour to scale
+    np.testing.assert_allclose(
+        saturation(KEYS[0], grey), grey, rtol=1e-6
+    )  # grey has no colour to scale
 
 
 def test_a_share_outside_the_image_is_refused():
     for function in (translation, cutout):
-        with pytest.raises(ValueError, match=r'^share is 1.5; a share of the side of an image lies in \[0, 1\]$'):
+        with pytest.raises(
+            ValueError, match=r'^share is 1.5; a share of the side of an image lies in \[0, 1\]$'
+        ):
             function(KEYS[0], IMAGE, share=1.5)

@@ -30,7 +30,9 @@ def prepared(folder, parts, shape=(4, 6, 3), first=0):
     kinds = tfds.features.Sequence(tfds.features.ClassLabel(num_classes=9))
     features = {'image': tfds.features.Image(shape=shape), 'label': kinds}
     image = lambda i: prepare._png(np.full((4, 6, 3), first + i, np.uint8))
-    records = {part: [{'image': image(i), 'label': [1, 2]} for i in range(n)] for part, n in parts.items()}
+    records = {
+        part: [{'image': image(i), 'label': [1, 2]} for i in range(n)] for part, n in parts.items()
+    }
     prepare_set(folder, records, features, 'shapes')
     return folder
 
@@ -40,7 +42,9 @@ def start(folder, **options):
 
 
 def levels(batch):
-    return sorted(np.rint((np.asarray(batch['image'])[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist())
+    return sorted(
+        np.rint((np.asarray(batch['image'])[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
+    )
 
 
 def test_any_prepared_set_is_opened_by_its_name(tmp_path):
@@ -67,7 +71,9 @@ def test_a_spoilt_cache_is_not_used(tmp_path):
     (path,) = tmp_path.glob('shapes/*-train-*.npz')
     good = path.read_bytes()
     arrays = dict(np.load(path))
-    np.savez(path, **arrays | {'image': arrays['image'] ^ np.uint8(1)})  # a sound file with other contents
+    np.savez(
+        path, **arrays | {'image': arrays['image'] ^ np.uint8(1)}
+    )  # a sound file with other contents
     other = path.read_bytes()
     for bad in (other, good[:1000], b'', good[:500] + bytes([good[500] ^ 1]) + good[501:]):
         path.write_bytes(bad)
@@ -100,10 +106,14 @@ def test_no_cache_at_all_does_not_stop_a_run(tmp_path, cache):
 
 def test_sets_that_cannot_serve_are_refused_in_one_line(tmp_path):
     prepared(tmp_path / 'a', {'train': 9})
-    with pytest.raises(ValueError, match=r"^shapes has the parts \['train'\]; train and one of test, validation"):
+    with pytest.raises(
+        ValueError, match=r"^shapes has the parts \['train'\]; train and one of test, validation"
+    ):
         start(tmp_path / 'a')
     prepared(tmp_path / 'b', OURS, shape=(None, None, 3))
-    with pytest.raises(ValueError, match=r'^shapes has images of .*uint8.* \(None, None, 3\); only'):
+    with pytest.raises(
+        ValueError, match=r'^shapes has images of .*uint8.* \(None, None, 3\); only'
+    ):
         start(tmp_path / 'b')
 
 
@@ -115,7 +125,10 @@ def test_a_name_nearly_right_is_answered_with_the_set_in_the_folder(tmp_path):
 
 def image_set(folder, files, shape=(4, 6, 3)):
     """A set `files` of these image files to train, and of the first three to test on."""
-    parts = {'train': [{'image': file} for file in files], 'test': [{'image': file} for file in files[:3]]}
+    parts = {
+        'train': [{'image': file} for file in files],
+        'test': [{'image': file} for file in files[:3]],
+    }
     prepare_set(folder, parts, {'image': tfds.features.Image(shape=shape)})
 
 
@@ -142,13 +155,17 @@ def grey_levels(image):
     return np.rint((np.asarray(image) + 1) * 127.5).astype(np.uint8)
 
 
-def test_files_of_several_modes_are_read_as_declared_whatever_else_is_installed(tmp_path, monkeypatch):
+def test_files_of_several_modes_are_read_as_declared_whatever_else_is_installed(
+    tmp_path, monkeypatch
+):
     files, expected = mixed_files()
     image_set(tmp_path, files)
     prints = []
     for installed in (False, True):
         if installed:  # with an OpenCV whose images are all black
-            black = types.SimpleNamespace(imdecode=lambda *_: np.zeros((4, 6), np.uint8), IMREAD_UNCHANGED=-1)
+            black = types.SimpleNamespace(
+                imdecode=lambda *_: np.zeros((4, 6), np.uint8), IMREAD_UNCHANGED=-1
+            )
             monkeypatch.setitem(sys.modules, 'cv2', black)
             monkeypatch.setattr(image_feature, 'cv2', black)
             for cache in tmp_path.glob('files/*.npz'):
@@ -160,7 +177,9 @@ def test_files_of_several_modes_are_read_as_declared_whatever_else_is_installed(
             prints.append(data.train.fingerprint)
     assert prints[:2] == prints[2:]
     train, _ = decoded.splits(prepare.open_set('files', str(tmp_path)))
-    assert sorted(x['image'].tobytes() for x in train.records) == sorted(x.tobytes() for x in expected)
+    assert sorted(x['image'].tobytes() for x in train.records) == sorted(
+        x.tobytes() for x in expected
+    )
 
 
 @pytest.mark.parametrize('resident_bytes', [2**30, 0])
@@ -178,7 +197,17 @@ def test_a_launch_refuses_them_before_its_directory_is_there(place, tmp_path, mo
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
     prepare.open_set('mnist', str(tmp_path))
     capsys.readouterr()
-    assert main(['--exp=autoencoder_mnist', f'--data_dir={tmp_path}', '--config.batch=8', '--workdir=run']) == 2
+    assert (
+        main(
+            [
+                '--exp=autoencoder_mnist',
+                f'--data_dir={tmp_path}',
+                '--config.batch=8',
+                '--workdir=run',
+            ]
+        )
+        == 2
+    )
     line = 'mnist/3.0.1: the image of example 0 of train has 16 bits a channel; at most 8 are read'
     assert capsys.readouterr() == ('', f'{tmp_path}/{line}\n')
     assert not (tmp_path / 'run').exists()
@@ -186,7 +215,9 @@ def test_a_launch_refuses_them_before_its_directory_is_there(place, tmp_path, mo
 
 def test_one_image_among_many_is_refused_with_its_index(tmp_path):
     files, _ = mixed_files()
-    image_set(tmp_path, [*files[:8], png(np.arange(24 * 3).reshape(4, 6, 3), 8, 2)], shape=(4, 6, 1))
+    image_set(
+        tmp_path, [*files[:8], png(np.arange(24 * 3).reshape(4, 6, 3), 8, 2)], shape=(4, 6, 1)
+    )
     stored = tfds.builder_from_directory(tmp_path / 'files' / '1.0.0').as_data_source('train')
     (index,) = (i for i, record in enumerate(stored) if record['image'].shape[2] == 3)
     line = f'the image of example {index} of train is in colour; L is declared, which holds grey'
@@ -204,7 +235,9 @@ def test_a_cache_of_another_decoder_is_not_used(tmp_path, monkeypatch):
     assert open_files(tmp_path).train.fingerprint == kept  # the pixels are the same
     assert len(set(tmp_path.glob('files/*.npz')) - caches) == 2
     assert open_files(tmp_path, resident_bytes=0).train.fingerprint != streamed
-    monkeypatch.setattr(pixels, '_projected', lambda rgba, channels: np.zeros_like(rgba[..., :channels]))
+    monkeypatch.setattr(
+        pixels, '_projected', lambda rgba, channels: np.zeros_like(rgba[..., :channels])
+    )
     monkeypatch.setattr(pixels, 'VERSION', -1)
     assert open_files(tmp_path).train.fingerprint != kept
 

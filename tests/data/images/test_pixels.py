@@ -41,7 +41,11 @@ def assert_decoded(content, rgba):
     """Declared as any number of channels, a file gives what it was written from, or is refused."""
     for channels in MODES:
         shape, expected = (*rgba.shape[:2], channels), projected(rgba, channels)
-        with nullcontext() if expected is not None else pytest.raises(ValueError, match='^(is in colour|has an alpha)'):
+        with (
+            nullcontext()
+            if expected is not None
+            else pytest.raises(ValueError, match='^(is in colour|has an alpha)')
+        ):
             found = decode(content, shape)
             assert (found.shape, found.dtype) == (shape, np.uint8)
             np.testing.assert_array_equal(found, expected)
@@ -78,7 +82,9 @@ def png_files(draw):
     else:
         alpha = np.full(pixels, 255)
     scale = 1 if kind == 3 else 255 // largest
-    rgba = np.concatenate([np.broadcast_to(colour * scale, (height, width, 3)), alpha], 2).astype(np.uint8)
+    rgba = np.concatenate([np.broadcast_to(colour * scale, (height, width, 3)), alpha], 2).astype(
+        np.uint8
+    )
     return png(samples, depth, kind, chunks, interlaced=draw(st.booleans())), rgba
 
 
@@ -103,7 +109,9 @@ def test_what_pillow_writes_without_a_loss_comes_back_in_the_channels_declared(f
         for alpha in (ALPHA, CLEAR) if mode in ('LA', 'RGBA') else (ALPHA,):
             colour = np.repeat(GREY[..., None], 3, 2) if grey or mode in ('L', 'LA') else COLOUR
             if mode == '1':
-                colour = np.where(GREY[..., None] > 128, np.uint8(255), np.uint8(0)) + np.zeros((1, 1, 3), np.uint8)
+                colour = np.where(GREY[..., None] > 128, np.uint8(255), np.uint8(0)) + np.zeros(
+                    (1, 1, 3), np.uint8
+                )
                 image = Image.fromarray(colour[..., 0] > 0)
             elif mode == 'P':
                 colours = np.repeat(palette[:, :1], 3, 1) if grey else palette
@@ -131,7 +139,10 @@ def test_profiles_gamma_and_orientation_leave_the_levels_as_stored():
     turned[0x0112] = 6
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile('LAB')).tobytes()
     for form in ('PNG', 'JPEG', 'WEBP'):
-        plain, noted = encoded(COLOUR, form), encoded(COLOUR, form, exif=turned, icc_profile=profile)
+        plain, noted = (
+            encoded(COLOUR, form),
+            encoded(COLOUR, form, exif=turned, icc_profile=profile),
+        )
         opened = Image.open(io.BytesIO(noted))
         assert opened.getexif()[0x0112] == 6 and opened.info['icc_profile'] == profile
         np.testing.assert_array_equal(decode(noted, COLOUR.shape), decode(plain, COLOUR.shape))
@@ -176,13 +187,19 @@ REFUSED = {
         png(np.full((5, 7, 1), 2), 2, 3, [PALETTE]),
         'is damaged: a pixel names colour 2 of a palette of 2',
     ),
-    'no palette': (png(np.full((5, 7, 1), 2), 2, 3), 'is damaged: a pixel names colour 2 of a palette of 0'),
+    'no palette': (
+        png(np.full((5, 7, 1), 2), 2, 3),
+        'is damaged: a pixel names colour 2 of a palette of 0',
+    ),
     'floats': (
         encoded(Image.fromarray(GREY.astype(np.float32)), 'TIFF'),
         "is no sound file of PNG, JPEG, GIF, BMP, WEBP; it begins with b'II*\\x00\\x08\\x00\\x00\\x00'",
     ),
     'nothing': (b'', "is no sound file of PNG, JPEG, GIF, BMP, WEBP; it begins with b''"),
-    'a header alone': (encoded(COLOUR, 'BMP')[:54], 'is damaged: image file is truncated (0 bytes not processed)'),
+    'a header alone': (
+        encoded(COLOUR, 'BMP')[:54],
+        'is damaged: image file is truncated (0 bytes not processed)',
+    ),
 }
 
 
@@ -196,7 +213,9 @@ def test_what_would_lose_something_is_refused_by_name(name):
 
 
 def test_colour_as_grey_and_what_is_clear_as_opaque_are_refused_by_name():
-    rgba = np.concatenate([COLOUR, np.where(GREY[..., None] == GREY[2, 3], np.uint8(200), np.uint8(255))], 2)
+    rgba = np.concatenate(
+        [COLOUR, np.where(GREY[..., None] == GREY[2, 3], np.uint8(200), np.uint8(255))], 2
+    )
     content = encoded(rgba, 'PNG')
     lines = {
         1: 'is in colour; L is declared, which holds grey',

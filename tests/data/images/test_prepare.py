@@ -21,7 +21,9 @@ def rows(image, label):
 
 
 def levels(batch):
-    return np.rint((np.asarray(batch['image']) + 1) * 127.5).astype(np.uint8), np.asarray(batch['label'])
+    return np.rint((np.asarray(batch['image']) + 1) * 127.5).astype(np.uint8), np.asarray(
+        batch['label']
+    )
 
 
 @pytest.mark.parametrize('where', ['.', 'mnist', 'downloads/manual'])
@@ -32,7 +34,9 @@ def test_mnist_is_prepared_from_files_already_there(place, tmp_path, where):
     assert rows(*levels(data.train[0])) == rows(*parts[0])
     assert rows(*levels(data.test[0])) == rows(*parts[1])
     assert data.train[0]['image'].shape == (130, 28, 28, 1)
-    assert len(tfds.data_source('mnist', split='test', data_dir=tmp_path)) == 20  # TFDS itself reads it now
+    assert (
+        len(tfds.data_source('mnist', split='test', data_dir=tmp_path)) == 20
+    )  # TFDS itself reads it now
 
 
 def test_cifar10_is_prepared_from_its_archive(place, tmp_path):
@@ -50,11 +54,15 @@ def test_cifar10_is_prepared_from_its_archive(place, tmp_path):
 def test_streamed_records_are_the_decoded_ones(place, tmp_path):
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
     resident, streamed = (
-        images('mnist', batch=130, seed=0, size=32, data_dir=str(tmp_path), resident_bytes=n) for n in (2**30, 0)
+        images('mnist', batch=130, seed=0, size=32, data_dir=str(tmp_path), resident_bytes=n)
+        for n in (2**30, 0)
     )
     assert rows(*levels(resident.train[0])) == rows(*levels(streamed.train[0]))
     np.testing.assert_array_equal(resident.test[0]['image'], streamed.test[0]['image'])
-    assert streamed.train[0]['image'].shape == (130, 32, 32, 1) and streamed.train[0]['label'].dtype == np.int32
+    assert (
+        streamed.train[0]['image'].shape == (130, 32, 32, 1)
+        and streamed.train[0]['label'].dtype == np.int32
+    )
     assert len(resident.test) == len(streamed.test) == 1
 
 
@@ -72,7 +80,9 @@ def test_a_corrupted_file_is_refused_and_leaves_nothing(place, tmp_path):
     assert not list(tmp_path.glob('mnist/*3.0.1*'))
 
 
-def test_an_interrupted_preparation_leaves_nothing_that_looks_complete(place, tmp_path, monkeypatch):
+def test_an_interrupted_preparation_leaves_nothing_that_looks_complete(
+    place, tmp_path, monkeypatch
+):
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
     whole = prepare._png
 
@@ -88,7 +98,9 @@ def test_an_interrupted_preparation_leaves_nothing_that_looks_complete(place, tm
         images('mnist', batch=4, seed=0, data_dir=str(tmp_path))
     assert not list(tmp_path.glob('mnist/*3.0.1*'))
     monkeypatch.setattr(prepare, '_png', whole)
-    assert images('mnist', batch=130, seed=0, data_dir=str(tmp_path)).train[0]['label'].shape == (130,)
+    assert images('mnist', batch=130, seed=0, data_dir=str(tmp_path)).train[0]['label'].shape == (
+        130,
+    )
 
 
 def test_a_read_only_folder_is_left_as_it_is(place, tmp_path):
@@ -113,10 +125,14 @@ def test_out_of_reach_says_which_files_to_put_where(place, tmp_path, there):
         images('mnist', batch=4, seed=0, data_dir=str(tmp_path))
     message = str(error.value)
     assert message.endswith(f' into {tmp_path / "mnist"}')
-    assert [name in message for name in MNIST_FILES] == [i >= there for i in range(4)] and '\n' not in message
+    assert [name in message for name in MNIST_FILES] == [
+        i >= there for i in range(4)
+    ] and '\n' not in message
 
 
-@pytest.mark.parametrize('name, near', [('mnits', 'mnist'), ('digit', 'digits'), ('cifar-10', 'cifar10')])
+@pytest.mark.parametrize(
+    'name, near', [('mnits', 'mnist'), ('digit', 'digits'), ('cifar-10', 'cifar10')]
+)
 def test_unknown_names_are_answered_with_the_nearest(place, tmp_path, name, near):
     with pytest.raises(ValueError, match=f'^there is no set {name!r}.* nearest: {near}$'):
         images(name, batch=4, seed=0, data_dir=str(tmp_path))
@@ -125,7 +141,9 @@ def test_unknown_names_are_answered_with_the_nearest(place, tmp_path, name, near
 @pytest.mark.parametrize('name', ['cifar100', 'mnist:3.0.1'])
 def test_known_sets_that_are_not_prepared_say_how(place, tmp_path, name):
     known = name.partition(':')[0]
-    with pytest.raises(FileNotFoundError, match=f'^{known} is not prepared in .*: tfds build {known} --data_dir='):
+    with pytest.raises(
+        FileNotFoundError, match=f'^{known} is not prepared in .*: tfds build {known} --data_dir='
+    ):
         images(name, batch=4, seed=0, data_dir=str(tmp_path))
 
 
@@ -136,7 +154,10 @@ def test_each_set_finds_the_files_in_its_own_folder_first(place, tmp_path):
     place(tmp_path / 'fashion_mnist', files, prepare.FashionMnist)
     data = images('fashion_mnist', batch=130, seed=0, data_dir=str(tmp_path))
     assert rows(*levels(data.train[0])) == rows(*parts[0])
-    assert tfds.builder('fashion_mnist', data_dir=tmp_path).info.features['label'].names[9] == 'Ankle boot'
+    assert (
+        tfds.builder('fashion_mnist', data_dir=tmp_path).info.features['label'].names[9]
+        == 'Ankle boot'
+    )
 
 
 def test_tensorflow_is_never_imported(place, tmp_path):
@@ -144,7 +165,9 @@ def test_tensorflow_is_never_imported(place, tmp_path):
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
     prepare.open_set('mnist', str(tmp_path))
     (tmp_path / 'fake' / 'tensorflow').mkdir(parents=True)
-    (tmp_path / 'fake' / 'tensorflow' / '__init__.py').write_text('raise SystemExit("TensorFlow was imported")')
+    (tmp_path / 'fake' / 'tensorflow' / '__init__.py').write_text(
+        'raise SystemExit("TensorFlow was imported")'
+    )
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path / 'fake')!r})
@@ -169,7 +192,18 @@ def test_mnist_itself_by_the_checksums_of_tfds(real_data, tmp_path):
     data = images('mnist', batch=60_000, seed=0, data_dir=str(tmp_path))
     image, label = levels(data.train[0])
     # The counts, mean and deviation that every description of MNIST gives.
-    assert np.bincount(label).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert np.bincount(label).tolist() == [
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
     assert image.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
     assert image.std() / 255 == pytest.approx(0.3081, abs=5e-5)
     raw = [gzip.decompress((real_data / 'mnist' / name).read_bytes()) for name in MNIST_FILES[2:]]
@@ -188,7 +222,8 @@ def test_a_corrupted_mnist_is_refused(real_data, tmp_path):
     content[1000] ^= 1
     path.write_bytes(content)
     with pytest.raises(
-        ValueError, match=f'{path}.*wrong checksum.*f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb2'
+        ValueError,
+        match=f'{path}.*wrong checksum.*f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb2',
     ):
         images('mnist', batch=4, seed=0, data_dir=str(tmp_path))
     assert not list(tmp_path.glob('mnist/*3.0.1*'))

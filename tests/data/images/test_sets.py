@@ -46,7 +46,9 @@ def test_padding_is_central_background():
     assert large.train[0]['image'].shape == (1500, 16, 16, 1)
     for a, b in ((small.train[0], large.train[0]), (small.test[0], large.test[0])):
         np.testing.assert_array_equal(a['image'], b['image'][:, 4:12, 4:12])
-        assert np.asarray(b['image']).sum() == pytest.approx(np.asarray(a['image']).sum() - len(b['label']) * 192)
+        assert np.asarray(b['image']).sum() == pytest.approx(
+            np.asarray(a['image']).sum() - len(b['label']) * 192
+        )
     odd = digits(size=11).test[0]['image']
     assert (odd[:, 1:9, 1:9] == digits(size=8).test[0]['image']).all() and (odd[:, 9:] == -1).all()
 
@@ -56,10 +58,14 @@ def test_types_ranges_and_last_batch():
     train = data.train[3]
     assert train['image'].dtype == np.float32 and train['label'].dtype == np.int32
     assert data.train.arrays['image'].dtype == np.uint8
-    assert [len(batch['label']) for batch in data.test] == [64, 64, 64, 64, 41] and len(data.test) == 5
+    assert [len(batch['label']) for batch in data.test] == [64, 64, 64, 64, 41] and len(
+        data.test
+    ) == 5
     for batch in (train, data.test[0]):
         assert batch['image'].min() == -1 and batch['image'].max() == 1
-    assert isinstance(data.test[0]['image'], np.ndarray) and data.test[0]['image'].dtype == np.float32
+    assert (
+        isinstance(data.test[0]['image'], np.ndarray) and data.test[0]['image'].dtype == np.float32
+    )
 
 
 @pytest.mark.parametrize('options', [{}, {'flip': True, 'dequantize': True}])
@@ -78,7 +84,9 @@ def test_host_and_device_scale_alike():
     for below in (None, np.float32(0.5)):
         host, device = _scaled(level, below), jax.jit(_scaled)(level, below)
         np.testing.assert_array_equal(host, device)
-        assert host.dtype == np.float32 and (np.diff(host) > 0).all() and -1 <= host[0] < host[-1] <= 1
+        assert (
+            host.dtype == np.float32 and (np.diff(host) > 0).all() and -1 <= host[0] < host[-1] <= 1
+        )
 
 
 def test_about_half_of_the_images_are_mirrored():
@@ -100,7 +108,9 @@ def test_dequantised_levels_fill_their_interval_and_no_other():
     np.testing.assert_array_equal(np.floor(grey), levels(plain.train[5]['image']))
     noise = np.sort((grey % 1).ravel())
     expected = (np.arange(noise.size) + 0.5) / noise.size
-    assert np.abs(noise - expected).max() < 1.95 / np.sqrt(noise.size)  # Kolmogorov-Smirnov, one in a thousand
+    assert np.abs(noise - expected).max() < 1.95 / np.sqrt(
+        noise.size
+    )  # Kolmogorov-Smirnov, one in a thousand
     again = (np.asarray(noisy.train[6]['image'], np.float64) + 1) * 128
     assert abs(np.corrcoef(grey.ravel() % 1, again.ravel() % 1)[0, 1]) < 4 / np.sqrt(noise.size)
     middles = (noisy.test[0]['image'] + 1) * 128
@@ -121,7 +131,9 @@ def test_streamed_and_resident_agree():
     assert everything_sorted(on_device) == everything_sorted(on_host)
     for a, b in zip(on_device.test, on_host.test, strict=True):
         jax.tree.map(np.testing.assert_array_equal, a, b)
-    a, b = (jax.tree.map(lambda x: (x.shape, x.dtype), data.train[0]) for data in (on_device, on_host))
+    a, b = (
+        jax.tree.map(lambda x: (x.shape, x.dtype), data.train[0]) for data in (on_device, on_host)
+    )
     assert a == b
 
 
@@ -134,14 +146,20 @@ def test_stream_gives_the_batches_of_any_step():
     train = digits(batch=100, resident_bytes=0, flip=True, dequantize=True).train
     for step, raw in zip(range(13, 33), train.stream(13), strict=False):
         assert raw['image'].dtype == np.uint8
-        jax.tree.map(np.testing.assert_array_equal, train.make_batch(raw, jnp.int32(step)), train[step])
+        jax.tree.map(
+            np.testing.assert_array_equal, train.make_batch(raw, jnp.int32(step)), train[step]
+        )
 
 
 def test_too_small_a_size_and_too_large_a_batch_are_refused():
-    with pytest.raises(ValueError, match='^size is 7; digits has images of 8 x 8 and needs at least that$'):
+    with pytest.raises(
+        ValueError, match='^size is 7; digits has images of 8 x 8 and needs at least that$'
+    ):
         digits(size=7)
     for resident_bytes in (0, 2**30):
-        with pytest.raises(ValueError, match='^batch is 1501; a set of 1500 examples allows 1 to 1500$'):
+        with pytest.raises(
+            ValueError, match='^batch is 1501; a set of 1500 examples allows 1 to 1500$'
+        ):
             digits(batch=1501, resident_bytes=resident_bytes)
 
 
@@ -154,4 +172,6 @@ def test_import_is_light():
 def test_keys_are_not_the_trainers():
     # A trainer folds steps, below 2**31, and the last eight numbers of uint32 into the same key; fold_in is one
     # to one in its number.
-    assert len({NOISE, ORDER}) == 2 and all(2**31 <= number < 2**32 - 8 for number in (NOISE, ORDER))
+    assert len({NOISE, ORDER}) == 2 and all(
+        2**31 <= number < 2**32 - 8 for number in (NOISE, ORDER)
+    )

@@ -15,21 +15,33 @@ MNIST_FILES = [url.rpartition('/')[2] for url in prepare.Mnist.urls.fget(prepare
 
 
 def idx(array):
-    return gzip.compress(b'\0\0\x08' + bytes([array.ndim]) + np.array(array.shape, '>i4').tobytes() + array.tobytes())
+    return gzip.compress(
+        b'\0\0\x08' + bytes([array.ndim]) + np.array(array.shape, '>i4').tobytes() + array.tobytes()
+    )
 
 
 def tiny_mnist(rng):
     """Two parts of (image [N, 28, 28], label [N]), and the four files that hold them."""
-    parts = [(rng.integers(0, 256, (n, 28, 28), np.uint8), np.arange(n, dtype=np.uint8) % 10) for n in (130, 20)]
+    parts = [
+        (rng.integers(0, 256, (n, 28, 28), np.uint8), np.arange(n, dtype=np.uint8) % 10)
+        for n in (130, 20)
+    ]
     arrays = [array for part in parts for array in part]
     return parts, {name: idx(array) for name, array in zip(MNIST_FILES, arrays, strict=True)}
 
 
 def tiny_cifar(rng):
     """Two parts of (image [N, 32, 32, 3], label [N]), and the archive that holds them."""
-    parts = [(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n, dtype=np.uint8) % 10) for n in (130, 20)]
-    rows = [np.c_[label, image.transpose(0, 3, 1, 2).reshape(len(image), -1)] for image, label in parts]
-    files = {f'data_batch_{i + 1}.bin': part.tobytes() for i, part in enumerate(np.split(rows[0], 5))}
+    parts = [
+        (rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n, dtype=np.uint8) % 10)
+        for n in (130, 20)
+    ]
+    rows = [
+        np.c_[label, image.transpose(0, 3, 1, 2).reshape(len(image), -1)] for image, label in parts
+    ]
+    files = {
+        f'data_batch_{i + 1}.bin': part.tobytes() for i, part in enumerate(np.split(rows[0], 5))
+    }
     files |= {
         'test_batch.bin': rows[1].tobytes(),
         'batches.meta.txt': b'\n'.join([b'kind%d' % i for i in range(10)]),
@@ -59,11 +71,24 @@ def png(samples, depth, kind, chunks=(), interlaced=False):
     return b'\x89PNG\r\n\x1a\n' + b''.join(_chunk(*part) for part in parts)
 
 
-ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+ADAM7 = [
+    (0, 0, 8, 8),
+    (0, 4, 8, 8),
+    (4, 0, 8, 4),
+    (0, 2, 4, 4),
+    (2, 0, 4, 2),
+    (0, 1, 2, 2),
+    (1, 0, 2, 1),
+]
 
 
 def _chunk(name, content):
-    return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+    return (
+        struct.pack('>I', len(content))
+        + name
+        + content
+        + struct.pack('>I', zlib.crc32(name + content))
+    )
 
 
 def prepare_set(folder, parts, features, called='files'):

@@ -47,7 +47,9 @@ def sentences(corpus):
 def random_sentences(seed, n=300):
     """Words w0, w1, ... with frequencies by a power law, many of equal count, and a few empty sentences."""
     draw = np.random.default_rng(seed)
-    return [' '.join(f'w{i}' for i in draw.zipf(1.4, draw.integers(0, 12)) if i < 500) for _ in range(n)]
+    return [
+        ' '.join(f'w{i}' for i in draw.zipf(1.4, draw.integers(0, 12)) if i < 500) for _ in range(n)
+    ]
 
 
 # The tokeniser
@@ -56,9 +58,15 @@ def random_sentences(seed, n=300):
 @pytest.mark.parametrize(
     ('written', 'words'),
     [
-        ("The king's men don't know: it's 1.5 or 2.6.18!", "the king 's men don't know it 's 1.5 or 2.6.18"),
+        (
+            "The king's men don't know: it's 1.5 or 2.6.18!",
+            "the king 's men don't know it 's 1.5 or 2.6.18",
+        ),
         ('learning_rate, e-mail... A.B. (x86-64)', 'learning rate e mail a b x86 64'),
-        ("the 'quoted' 's' and dogs' o’Brien’s l'École", "the quoted 's and dogs o'brien 's l'école"),
+        (
+            "the 'quoted' 's' and dogs' o’Brien’s l'École",
+            "the quoted 's and dogs o'brien 's l'école",
+        ),
         ("podil's'ka 1.a a.1 .5 5. '' ' .", "podil's'ka 1 a a 1 5 5"),
         ("wiki/Simpson's_rule y'y's_w's", "wiki simpson 's rule y'y 's w 's"),
         ('Ελλάδα, ДОМ; naïve', 'ελλάδα дом naïve'),
@@ -119,7 +127,10 @@ def test_marks_and_joiners_belong_to_their_words(script, form):
     [
         ('İstanbul DİYARBAKIR', 'i\u0307stanbul di\u0307yarbakir'),
         ('ΣΟΦΟΣ', 'σοφος'),
-        ('漢字と 他说‘你好’然后', '漢 字 と 他 说 你 好 然 后'),  # an apostrophe joins no ideographs
+        (
+            '漢字と 他说‘你好’然后',
+            '漢 字 と 他 说 你 好 然 后',
+        ),  # an apostrophe joins no ideographs
         ('カタカナ コーヒー', 'カタカナ コーヒー'),
         ('ไทยนี้', 'ไ ท ย นี้'),
         ('🇩🇪🇫🇷 👩\u200d👩\u200d👧 ❤\ufe0f ok', 'ok'),
@@ -142,7 +153,11 @@ EDGES = 'asSZ019\'._-:, "\n'
 
 @hypothesis.given(st.text(PRINTED) | st.text(EDGES))
 def test_of_ascii_both_patterns_give_the_same(drawn):
-    assert corpus.TOKEN.findall(drawn.lower()) == corpus.PLAIN_TOKEN.findall(drawn.lower()) == tokens(drawn)
+    assert (
+        corpus.TOKEN.findall(drawn.lower())
+        == corpus.PLAIN_TOKEN.findall(drawn.lower())
+        == tokens(drawn)
+    )
 
 
 PLAIN = ''.join(filter(corpus.PLAIN.fullmatch, map(chr, range(0x3000))))
@@ -150,7 +165,9 @@ PLAIN = ''.join(filter(corpus.PLAIN.fullmatch, map(chr, range(0x3000))))
 
 @hypothesis.given(st.text(PLAIN) | st.text(EDGES + 'éßŽΣςдЙ’–“\xa0'))
 def test_of_plain_letters_both_patterns_give_the_same(drawn):
-    assert unicodedata.is_normalized('NFC', drawn) and unicodedata.is_normalized('NFC', drawn.lower())
+    assert unicodedata.is_normalized('NFC', drawn) and unicodedata.is_normalized(
+        'NFC', drawn.lower()
+    )
     assert tokens(drawn) == corpus.TOKEN.findall(drawn.lower().replace('’', "'"))
 
 
@@ -162,7 +179,9 @@ def test_each_plain_letter_is_one_in_both_patterns():
 
 
 MARKED = (
-    ''.join(map(''.join, SPACED.values())) + EDGES + 'İ漢ひカ😀\u0301\u0308\u094d\u200c\u200d\ufe0f\xad\u2019\u202f'
+    ''.join(map(''.join, SPACED.values()))
+    + EDGES
+    + 'İ漢ひカ😀\u0301\u0308\u094d\u200c\u200d\ufe0f\xad\u2019\u202f'
 )
 
 
@@ -178,7 +197,11 @@ KNOWN = st.characters(exclude_categories=['Cs', 'Cn'])
 @hypothesis.given(st.text(MARKED, max_size=30) | st.text(KNOWN, max_size=30))
 def test_words_are_composed_lower_and_stay_as_they_are(drawn):
     words = tokens(drawn)
-    assert tokens(unicodedata.normalize('NFD', drawn)) == tokens(unicodedata.normalize('NFC', drawn)) == words
+    assert (
+        tokens(unicodedata.normalize('NFD', drawn))
+        == tokens(unicodedata.normalize('NFC', drawn))
+        == words
+    )
     for word in words:
         assert unicodedata.is_normalized('NFC', word) and not any(map(str.isspace, word))
         assert word == "'s" or unicodedata.category(word[0])[0] in 'LN'
@@ -223,7 +246,10 @@ def joined(kinds, i):
         return True
     if before in LINES or after in LINES:  # WB3a, b
         return False
-    if (before, after) in (('ZWJ', 'Pictographic'), ('WSegSpace', 'WSegSpace')) or after in IGNORED:  # WB3c, d, WB4
+    if (before, after) in (
+        ('ZWJ', 'Pictographic'),
+        ('WSegSpace', 'WSegSpace'),
+    ) or after in IGNORED:  # WB3c, d, WB4
         return True
     past = []  # what stands before, without what is ignored after it
     for kind in kinds[:i]:
@@ -255,7 +281,9 @@ def joined(kinds, i):
 def test_the_boundaries_are_those_of_uax_29(kinds):
     written = ''.join(CLASSES[kind] for kind in kinds)
     found = [match.start() for match in regex.finditer(r'\b', written, regex.WORD)]
-    assert found == [i for i in range(len(kinds) + 1) if i in (0, len(kinds)) or not joined(kinds, i)]
+    assert found == [
+        i for i in range(len(kinds) + 1) if i in (0, len(kinds)) or not joined(kinds, i)
+    ]
 
 
 def test_characters_are_what_a_reader_counts():
@@ -267,7 +295,9 @@ def test_characters_are_what_a_reader_counts():
 @hypothesis.given(st.text(MARKED, max_size=30))
 def test_characters_lose_nothing_but_the_amount_of_white_space(drawn):
     found = characters(drawn)
-    assert tokenizer_of('characters').join(found) == ' '.join(unicodedata.normalize('NFC', drawn).split())
+    assert tokenizer_of('characters').join(found) == ' '.join(
+        unicodedata.normalize('NFC', drawn).split()
+    )
     assert not any(letter.isspace() for word in found for letter in word)
 
 
@@ -276,7 +306,9 @@ def test_tokenizers_have_names():
     assert tokenizer_of('words').split(sentence) == ['the', 'e', 'mail', 'é']
     assert tokenizer_of('spaces').split(sentence) == ['The', 'e-mail,', 'é']
     assert tokenizer_of('characters').join(tokenizer_of('characters').split(sentence)) == sentence
-    with pytest.raises(ValueError, match="^tokenizer is 'letters'; known are words, characters, spaces$"):
+    with pytest.raises(
+        ValueError, match="^tokenizer is 'letters'; known are words, characters, spaces$"
+    ):
         tokenizer_of('letters')
 
 
@@ -296,7 +328,10 @@ def test_the_lecture_s_corpus():
 def test_reading_equals_its_definition(min_count, max_size, unknown):
     lines = [line.split() for line in random_sentences(0)]
     counts = Counter(word for line in lines for word in line)
-    kept = sorted((w for w in counts if counts[w] >= min_count and w != unknown), key=lambda w: (-counts[w], w))
+    kept = sorted(
+        (w for w in counts if counts[w] >= min_count and w != unknown),
+        key=lambda w: (-counts[w], w),
+    )
     if unknown is not None:
         kept = kept if max_size is None else kept[: max_size - 1]
         lines = [[word if word in kept else unknown for word in line] for line in lines]
@@ -306,7 +341,11 @@ def test_reading_equals_its_definition(min_count, max_size, unknown):
     lines = [[word for word in line if word in kept] for line in lines]
 
     corpus = read_corpus(
-        random_sentences(0), min_count=min_count, max_size=max_size, unknown=unknown, tokenize=str.split
+        random_sentences(0),
+        min_count=min_count,
+        max_size=max_size,
+        unknown=unknown,
+        tokenize=str.split,
     )
     assert list(corpus.vocabulary.words) == kept
     assert corpus.vocabulary.counts.tolist() == [counts[word] for word in kept]
@@ -329,7 +368,12 @@ def test_an_unknown_word_has_a_place_even_where_nothing_is_unknown():
 @pytest.mark.parametrize('unknown', [None, 'like'])
 def test_a_text_is_read_with_the_vocabulary_of_another(unknown):
     vocabulary = read_corpus(LECTURE, min_count=1).vocabulary
-    corpus = read_corpus(['We like flying, I think', 'so do they'], vocabulary=vocabulary, unknown=unknown, min_count=9)
+    corpus = read_corpus(
+        ['We like flying, I think', 'so do they'],
+        vocabulary=vocabulary,
+        unknown=unknown,
+        min_count=9,
+    )
     assert corpus.vocabulary is vocabulary
     told = [['like', 'flying', 'i']]
     told_with_unknown = [['like', 'like', 'flying', 'i', 'like'], ['like', 'like', 'like']]
@@ -337,8 +381,13 @@ def test_a_text_is_read_with_the_vocabulary_of_another(unknown):
 
 
 def test_fingerprint_tells_ids_and_words():
-    corpora = [read_corpus(text, min_count=1) for text in (LECTURE, LECTURE[::-1], ['You like deep learning'])]
-    corpora += [corpora[0]._replace(vocabulary=corpora[0].vocabulary._replace(words=tuple('abcdefg')))]
+    corpora = [
+        read_corpus(text, min_count=1)
+        for text in (LECTURE, LECTURE[::-1], ['You like deep learning'])
+    ]
+    corpora += [
+        corpora[0]._replace(vocabulary=corpora[0].vocabulary._replace(words=tuple('abcdefg')))
+    ]
     assert len({corpus.fingerprint for corpus in corpora}) == 4
     assert read_corpus(LECTURE, min_count=1).fingerprint == corpora[0].fingerprint
 
@@ -354,15 +403,20 @@ def zipped(content):
 
 
 @pytest.mark.parametrize(
-    ('suffix', 'pack'), [('', bytes), ('.gz', gzip.compress), ('.xz', lzma.compress), ('.zip', zipped)]
+    ('suffix', 'pack'),
+    [('', bytes), ('.gz', gzip.compress), ('.xz', lzma.compress), ('.zip', zipped)],
 )
 @pytest.mark.parametrize('line_end', ['\n', '\r\n'])
 def test_files_of_every_kind_hold_the_same_corpus(tmp_path, suffix, pack, line_end):
     lines = random_sentences(2)
     path = tmp_path / f'text{suffix}'
-    path.write_bytes(pack(b'\xef\xbb\xbf' + line_end.join(lines).encode()))  # begins with a mark, ends without a break
+    path.write_bytes(
+        pack(b'\xef\xbb\xbf' + line_end.join(lines).encode())
+    )  # begins with a mark, ends without a break
     corpus = read_corpus(path, tokenize=str.split)
-    assert corpus.fingerprint == read_corpus(lines).fingerprint == read_corpus(str(path)).fingerprint
+    assert (
+        corpus.fingerprint == read_corpus(lines).fingerprint == read_corpus(str(path)).fingerprint
+    )
 
 
 @pytest.mark.parametrize('piece', [7, 100, 2**16])
@@ -428,7 +482,10 @@ def test_no_word_of_a_text_without_spaces_is_cut(tmp_path, monkeypatch, piece, s
 def test_a_line_is_what_stands_between_its_ends(tmp_path):
     for end in '\n', '\r\n':
         (tmp_path / 'x').write_bytes(f'ab{end}c{end}'.encode())
-        assert sentences(read_corpus(tmp_path / 'x', min_count=1, tokenize=list)) == [['a', 'b'], ['c']]
+        assert sentences(read_corpus(tmp_path / 'x', min_count=1, tokenize=list)) == [
+            ['a', 'b'],
+            ['c'],
+        ]
 
 
 def test_memory_holds_ids_and_not_the_text(tmp_path):
@@ -467,7 +524,9 @@ def test_a_long_read_shows_its_progress_on_a_terminal_only(monkeypatch, capsys):
     assert capsys.readouterr().err == ''
     monkeypatch.setattr(sys, 'stderr', Terminal())
     read_corpus(LECTURE, min_count=1)
-    assert sys.stderr.getvalue().startswith('\r\x1b[Kreading  5 words') and sys.stderr.getvalue().endswith('words/s\n')
+    assert sys.stderr.getvalue().startswith(
+        '\r\x1b[Kreading  5 words'
+    ) and sys.stderr.getvalue().endswith('words/s\n')
 
 
 # Holding out
@@ -490,7 +549,8 @@ def test_held_out_sentences_are_whole_and_taken_from_everywhere(words, runs):
 @pytest.mark.parametrize('words', [0, -1, 10, 1000])
 def test_too_much_or_nothing_held_out_is_refused(words):
     with pytest.raises(
-        ValueError, match=rf'^words to hold out are {words:,}; at least 1 of 10, and not every sentence$'
+        ValueError,
+        match=rf'^words to hold out are {words:,}; at least 1 of 10, and not every sentence$',
     ):
         held_out(read_corpus(LECTURE, min_count=1), words=words)
 
@@ -504,7 +564,9 @@ def test_the_smallest_corpus_is_parted():
 def test_of_long_sentences_about_as_much_is_held_out(words):
     """Fifty sentences of 1,000 words, as a line of 50,000 characters gives: a run is a sentence at the least."""
     train, test = held_out(read_corpus(['w v ' * 500] * 50, min_count=1), words=words)
-    assert (test.ids >= 0).sum() == max(words, 1000) and (train.ids >= 0).sum() == 50_000 - max(words, 1000)
+    assert (test.ids >= 0).sum() == max(words, 1000) and (train.ids >= 0).sum() == 50_000 - max(
+        words, 1000
+    )
 
 
 # Vocabularies as files
@@ -548,7 +610,10 @@ def test_a_bad_line_of_a_vocabulary_is_named(tmp_path, line):
     path.write_bytes(f'the\t5\n{line}\nb\t1\n'.encode())
     with pytest.raises(ValueError) as error:
         read_vocabulary(path)
-    assert str(error.value) == f'{path}, line 2 is {line!r}; each line must be a new word, a tab and its count'
+    assert (
+        str(error.value)
+        == f'{path}, line 2 is {line!r}; each line must be a new word, a tab and its count'
+    )
 
 
 # What is refused
@@ -568,7 +633,11 @@ def refused(kind, source, **options):
         (LECTURE, {'max_size': 1}, 'max_size is 1; a vocabulary needs at least 2 words'),
         ([' ', '...'], {}, 'the text has no words'),
         ([], {}, 'the text has no words'),
-        (LECTURE, {}, 'the text has 7 different words, 0 of them kept at min_count 5; a vocabulary needs at least 2'),
+        (
+            LECTURE,
+            {},
+            'the text has 7 different words, 0 of them kept at min_count 5; a vocabulary needs at least 2',
+        ),
         (
             ['a a a b'],
             {'min_count': 2},
@@ -582,9 +651,14 @@ def test_texts_and_numbers_that_make_no_vocabulary(source, options, message):
 
 def test_a_vocabulary_given_that_does_not_fit():
     vocabulary = Vocabulary(('x', 'y'), np.array([2, 1]))
-    assert refused(ValueError, LECTURE, vocabulary=vocabulary).endswith('none of the 2 words of the vocabulary given')
+    assert refused(ValueError, LECTURE, vocabulary=vocabulary).endswith(
+        'none of the 2 words of the vocabulary given'
+    )
     single = Vocabulary(('x',), np.array([2]))
-    assert refused(ValueError, LECTURE, vocabulary=single) == 'the vocabulary given has 1 words; at least 2 are needed'
+    assert (
+        refused(ValueError, LECTURE, vocabulary=single)
+        == 'the vocabulary given has 1 words; at least 2 are needed'
+    )
     expected = "unknown is '?', which the vocabulary given does not have"
     assert refused(ValueError, LECTURE, vocabulary=vocabulary, unknown='?') == expected
 
@@ -595,7 +669,8 @@ def test_an_empty_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('source', 'end'), [('text9', 'did you mean text8?'), ('doc', 'did you mean docs?'), ('xyz', 'tfds:NAME')]
+    ('source', 'end'),
+    [('text9', 'did you mean text8?'), ('doc', 'did you mean docs?'), ('xyz', 'tfds:NAME')],
 )
 def test_a_missing_file_is_answered_with_the_nearest_name(tmp_path, monkeypatch, source, end):
     monkeypatch.chdir(tmp_path)
@@ -617,7 +692,9 @@ def test_a_folder_is_refused(tmp_path):
     assert str(tmp_path) in refused(IsADirectoryError, tmp_path)
 
 
-@pytest.mark.parametrize(('suffix', 'pack'), [('.gz', gzip.compress), ('.xz', lzma.compress), ('.zip', zipped)])
+@pytest.mark.parametrize(
+    ('suffix', 'pack'), [('.gz', gzip.compress), ('.xz', lzma.compress), ('.zip', zipped)]
+)
 @pytest.mark.parametrize('harm', ['cut', 'other'])
 def test_a_damaged_file_is_refused(tmp_path, suffix, pack, harm):
     whole = pack('\n'.join(random_sentences(3)).encode())
@@ -631,7 +708,10 @@ def test_another_encoding_is_refused_by_byte_and_line(tmp_path, suffix):
     content = 'one\ntwo\n' * 10_000 + 'na\u00efve\n'
     path = tmp_path / f'x{suffix}'
     path.write_bytes((gzip.compress if suffix else bytes)(content.encode('latin-1')))
-    assert refused(ValueError, path) == f'{path} is not UTF-8: byte 0xef in line 20,001 begins no character'
+    assert (
+        refused(ValueError, path)
+        == f'{path} is not UTF-8: byte 0xef in line 20,001 begins no character'
+    )
 
 
 # text8, of a few words, and a source on the net that is a function
@@ -664,7 +744,11 @@ def net(monkeypatch):
 
 @pytest.mark.parametrize('name', ['text8', 'text8.gz', 'text8.zip'])
 def test_text8_is_found_in_its_folder(tmp_path, net, name):
-    pack = {'text8': str.encode, 'text8.gz': lambda x: gzip.compress(x.encode()), 'text8.zip': zipped}[name]
+    pack = {
+        'text8': str.encode,
+        'text8.gz': lambda x: gzip.compress(x.encode()),
+        'text8.zip': zipped,
+    }[name]
     (tmp_path / name).write_bytes(pack(TEXT8))
     assert lengths(tmp_path) == [1000, 1000, 100] and not net.asked
 
@@ -682,7 +766,12 @@ def test_text8_is_downloaded_once(tmp_path, net, monkeypatch):
     [
         (None, 200, FileNotFoundError, 'out of reach'),
         (b'', 404, FileNotFoundError, 'out of reach'),
-        (b'something else', 200, ValueError, 'has the md5 checksum 6c7ba9c5a141421e1c03cb9807c97c74'),
+        (
+            b'something else',
+            200,
+            ValueError,
+            'has the md5 checksum 6c7ba9c5a141421e1c03cb9807c97c74',
+        ),
     ],
 )
 def test_what_is_not_text8_leaves_nothing(tmp_path, net, content, status, kind, message):
@@ -699,7 +788,9 @@ def prepared(folder, feature, file_format='array_record'):
         VERSION = tfds.core.Version('1.0.0')
 
         def _info(self):
-            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict({feature: tfds.features.Text()}))
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict({feature: tfds.features.Text()})
+            )
 
         def _split_generators(self, dl_manager):
             return {'train': self._generate_examples()}
@@ -714,7 +805,9 @@ def prepared(folder, feature, file_format='array_record'):
 
 def test_a_prepared_set_is_read_line_by_line(tmp_path):
     corpus = read_corpus('tfds:lines', data_dir=prepared(tmp_path, 'text'), min_count=1)
-    assert sorted(sentences(corpus)) == [['first', 'line']] * 3 + [['line', str(i), 'naïve'] for i in range(3)]
+    assert sorted(sentences(corpus)) == [['first', 'line']] * 3 + [
+        ['line', str(i), 'naïve'] for i in range(3)
+    ]
 
 
 def test_sets_that_hold_no_text_or_are_not_prepared_are_refused(tmp_path):

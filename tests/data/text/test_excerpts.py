@@ -16,7 +16,9 @@ def words(data, step):
 
 
 def test_an_epoch_visits_different_places_and_each_next_one_cuts_anew():
-    data = excerpts(LONG, batch=2, steps=300, epochs=6, seed=0)  # 10 places an excerpt, 50 steps an epoch
+    data = excerpts(
+        LONG, batch=2, steps=300, epochs=6, seed=0
+    )  # 10 places an excerpt, 50 steps an epoch
     epochs = [np.concatenate([words(data, 50 * e + i) for i in range(50)]) for e in range(3)]
     for rows in epochs:
         assert (np.diff(rows, axis=1) % 1000 == 1).all()  # consecutive, on a ring
@@ -48,5 +50,7 @@ def test_a_passage_holds_every_place_once_after_its_overlap(batch, steps, overla
 
 
 def test_a_corpus_too_short_for_its_steps_is_refused():
-    with pytest.raises(ValueError, match='steps is 100; 2 epochs of 17 places in batches of 4 excerpts'):
+    with pytest.raises(
+        ValueError, match='steps is 100; 2 epochs of 17 places in batches of 4 excerpts'
+    ):
         excerpts(CORPUS, batch=4, steps=100, epochs=2, seed=0)

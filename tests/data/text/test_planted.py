@@ -46,13 +46,18 @@ def test_a_target_is_the_sum_of_its_topic_and_its_role():
 def test_every_analogy_is_answered_however_the_table_is_factored(sentences):
     words, table = ppmi(sentences)
     left, value, _ = np.linalg.svd(table)
-    for rank, power in itertools.product([30, 100], [0, 0.5, 1]):  # there are 24 topics and 7 roles in 3 relations
+    for rank, power in itertools.product(
+        [30, 100], [0, 0.5, 1]
+    ):  # there are 24 topics and 7 roles in 3 relations
         assert answers(words, (left * value**power)[:, :rank]) == [d for *_, d in analogies()]
 
 
 def test_no_word_plays_two_parts():
     parts = [
-        word for roles, rows in RELATIONS for part in (*roles.values(), *rows, *rows.values()) for word in part.split()
+        word
+        for roles, rows in RELATIONS
+        for part in (*roles.values(), *rows, *rows.values())
+        for word in part.split()
     ]
     assert len(set(parts)) == len(parts)
     assert set(parts) == {word for sentence in population() for word in sentence.split()}
@@ -72,6 +77,12 @@ def test_the_draw_is_uniform_and_a_function_of_the_seed():
     counts = Counter(sentences)
     assert len(grammar) == len(set(grammar)) == len(counts)
     statistic = sum((count - 50) ** 2 / 50 for count in counts.values())
-    assert abs(statistic - len(grammar)) < 5 * (2 * len(grammar)) ** 0.5  # chi-square: mean k, variance 2 k
+    assert (
+        abs(statistic - len(grammar)) < 5 * (2 * len(grammar)) ** 0.5
+    )  # chi-square: mean k, variance 2 k
     assert planted(3, 100)[0] == sentences[:100] != planted(4, 100)[0]
-    assert sentences[:3] == ['still faster than', 'his father him', 'cradle father parent']  # on every platform
+    assert sentences[:3] == [
+        'still faster than',
+        'his father him',
+        'cradle father parent',
+    ]  # on every platform

@@ -45,8 +45,14 @@ def test_what_is_no_set_of_pairs_is_refused_in_one_line(tmp_path, text, message)
 
 
 def test_analogies_are_read_by_category(tmp_path):
-    path = write(tmp_path / 'q', ': capitals\nAthens Greece Oslo Norway\n\n: gram8-plural\r\nbird birds cat cats\r\n')
-    expected = [('capitals', 'Athens', 'Greece', 'Oslo', 'Norway'), ('gram8-plural', 'bird', 'birds', 'cat', 'cats')]
+    path = write(
+        tmp_path / 'q',
+        ': capitals\nAthens Greece Oslo Norway\n\n: gram8-plural\r\nbird birds cat cats\r\n',
+    )
+    expected = [
+        ('capitals', 'Athens', 'Greece', 'Oslo', 'Norway'),
+        ('gram8-plural', 'bird', 'birds', 'cat', 'cats'),
+    ]
     assert read_analogies(path) == expected
 
 
@@ -71,7 +77,9 @@ def test_united_sets_hold_each_pair_of_an_earlier_set_once():
 
 
 def test_a_folder_is_read_as_far_as_it_goes(tmp_path):
-    with pytest.raises(FileNotFoundError, match='holds no word sets; known are men.tsv, wordsim353_sim.tsv'):
+    with pytest.raises(
+        FileNotFoundError, match='holds no word sets; known are men.tsv, wordsim353_sim.tsv'
+    ):
         read_sets(tmp_path)
     write(tmp_path / 'rg65.tsv', 'cord\tsmile\t0.02\n')
     write(tmp_path / 'wordsim353_sim.tsv', 'tiger\tcat\t7.35\n')  # without its other half

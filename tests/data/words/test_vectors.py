@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from genjax.base import Embedding
-from genjax.data.words.vectors import FORMATS, from_binary, from_text, load, save, to_binary, to_safetensors, to_text
+from genjax.data.words.vectors import (
+    FORMATS,
+    from_binary,
+    from_text,
+    load,
+    save,
+    to_binary,
+    to_safetensors,
+    to_text,
+)
 
 SUFFIXES = list(FORMATS)
 
@@ -22,7 +31,9 @@ def some(count=200, size=7, seed=0):
 
 def assert_equal(a, b):
     assert list(a.words) == list(b.words)
-    np.testing.assert_array_equal(np.asarray(a.vectors).view(np.uint32), np.asarray(b.vectors).view(np.uint32))
+    np.testing.assert_array_equal(
+        np.asarray(a.vectors).view(np.uint32), np.asarray(b.vectors).view(np.uint32)
+    )
 
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
@@ -69,7 +80,10 @@ def test_a_file_is_whole_or_not_there(tmp_path, suffix, monkeypatch):
 def test_words_that_a_format_cannot_hold_are_refused(encode, word):
     with pytest.raises(ValueError) as error:
         encode(Embedding(['a', word], np.ones((2, 3), np.float32)))
-    assert str(error.value) == f'word 2 is {word!r}; this format holds no empty words, spaces or newlines'
+    assert (
+        str(error.value)
+        == f'word 2 is {word!r}; this format holds no empty words, spaces or newlines'
+    )
 
 
 def test_safetensors_holds_any_words(tmp_path):
@@ -83,14 +97,20 @@ def test_words_must_differ_and_have_a_vector_each(encode):
     with pytest.raises(ValueError, match="^words 1 and 3 are both 'a'; each may be there once$"):
         encode(Embedding(['a', 'b', 'a'], np.ones((3, 2), np.float32)))
     for words, shape in ((['a', 'b'], (3, 2)), ([], (0, 2)), (['a'], (1, 0)), (['a'], (1,))):
-        with pytest.raises(ValueError, match=rf'^{len(words)} words have vectors \[.*\]; wanted are'):
+        with pytest.raises(
+            ValueError, match=rf'^{len(words)} words have vectors \[.*\]; wanted are'
+        ):
             encode(Embedding(words, np.ones(shape, np.float32)))
 
 
 FLOATS = np.ones(2, '<f4').tobytes()
 DAMAGED = [
     ('.txt', b'', "the first line is b''; wanted are two numbers, words and dimensions"),
-    ('.txt', b'a 1 2\n', "the first line is b'a 1 2'; wanted are two numbers, words and dimensions"),
+    (
+        '.txt',
+        b'a 1 2\n',
+        "the first line is b'a 1 2'; wanted are two numbers, words and dimensions",
+    ),
     ('.vec', b'0 2\n', "the first line is b'0 2'; wanted are two numbers, words and dimensions"),
     ('.txt', b'2 2\na 1 2\n', 'the header says 2 words and 1 lines follow'),
     ('.txt', b'2 2\na 1 2\nb 1\n', 'word 2 has 1 numbers; the header says 2'),
@@ -100,11 +120,31 @@ DAMAGED = [
     ('.txt', b'1 2\na 1 2\nb 1 2\n', 'the header says 1 words and 5 bytes are left after them'),
     ('.txt', b'2 1\na 1\na 2\n', "words 1 and 2 are both 'a'; each may be there once"),
     ('.txt', b'2 1\na 1\n\xff 2\n', "word 2 is b'\\xff', which is not UTF-8"),
-    ('.bin', b'\x00' * 200, f'the first line is {bytes(60)!r}; wanted are two numbers, words and dimensions'),
-    ('.bin', b'2 2\na ' + FLOATS + b'b ' + FLOATS[:-1], 'the header says 2 words and the bytes end in word 2'),
-    ('.bin', b'9000000000000 300\n', 'the header says 9000000000000 words and the bytes end in word 1'),
-    ('.bin', b'1 2\na ' + FLOATS + b'rest', 'the header says 1 words and 4 bytes are left after them'),
-    ('.bin', b'2 2\na ' + FLOATS + b'a ' + FLOATS, "words 1 and 2 are both 'a'; each may be there once"),
+    (
+        '.bin',
+        b'\x00' * 200,
+        f'the first line is {bytes(60)!r}; wanted are two numbers, words and dimensions',
+    ),
+    (
+        '.bin',
+        b'2 2\na ' + FLOATS + b'b ' + FLOATS[:-1],
+        'the header says 2 words and the bytes end in word 2',
+    ),
+    (
+        '.bin',
+        b'9000000000000 300\n',
+        'the header says 9000000000000 words and the bytes end in word 1',
+    ),
+    (
+        '.bin',
+        b'1 2\na ' + FLOATS + b'rest',
+        'the header says 1 words and 4 bytes are left after them',
+    ),
+    (
+        '.bin',
+        b'2 2\na ' + FLOATS + b'a ' + FLOATS,
+        "words 1 and 2 are both 'a'; each may be there once",
+    ),
     ('.bin', b'1 2\n\xc3 ' + FLOATS, "word 1 is b'\\xc3', which is not UTF-8"),
 ]
 
@@ -125,8 +165,14 @@ def test_damaged_safetensors_are_refused(tmp_path):
     path = tmp_path / 'v.safetensors'
     for content, message in (
         (to_safetensors(some())[:-1], ''),
-        (packed({'vectors': x}), "the arrays, with type and rank, are .*'float32', 2.*; wanted are "),
-        (packed({'vectors': x, 'words': words, 'ends': ends[:1]}), 'the ends do not divide 2 bytes into 2 words'),
+        (
+            packed({'vectors': x}),
+            "the arrays, with type and rank, are .*'float32', 2.*; wanted are ",
+        ),
+        (
+            packed({'vectors': x, 'words': words, 'ends': ends[:1]}),
+            'the ends do not divide 2 bytes into 2 words',
+        ),
         (packed({'vectors': x, 'words': words, 'ends': ends[::-1] + 0}), 'the ends do not divide'),
     ):
         path.write_bytes(content)
@@ -136,7 +182,10 @@ def test_damaged_safetensors_are_refused(tmp_path):
 
 def test_an_unknown_suffix_and_a_missing_file_are_refused(tmp_path):
     for act in (load, lambda path: save(path, some())):
-        with pytest.raises(ValueError, match="v.pickle ends in '.pickle'; known are .txt, .vec, .bin, .safetensors$"):
+        with pytest.raises(
+            ValueError,
+            match="v.pickle ends in '.pickle'; known are .txt, .vec, .bin, .safetensors$",
+        ):
             act(tmp_path / 'v.pickle')
     with pytest.raises(FileNotFoundError):
         load(tmp_path / 'v.bin')
@@ -175,6 +224,8 @@ def test_safetensors_are_read_by_the_library(tmp_path):
 
     save(tmp_path / 'v.safetensors', some())
     with safe_open(str(tmp_path / 'v.safetensors'), 'numpy') as file:
-        np.testing.assert_array_equal(file.get_tensor('vectors').view(np.uint32), some().vectors.view(np.uint32))
+        np.testing.assert_array_equal(
+            file.get_tensor('vectors').view(np.uint32), some().vectors.view(np.uint32)
+        )
         words, ends = file.get_tensor('words').tobytes(), file.get_tensor('ends')
     assert words[ends[2] : ends[3]].decode() == some().words[3]

@@ -42,7 +42,9 @@ def digest(folder):
     """Of every name under a folder and of what is in every file."""
     found = hashlib.sha256()
     for path in sorted(folder.rglob('*')):
-        found.update(f'{path} {path.is_dir()}'.encode() + (path.read_bytes() if path.is_file() else b''))
+        found.update(
+            f'{path} {path.is_dir()}'.encode() + (path.read_bytes() if path.is_file() else b'')
+        )
     return found.hexdigest()
 
 
@@ -164,7 +166,11 @@ COMMANDS = {
 }
 
 
-LINES = [(f'{start} {rest}'.split(' '), line) for start, rows in COMMANDS.items() for rest, line in rows.items()]
+LINES = [
+    (f'{start} {rest}'.split(' '), line)
+    for start, rows in COMMANDS.items()
+    for rest, line in rows.items()
+]
 
 
 @pytest.mark.parametrize(('words', 'line'), LINES)
@@ -209,7 +215,9 @@ def foreign(dtype):
 
 
 def words(vectors, ends, text=b'ab'):
-    return packed({'vectors': vectors, 'ends': np.array(ends), 'words': np.frombuffer(text, np.uint8)})
+    return packed(
+        {'vectors': vectors, 'ends': np.array(ends), 'words': np.frombuffer(text, np.uint8)}
+    )
 
 
 class Calls:
@@ -221,7 +229,9 @@ class Calls:
 
 
 def pth(content):
-    return b''.join(pickle.dumps(part, 2) for part in (MAGIC, 1001, {'little_endian': True})) + content
+    return (
+        b''.join(pickle.dumps(part, 2) for part in (MAGIC, 1001, {'little_endian': True})) + content
+    )
 
 
 def torch_zip(**files):
@@ -250,22 +260,43 @@ FILES = {
     ],
     ('v.bin', load): [
         (b'', "FILE: the first line is b''; wanted are two numbers, words and dimensions"),
-        (b'-1 2\n', "FILE: the first line is b'-1 2'; wanted are two numbers, words and dimensions"),
-        (b'1 -2\na ', "FILE: the first line is b'1 -2'; wanted are two numbers, words and dimensions"),
-        (b'1 99999999999999\na ' + FLOATS, 'FILE: the header says 1 words and the bytes end in word 1'),
+        (
+            b'-1 2\n',
+            "FILE: the first line is b'-1 2'; wanted are two numbers, words and dimensions",
+        ),
+        (
+            b'1 -2\na ',
+            "FILE: the first line is b'1 -2'; wanted are two numbers, words and dimensions",
+        ),
+        (
+            b'1 99999999999999\na ' + FLOATS,
+            'FILE: the header says 1 words and the bytes end in word 1',
+        ),
         (
             b'9' * 90 + b' 2\na ' + FLOATS,
             "FILE: the first line is b'999999999999999999999999999999999999999999999999999999999999'; wanted are "
             'two numbers, words and dimensions',
         ),
-        (b'1 2\n ' + FLOATS, "FILE: word 1 is ''; this format holds no empty words, spaces or newlines"),
-        (b'1 2\na\nb ' + FLOATS, "FILE: word 1 is 'a\\nb'; this format holds no empty words, spaces or newlines"),
-        (b'1 2\na ' + np.array([1, np.nan], '<f4').tobytes(), 'FILE: word 1 has a number that is not finite'),
+        (
+            b'1 2\n ' + FLOATS,
+            "FILE: word 1 is ''; this format holds no empty words, spaces or newlines",
+        ),
+        (
+            b'1 2\na\nb ' + FLOATS,
+            "FILE: word 1 is 'a\\nb'; this format holds no empty words, spaces or newlines",
+        ),
+        (
+            b'1 2\na ' + np.array([1, np.nan], '<f4').tobytes(),
+            'FILE: word 1 has a number that is not finite',
+        ),
     ],
     ('v.txt', load): [
         (b'2 2\na 1 2\nb 1 nan\n', 'FILE: word 2 has a number that is not finite'),
         (b'1 2\na 1 1e39\n', 'FILE: word 1 has a number that is not finite'),
-        (b'1 2\n 1 2\n', "FILE: word 1 is ''; this format holds no empty words, spaces or newlines"),
+        (
+            b'1 2\n 1 2\n',
+            "FILE: word 1 is ''; this format holds no empty words, spaces or newlines",
+        ),
         (
             b'9' * 5000 + b' 2\n',
             "FILE: the first line is b'999999999999999999999999999999999999999999999999999999999999'; wanted are "
@@ -273,10 +304,16 @@ FILES = {
         ),
     ],
     ('v.vec', load): [
-        (b'1 2 3\na 1 2\n', "FILE: the first line is b'1 2 3'; wanted are two numbers, words and dimensions"),
+        (
+            b'1 2 3\na 1 2\n',
+            "FILE: the first line is b'1 2 3'; wanted are two numbers, words and dimensions",
+        ),
     ],
     ('v.safetensors', load): [
-        (b'', 'FILE: this is no safetensors file of numpy arrays: Error while deserializing: header too small'),
+        (
+            b'',
+            'FILE: this is no safetensors file of numpy arrays: Error while deserializing: header too small',
+        ),
         (
             struct.pack('<Q', 2**62) + b'{}',
             'FILE: this is no safetensors file of numpy arrays: Error while deserializing: header too large',
@@ -294,15 +331,30 @@ FILES = {
             words(np.ones((0, 2), np.float32), np.array([], np.int64), b''),
             'FILE: the vectors are [0, 2]; wanted are words and dimensions, none 0',
         ),
-        (words(np.ones((2, 1), np.float32), [-1, 2]), 'FILE: the ends do not divide 2 bytes into 2 words'),
-        (words(np.full((2, 1), np.inf, np.float32), [1, 2]), 'FILE: word 1 has a number that is not finite'),
-        (words(np.ones((2, 1), np.float32), [1, 2], b'aa'), "FILE: words 1 and 2 are both 'a'; each may be there once"),
+        (
+            words(np.ones((2, 1), np.float32), [-1, 2]),
+            'FILE: the ends do not divide 2 bytes into 2 words',
+        ),
+        (
+            words(np.full((2, 1), np.inf, np.float32), [1, 2]),
+            'FILE: word 1 has a number that is not finite',
+        ),
+        (
+            words(np.ones((2, 1), np.float32), [1, 2], b'aa'),
+            "FILE: words 1 and 2 are both 'a'; each may be there once",
+        ),
     ],
     ('c.txt', read_corpus): [
         (b'', 'FILE has no words'),
-        (b'once ' * 9, 'FILE has 1 different words, 1 of them kept at min_count 5; a vocabulary needs at least 2'),
+        (
+            b'once ' * 9,
+            'FILE has 1 different words, 1 of them kept at min_count 5; a vocabulary needs at least 2',
+        ),
         (b'fine\nna\xefve\n', 'FILE is not UTF-8: byte 0xef in line 2 begins no character'),
-        (ENDLESS, 'FILE has 4 different words, 1 of them kept at min_count 5; a vocabulary needs at least 2'),
+        (
+            ENDLESS,
+            'FILE has 4 different words, 1 of them kept at min_count 5; a vocabulary needs at least 2',
+        ),
         (b'fine\nT\0h\0e\0', 'FILE is no text: line 2 has a byte of 0'),
     ],
     ('c.gz', read_corpus): [
@@ -328,7 +380,10 @@ FILES = {
     ],
     ('vocabulary.tsv', read_vocabulary): [
         (b'', "FILE, line 1 is ''; each line must be a new word, a tab and its count"),
-        (b'a\t2\na\t1\n', "FILE, line 2 is 'a\\t1'; each line must be a new word, a tab and its count"),
+        (
+            b'a\t2\na\t1\n',
+            "FILE, line 2 is 'a\\t1'; each line must be a new word, a tab and its count",
+        ),
         (b'a\t-2\n', "FILE, line 1 is 'a\\t-2'; each line must be a new word, a tab and its count"),
         (
             b'a\t' + b'9' * 20 + b'\n',
@@ -352,9 +407,18 @@ FILES = {
     ],
     ('wordnet.tsv', read_wordnet): [
         (b'', 'FILE has no column lemma; it needs lemma, hypernym, sense, steps'),
-        (LINKS.encode() + b'a\tb\tx\t1\n', "FILE line 2 has sense 'x', steps '1'; both are 1 or more"),
-        (LINKS.encode() + b'\na\tb\t1\t-1\n', "FILE line 3 has sense '1', steps '-1'; both are 1 or more"),
-        (LINKS.encode() + b'a\tb\t1\n', 'FILE has a line 2 of too few columns; it needs lemma, hypernym, sense, steps'),
+        (
+            LINKS.encode() + b'a\tb\tx\t1\n',
+            "FILE line 2 has sense 'x', steps '1'; both are 1 or more",
+        ),
+        (
+            LINKS.encode() + b'\na\tb\t1\t-1\n',
+            "FILE line 3 has sense '1', steps '-1'; both are 1 or more",
+        ),
+        (
+            LINKS.encode() + b'a\tb\t1\n',
+            'FILE has a line 2 of too few columns; it needs lemma, hypernym, sense, steps',
+        ),
         (LINKS.encode() + b'\xff', 'FILE is not UTF-8 text, at byte 27'),
     ],
     ('pairs.tsv', bless): [
@@ -374,10 +438,16 @@ FILES = {
             "this is no state dict of torch.save: it wants '__builtin__.exec', which no state dict of weights needs",
         ),
         (b'\x80\x02}r' + struct.pack('<I', 2**31 - 1) + b'.', 'this is no file of torch.save'),
-        (b'\x80\x04\x8e' + struct.pack('<Q', 2**62) + b'.', 'this is no state dict of torch.save: MemoryError'),
+        (
+            b'\x80\x04\x8e' + struct.pack('<Q', 2**62) + b'.',
+            'this is no state dict of torch.save: MemoryError',
+        ),
     ],
     ('w.npz', read_arrays): [
-        (zipped({'x.npy': b'\x93NUMPY'}), 'the zip has 0 entries named data.pkl; a file of torch.save has one'),
+        (
+            zipped({'x.npy': b'\x93NUMPY'}),
+            'the zip has 0 entries named data.pkl; a file of torch.save has one',
+        ),
     ],
     ('bomb.pth', read_arrays): [
         (
@@ -414,12 +484,18 @@ FILES = {
     ('i.gz', read_images): [
         (None, "[Errno 2] No such file or directory: 'FILE'"),
         (b'', "FILE starts with b''; an IDX file of bytes, 3 axes, with b'\\x00\\x00\\x08\\x03'"),
-        (gz(b''), "FILE starts with b''; an IDX file of bytes, 3 axes, with b'\\x00\\x00\\x08\\x03'"),
+        (
+            gz(b''),
+            "FILE starts with b''; an IDX file of bytes, 3 axes, with b'\\x00\\x00\\x08\\x03'",
+        ),
         (
             gz(b'\0\0\x08\3' + b'\x7f\xff\xff\xff' * 3),
             'FILE has 0 bytes as [2147483647, 2147483647, 2147483647]; [N, 28, 28] are needed',
         ),
-        (idx(np.zeros((2, 20, 20), np.uint8)), 'FILE has 800 bytes as [2, 20, 20]; [N, 28, 28] are needed'),
+        (
+            idx(np.zeros((2, 20, 20), np.uint8)),
+            'FILE has 800 bytes as [2, 20, 20]; [N, 28, 28] are needed',
+        ),
     ],
     ('i.gz', prepare.read_idx): [
         (
@@ -436,7 +512,9 @@ ROWS = [(*file, *row) for file, rows in FILES.items() for row in rows]
 
 
 # Files packed here may hold the time, and a test's name must be the same in every worker: content is not in it.
-@pytest.mark.parametrize(('name', 'read', 'content', 'line'), ROWS, ids=[f'{row[0]}-{row[3]}' for row in ROWS])
+@pytest.mark.parametrize(
+    ('name', 'read', 'content', 'line'), ROWS, ids=[f'{row[0]}-{row[3]}' for row in ROWS]
+)
 def test_a_file_is_refused_and_nothing_is_touched(name, read, content, line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'relations.tsv').write_text('concept\trelatum\trelation\n')
@@ -459,7 +537,11 @@ MNIST = [
         lambda content: content[:-100],
         'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker was reached',
     ),
-    (0, lambda content: b'<html>not found</html>', "FILE is damaged or cut short: Not a gzipped file (b'<h')"),
+    (
+        0,
+        lambda content: b'<html>not found</html>',
+        "FILE is damaged or cut short: Not a gzipped file (b'<h')",
+    ),
     (0, FLIP, 'FILE is damaged or cut short: CRC check failed'),
     (
         0,
@@ -471,7 +553,11 @@ MNIST = [
         lambda content: idx(np.zeros((20, 784), np.uint8)),
         "FILE starts with b'\\x00\\x00\\x08\\x02'; an IDX file of bytes, 3 axes, with b'\\x00\\x00\\x08\\x03'",
     ),
-    (1, lambda content: idx(np.zeros(129, np.uint8)), 'FILE has 129 labels up to 0; 130 of 0 to 9 are needed'),
+    (
+        1,
+        lambda content: idx(np.zeros(129, np.uint8)),
+        'FILE has 129 labels up to 0; 130 of 0 to 9 are needed',
+    ),
     (1, with_label(10), 'FILE has 130 labels up to 10; 130 of 0 to 9 are needed'),
 ]
 
@@ -483,7 +569,13 @@ def test_a_file_of_mnist_is_refused_and_nothing_is_prepared(which, change, line,
     place(tmp_path / 'mnist', files)
     assert (
         told(
-            tmp_path, tmp_path / 'mnist' / MNIST_FILES[which], images, 'mnist', batch=4, seed=0, data_dir=str(tmp_path)
+            tmp_path,
+            tmp_path / 'mnist' / MNIST_FILES[which],
+            images,
+            'mnist',
+            batch=4,
+            seed=0,
+            data_dir=str(tmp_path),
         )
         == line
     )
@@ -492,16 +584,23 @@ def test_a_file_of_mnist_is_refused_and_nothing_is_prepared(which, change, line,
 def repacked(content, change):
     """The archive with some of its files changed, or without them."""
     archive = io.BytesIO()
-    with tarfile.open(fileobj=io.BytesIO(content)) as tar, tarfile.open(fileobj=archive, mode='w:gz') as made:
+    with (
+        tarfile.open(fileobj=io.BytesIO(content)) as tar,
+        tarfile.open(fileobj=archive, mode='w:gz') as made,
+    ):
         for member in tar:
-            if (inner := change(member.name.split('/')[1], tar.extractfile(member).read())) is not None:
+            if (
+                inner := change(member.name.split('/')[1], tar.extractfile(member).read())
+            ) is not None:
                 member.size = len(inner)
                 made.addfile(member, io.BytesIO(inner))
     return archive.getvalue()
 
 
 def only(name, change):
-    return lambda content: repacked(content, lambda found, inner: change(inner) if found == name else inner)
+    return lambda content: repacked(
+        content, lambda found, inner: change(inner) if found == name else inner
+    )
 
 
 CIFAR = [
@@ -510,8 +609,14 @@ CIFAR = [
         'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker was reached',
     ),
     (lambda content: gz(b'no tar'), 'FILE is damaged or cut short: truncated header'),
-    (only('test_batch.bin', lambda content: None), 'FILE holds no cifar-10-batches-bin/test_batch.bin'),
-    (only('test_batch.bin', lambda content: content[:-7]), 'FILE has 61453 bytes to test on; records are of 3073'),
+    (
+        only('test_batch.bin', lambda content: None),
+        'FILE holds no cifar-10-batches-bin/test_batch.bin',
+    ),
+    (
+        only('test_batch.bin', lambda content: content[:-7]),
+        'FILE has 61453 bytes to test on; records are of 3073',
+    ),
     (
         only('test_batch.bin', lambda content: b'\xff' + content[1:]),
         'FILE has 20 labels up to 255; 20 of 0 to 9 are needed',
@@ -525,7 +630,16 @@ def test_an_archive_of_cifar10_is_refused_and_nothing_is_prepared(change, line, 
     (name, content), *_ = tiny_cifar(np.random.default_rng(0))[1].items()
     place(tmp_path / 'cifar10', {name: change(content)}, prepare.Cifar10)
     assert (
-        told(tmp_path, tmp_path / 'cifar10' / name, images, 'cifar10', batch=4, seed=0, data_dir=str(tmp_path)) == line
+        told(
+            tmp_path,
+            tmp_path / 'cifar10' / name,
+            images,
+            'cifar10',
+            batch=4,
+            seed=0,
+            data_dir=str(tmp_path),
+        )
+        == line
     )
 
 
@@ -560,8 +674,16 @@ PREPARED = [
         lambda content: b'{}',
         'FILE/3.0.1 holds no set as TFDS prepares it: Python class name must contain a dot, got: ""',
     ),
-    (RECORDS, None, "[Errno 2] No such file or directory: 'FILE/3.0.1/mnist-train.array_record-00000-of-00001'"),
-    (RECORDS, lambda content: b'', 'FILE/3.0.1 is damaged: ArrayRecord file should be at least 64KB big'),
+    (
+        RECORDS,
+        None,
+        "[Errno 2] No such file or directory: 'FILE/3.0.1/mnist-train.array_record-00000-of-00001'",
+    ),
+    (
+        RECORDS,
+        lambda content: b'',
+        'FILE/3.0.1 is damaged: ArrayRecord file should be at least 64KB big',
+    ),
     (
         RECORDS,
         lambda content: content[:-500],
@@ -581,7 +703,9 @@ def prepared(place, tmp_path):
 def test_a_prepared_set_that_is_broken_is_refused(name, change, line, prepared, tmp_path):
     file = prepared / name
     file.unlink() if change is None else file.write_bytes(change(file.read_bytes()))
-    said = told(tmp_path, tmp_path / 'mnist', images, 'mnist', batch=4, seed=0, data_dir=str(tmp_path))
+    said = told(
+        tmp_path, tmp_path / 'mnist', images, 'mnist', batch=4, seed=0, data_dir=str(tmp_path)
+    )
     assert said.partition(' (computed')[0] == line
 
 
@@ -597,7 +721,11 @@ def extremes(value):
     """Texts of values that are out of the way, of a config's kind."""
     if not isinstance(value, tuple):
         return NUMBERS.get(type(value), ())
-    ends = [(extreme, *value[1:]) for extreme in (0, -1, 10**9)] if value and type(value[0]) in (int, float) else []
+    ends = (
+        [(extreme, *value[1:]) for extreme in (0, -1, 10**9)]
+        if value and type(value[0]) in (int, float)
+        else []
+    )
     return map(repr, [(), value * 2, value[:1], *ends])
 
 
@@ -607,7 +735,10 @@ def points(names):
         module, config = smoke(name)
         small, own = (flat(c.to_dict()) for c in (config, module.get_config()))
         batch = 80 if config.batch % 8 else config.batch  # tests see 8 devices
-        base = {key: value for key, value in small.items() if value != own[key]} | {'batch': batch, 'steps': 4}
+        base = {key: value for key, value in small.items() if value != own[key]} | {
+            'batch': batch,
+            'steps': 4,
+        }
         for key in (key for key in small if key not in LEFT and not key.startswith('every.')):
             yield from ((name, base, key, text) for text in extremes(small[key]))
 
@@ -628,7 +759,9 @@ def is_planned_or_refused(name, base, key, text, folder):
     signal.alarm(120)
     try:
         plan(words + [f'--data_dir={folder}'] * ('data_dir' in smoke(name)[1]))
-        assert not (text == '-1' and isinstance(flat(smoke(name)[1].to_dict())[key], int)), f'{name} {key}'
+        assert not (text == '-1' and isinstance(flat(smoke(name)[1].to_dict())[key], int)), (
+            f'{name} {key}'
+        )
         return True
     except Refused as refusal:
         assert len(str(refusal).splitlines()) == 1, f'{name} {key}'
@@ -638,13 +771,24 @@ def is_planned_or_refused(name, base, key, text, folder):
         signal.signal(signal.SIGALRM, before)
 
 
-SMALL = 'autoencoder_digits', 'ddpm_digits', 'gan_finite', 'gan_digits', 'hmm_text', 'kl_fit', 'wgan_toy', 'ngram_file'
+SMALL = (
+    'autoencoder_digits',
+    'ddpm_digits',
+    'gan_finite',
+    'gan_digits',
+    'hmm_text',
+    'kl_fit',
+    'wgan_toy',
+    'ngram_file',
+)
 
 
 def test_some_extremes_of_configs_are_planned_or_refused(tmp_path):
     found = list(points(SMALL))
     assert len(found) > 150
-    planned = [is_planned_or_refused(*point, tmp_path) for point in random.Random(0).sample(found, 16)]
+    planned = [
+        is_planned_or_refused(*point, tmp_path) for point in random.Random(0).sample(found, 16)
+    ]
     assert {True, False} == set(planned) and not list(tmp_path.iterdir())
 
 
@@ -652,7 +796,9 @@ def test_some_extremes_of_configs_are_planned_or_refused(tmp_path):
 @pytest.mark.parametrize('name', EXPERIMENTS)
 def test_all_extremes_of_configs_are_planned_or_refused(name, tiny_sets):  # noqa: F811
     _, base, *_ = next(points([name]))
-    assert is_planned_or_refused(name, base, 'seed', '0', tiny_sets)  # the sets are prepared, and the base is sound
+    assert is_planned_or_refused(
+        name, base, 'seed', '0', tiny_sets
+    )  # the sets are prepared, and the base is sound
     before = digest(tiny_sets)
     for point in points([name]):
         is_planned_or_refused(*point, tiny_sets)

@@ -61,11 +61,18 @@ SPELLINGS = {
 def test_however_a_value_is_spelt_it_is_one_run(key):
     config = defaults()
     config.inner.update(rates=(1.0, (1.0, 1.0)), zero=1.0)
-    runs = {rundir.default('toy', rundir.identity(override(config, {key: text}))) for text in SPELLINGS[key]}
+    runs = {
+        rundir.default('toy', rundir.identity(override(config, {key: text})))
+        for text in SPELLINGS[key]
+    }
     assert len(runs) == 1
 
 
-@given(st.recursive(st.floats(allow_nan=False, allow_infinity=False), lambda inner: st.tuples(inner, inner)))
+@given(
+    st.recursive(
+        st.floats(allow_nan=False, allow_infinity=False), lambda inner: st.tuples(inner, inner)
+    )
+)
 def test_equal_numbers_are_one_run_and_others_are_not(value):
     config = ConfigDict({'x': value if isinstance(value, tuple) else 0.5})
     found = override(config, {'x': repr(value)}).x
@@ -75,7 +82,9 @@ def test_equal_numbers_are_one_run_and_others_are_not(value):
 
 def test_a_zero_of_the_config_itself_has_no_sign():
     width = FieldReference(-0.0)
-    config = ConfigDict({'a': -0.0, 'b': {'c': (1, -0.0, (-0.0,)), 'n': 0}, 'width': width, 'twice': width * 2})
+    config = ConfigDict(
+        {'a': -0.0, 'b': {'c': (1, -0.0, (-0.0,)), 'n': 0}, 'width': width, 'twice': width * 2}
+    )
     assert repr(override(config, {}).to_dict()) == repr(
         {'a': 0.0, 'b': {'c': (1, 0.0, (0.0,)), 'n': 0}, 'twice': 0.0, 'width': 0.0}
     )
@@ -92,6 +101,9 @@ def test_references_follow_and_placeholders_keep_their_type():
     width = FieldReference(4)
     config = ConfigDict({'width': width, 'twice': width * 2, 'limit': config_dict.placeholder(int)})
     assert override(config, {'width': '5'}).twice == 10
-    assert override(config, {'limit': '5'}).limit == 5 and override(config, {'limit': 'none'}).limit is None
+    assert (
+        override(config, {'limit': '5'}).limit == 5
+        and override(config, {'limit': 'none'}).limit is None
+    )
     with pytest.raises(Refused, match='--config.limit takes an int, not 5.5'):
         override(config, {'limit': '5.5'})

@@ -23,7 +23,14 @@ from tests.programs import processes
 ROOT = pathlib.Path(__file__).parents[3]
 QUICK = ['streamed']  # two processes wait for each other at every sum over devices
 CASES = pytest.mark.parametrize(
-    'case', [*QUICK, *(pytest.param(case, marks=pytest.mark.slow) for case in ('ddpm', 'vae', 'gan', 'word2vec'))]
+    'case',
+    [
+        *QUICK,
+        *(
+            pytest.param(case, marks=pytest.mark.slow)
+            for case in ('ddpm', 'vae', 'gan', 'word2vec')
+        ),
+    ],
 )
 
 
@@ -32,13 +39,23 @@ def started(words, folder):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         address = f'127.0.0.1:{free.getsockname()[1]}'
-    given = os.environ | {'JAX_COORDINATOR_ADDRESS': address, 'JAX_NUM_PROCESSES': '2', 'PYTHONPATH': str(ROOT)}
-    given |= {'JAX_NUM_CPU_DEVICES': '2', 'JAX_PLATFORMS': 'cpu', 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+    given = os.environ | {
+        'JAX_COORDINATOR_ADDRESS': address,
+        'JAX_NUM_PROCESSES': '2',
+        'PYTHONPATH': str(ROOT),
+    }
+    given |= {
+        'JAX_NUM_CPU_DEVICES': '2',
+        'JAX_PLATFORMS': 'cpu',
+        'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
+    }
     given |= {'JAX_COMPILATION_CACHE_DIR': str(ROOT / '.pytest_cache/xla')}
 
     def begin(i):
         with open(folder / f'process-{i}.log', 'w') as log:
-            words_of_i = dict(env=given | {'JAX_PROCESS_ID': str(i)}, cwd=folder, stdout=log, stderr=log)
+            words_of_i = dict(
+                env=given | {'JAX_PROCESS_ID': str(i)}, cwd=folder, stdout=log, stderr=log
+            )
             return subprocess.Popen([sys.executable, '-m', *words], **words_of_i)
 
     return [begin(i) for i in range(2)]
@@ -47,7 +64,10 @@ def started(words, folder):
 def ended(pair, folder, timeout=500):
     """(exit code, what it said) of each."""
     try:
-        return [(process.wait(timeout), (folder / f'process-{i}.log').read_text()) for i, process in enumerate(pair)]
+        return [
+            (process.wait(timeout), (folder / f'process-{i}.log').read_text())
+            for i, process in enumerate(pair)
+        ]
     finally:
         for process in pair:
             process.kill()
@@ -61,7 +81,9 @@ def two(tmp_path_factory):
 
     @functools.cache
     def trained(case):
-        for code, said in ended(started(['tests.programs.processes', str(folder), case], folder), folder):
+        for code, said in ended(
+            started(['tests.programs.processes', str(folder), case], folder), folder
+        ):
             assert code == 0, said
         return folder / case
 
@@ -89,7 +111,9 @@ def test_what_two_processes_saved_one_restores_and_goes_on_with(case, two, tmp_p
     step, state = restore(experiment, mesh=mesh, workdir=two(case))
     expected = metrics(two(case))[(50, 'test/loss')]
     assert step == 50
-    assert evaluate(experiment, state, seed=3, mesh=mesh)['test/loss'] == pytest.approx(expected, rel=1e-6)
+    assert evaluate(experiment, state, seed=3, mesh=mesh)['test/loss'] == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 def test_a_batch_has_a_part_for_each_process():
@@ -99,8 +123,14 @@ def test_a_batch_has_a_part_for_each_process():
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
-        ({'JAX_COORDINATOR_ADDRESS': 'a:1', 'JAX_NUM_PROCESSES': '2'}, '--distributed needs JAX_PROCESS_ID too'),
-        ({'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': '0'}, '--distributed needs JAX_COORDINATOR_ADDRESS too'),
+        (
+            {'JAX_COORDINATOR_ADDRESS': 'a:1', 'JAX_NUM_PROCESSES': '2'},
+            '--distributed needs JAX_PROCESS_ID too',
+        ),
+        (
+            {'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': '0'},
+            '--distributed needs JAX_COORDINATOR_ADDRESS too',
+        ),
         (
             {'JAX_COORDINATOR_ADDRESS': 'a:1', 'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': '2'},
             'JAX_NUM_PROCESSES is 2 and JAX_PROCESS_ID is 2; needed: numbers, the second below the first',
@@ -122,7 +152,10 @@ def test_what_names_no_processes_is_refused(given, message):
         ({}, False),
         ({'SLURM_PROCID': '0', 'SLURM_STEP_NUM_TASKS': '2'}, True),
         ({'SLURM_PROCID': '0', 'SLURM_STEP_NUM_TASKS': '1'}, False),
-        ({'SLURM_PROCID': '0', 'SLURM_NTASKS': '2'}, False),  # a script of several tasks, itself no step
+        (
+            {'SLURM_PROCID': '0', 'SLURM_NTASKS': '2'},
+            False,
+        ),  # a script of several tasks, itself no step
         ({'TPU_WORKER_HOSTNAMES': 'a,b'}, True),
         ({'TPU_WORKER_HOSTNAMES': 'localhost'}, False),
     ],
@@ -131,7 +164,14 @@ def test_what_schedulers_start_several_of_is_known_by_their_variables(given, sev
     assert distributed.several(given) is several
 
 
-TINY = {'batch': 80, 'widths': '(8,)', 'importance': 50, 'samples': 40, 'classifier': 2, 'every.log': 10}
+TINY = {
+    'batch': 80,
+    'widths': '(8,)',
+    'importance': 50,
+    'samples': 40,
+    'classifier': 2,
+    'every.log': 10,
+}
 SMOKE = ['--exp=vae_digits', *(f'--config.{key}={value}' for key, value in TINY.items())]
 
 

@@ -92,7 +92,8 @@ WRONG = {
     '--exp=toy --workdir=foreign': 'workdir foreign holds files and no config.json; '
     'it takes a run directory or a new one',
     '--exp=toy --workdir=broken': 'broken/config.json is not JSON',
-    '--exp=toy --workdir=' + 'a' * 300: f"[Errno {errno.ENAMETOOLONG}] File name too long: '{'a' * 300}'",
+    '--exp=toy --workdir='
+    + 'a' * 300: f"[Errno {errno.ENAMETOOLONG}] File name too long: '{'a' * 300}'",
     '--exp=toy --workdir=new --mode=sample': '--mode is sample, and workdir new holds no checkpoint; train it first',
     '--exp=toy --config.fails=value': 'no data anywhere',
     '--exp=toy --config.fails=file': 'no data anywhere',
@@ -116,7 +117,10 @@ def test_refuses_in_one_line_and_writes_nothing(line, folder, capsys):
 def test_refuses_a_directory_that_cannot_be_made(folder, monkeypatch, capsys):
     (folder / 'file').write_text('')
     assert main(['--exp=toy', '--workdir=file/a/b']) == 2
-    assert capsys.readouterr().err == f'workdir file/a/b cannot be used: {folder}/file is no directory\n'
+    assert (
+        capsys.readouterr().err
+        == f'workdir file/a/b cannot be used: {folder}/file is no directory\n'
+    )
     monkeypatch.setattr(os, 'access', lambda path, how: False)  # root may write anywhere
     assert main(['--exp=toy', '--workdir=a/b']) == 2
     assert capsys.readouterr().err == f'workdir a/b cannot be used: {folder} is not writable\n'
@@ -136,7 +140,10 @@ def test_trains_evaluates_and_samples(folder, capsys):
         path.unlink()
     assert main(['--exp=toy', '--mode=sample']) == 0
     files = {pathlib.Path(line) for line in capsys.readouterr().out.splitlines()}
-    assert files == {path.relative_to(folder) for path in (run / 'samples').iterdir()} and len(files) == 3
+    assert (
+        files == {path.relative_to(folder) for path in (run / 'samples').iterdir()}
+        and len(files) == 3
+    )
 
     assert (run / 'metrics.jsonl').read_bytes() == metrics
     modes = [launch['flags'][1:] for launch in rundir.read(run / 'manifest.json')['launches']]
@@ -197,7 +204,9 @@ def test_a_second_signal_leaves_at_once():
         'import os, signal; from launch.run.signals import heard; e = heard(); e.__enter__(); '
         'os.kill(os.getpid(), 2); os.kill(os.getpid(), 15); print("still here")'
     )
-    done = subprocess.run([sys.executable, '-c', code], cwd=HERE.parent, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=HERE.parent, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (128 + 15, '')
 
 
@@ -239,13 +248,22 @@ def test_refuses_the_directory_of_another_run(folder, capsys):
     )
     assert main(['--exp=other', '--workdir=a']) == 2
     assert capsys.readouterr().err == 'workdir a belongs to the experiment toy, not to other\n'
-    assert main(['--exp=toy', '--workdir=a', '--data_dir=elsewhere']) == 2  # where toy's fingerprint is another
-    assert capsys.readouterr().err == 'workdir a began on the data threes, and these are elsewhere\n'
+    assert (
+        main(['--exp=toy', '--workdir=a', '--data_dir=elsewhere']) == 2
+    )  # where toy's fingerprint is another
+    assert (
+        capsys.readouterr().err == 'workdir a began on the data threes, and these are elsewhere\n'
+    )
     assert contents(folder) == before
 
 
 def test_list_says_what_every_experiment_is(folder, monkeypatch, capsys):
-    for name, text in {'b': '"""The b.\n\nMore."""', 'torn': 'def f(:\n', 'bare': '', '_shared': ''}.items():
+    for name, text in {
+        'b': '"""The b.\n\nMore."""',
+        'torn': 'def f(:\n',
+        'bare': '',
+        '_shared': '',
+    }.items():
         (folder / f'{name}.py').write_text(text)
     monkeypatch.setattr(experiments, '__path__', [str(folder)])
     listing = 'b     The b.\nbare  (says nothing of itself)\ntorn  (does not parse: line 1)\n'
@@ -259,14 +277,18 @@ def test_list_says_what_every_experiment_is(folder, monkeypatch, capsys):
 def test_a_python_that_is_not_the_environments_says_so_in_a_line():
     bare = [sys.executable, '-S', '-m']  # without the installed packages
     for program in ('launch', 'launch.status', 'launch.page', 'launch.replay'):
-        done = subprocess.run([*bare, program, '--list'], cwd=HERE.parent, capture_output=True, text=True)
+        done = subprocess.run(
+            [*bare, program, '--list'], cwd=HERE.parent, capture_output=True, text=True
+        )
         says = f'jax is not installed for {sys.executable}: make venv, then . .venv/bin/activate\n'
         assert (done.returncode, done.stdout, done.stderr) == (2, '', says)
 
 
 def test_a_reader_that_goes_away_is_no_error():
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with subprocess.Popen([sys.executable, '-m', 'launch', '--list'], cwd=HERE.parent, **pipes) as process:
+    with subprocess.Popen(
+        [sys.executable, '-m', 'launch', '--list'], cwd=HERE.parent, **pipes
+    ) as process:
         process.stdout.close()  # as head does, before it has read all
         assert (process.stderr.read(), process.wait()) == (b'', 141)
 
@@ -278,5 +300,7 @@ def test_list_help_and_a_misspelt_name_do_not_wait_for_jax():
         'print([name for name in ("jax", "numpy") if name in sys.modules])'
     )
     root = HERE.parent
-    done = subprocess.run([sys.executable, '-c', program], cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, '-c', program], cwd=root, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-2:] == ['[0, 0, 0, 2, 2]', '[]']

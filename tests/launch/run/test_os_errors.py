@@ -20,7 +20,9 @@ ROOT = pathlib.Path(__file__).parents[3]
 def mount(place, *options):
     """Mounts an empty file system in memory; the test is skipped where that is not allowed."""
     place.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(['mount', '-t', 'tmpfs', '-o', ','.join(options), 'tmpfs', str(place)], capture_output=True)
+    done = subprocess.run(
+        ['mount', '-t', 'tmpfs', '-o', ','.join(options), 'tmpfs', str(place)], capture_output=True
+    )
     if done.returncode:
         pytest.skip(f'no tmpfs can be mounted: {done.stderr.decode().strip()}')
 
@@ -65,8 +67,14 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_costs_no_checkpoint(s
     capfd.readouterr()
     assert main(command) == os_errors.REFUSED
     step = rundir.last_step(run)
-    stays = f'the checkpoint of step {step} stays, and the same command goes on from it' if step else None
-    says = f'workdir disk/run: No space left on device; {stays or "no checkpoint had been written"}\n'
+    stays = (
+        f'the checkpoint of step {step} stays, and the same command goes on from it'
+        if step
+        else None
+    )
+    says = (
+        f'workdir disk/run: No space left on device; {stays or "no checkpoint had been written"}\n'
+    )
     assert capfd.readouterr() == ('', says)
     assert main(command) in (2, os_errors.REFUSED)
     out, err = capfd.readouterr()
@@ -126,7 +134,9 @@ def test_what_is_an_error_of_the_system():
     assert os_errors.refused(OSError(28, 'No space left on device')) == 'No space left on device'
     assert os_errors.refused(FileNotFoundError(2, 'No such file', 'a/b')) == 'No such file: a/b'
     assert os_errors.refused(TimeoutError('nothing came')) == 'nothing came'
-    assert os_errors.refused(ValueError('full')) is None and os_errors.refused(KeyError(full)) is None
+    assert (
+        os_errors.refused(ValueError('full')) is None and os_errors.refused(KeyError(full)) is None
+    )
     assert os_errors.refused(None) is None
 
 
@@ -140,7 +150,9 @@ def test_every_mishap_of_a_sweep_is_a_line_of_its_table_and_the_others_go_on(dis
         '--config.every.save=10',
     ]
     command = [sys.executable, '-m', 'launch', '--exp=gan_finite', *axes]
-    there = lambda place: dict(cwd=place, text=True, env=os.environ | {'PYTHONPATH': str(ROOT)}, stdout=subprocess.PIPE)
+    there = lambda place: dict(
+        cwd=place, text=True, env=os.environ | {'PYTHONPATH': str(ROOT)}, stdout=subprocess.PIPE
+    )
 
     def ended(done, out):
         """The exit code, and how each point ended by the table at the end."""
@@ -149,7 +161,9 @@ def test_every_mishap_of_a_sweep_is_a_line_of_its_table_and_the_others_go_on(dis
     sweep = subprocess.Popen(command, **there(tmp_path))
     while not list((tmp_path / 'runs').glob('*.log')):
         time.sleep(0.05)
-    worker = subprocess.run(['pgrep', '-P', str(sweep.pid), '-f', 'gan_finite'], capture_output=True).stdout.split()
+    worker = subprocess.run(
+        ['pgrep', '-P', str(sweep.pid), '-f', 'gan_finite'], capture_output=True
+    ).stdout.split()
     os.kill(int(worker[0]), signal.SIGKILL)
     code, says = ended(sweep, sweep.communicate()[0])
     assert code == 3 and says[:2] == ['killed by signal 9', 'done']

@@ -126,7 +126,9 @@ def test_another_environment_has_a_tolerance_and_is_told(run, capsys):
     assert told.startswith(
         'a: within 0.001 of it: steps 1 to 2, by 1 of its lines of metrics and 1 of its checkpoints;'
     )
-    assert 'the most is position at step 2, ' in told and told.endswith('xla_flags is --xla_x there and  here')
+    assert 'the most is position at step 2, ' in told and told.endswith(
+        'xla_flags is --xla_x there and  here'
+    )
     change_metric(run, 2, 'test/loss', 1.01)
     assert says('a', 1, capsys).startswith('a: different: test/loss at step 2, ')
 
@@ -135,12 +137,21 @@ def test_another_commit_is_told_and_excuses_nothing(run, capsys):
     change_metric(run, 2, 'loss', 1 + 1e-6)
     change_launch(run, 0, source={'commit': 'abc', 'dirty': False})
     told = says('a', 1, capsys)
-    assert told.startswith('a: different: loss at step 2, ') and 'source.commit is abc there and ' in told
+    assert (
+        told.startswith('a: different: loss at step 2, ')
+        and 'source.commit is abc there and ' in told
+    )
 
 
 def test_each_launch_says_what_it_ran_on():
-    launch = lambda jax, *flags: {'flags': ['--exp=toy', *flags], 'versions': {'jax': jax}, 'time': 'now'}
-    found = environments([launch('1'), launch('2'), launch('1')], launch('2', '--fold=3', '--until=5'))
+    launch = lambda jax, *flags: {
+        'flags': ['--exp=toy', *flags],
+        'versions': {'jax': jax},
+        'time': 'now',
+    }
+    found = environments(
+        [launch('1'), launch('2'), launch('1')], launch('2', '--fold=3', '--until=5')
+    )
     told = {
         'versions.jax': 'is 1 (launch 1, 3) and 2 (launch 2) there and 2 here',
         '--fold': 'is None there and 3 here',
@@ -155,14 +166,27 @@ def test_other_data_and_new_settings_are_told(run, capsys):
     config['walk'].pop('limit')
     rundir.write(run / 'config.json', config)
     told = says('a', 0, capsys)
-    assert told.endswith('; data is fours there and threes here; config.walk.limit is absent there and None here')
+    assert told.endswith(
+        '; data is fours there and threes here; config.walk.limit is absent there and None here'
+    )
 
 
 def test_leaves_are_measured_by_their_part_and_counts_by_themselves():
-    there = {'params': {'a': jnp.array([3.0, 4.0]), 'b': jnp.zeros(2)}, 'n': jnp.int32(4), 'key': jax.random.key(0)}
-    here = {'params': {'a': jnp.array([3.0, 4.0]), 'b': jnp.full(2, 0.3)}, 'n': jnp.int32(5), 'key': jax.random.key(0)}
+    there = {
+        'params': {'a': jnp.array([3.0, 4.0]), 'b': jnp.zeros(2)},
+        'n': jnp.int32(4),
+        'key': jax.random.key(0),
+    }
+    here = {
+        'params': {'a': jnp.array([3.0, 4.0]), 'b': jnp.full(2, 0.3)},
+        'n': jnp.int32(5),
+        'key': jax.random.key(0),
+    }
     found = of_states(9, there, here)
-    assert [(one.name, one.size) for one in found] == [('n', 0.25), ('params/b', pytest.approx(0.3 * 2**0.5 / 5))]
+    assert [(one.name, one.size) for one in found] == [
+        ('n', 0.25),
+        ('params/b', pytest.approx(0.3 * 2**0.5 / 5)),
+    ]
     assert of_states(9, there, there) == []
     assert [one.size for one in of_states(9, {'a': jnp.zeros(1)}, {'a': -jnp.zeros(1)})] == [0.0]
 
@@ -173,7 +197,10 @@ def test_leaves_are_measured_by_their_part_and_counts_by_themselves():
         ('', 'RUN is missing; it takes a run directory'),
         ('b', 'b holds no run that was launched'),
         ('a b', 'b is no flag; there are: RUN, --steps, --from, --step, --debug_nans, --help'),
-        ('a --until 3', '--until is no flag; there are: RUN, --steps, --from, --step, --debug_nans, --help'),
+        (
+            'a --until 3',
+            '--until is no flag; there are: RUN, --steps, --from, --step, --debug_nans, --help',
+        ),
         ('a --steps 0', '--steps is 0; it takes a whole number, 1 or more'),
         ('a --step', '--step is ; it takes a whole number, 1 or more'),
         ('a --steps 1', 'a left nothing of steps 1 to 1 to compare with; the next is of step 2'),
@@ -195,7 +222,9 @@ def test_a_run_without_metrics_has_nothing_to_compare_with(run, capsys):
 
 
 def test_a_damaged_checkpoint_stays_where_it_is(run, capsys):
-    largest = max((run / 'checkpoints/2').rglob('*'), key=lambda path: path.stat().st_size * path.is_file())
+    largest = max(
+        (run / 'checkpoints/2').rglob('*'), key=lambda path: path.stat().st_size * path.is_file()
+    )
     largest.write_bytes(b'')
     before = contents(run)
     assert replay(['a', '--from=2']) == 2
@@ -220,7 +249,11 @@ def wrong(folder, monkeypatch):
             loss = device_mean(jnp.mean(batch)) + (state['b']['big'] - state['b']['big'])
             return {'a': state['a'] + 1, 'b': {'big': big}, 'c': state['c'] + loss}, {'loss': loss}
 
-        init = lambda key, batch: {'a': jnp.zeros(()), 'b': {'big': jnp.float32(1e36)}, 'c': jnp.float32(jnp.inf)}
+        init = lambda key, batch: {
+            'a': jnp.zeros(()),
+            'b': {'big': jnp.float32(1e36)},
+            'c': jnp.float32(jnp.inf),
+        }
         losses = lambda key, state, batch: {'loss': batch}
         poisoned = lambda held, step: jnp.where(step == int(toy.walk.name or -1), jnp.nan, held)
         train = Resident(jnp.ones(toy.batch), poisoned, 'ones')
@@ -232,7 +265,13 @@ def wrong(folder, monkeypatch):
 
 @pytest.mark.parametrize(('save', 'start'), [(2, 2), (100, 0)])
 def test_the_recorder_names_the_step_and_the_first_leaf(save, start, wrong, capsys):
-    words = ['--exp=toy', '--workdir=a', '--config.steps=8', f'--config.every.save={save}', '--config.seed=5']
+    words = [
+        '--exp=toy',
+        '--workdir=a',
+        '--config.steps=8',
+        f'--config.every.save={save}',
+        '--config.seed=5',
+    ]
     assert main(words) == 3
     command = 'python -m launch.replay a --step 4 --debug_nans'
     assert capsys.readouterr() == ('', f'{command}\nstep 4: loss is nan\n')
@@ -256,9 +295,17 @@ def test_the_recorder_names_the_step_and_the_first_leaf(save, start, wrong, caps
     assert replay(shlex.split(command)[3:]) == 3
     out, err = capsys.readouterr()
     assert out.endswith('a: step 4: {"loss": NaN}; not finite: b/big, c\n')
-    assert 'FloatingPointError: invalid value (nan)' in err and "(state['b']['big'] - state['b']['big'])" in err
-    assert replay(['a', '--step=3', '--debug_nans']) == 3  # where no NaN arises, an infinity is shown
-    assert 'FloatingPointError: invalid value (inf)' in (err := capsys.readouterr().err) and 'return 10 * x' in err
+    assert (
+        'FloatingPointError: invalid value (nan)' in err
+        and "(state['b']['big'] - state['b']['big'])" in err
+    )
+    assert (
+        replay(['a', '--step=3', '--debug_nans']) == 3
+    )  # where no NaN arises, an infinity is shown
+    assert (
+        'FloatingPointError: invalid value (inf)' in (err := capsys.readouterr().err)
+        and 'return 10 * x' in err
+    )
     assert replay(['a', '--step=2']) == 0
     assert contents(wrong) == before
     (wrong / 'nonfinite_4.json').write_text('{"kept": 1}')
@@ -279,6 +326,8 @@ def test_the_recorder_hides_nothing_if_it_fails_itself(wrong, monkeypatch, capsy
     assert main(['--exp=toy', '--workdir=a', '--config.steps=8']) == 3
     assert capsys.readouterr().err.endswith('step 4: loss is nan\n')
     found = rundir.read(wrong / 'nonfinite_4.json')
-    assert found['leaf'] is None and found['leaf not found'] == 'ZeroDivisionError: division by zero'
+    assert (
+        found['leaf'] is None and found['leaf not found'] == 'ZeroDivisionError: division by zero'
+    )
     plan = rebuild.planned(pathlib.Path('a'))._replace(workdir=pathlib.Path('nowhere'))
     flight_recorder.record(plan, NonFinite(1, 'loss', 'is nan'))

@@ -12,7 +12,9 @@ from launch.run import provenance, rundir
 
 def test_a_key_that_one_side_lacks_is_named(tmp_path):
     rundir.claim(tmp_path / 'a', 'toy', {'seed': 0, 'old': 1}, None, {})
-    with pytest.raises(Refused, match='new is absent there and "x" here, old is 1 there and absent here'):
+    with pytest.raises(
+        Refused, match='new is absent there and "x" here, old is 1 there and absent here'
+    ):
         rundir.check(tmp_path / 'a', 'toy', {'seed': 0, 'new': 'x'})
 
 
@@ -34,7 +36,9 @@ def test_the_run_directory_says_what_ran(tmp_path, monkeypatch):
         ['--exp=toy', '--config.net.sizes=(3,4)'],
     )
     for _ in range(2):
-        rundir.claim(tmp_path / 'a', 'toy', rundir.identity(config), 'digest', provenance.launch_record(argv))
+        rundir.claim(
+            tmp_path / 'a', 'toy', rundir.identity(config), 'digest', provenance.launch_record(argv)
+        )
     back = ConfigDict({'rate': 1.0, 'net': {'sizes': (1,)}})
     back.update(rundir.read(tmp_path / 'a/config.json'))
     assert back.to_dict() == config.to_dict()
@@ -44,7 +48,10 @@ def test_the_run_directory_says_what_ran(tmp_path, monkeypatch):
     launch, again = manifest['launches']
     assert launch['flags'] == again['flags'] == argv and launch['time'] <= again['time']
     assert launch['xla_flags'] == '--xla_of_this_test'
-    assert launch['versions']['jax'] == jax.__version__ and launch['versions']['numpy'] == np.__version__
+    assert (
+        launch['versions']['jax'] == jax.__version__
+        and launch['versions']['numpy'] == np.__version__
+    )
     made_by = {'processor': provenance.processor(), 'cores': provenance.cores()}
     assert launch['devices'] == {'kind': 'cpu', 'count': 8, 'platform': 'cpu'} | made_by
     assert provenance.cores() >= 1
@@ -59,14 +66,19 @@ def test_the_source_is_a_commit_and_whether_it_changed(tmp_path):
     (tmp_path / 'a.py').write_text('1')
     git('add', 'a.py')
     git('commit', '-qm', 'a')
-    assert provenance.source(tmp_path)['dirty'] is False and len(provenance.source(tmp_path)['commit']) == 40
+    assert (
+        provenance.source(tmp_path)['dirty'] is False
+        and len(provenance.source(tmp_path)['commit']) == 40
+    )
     (tmp_path / 'a.py').write_text('2')
     assert provenance.source(tmp_path)['dirty'] is True
 
 
 def test_no_run_can_be_claimed_by_half(tmp_path, monkeypatch):
     rundir.write(tmp_path / 'manifest.json', {'launches': [1]})
-    monkeypatch.setattr(pathlib.Path, 'replace', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        pathlib.Path, 'replace', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         rundir.write(tmp_path / 'manifest.json', {'launches': [1, 2]})
     assert rundir.read(tmp_path / 'manifest.json') == {'launches': [1]}

@@ -23,7 +23,9 @@ ROOT = pathlib.Path(__file__).parents[3]
 def checkout(tmp_path, monkeypatch):
     """A copy of the tree, which the digests are of."""
     for folder in ('genjax', 'launch', 'experiments'):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns('__pycache__')
+        )
     monkeypatch.setattr(source_files, 'ROOT', tmp_path)
     monkeypatch.setattr(experiments, '__path__', [str(tmp_path / 'experiments')])
     return tmp_path
@@ -32,13 +34,21 @@ def checkout(tmp_path, monkeypatch):
 def test_they_are_all_that_python_imports():
     code = 'import launch.__main__, launch.run.actions, launch.sweep.sweep, experiments.vae_digits, sys; '
     code += 'print(*(module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)))'
-    output = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     paths = [pathlib.Path(path) for path in output.split()]
     own = [ROOT / name for name in ('genjax', 'launch', 'experiments')]
-    wanted = {str(path.relative_to(ROOT)) for path in paths if any(folder in path.parents for folder in own)}
+    wanted = {
+        str(path.relative_to(ROOT))
+        for path in paths
+        if any(folder in path.parents for folder in own)
+    }
     found = source_files.files('vae_digits')
     assert len(wanted) > 30 and wanted <= found.keys()
-    assert 'experiments/pca_digits.py' not in found and 'genjax/algorithms/ngram/ngram.py' not in found
+    assert (
+        'experiments/pca_digits.py' not in found and 'genjax/algorithms/ngram/ngram.py' not in found
+    )
 
 
 def test_the_digest_is_of_contents_alone(checkout, monkeypatch):
@@ -47,7 +57,9 @@ def test_the_digest_is_of_contents_alone(checkout, monkeypatch):
         original.setattr(source_files, 'ROOT', ROOT)
         original.setattr(experiments, '__path__', [str(ROOT / 'experiments')])
         there = source_files.files('vae_digits')
-    assert here == there and source_files.digest(here) == source_files.digest(dict(reversed(there.items())))
+    assert here == there and source_files.digest(here) == source_files.digest(
+        dict(reversed(there.items()))
+    )
     for path in checkout.rglob('*.py'):
         path.touch()
     (checkout / 'genjax/algorithms/__pycache__').mkdir()
@@ -81,7 +93,9 @@ def test_what_is_imported_no_more_or_for_the_first_time_differs_too(checkout):
     (checkout / 'experiments/_mine.py').write_text('from experiments import _other\n')
     (checkout / 'experiments/_other.py').write_text('')
     with open(checkout / 'experiments/vae_digits.py', 'a') as source:
-        source.write('\n\ndef later():\n    from ._mine import anything\n    import not_here.at_all\n')
+        source.write(
+            '\n\ndef later():\n    from ._mine import anything\n    import not_here.at_all\n'
+        )
     names = ['experiments/_mine.py', 'experiments/_other.py', 'experiments/vae_digits.py']
     assert source_files.differing(before, source_files.files('vae_digits')) == names
     (checkout / 'experiments/_other.py').write_text('does not parse (')
@@ -132,11 +146,16 @@ def test_a_launch_with_another_source_goes_on_and_says_so(pages, folder, capsys)
 
     run = read(folder / 'a')
     assert changed(run) == {4: ['experiments/toy.py']}  # of those that train
-    assert status.table([run]).splitlines()[2:] == [f'{folder}/a: launch 4 changed experiments/toy.py']
+    assert status.table([run]).splitlines()[2:] == [
+        f'{folder}/a: launch 4 changed experiments/toy.py'
+    ]
     assert 'launch 4: experiments/toy.py</li>' in page(find([folder / 'a']), folder)
     assert replay(['a']) == 0
     said = capsys.readouterr().out
-    assert f'source.digest is {first["digest"]} (launch 1, 2, 3) and {last["digest"]} (launch 4) there and' in said
+    assert (
+        f'source.digest is {first["digest"]} (launch 1, 2, 3) and {last["digest"]} (launch 4) there and'
+        in said
+    )
     assert 'source.files differ: experiments/toy.py (launch 1, 2, 3)' in said
 
 
@@ -154,11 +173,14 @@ def test_a_run_of_before_there_were_digests_goes_on_without_a_word(pages, folder
 def test_changes_that_were_not_committed_are_a_difference_only_where_there_is_no_digest():
     launch = lambda digest, **files: {
         'flags': ['--exp=toy'],
-        'source': {'commit': 'c', 'dirty': True} | ({'digest': digest, 'files': files} if digest else {}),
+        'source': {'commit': 'c', 'dirty': True}
+        | ({'digest': digest, 'files': files} if digest else {}),
     }
     assert environments([launch('1', a='x')], launch('1', a='x')) == {}
     assert environments([launch('')], launch(''))['source.dirty'] == 'is True there and True here'
-    found = environments([launch('1', a='x', b='y'), launch('2', a='z', b='y')], launch('3', a='z', c='y'))
+    found = environments(
+        [launch('1', a='x', b='y'), launch('2', a='z', b='y')], launch('3', a='z', c='y')
+    )
     assert found == {
         'source.digest': 'is 1 (launch 1) and 2 (launch 2) there and 3 here',
         'source.files': 'differ: a (launch 1), b (launch 1, 2), c (launch 1, 2)',

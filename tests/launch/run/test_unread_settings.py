@@ -14,7 +14,15 @@ from tests.contracts.test_contracts import EXPERIMENTS, smoke, tiny_sets  # noqa
 
 def config():
     width = FieldReference(4)
-    return ConfigDict(dict(a=1, width=width, twice=2 * width, none=None, group=dict(b=(1, 2), c='x', deep=dict(d=0.5))))
+    return ConfigDict(
+        dict(
+            a=1,
+            width=width,
+            twice=2 * width,
+            none=None,
+            group=dict(b=(1, 2), c='x', deep=dict(d=0.5)),
+        )
+    )
 
 
 ALL = {'a', 'width', 'twice', 'none', 'group.b', 'group.c', 'group.deep.d'}
@@ -41,7 +49,9 @@ def test_a_value_is_read_where_it_is_asked_for_and_is_what_it_is(read, keys):
 
 def test_a_group_that_outlives_build_may_be_read_later():
     assert unread_settings.built(lambda c: lambda: c.group.c, config())[1] == set()
-    function, unread = unread_settings.built(lambda c: (lambda group: lambda: group.d)(c.group.deep), config())
+    function, unread = unread_settings.built(
+        lambda c: (lambda group: lambda: group.d)(c.group.deep), config()
+    )
     assert unread == ALL - {'group.deep.d'} and function() == 0.5
 
     def recursive(c):
@@ -52,7 +62,9 @@ def test_a_group_that_outlives_build_may_be_read_later():
 
 
 def test_what_the_launcher_reads_needs_no_other_reader():
-    launched = ConfigDict(dict(seed=0, steps=1, best='test/loss', batch=2, data_dir='', every=dict(log=1)))
+    launched = ConfigDict(
+        dict(seed=0, steps=1, best='test/loss', batch=2, data_dir='', every=dict(log=1))
+    )
     assert unread_settings.built(lambda c: None, launched)[1] == {'batch', 'data_dir'}
 
 
@@ -65,7 +77,9 @@ def selective(folder, monkeypatch):
     def reads(config):
         plain = module.get_config()
         plain.update({key: config[key] for key in ('batch', 'data_dir', 'fails')})
-        plain.walk.update({'rate': config.walk.rate, 'name': config.walk.name if config.walk.rate > 1 else ''})
+        plain.walk.update(
+            {'rate': config.walk.rate, 'name': config.walk.name if config.walk.rate > 1 else ''}
+        )
         return build(plain)
 
     monkeypatch.setattr(module, 'build', reads)
@@ -88,14 +102,26 @@ def selective(folder, monkeypatch):
          'toy does not read it under these other settings'),
     ],
 )  # fmt: skip
-def test_a_setting_without_effect_is_refused_by_name_and_nothing_is_written(flags, says, selective, capsys):
+def test_a_setting_without_effect_is_refused_by_name_and_nothing_is_written(
+    flags, says, selective, capsys
+):
     assert main(['--exp=toy', *flags.split()]) == 2
     assert capsys.readouterr().err == f'{says}\n'
     assert not list(selective.iterdir())
 
 
 def test_what_is_read_or_is_as_it_was_is_no_error(selective, capsys):
-    assert main(['--exp=toy', '--config.walk.rate=1.5', '--config.walk.name=b', '--config.walk.fast=true']) == 0
+    assert (
+        main(
+            [
+                '--exp=toy',
+                '--config.walk.rate=1.5',
+                '--config.walk.name=b',
+                '--config.walk.fast=true',
+            ]
+        )
+        == 0
+    )
     assert main(['--exp=toy', '--config.seed=1', '--until=2']) == 0
 
 
@@ -104,7 +130,9 @@ def test_a_key_that_another_follows_is_read_with_it(monkeypatch, folder):
     changed = config()
     changed.width = 5
     unread_settings.check(flags, config(), changed, ALL - {'twice'})
-    with pytest.raises(unread_settings.Refused, match='^--config.width is 5, and toy does not read it'):
+    with pytest.raises(
+        unread_settings.Refused, match='^--config.width is 5, and toy does not read it'
+    ):
         unread_settings.check(flags, config(), changed, ALL)
 
 

@@ -70,12 +70,16 @@ def submitted(argv, capsys):
     """(state, number) of the job of each point, as told."""
     assert main(['--exp=toy', '--on=slurm', *argv]) == 0
     *lines, told = capsys.readouterr().out.splitlines()
-    assert told == 'each prints to runs/NAME.log; python -m launch.status runs tells how far they are'
+    assert (
+        told == 'each prints to runs/NAME.log; python -m launch.status runs tells how far they are'
+    )
     return [line.split('  ')[0] for line in lines]
 
 
 @pytest.mark.parametrize('installed', (False, True))
-def test_what_the_command_line_decides_is_refused_alike_with_slurm_and_without(installed, request, folder, capsys):
+def test_what_the_command_line_decides_is_refused_alike_with_slurm_and_without(
+    installed, request, folder, capsys
+):
     if installed:
         request.getfixturevalue('slurm')
     before = sorted(path.name for path in folder.iterdir())
@@ -86,24 +90,55 @@ def test_what_the_command_line_decides_is_refused_alike_with_slurm_and_without(i
 
 
 def test_without_slurm_or_where_it_refuses_one_line_says_so(slurm, folder, monkeypatch, capsys):
-    place(slurm / 'sbatch', 'echo "sbatch: error: invalid partition\nsbatch: error: Batch job failed" >&2; exit 1')
+    place(
+        slurm / 'sbatch',
+        'echo "sbatch: error: invalid partition\nsbatch: error: Batch job failed" >&2; exit 1',
+    )
     assert main(['--exp=toy', '--on=slurm']) == 2
-    assert capsys.readouterr() == ('', 'sbatch: error: invalid partition sbatch: error: Batch job failed\n')
+    assert capsys.readouterr() == (
+        '',
+        'sbatch: error: invalid partition sbatch: error: Batch job failed\n',
+    )
     assert not list((folder / 'runs').iterdir())
-    place(slurm / 'squeue', 'echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1')
+    place(
+        slurm / 'squeue',
+        'echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1',
+    )
     assert main(['--exp=toy', '--on=slurm']) == 2
-    assert capsys.readouterr() == ('', 'slurm_load_jobs error: Unable to contact slurm controller\n')
+    assert capsys.readouterr() == (
+        '',
+        'slurm_load_jobs error: Unable to contact slurm controller\n',
+    )
     monkeypatch.setenv('PATH', str(folder))
     assert main(['--exp=toy', '--on=slurm']) == 2
     assert capsys.readouterr() == ('', '--on is slurm, and this machine has no sbatch\n')
 
 
-def test_the_script_asks_for_what_was_asked_and_queues_a_job_again_that_was_told_to_leave(slurm, capsys):
-    asked = ['--slurm.time=1-12:00:00', '--slurm.gpus=a100:2', '--slurm.nodes=2', '--slurm.tasks_per_node=4']
-    assert submitted([*asked, '--slurm.cpus_per_task=3', '--slurm.mem=16G'], capsys) == ['job 7 submitted']
+def test_the_script_asks_for_what_was_asked_and_queues_a_job_again_that_was_told_to_leave(
+    slurm, capsys
+):
+    asked = [
+        '--slurm.time=1-12:00:00',
+        '--slurm.gpus=a100:2',
+        '--slurm.nodes=2',
+        '--slurm.tasks_per_node=4',
+    ]
+    assert submitted([*asked, '--slurm.cpus_per_task=3', '--slurm.mem=16G'], capsys) == [
+        'job 7 submitted'
+    ]
     lines = (slurm / 'job-7').read_text().splitlines()
-    wanted = ['time=1-12:00:00', 'gpus=a100:2', 'nodes=2', 'tasks-per-node=4', 'cpus-per-task=3', 'mem=16G', 'requeue']
-    assert {f'#SBATCH --{option}' for option in [*wanted, 'signal=TERM@120', 'job-name=toy']} <= set(lines)
+    wanted = [
+        'time=1-12:00:00',
+        'gpus=a100:2',
+        'nodes=2',
+        'tasks-per-node=4',
+        'cpus-per-task=3',
+        'mem=16G',
+        'requeue',
+    ]
+    assert {
+        f'#SBATCH --{option}' for option in [*wanted, 'signal=TERM@120', 'job-name=toy']
+    } <= set(lines)
     assert not [line for line in lines if line.startswith('#SBATCH --array')]
     srun = next(i for i, line in enumerate(lines) if line.startswith('srun '))
     assert ' --cpus-per-task=3 ' in lines[srun]
@@ -116,31 +151,52 @@ def test_the_script_asks_for_what_was_asked_and_queues_a_job_again_that_was_told
     assert not [line for line in (slurm / 'job-8').read_text().splitlines() if '--time' in line]
 
 
-def test_a_sweep_is_an_array_and_launched_again_submits_only_what_is_neither_done_nor_queued(slurm, folder, capsys):
+def test_a_sweep_is_an_array_and_launched_again_submits_only_what_is_neither_done_nor_queued(
+    slurm, folder, capsys
+):
     assert main(['--exp=toy', '--config.seed=1']) == 0
     capsys.readouterr()
     sweep = ['--sweep=seed=0:4', '--workers=2']
-    assert submitted(sweep, capsys) == ['job 7_0 submitted', 'done', 'job 7_1 submitted', 'job 7_2 submitted']
+    assert submitted(sweep, capsys) == [
+        'job 7_0 submitted',
+        'done',
+        'job 7_1 submitted',
+        'job 7_2 submitted',
+    ]
     assert '#SBATCH --array=0-2%2' in (slurm / 'job-7').read_text().splitlines()
     (folder / 'queue').write_text('7_0 RUNNING\n7_2 PENDING\n70_1 PENDING\n')
-    assert submitted(sweep, capsys) == ['job 7_0 running', 'done', 'job 8 submitted', 'job 7_2 pending']
+    assert submitted(sweep, capsys) == [
+        'job 7_0 running',
+        'done',
+        'job 8 submitted',
+        'job 7_2 pending',
+    ]
     (folder / 'queue').write_text('8 COMPLETING\n9_0 PENDING\n7_0 RUNNING\n7_2 RUNNING\n')
-    assert submitted(sweep, capsys) == ['job 7_0 running', 'done', 'job 8 completing', 'job 7_2 running']
+    assert submitted(sweep, capsys) == [
+        'job 7_0 running',
+        'done',
+        'job 8 completing',
+        'job 7_2 running',
+    ]
     assert len(list(slurm.glob('job-*'))) == 2
 
 
 def test_a_task_becomes_the_launch_and_heeds_no_signal_until_that_listens(tmp_path):
-    told = (
-        'import os, signal, sys; os.kill(os.getpid(), signal.SIGTERM); print(sys.argv[1:]); print("!", file=sys.stderr)'
-    )
-    (tmp_path / 'launch.py').write_text(told)  # found before the real one by -m, and not by what turns into it
+    told = 'import os, signal, sys; os.kill(os.getpid(), signal.SIGTERM); print(sys.argv[1:]); print("!", file=sys.stderr)'
+    (tmp_path / 'launch.py').write_text(
+        told
+    )  # found before the real one by -m, and not by what turns into it
     code = 'import sys; sys.path.pop(0); from launch.sweep.slurm import become; become(["--exp=a b", "-x"], "log")'
     for rank in '0', '1', '0':
         given = os.environ | {'SLURM_PROCID': rank, 'PYTHONPATH': str(ROOT)}
-        done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=given, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, '-c', code], cwd=tmp_path, env=given, capture_output=True, text=True
+        )
         said = ('', '') if rank == '0' else ("['--exp=a b', '-x']\n", '!\n')
         assert (done.returncode, done.stdout, done.stderr) == (0, *said)
-    assert sorted((tmp_path / 'log').read_text().splitlines()) == sorted(2 * ["['--exp=a b', '-x']", '!'])
+    assert sorted((tmp_path / 'log').read_text().splitlines()) == sorted(
+        2 * ["['--exp=a b', '-x']", '!']
+    )
 
 
 RUN = (
@@ -154,7 +210,10 @@ SHORT = '--config.steps=200'
 def nodes(whole_machine, tmp_path_factory):
     if not slurm_cluster.installed():
         pytest.skip('Slurm is not installed')
-    path = {'PYTHONPATH': str(ROOT), 'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{slurm_cluster.free_port()}'}
+    path = {
+        'PYTHONPATH': str(ROOT),
+        'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{slurm_cluster.free_port()}',
+    }
     with cluster(tmp_path_factory.mktemp('slurm')) as given:
         yield given | path
 
@@ -169,7 +228,10 @@ def launched(given, folder, *argv):
 def rows(run):
     """metrics.jsonl without its clocks."""
     parsed = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
-    return [{name: value for name, value in row.items() if not name.startswith('time/')} for row in parsed]
+    return [
+        {name: value for name, value in row.items() if not name.startswith('time/')}
+        for row in parsed
+    ]
 
 
 def last_state(run, *argv):
@@ -186,11 +248,15 @@ def ended(given):
 @pytest.mark.slurm
 def test_an_array_of_which_one_job_is_preempted_ends_as_runs_that_were_not(nodes, tmp_path):
     """Two points on two nodes; for the first one's node comes a job of higher priority."""
-    told = [line.split() for line in launched(nodes, tmp_path, '--on=slurm', '--sweep=seed=0:2')[:2]]
+    told = [
+        line.split() for line in launched(nodes, tmp_path, '--on=slurm', '--sweep=seed=0:2')[:2]
+    ]
     (job, run), (_, other) = ((words[1], tmp_path / words[3]) for words in told)
     wait_for(lambda: (run / 'metrics.jsonl').exists() and len(rows(run)) > 2)
     node = ask(nodes, 'squeue', '-hj', job, '-o%N')
-    assert ask(nodes, 'sbatch', '-phigh', f'-w{node}', '-o/dev/null', '--wrap', 'sleep 1').startswith('Submitted')
+    assert ask(
+        nodes, 'sbatch', '-phigh', f'-w{node}', '-o/dev/null', '--wrap', 'sleep 1'
+    ).startswith('Submitted')
     wait_for(lambda: 'Restarts=1' in ask(nodes, 'scontrol', 'show', 'job', job))
     assert 'saving' in run.with_name(f'{run.name}.log').read_text()
     (saved,) = (run / 'checkpoints').glob('[0-9]*')
@@ -199,12 +265,16 @@ def test_an_array_of_which_one_job_is_preempted_ends_as_runs_that_were_not(nodes
     assert again[0].startswith(f'job {job} pending  ') and 'submitted' not in ''.join(again)
     ask(nodes, 'scontrol', 'update', f'job={job}', 'starttime=now')  # not in two minutes
     wait_for(ended(nodes), 240)
-    assert [line.split()[0] for line in launched(nodes, tmp_path, '--on=slurm', '--sweep=seed=0:2')[:2]] == 2 * ['done']
+    assert [
+        line.split()[0] for line in launched(nodes, tmp_path, '--on=slurm', '--sweep=seed=0:2')[:2]
+    ] == 2 * ['done']
     for seed, path in enumerate((run, other)):
         whole = tmp_path / f'whole-{seed}'
         launched(nodes, tmp_path, f'--config.seed={seed}', f'--workdir={whole}')
         assert rows(path) == rows(whole)
-        (_, state), (step, wanted) = (last_state(place, f'--config.seed={seed}') for place in (path, whole))
+        (_, state), (step, wanted) = (
+            last_state(place, f'--config.seed={seed}') for place in (path, whole)
+        )
         assert step == 1200
         jax.tree.map(np.testing.assert_array_equal, state, wanted)
 
@@ -245,8 +315,16 @@ def test_seeds_that_are_one_program_are_one_job(nodes, tmp_path):
     wait_for(ended(nodes), 240)
     for path in (tmp_path / 'runs').glob('*/config.json'):
         seed = json.loads(path.read_text())['seed']
-        launched(nodes, tmp_path, SHORT, f'--config.seed={seed}', f'--workdir={tmp_path / str(seed)}')
+        launched(
+            nodes, tmp_path, SHORT, f'--config.seed={seed}', f'--workdir={tmp_path / str(seed)}'
+        )
         found, wanted = rows(path.parent)[-1], rows(tmp_path / str(seed))[-1]
-        np.testing.assert_allclose([found[name] for name in wanted], list(wanted.values()), rtol=1e-5)
+        np.testing.assert_allclose(
+            [found[name] for name in wanted], list(wanted.values()), rtol=1e-5
+        )
     assert {path.name for path in tmp_path.iterdir()} == {'runs', '0', '1'}
-    assert [line.split()[0] for line in launched(nodes, tmp_path, *sweep)] == ['done', 'done', 'each']
+    assert [line.split()[0] for line in launched(nodes, tmp_path, *sweep)] == [
+        'done',
+        'done',
+        'each',
+    ]

@@ -34,9 +34,19 @@ HERE = pathlib.Path(__file__).parents[2]
 
 
 def test_points_are_every_combination_the_last_axis_changing_fastest(folder):
-    flags = parse(['--exp=toy', '--sweep=seed=0:2', '--sweep', 'walk.sizes=(1,2),[3, 4]', '--sweep=walk.rate=1e-1,1'])
+    flags = parse(
+        [
+            '--exp=toy',
+            '--sweep=seed=0:2',
+            '--sweep',
+            'walk.sizes=(1,2),[3, 4]',
+            '--sweep=walk.rate=1e-1,1',
+        ]
+    )
     product = itertools.product(('0', '1'), ('(1,2)', '[3, 4]'), ('1e-1', '1'))
-    assert points.points(flags) == [dict(zip(('seed', 'walk.sizes', 'walk.rate'), p, strict=True)) for p in product]
+    assert points.points(flags) == [
+        dict(zip(('seed', 'walk.sizes', 'walk.rate'), p, strict=True)) for p in product
+    ]
 
 
 QUOTED = {
@@ -73,11 +83,15 @@ def test_commands_with_commas_and_quotes_lead_to_the_same_runs(folder, capsys):
     assert [point.texts['walk.name'] for point in found] == names
     assert main([*argv, '--dry_run']) == 0
     lines = [line.split('  ') for line in capsys.readouterr().out.splitlines()]
-    for point, (workdir, told, _) in zip(found, [[part for part in line if part] for line in lines], strict=True):
+    for point, (workdir, told, _) in zip(
+        found, [[part for part in line if part] for line in lines], strict=True
+    ):
         words = shlex.split(shlex.join(point.argv))  # as a log and the page of runs print them
         line = ['--exp=toy', f'--sweep={told}']
         (again,) = points.checked(line, parse(line))
-        assert str(point.workdir) == workdir and again.workdir == point.workdir == asked(words).workdir
+        assert (
+            str(point.workdir) == workdir and again.workdir == point.workdir == asked(words).workdir
+        )
 
 
 def test_the_experiments_own_points_are_combined_with_others(folder, monkeypatch):
@@ -151,7 +165,11 @@ def test_a_dry_run_prints_the_points_and_starts_none(folder, capsys):
     capsys.readouterr()
     assert main(['--exp=toy', '--sweep=seed=0:3', '--dry_run']) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [line[1:] for line in lines] == [['seed=0', 'new'], ['seed=1', 'done'], ['seed=2', 'new']]
+    assert [line[1:] for line in lines] == [
+        ['seed=0', 'new'],
+        ['seed=1', 'done'],
+        ['seed=2', 'new'],
+    ]
     assert len(list((folder / 'runs').iterdir())) == 1
 
 
@@ -180,7 +198,9 @@ def test_what_is_done_is_skipped_and_a_failure_stops_no_other(tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.count('done: fine') == 2 and 'seed=2  failed: broken' in out and 'run-1' not in out
     assert [line.split()[0] for line in out.splitlines()] == ['[1/3]', '[2/3]', '[3/3]']
-    assert local.run(found, 2, [], lambda: False, shell('mkdir -p $RUN/checkpoints/4; echo $RUN')) == {2: (0, 'done')}
+    assert local.run(
+        found, 2, [], lambda: False, shell('mkdir -p $RUN/checkpoints/4; echo $RUN')
+    ) == {2: (0, 'done')}
 
 
 def test_so_many_at_a_time_each_on_a_device_of_its_own(tmp_path):
@@ -198,7 +218,10 @@ def test_an_interrupted_sweep_starts_nothing_more_and_tells_what_runs_to_leave(t
     line = f'case $RUN in *0) {listens};; *) touch $RUN.listens; exec sleep 5;; esac'
     came = lambda: len(list(tmp_path.glob('*.listens'))) == 2
     ends = local.run(made(tmp_path, 4), 2, [], came, shell(line))
-    assert ends == {0: (75, 'stopped at step 2 of 4'), 1: (75, 'stopped before its first checkpoint')}
+    assert ends == {
+        0: (75, 'stopped at step 2 of 4'),
+        1: (75, 'stopped before its first checkpoint'),
+    }
 
 
 TRACEBACK = (
@@ -208,7 +231,10 @@ TRACEBACK = (
 SAID = {  # (log, exit code): how it ended
     ('one\n\ntwo\n', 2): 'failed: two',
     ('', 9): 'failed: exit code 9, and its log says nothing',
-    ('$ python -m launch a\nold\n$ python -m launch a\n', 1): 'failed: exit code 1, and its log says nothing',
+    (
+        '$ python -m launch a\nold\n$ python -m launch a\n',
+        1,
+    ): 'failed: exit code 1, and its log says nothing',
     ('$ python -m launch a\nold\n$ python -m launch a\nnew\n', 1): 'failed: new',
     (TRACEBACK, 1): 'failed: ValueError: no',
     (TRACEBACK + 'step 3: loss is nan\n', 3): 'failed: step 3: loss is nan',
@@ -226,7 +252,10 @@ def test_how_a_launch_ended_is_what_it_said_last_or_its_error(log, code, tmp_pat
 def test_a_worker_that_vanishes_is_told_of_in_one_line_and_the_others_go_on(tmp_path, capsys):
     line = 'case $RUN in *0) echo half a step; kill -9 $$;; *1) exit 5;; *2) exit 143;; *) rm $RUN.log; exit 1;; esac'
     ends = local.run(found := made(tmp_path, 4), 1, [], lambda: False, shell(line))
-    says = ['killed by signal 9', *(f'exit code {code}, and its log says nothing' for code in (5, 1))]
+    says = [
+        'killed by signal 9',
+        *(f'exit code {code}, and its log says nothing' for code in (5, 1)),
+    ]
     assert ends == {
         0: (-9, says[0]),
         1: (5, f'failed: {says[1]}'),
@@ -241,7 +270,9 @@ def test_a_worker_that_vanishes_is_told_of_in_one_line_and_the_others_go_on(tmp_
 def test_a_log_that_cannot_be_written_fails_its_point_alone(tmp_path, capsys):
     found = made(tmp_path, 2)
     local.log_of(found[0]).mkdir()
-    start = lambda point, given: (local.started if point is found[0] else shell('exit 0'))(point, given)
+    start = lambda point, given: (local.started if point is found[0] else shell('exit 0'))(
+        point, given
+    )
     ends = local.run(found, 1, [], lambda: False, start)
     assert ends == {0: (2, f'failed: Is a directory: {local.log_of(found[0])}'), 1: (0, 'done')}
 
@@ -255,14 +286,18 @@ def test_a_directory_that_cannot_be_used_fails_its_point_alone(folder, monkeypat
     runs[2].mkdir()
     rundir.write(runs[2] / 'config.json', {'seed': 9})
     run = local.run
-    monkeypatch.setattr(local, 'run', lambda *args: run(*args, shell('mkdir -p $RUN/checkpoints/4')))
+    monkeypatch.setattr(
+        local, 'run', lambda *args: run(*args, shell('mkdir -p $RUN/checkpoints/4'))
+    )
     monkeypatch.setattr(local, 'accelerators', lambda: contextlib.nullcontext(list))
     assert main(command) == 2
     lines = [line.split('  ') for line in capsys.readouterr().out.splitlines()]
     says = {
         runs[0]: 'done',
         runs[1]: f'failed: workdir {runs[1]} cannot be used: {runs[1]} is no directory',
-        runs[2]: f'failed: workdir {runs[2]} belongs to another config: batch is absent there and 16 here, ',
+        runs[
+            2
+        ]: f'failed: workdir {runs[2]} belongs to another config: batch is absent there and 16 here, ',
         runs[3]: 'done',
     }
     table = lines[4:]
@@ -287,7 +322,9 @@ def test_workers_that_share_a_device_share_its_memory(monkeypatch):
 
 
 @pytest.mark.skipif(not local.AFFINITY, reason='this system keeps no process to some of its cores')
-def test_workers_without_accelerators_are_dealt_the_cores_and_compute_as_with_all(tmp_path, monkeypatch):
+def test_workers_without_accelerators_are_dealt_the_cores_and_compute_as_with_all(
+    tmp_path, monkeypatch
+):
     monkeypatch.delenv(local.THREADS, raising=False)
     own = sorted(os.sched_getaffinity(0))
     ask = 'import os, sys; sys.stdin.read(); print(sorted(os.sched_getaffinity(0)), os.environ.get("NPROC"))'
@@ -312,7 +349,9 @@ def test_workers_without_accelerators_are_dealt_the_cores_and_compute_as_with_al
     assert local.given(0, 2, []) == {} and provenance.cores() == 3
 
 
-def test_accelerators_are_those_that_are_visible_or_it_is_said_why_there_are_none(tmp_path, monkeypatch):
+def test_accelerators_are_those_that_are_visible_or_it_is_said_why_there_are_none(
+    tmp_path, monkeypatch
+):
     jax = tmp_path / 'jax.py'
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     for name in local.VISIBLE:
@@ -333,8 +372,12 @@ def test_accelerators_are_those_that_are_visible_or_it_is_said_why_there_are_non
         numbers()
 
 
-@pytest.mark.parametrize(('codes', 'code'), [((0, 0), 0), ((0, 75), 75), ((3, 75), 1), ((3, -9), 2)])
-def test_the_exit_code_counts_failures_or_says_that_one_was_stopped(codes, code, folder, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ('codes', 'code'), [((0, 0), 0), ((0, 75), 75), ((3, 75), 1), ((3, -9), 2)]
+)
+def test_the_exit_code_counts_failures_or_says_that_one_was_stopped(
+    codes, code, folder, monkeypatch, capsys
+):
     ends = {i: local.Ended(code, f'it was {code}') for i, code in enumerate(codes)}
     monkeypatch.setattr(local, 'run', lambda *args: ends)
     monkeypatch.setattr(local, 'accelerators', lambda: contextlib.nullcontext(list))
@@ -356,7 +399,16 @@ SMOKE = {
 
 
 def command(name):
-    return [sys.executable, '-m', 'launch', '--exp', name, *SMOKE[name].split(), '--sweep=seed=0:4', '--workers=2']
+    return [
+        sys.executable,
+        '-m',
+        'launch',
+        '--exp',
+        name,
+        *SMOKE[name].split(),
+        '--sweep=seed=0:4',
+        '--workers=2',
+    ]
 
 
 def results(folder):
@@ -364,7 +416,10 @@ def results(folder):
     found = {}
     for run in sorted((folder / 'runs').glob('*-????????')):
         rows = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
-        rows = [{name: value for name, value in row.items() if not name.startswith('time/')} for row in rows]
+        rows = [
+            {name: value for name, value in row.items() if not name.startswith('time/')}
+            for row in rows
+        ]
         found[run.name] = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
     return found
 
@@ -373,7 +428,10 @@ def results(folder):
 @pytest.mark.parametrize('name', SMOKE)
 def test_a_sweep_that_is_killed_and_launched_again_ends_as_one_that_was_not(name, tmp_path):
     """Four points; parent and workers are killed with -9 when a first checkpoint lies there."""
-    whole, killed = (dict(cwd=tmp_path / place, env=os.environ | {'PYTHONPATH': str(HERE.parent)}) for place in 'ab')
+    whole, killed = (
+        dict(cwd=tmp_path / place, env=os.environ | {'PYTHONPATH': str(HERE.parent)})
+        for place in 'ab'
+    )
     for place in 'ab':
         (tmp_path / place).mkdir()
     subprocess.run(command(name), check=True, **whole)
@@ -381,7 +439,9 @@ def test_a_sweep_that_is_killed_and_launched_again_ends_as_one_that_was_not(name
     while not list((tmp_path / 'b/runs').glob('*/checkpoints/[0-9]*')):
         assert parent.poll() is None
         time.sleep(0.1)
-    children = subprocess.run(['pgrep', '-P', str(parent.pid)], capture_output=True, text=True).stdout.split()
+    children = subprocess.run(
+        ['pgrep', '-P', str(parent.pid)], capture_output=True, text=True
+    ).stdout.split()
     for process in [parent.pid, *map(int, children)]:
         os.kill(process, signal.SIGKILL)
     parent.wait()

@@ -22,12 +22,23 @@ def address(tmp_path_factory):
     for i in range(CONFIGS * SEEDS):
         rate, seed = 1e-3 * (i // SEEDS + 1), i % SEEDS
         curve = lambda step, rate=rate, seed=seed: 5 / (1 + rate * step) + 0.01 * seed
-        metrics = {name: k for k, name in enumerate(('loss', 'gradient_norm', 'kl', 'accuracy', 'test/loss'))}
+        metrics = {
+            name: k
+            for k, name in enumerate(('loss', 'gradient_norm', 'kl', 'accuracy', 'test/loss'))
+        }
         rows = [
-            {'step': s} | {n: curve(s) + k for n, k in metrics.items()} | {'down': -s} for s in range(50, 20001, 50)
+            {'step': s} | {n: curve(s) + k for n, k in metrics.items()} | {'down': -s}
+            for s in range(50, 20001, 50)
         ]
         ended = 'step 7: loss is nan' if i == 199 else None
-        make(folder, f'toy-{i:08d}', {'seed': seed, 'rate': rate}, rows, images=[2000, 4000], ended=ended)
+        make(
+            folder,
+            f'toy-{i:08d}',
+            {'seed': seed, 'rate': rate},
+            rows,
+            images=[2000, 4000],
+            ended=ended,
+        )
     path = folder / 'page.html'
     path.write_text(page(find([folder]), folder), 'utf-8')
     return path.as_uri()
@@ -35,7 +46,9 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def browser(whole_machine, tmp_path_factory):
-    webdriver = pytest.importorskip('selenium.webdriver', reason='selenium is not installed: make peers')
+    webdriver = pytest.importorskip(
+        'selenium.webdriver', reason='selenium is not installed: make peers'
+    )
     chromium, driver = shutil.which('chromium'), shutil.which('chromedriver')
     if not chromium or not driver:
         pytest.skip('chromium and chromedriver are not installed')
@@ -62,7 +75,12 @@ def opened(browser, address):
     browser.get(address)
     yield browser
     assert browser.get_log('browser') == []
-    assert browser.execute_script('return performance.getEntriesByType("resource").map((entry) => entry.name)') == []
+    assert (
+        browser.execute_script(
+            'return performance.getEntriesByType("resource").map((entry) => entry.name)'
+        )
+        == []
+    )
 
 
 def resize(browser, width):
@@ -90,7 +108,10 @@ def curves(browser):
 
 
 def show_charts(browser):
-    ask(browser, 'document.querySelector(".plot").scrollIntoView({block: "center", behavior: "instant"})')
+    ask(
+        browser,
+        'document.querySelector(".plot").scrollIntoView({block: "center", behavior: "instant"})',
+    )
     ask(browser, '')
 
 
@@ -111,8 +132,13 @@ def test_two_hundred_runs_answer_within_a_second(opened):
     times = []
     for _ in range(5):
         opened.refresh()
-        loaded = opened.execute_script('return performance.getEntriesByType("navigation")[0].loadEventEnd')
-        times.append(loaded + opened.execute_async_script(FIRST.replace('arguments[1]', str(6 * (200 - SEEDS)))))
+        loaded = opened.execute_script(
+            'return performance.getEntriesByType("navigation")[0].loadEventEnd'
+        )
+        times.append(
+            loaded
+            + opened.execute_async_script(FIRST.replace('arguments[1]', str(6 * (200 - SEEDS))))
+        )
     assert curves(opened) == 200 - SEEDS
     assert min(times) < 1000  # milliseconds
 
@@ -124,7 +150,9 @@ def test_curves_are_toggled_by_groups_and_by_runs(opened):
     assert curves(opened) == 0
     ask(opened, 'document.querySelectorAll(".chips input")[3].click()')
     assert curves(opened) == SEEDS
-    ask(opened, 'document.querySelectorAll(".run input")[12].click()')  # a seed of that group, in the table
+    ask(
+        opened, 'document.querySelectorAll(".run input")[12].click()'
+    )  # a seed of that group, in the table
     assert curves(opened) == SEEDS - 1
     half = 'return [...document.querySelectorAll(".chips input")].map((box) => box.indeterminate).indexOf(true)'
     assert ask(opened, half) == 3
@@ -150,7 +178,10 @@ def test_a_value_is_read_by_keys_and_by_pointing(opened):
     assert 'of rate=0.001, seed=2' in told() and 'at step 50 ' not in told()
     plot = opened.find_element(By.CSS_SELECTOR, '.plot')
     ActionChains(opened).move_to_element_with_offset(plot, 100, -60).perform()
-    assert 'at step' in told() and ask(opened, 'return document.querySelectorAll(".plot .read").length') == 1
+    assert (
+        'at step' in told()
+        and ask(opened, 'return document.querySelectorAll(".plot .read").length') == 1
+    )
 
 
 def test_a_logarithmic_scale_gives_equal_ratios_equal_heights(opened):
@@ -166,7 +197,9 @@ def test_a_logarithmic_scale_gives_equal_ratios_equal_heights(opened):
     slopes = [(b[1] - a[1]) / math.log(b[0] / a[0]) for a, b in zip(ticks, ticks[1:], strict=False)]
     assert slopes == pytest.approx([slopes[0]] * len(slopes), rel=1e-6) and slopes[0] < 0
     alone = 'const c = [...document.querySelectorAll(".chart")].at(-1); c.querySelector(".log input").click(); '
-    assert ask(opened, alone + 'return c.querySelector("output").textContent') == 'nothing is shown'  # all below 0
+    assert (
+        ask(opened, alone + 'return c.querySelector("output").textContent') == 'nothing is shown'
+    )  # all below 0
 
 
 def test_a_click_or_a_key_sorts_the_table(opened):
@@ -183,7 +216,8 @@ def test_a_click_or_a_key_sorts_the_table(opened):
     assert ask(opened, column) == pytest.approx(rates[::-1])
     ask(opened, 'document.querySelectorAll("thead .sort")[4].click()')  # the test loss
     values = ask(
-        opened, 'return [...document.querySelectorAll("tr.mean")].map((row) => Number(row.cells[5].dataset.order))'
+        opened,
+        'return [...document.querySelectorAll("tr.mean")].map((row) => Number(row.cells[5].dataset.order))',
     )
     assert values == sorted(values) and len(set(values)) > 10
     assert ask(opened, head + 'return head.parentElement.ariaSort') == 'none'
@@ -194,7 +228,10 @@ def test_a_group_opens_into_its_runs_and_shows_how_to_repeat_one(opened):
     assert ask(opened, seen) == 0
     ask(opened, 'document.querySelector(".more").click()')
     assert ask(opened, seen) == SEEDS
-    ask(opened, 'document.querySelector(".run summary").click(); document.querySelector(".copy").click()')
+    ask(
+        opened,
+        'document.querySelector(".run summary").click(); document.querySelector(".copy").click()',
+    )
     assert ask(opened, 'return String(getSelection()).trim()') == 'python -m launch --exp=toy'
     ask(opened, 'document.querySelector(".more").click()')
     assert ask(opened, seen) == 0
@@ -220,7 +257,8 @@ def test_pictures_of_the_chosen_step_load(opened):
 def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(width, scheme, opened):
     resize(opened, width)
     opened.execute_cdp_cmd(
-        'Emulation.setEmulatedMedia', dict(features=[dict(name='prefers-color-scheme', value=scheme)])
+        'Emulation.setEmulatedMedia',
+        dict(features=[dict(name='prefers-color-scheme', value=scheme)]),
     )
     opened.refresh()
     ask(opened, 'for (const details of document.querySelectorAll("details")) details.open = true')
@@ -230,16 +268,30 @@ def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(width, scheme, opened):
     script = 'return getComputedStyle(document.body)[arguments[0]].match(/\\d+/g).slice(0, 3).map(Number)'
     ink, ground = (luminance(ask(opened, script, name)) for name in ('color', 'backgroundColor'))
     assert (ground > ink) == (scheme == 'light')
-    for name in [f'--c{i}' for i in range(7)] + ['--done', '--failed', '--stopped', '--running', '--soft']:
-        text = ask(opened, 'return getComputedStyle(document.documentElement).getPropertyValue(arguments[0])', name)
+    for name in [f'--c{i}' for i in range(7)] + [
+        '--done',
+        '--failed',
+        '--stopped',
+        '--running',
+        '--soft',
+    ]:
+        text = ask(
+            opened,
+            'return getComputedStyle(document.documentElement).getPropertyValue(arguments[0])',
+            name,
+        )
         colour = luminance([int(text.strip()[i : i + 2], 16) for i in (1, 3, 5)])
         contrast = (max(colour, ground) + 0.05) / (min(colour, ground) + 0.05)
-        assert contrast >= (3 if name.startswith('--c') else 4.5), name  # WCAG 2.2, for graphics and for text
+        assert contrast >= (3 if name.startswith('--c') else 4.5), (
+            name
+        )  # WCAG 2.2, for graphics and for text
 
 
 def luminance(rgb):
     """Of a colour in sRGB, as WCAG 2.2 defines it."""
-    linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
+    linear = [
+        c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -254,9 +306,14 @@ CUT = """
 @pytest.mark.parametrize('width', [390, 1280])
 def test_no_label_of_an_axis_is_cut(width, browser, tmp_path):
     for last in (1500, 9000, 2_000_000):  # the last tick stands at the very end
-        rows = [{'step': last * i // 30, 'loss': 1e-5 * i, 'test/loss': -1234.5 * i} for i in range(1, 31)]
+        rows = [
+            {'step': last * i // 30, 'loss': 1e-5 * i, 'test/loss': -1234.5 * i}
+            for i in range(1, 31)
+        ]
         make(tmp_path / str(last), 'a', {}, rows)
-        (tmp_path / f'{last}.html').write_text(page(find([tmp_path / str(last)]), tmp_path), 'utf-8')
+        (tmp_path / f'{last}.html').write_text(
+            page(find([tmp_path / str(last)]), tmp_path), 'utf-8'
+        )
         resize(browser, width)
         browser.get((tmp_path / f'{last}.html').as_uri())
         ask(browser, 'document.querySelector(".charts").scrollIntoView({behavior: "instant"})')

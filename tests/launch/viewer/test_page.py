@@ -23,7 +23,9 @@ from launch.viewer.runs import find, last, read, reason
 from launch.viewer.table import columns, of_group
 
 
-def make(folder, name, config=None, rows=(), *, ended=None, done=True, images=(), argv=('--exp=toy',)):
+def make(
+    folder, name, config=None, rows=(), *, ended=None, done=True, images=(), argv=('--exp=toy',)
+):
     """A run directory as a launch leaves it."""
     run = folder / name
     (run / 'samples').mkdir(parents=True)
@@ -46,7 +48,10 @@ def make(folder, name, config=None, rows=(), *, ended=None, done=True, images=()
 def course(level=1.0, steps=4):
     """Rows of metrics that end with a test loss of this level."""
     learnt = [{'step': s, 'loss': level + 1 / s, 'time/seconds': 10.0 * s} for s in range(1, steps)]
-    return [*learnt, {'step': steps, 'loss': level, 'test/loss': level, 'time/seconds': 10.0 * steps}]
+    return [
+        *learnt,
+        {'step': steps, 'loss': level, 'test/loss': level, 'time/seconds': 10.0 * steps},
+    ]
 
 
 class Reader(html.parser.HTMLParser):
@@ -79,8 +84,16 @@ class Reader(html.parser.HTMLParser):
 
 def elements(text, tag, **wanted):
     """The elements with this tag and these attributes, as (attributes, text)."""
-    found = [(attrs, ' '.join(''.join(words).split())) for name, attrs, words in Reader(text).found if name == tag]
-    return [(attrs, words) for attrs, words in found if all(attrs.get(k.rstrip('_')) == v for k, v in wanted.items())]
+    found = [
+        (attrs, ' '.join(''.join(words).split()))
+        for name, attrs, words in Reader(text).found
+        if name == tag
+    ]
+    return [
+        (attrs, words)
+        for attrs, words in found
+        if all(attrs.get(k.rstrip('_')) == v for k, v in wanted.items())
+    ]
 
 
 def test_runs_that_differ_in_their_seed_have_a_mean_and_a_deviation(tmp_path):
@@ -90,13 +103,26 @@ def test_runs_that_differ_in_their_seed_have_a_mean_and_a_deviation(tmp_path):
         make(tmp_path, f'b{seed}', {'seed': seed, 'rate': 0.01}, course(2 * value))
     runs = find([tmp_path])
     first, second = groups(runs, ['rate'])
-    assert [run.workdir.name for run in first.runs] == ['b0', 'b1', 'b2']  # the smaller rate comes first
+    assert [run.workdir.name for run in first.runs] == [
+        'b0',
+        'b1',
+        'b2',
+    ]  # the smaller rate comes first
     for group, factor in ((first, 2), (second, 1)):
         found, wanted = final(group)['test/loss'], factor * np.array(list(values.values()))
         np.testing.assert_allclose(found[:2], [wanted.mean(), wanted.std(ddof=1)], rtol=1e-12)
     names, cells = columns(runs).names, of_group(second, columns(runs))
     assert names == ['status', 'rate', 'seed', 'test/loss', 'step', 'time', 'device', 'commit']
-    assert [cell.text for cell in cells] == ['3 done', '0.1', '3 seeds', '2.5 ± 1.5', '', '0:00:40', '', '']
+    assert [cell.text for cell in cells] == [
+        '3 done',
+        '0.1',
+        '3 seeds',
+        '2.5 ± 1.5',
+        '',
+        '0:00:40',
+        '',
+        '',
+    ]
 
 
 def test_a_mean_is_over_runs_that_are_done_and_hides_no_number_that_was_not_finite(tmp_path):
@@ -111,20 +137,48 @@ def test_a_mean_is_over_runs_that_are_done_and_hides_no_number_that_was_not_fini
 
 
 def test_the_page_shows_every_run_with_what_sets_it_apart(tmp_path):
-    make(tmp_path, 'a', {'rate': 0.1}, course(1.25), argv=['--exp', 'toy', '--until', '2', '--config.name=a b'])
+    make(
+        tmp_path,
+        'a',
+        {'rate': 0.1},
+        course(1.25),
+        argv=['--exp', 'toy', '--until', '2', '--config.name=a b'],
+    )
     make(tmp_path, 'b', {'rate': 1.0}, course(2.0), ended='step 3: loss is nan')
     text = page(find([tmp_path]), tmp_path)
     heads = [words for _, words in elements(text, 'button', class_='sort')]
-    assert heads == ['run', 'status', 'rate', 'seed', 'test/loss', 'step', 'time', 'device', 'commit']
+    assert heads == [
+        'run',
+        'status',
+        'rate',
+        'seed',
+        'test/loss',
+        'step',
+        'time',
+        'device',
+        'commit',
+    ]
     rows = [words for _, words in elements(text, 'tr', class_='run')]
     assert rows[0].startswith('a done 0.1 0 1.25 4 0:00:40 2 x cpu c0ffeec*')
     assert rows[1].startswith('b failed 1.0 0 2 4 0:00:40')
     assert [words for _, words in elements(text, 'q')] == ['step 3: loss is nan']
     commands = [words for _, words in elements(text, 'pre')]
-    assert shlex.split(commands[0]) == ['python', '-m', 'launch', '--exp', 'toy', '--config.name=a b']
+    assert shlex.split(commands[0]) == [
+        'python',
+        '-m',
+        'launch',
+        '--exp',
+        'toy',
+        '--config.name=a b',
+    ]
     assert [words for _, words in elements(text, 'dl')] == ['steps4']  # what both have
-    charts = [json.loads(words) for attrs, words in elements(text, 'script', type='application/json')]
-    assert charts[0] == [[0, [1, 2, 3, 4], [2.25, 1.75, 1.58333, 1.25]], [1, [1, 2, 3, 4], [3, 2.5, 2.33333, 2]]]
+    charts = [
+        json.loads(words) for attrs, words in elements(text, 'script', type='application/json')
+    ]
+    assert charts[0] == [
+        [0, [1, 2, 3, 4], [2.25, 1.75, 1.58333, 1.25]],
+        [1, [1, 2, 3, 4], [3, 2.5, 2.33333, 2]],
+    ]
 
 
 def test_links_lead_from_the_page_to_the_manifests(tmp_path):
@@ -147,13 +201,20 @@ def test_nothing_in_a_run_directory_becomes_html(tmp_path):
     harmless = make(tmp_path, 'x/a', {}, course(), ended='late', images=[4])
     plain = [tag for tag, _, _ in Reader(page([read(harmless)], tmp_path)).found]
     run = make(
-        tmp_path, f'y/{HOSTILE}', {HOSTILE: 1, 'name': HOSTILE, 'seed': HOSTILE}, course(), ended=HOSTILE, images=[4]
+        tmp_path,
+        f'y/{HOSTILE}',
+        {HOSTILE: 1, 'name': HOSTILE, 'seed': HOSTILE},
+        course(),
+        ended=HOSTILE,
+        images=[4],
     )
     metrics = (run / 'metrics.jsonl').read_text().replace('"loss"', json.dumps(HOSTILE))
     (run / 'metrics.jsonl').write_text(metrics)
     text = page([read(run)], tmp_path)
     tags = [tag for tag, _, _ in Reader(text).found]
-    assert [tag for tag in tags if tag not in ('div', 'dt', 'dd')] == [t for t in plain if t not in ('div', 'dt', 'dd')]
+    assert [tag for tag in tags if tag not in ('div', 'dt', 'dd')] == [
+        t for t in plain if t not in ('div', 'dt', 'dd')
+    ]
     assert 'onerror' not in {key for _, attrs, _ in Reader(text).found for key in attrs}
     assert elements(text, 'q')[0][1] == HOSTILE and '49' not in elements(text, 'q')[0][1]
     assert elements(text, 'dt')[1][1] == HOSTILE
@@ -166,14 +227,21 @@ def test_what_is_torn_or_missing_is_left_out(tmp_path):
         file.write('{"step": 5, "lo')
     picture = torn / 'samples/samples_grid_00000004.png'
     picture.write_bytes(picture.read_bytes()[:40])
-    for name, content in {'manifest.json': '{"expe', 'config.json': '[1]', 'metrics.jsonl': '\xff\n3\n'}.items():
+    for name, content in {
+        'manifest.json': '{"expe',
+        'config.json': '[1]',
+        'metrics.jsonl': '\xff\n3\n',
+    }.items():
         empty = make(tmp_path, f'no-{name}', {}, course())
         (empty / name).write_bytes(content.encode('latin1'))
     bare = make(tmp_path, 'bare')
     for name in ('manifest.json', 'metrics.jsonl'):
         (bare / name).unlink()
     text = page(find([tmp_path]), tmp_path)
-    rows = {words.split()[0] for _, words in elements(text, 'tr', class_='run') + elements(text, 'tr', class_='mean')}
+    rows = {
+        words.split()[0]
+        for _, words in elements(text, 'tr', class_='run') + elements(text, 'tr', class_='mean')
+    }
     assert {'whole', 'torn'} <= rows
     assert len(elements(text, 'img')) == 2
     assert (read(whole).step, read(torn).step, last(read(torn))) == (4, 4, {'test/loss': 7.0})
@@ -183,7 +251,12 @@ def test_a_run_that_left_only_a_log_is_there_with_its_reason(tmp_path):
     make(tmp_path, 'toy-00000001', {}, course())
     (tmp_path / 'toy-00000002.log').write_text('Traceback\n  File\nOSError: no space\n\n')
     done, lost = find([tmp_path])
-    assert (lost.experiment, lost.status, reason(lost), reason(done)) == ('toy', 'stopped', 'OSError: no space', '')
+    assert (lost.experiment, lost.status, reason(lost), reason(done)) == (
+        'toy',
+        'stopped',
+        'OSError: no space',
+        '',
+    )
     text = page([done, lost], tmp_path)
     assert [words for _, words in elements(text, 'q')] == ['OSError: no space']
     assert len(elements(text, 'a')) == 1 and len(elements(text, 'pre')) == 1
@@ -202,18 +275,29 @@ def test_the_same_runs_give_the_same_page_which_needs_nothing_else(tmp_path):
         make(tmp_path, f'a{seed}', {'seed': seed}, course(seed), images=[2, 4])
     text = page(find([tmp_path]), tmp_path)
     assert text == page(find([tmp_path]), tmp_path)
-    addresses = [a[k] for _, a, _ in Reader(text).found for k in ('src', 'href', 'data-src', 'action') if k in a]
+    addresses = [
+        a[k]
+        for _, a, _ in Reader(text).found
+        for k in ('src', 'href', 'data-src', 'action')
+        if k in a
+    ]
     assert {re.sub(r'(?s),.*', '', address) for address in addresses} == {
         'data:image/webp;base64',
         *(f'a{seed}/manifest.json' for seed in range(3)),
     }
-    assert re.findall(r'https?://[^\'"]+', text) == ['http://www.w3.org/2000/svg']  # a name, not an address
+    assert re.findall(r'https?://[^\'"]+', text) == [
+        'http://www.w3.org/2000/svg'
+    ]  # a name, not an address
     ((attrs, _),) = [
-        meta for meta in elements(text, 'meta') if 'content' in meta[0] and 'default-src' in meta[0]['content']
+        meta
+        for meta in elements(text, 'meta')
+        if 'content' in meta[0] and 'default-src' in meta[0]['content']
     ]
     script = re.search(r"'sha256-(.+?)'", attrs['content'])[1]
     source = re.findall(r'(?s)<script>(.*?)</script>', text)
-    assert [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in source] == [script]
+    assert [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in source] == [
+        script
+    ]
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400), st.integers(4, 40))
@@ -226,8 +310,14 @@ def test_a_thinned_curve_keeps_its_ends_and_its_extremes(values, most):
 
 
 def test_of_too_many_pictures_the_last_of_every_run_come_first_and_steps_match():
-    many = [pictures.Picture(run, 'grid', step, pathlib.Path()) for run in range(3) for step in range(1, 10)]
-    steps = lambda most: [sorted(p.step for p in pictures.chosen(many, most) if p.run == run) for run in range(3)]
+    many = [
+        pictures.Picture(run, 'grid', step, pathlib.Path())
+        for run in range(3)
+        for step in range(1, 10)
+    ]
+    steps = lambda most: [
+        sorted(p.step for p in pictures.chosen(many, most) if p.run == run) for run in range(3)
+    ]
     assert steps(3) == [[9]] * 3
     assert steps(6) == [[1, 9]] * 3
     assert steps(9) == [[1, 5, 9]] * 3
@@ -251,7 +341,10 @@ def test_an_earlier_page_is_replaced_and_nothing_else_is(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     assert main(['runs']) == 0
     first = (tmp_path / 'page.html').read_text()
-    assert first.index(MADE) < 200 and capsys.readouterr().out == f'page.html: {len(first) / 1e6:.1f} MB\n'
+    assert (
+        first.index(MADE) < 200
+        and capsys.readouterr().out == f'page.html: {len(first) / 1e6:.1f} MB\n'
+    )
     make(tmp_path, 'runs/b', {'seed': 1}, course())
     assert main(['runs', '-o', 'page.html']) == 0
     assert (tmp_path / 'page.html').read_text() != first

@@ -14,7 +14,9 @@ def make(folder, name, config, rows, *, done=False, ended=None):
     run = folder / name
     (run / 'checkpoints').mkdir(parents=True)
     launch = {} if ended is None else {'ended': ended}
-    (run / 'config.json').write_text(json.dumps({'seed': 0, 'steps': 4, 'adam': {'rate': 0.1}} | config))
+    (run / 'config.json').write_text(
+        json.dumps({'seed': 0, 'steps': 4, 'adam': {'rate': 0.1}} | config)
+    )
     (run / 'manifest.json').write_text(json.dumps({'experiment': 'toy', 'launches': [{}, launch]}))
     (run / 'metrics.jsonl').write_text(''.join(f'{json.dumps(row)}\n' for row in rows))
     if done:

@@ -1,12 +1,14 @@
-"""DCGAN against PyTorch's examples/dcgan: images a second of the same networks, batch, losses and optimisers.
+"""DCGAN against PyTorch's examples/dcgan: images a second of the same networks, batch, losses and
+optimisers.
 
     make peers && .venv/bin/python -m benchmarks.gan --threads 1
 
-Both train on the same 1,024 images of 64 x 64 x 3 in memory, in batches of 64, both networks with Adam (2e-4, beta1
-0.5). The PyTorch loop is that of its examples: the discriminator on real, then on generated images, a step, the
-generator, a step; contiguous, and channels_last. genjax's is its trainer, folding --fold steps a call, and timed by a
-probe. The sides take turns, and the medians over all rounds are compared. With one thread the clock is the processor's
-own, which does not count other programs.
+Both train on the same 1,024 images of 64 x 64 x 3 in memory, in batches of 64, both networks with
+Adam (2e-4, beta1 0.5). The PyTorch loop is that of its examples: the discriminator on real, then on
+generated images, a step, the generator, a step; contiguous, and channels_last. genjax's is its
+trainer, folding --fold steps a call, and timed by a probe. The sides take turns, and the medians
+over all rounds are compared. With one thread the clock is the processor's own, which does not count
+other programs.
 """
 
 import argparse

@@ -1,11 +1,13 @@
-"""What word vectors know about hypernyms: Fu et al. 2014 on WordNet and BLESS, beside simpler models.
+"""What word vectors know about hypernyms: Fu et al. 2014 on WordNet and BLESS, beside simpler
+models.
 
     .venv/bin/python -m benchmarks.hypernymy VECTORS_FILE --data GENJAX_DATA_FOLDER
 
-Each set is split by words (no word in two parts) and by hyponyms (hypernyms are shared), and each split is drawn a
-few times: the table holds means, with the standard deviation of F1 between the draws. The last columns are the shares
-of other relations that were called hypernyms. WordNet's pairs are those with vectors. Fu et al. report an F1 of 73.74 %
-on Chinese data of their own, with which none of this compares.
+Each set is split by words (no word in two parts) and by hyponyms (hypernyms are shared), and each
+split is drawn a few times: the table holds means, with the standard deviation of F1 between the
+draws. The last columns are the shares of other relations that were called hypernyms. WordNet's
+pairs are those with vectors. Fu et al. report an F1 of 73.74 % on Chinese data of their own, with
+which none of this compares.
 """
 
 import argparse
@@ -42,7 +44,8 @@ def arguments() -> argparse.Namespace:
 
 
 def wordnet(folder: pathlib.Path, vocabulary: set[str]):
-    """split, seed -> train, dev, test of the pairs whose words are in the vocabulary, with negatives but in train."""
+    """split, seed -> train, dev, test of the pairs whose words are in the vocabulary, with
+    negatives but in train."""
     links = read_wordnet(folder / 'text' / 'wordnet_hypernyms.tsv')
     above = ancestors(links)
     pairs = [

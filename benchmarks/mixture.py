@@ -1,11 +1,13 @@
-"""EM for Gaussian mixtures against scikit-learn: the time of an iteration on 60,000 x 64, 32 components.
+"""EM for Gaussian mixtures against scikit-learn: the time of an iteration on 60,000 x 64, 32
+components.
 
     python -m benchmarks.mixture [--threads 1] [--rounds 3] [--structures full,diag,tied]
 
-Both sides start from the same parameters with the same floor, and take turns. An iteration of scikit-learn is what a
-longer `fit` costs more than a shorter one (tol=0), one of genjax the same of two runs of the compiled step: starts,
-compiling and warming up fall out. scikit-learn is given float64, its own default, and float32. With one thread the
-clock is the processor's own, which does not count other programs.
+Both sides start from the same parameters with the same floor, and take turns. An iteration of
+scikit-learn is what a longer `fit` costs more than a shorter one (tol=0), one of genjax the same of
+two runs of the compiled step: starts, compiling and warming up fall out. scikit-learn is given
+float64, its own default, and float32. With one thread the clock is the processor's own, which does
+not count other programs.
 """
 
 import argparse
@@ -28,7 +30,8 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == '__main__':
     FLAGS = arguments()
-    # XLA and OpenBLAS take a thread for each core that the process has when they start: this comes before the imports.
+    # XLA and OpenBLAS take a thread for each core that the process has when they start: this comes
+    # before the imports.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-FLAGS.threads :])
     os.environ['OPENBLAS_NUM_THREADS'] = os.environ['OMP_NUM_THREADS'] = str(FLAGS.threads)
 
@@ -65,7 +68,8 @@ def seconds(function, clock) -> float:
 
 
 def peer(name: str, dtype, values):
-    """iterations -> a fit of scikit-learn; covariances are the identity, and so their own precisions."""
+    """iterations -> a fit of scikit-learn; covariances are the identity, and so their own
+    precisions."""
     x, weights, means, covariances = (value.astype(dtype) for value in values)
     start = dict(
         weights_init=weights,

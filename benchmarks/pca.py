@@ -1,11 +1,13 @@
-"""PCA of MNIST, 60,000 x 784, against scikit-learn's solvers: seconds to fit, and whether the subspaces agree.
+"""PCA of MNIST, 60,000 x 784, against scikit-learn's solvers: seconds to fit, and whether the
+subspaces agree.
 
     python -m benchmarks.pca --data GENJAX_DATA [--dimension 50] [--batch 2000] [--rounds 5] [--peers full,randomized]
 
-genjax fits as its trainer does: one pass over resident rows in random order, ten batches a compiled call, and then the
-components by either solver. Cold has both programs compiled anew, warm runs them again. scikit-learn has the same
-float32 rows on the host. All take turns in one process. Printed are medians, the time of each side over genjax's by the
-exact solver, warm, and the largest angle between its subspace and that of the float64 covariance.
+genjax fits as its trainer does: one pass over resident rows in random order, ten batches a compiled
+call, and then the components by either solver. Cold has both programs compiled anew, warm runs them
+again. scikit-learn has the same float32 rows on the host. All take turns in one process. Printed
+are medians, the time of each side over genjax's by the exact solver, warm, and the largest angle
+between its subspace and that of the float64 covariance.
 """
 
 import argparse

@@ -1,11 +1,12 @@
-"""What the trainer costs: steps a second of genjax.training.train against a tight loop over the same compiled update.
+"""What the trainer costs: steps a second of genjax.training.train against a tight loop over the
+same compiled update.
 
     python -m benchmarks.trainer [--fold 1,10] [--rounds 3] [digits] [vae] [mnist]
 
-Both sides run the same algorithm on the same resident data. The loop is the least that trains: one jitted
-call a step with the state donated, and nothing fetched but the loss, once an interval. The trainer averages every
-step's metrics, checks that they are finite, logs, and is timed by its own time/steps_per_second. The two take turns
-and the medians over all intervals are compared.
+Both sides run the same algorithm on the same resident data. The loop is the least that trains: one
+jitted call a step with the state donated, and nothing fetched but the loss, once an interval. The
+trainer averages every step's metrics, checks that they are finite, logs, and is timed by its own
+time/steps_per_second. The two take turns and the medians over all intervals are compared.
 """
 
 import argparse

@@ -1,11 +1,13 @@
-"""The CIFAR U-Net against diffusers' UNet2DModel in PyTorch: the same function, in one process, in turns.
+"""The CIFAR U-Net against diffusers' UNet2DModel in PyTorch: the same function, in one process, in
+turns.
 
     make peers && .venv/bin/python -m benchmarks.unet --threads 1
 
-A train step is forward, backward and Adam, with dropout; a sampling step is forward alone. JAX in a loop takes two
-steps in one fori_loop, as the trainer does. In every round each contender has its turn, so that what else the
-machine does falls on all alike. The table holds medians and their ratios to PyTorch's fastest. With one thread the
-clock is the processor's own, which does not count other programs.
+A train step is forward, backward and Adam, with dropout; a sampling step is forward alone. JAX in a
+loop takes two steps in one fori_loop, as the trainer does. In every round each contender has its
+turn, so that what else the machine does falls on all alike. The table holds medians and their
+ratios to PyTorch's fastest. With one thread the clock is the processor's own, which does not count
+other programs.
 """
 
 import argparse
@@ -27,7 +29,8 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == '__main__':
     FLAGS = arguments()
-    # XLA takes a thread for each core that the process has when jax starts: this comes before the imports.
+    # XLA takes a thread for each core that the process has when jax starts: this comes before the
+    # imports.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-FLAGS.threads :])
 
 import diffusers  # noqa: E402
@@ -66,7 +69,8 @@ def torch_network() -> diffusers.UNet2DModel:
 
 
 def jax_train(batch: int, dtype=jnp.float32) -> dict:
-    """Train steps by name, each with the number of steps in a call; a call returns when its result is there."""
+    """Train steps by name, each with the number of steps in a call; a call returns when its result
+    is there."""
     net, x, t = jax_network(dtype), jnp.ones((batch, 32, 32, 3)), jnp.arange(batch)
 
     def losses(key, params, x):
@@ -155,7 +159,8 @@ def contenders(batch: int, training: bool) -> dict:
 
 
 def medians(calls: dict, rounds: int, clock) -> dict:
-    """name -> median seconds a step; in each turn a first call that does not count warms caches and memory."""
+    """name -> median seconds a step; in each turn a first call that does not count warms caches and
+    memory."""
     seconds = {name: [] for name in calls}
     for _ in range(rounds):
         for name, (call, steps) in calls.items():

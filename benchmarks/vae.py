@@ -1,11 +1,13 @@
-"""The VAE 784-400-20 against a PyTorch loop: images a second of the same network, batch, loss and optimiser.
+"""The VAE 784-400-20 against a PyTorch loop: images a second of the same network, batch, loss and
+optimiser.
 
     python -m benchmarks.vae [--threads 1] [--rounds 5]
 
-Both train on the same 10,000 rows in memory, in shuffled batches of 128, with Adam. The PyTorch loop is that of
-its examples: zero_grad, forward, binary cross-entropy and KL summed, backward, step; eager, and by torch.compile.
-genjax's is its trainer, timed by its own time/steps_per_second, which also averages, checks and logs every step's
-metrics. The sides take turns; the medians over all rounds are compared.
+Both train on the same 10,000 rows in memory, in shuffled batches of 128, with Adam. The PyTorch
+loop is that of its examples: zero_grad, forward, binary cross-entropy and KL summed, backward,
+step; eager, and by torch.compile. genjax's is its trainer, timed by its own time/steps_per_second,
+which also averages, checks and logs every step's metrics. The sides take turns; the medians over
+all rounds are compared.
 """
 
 import argparse

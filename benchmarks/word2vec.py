@@ -1,12 +1,14 @@
-"""word2vec against gensim: words a second, scores and memory, at the same settings on the same text.
+"""word2vec against gensim: words a second, scores and memory, at the same settings on the same
+text.
 
     python -m benchmarks.word2vec --data GENJAX_DATA [--models skip_gram,cbow] [--seeds 2] [--cores 1]
 
-The two sides take turns, each run in a process of its own that may use `cores` processors; gensim has as many workers,
-and reads the text as fast as it can (corpus_file). Both have dimension 100, window 5, 5 negatives, subsampling 1e-3,
-min_count 5, 5 epochs and a rate falling from 0.025 to 1e-4. genjax runs as its users run it, by python -m launch.
-Words a second are those of the text times the epochs over the seconds of training, compiling included, reading left out
-on both sides. One code computes the scores of both: Spearman's correlations, the Google analogies among the first
+The two sides take turns, each run in a process of its own that may use `cores` processors; gensim
+has as many workers, and reads the text as fast as it can (corpus_file). Both have dimension 100,
+window 5, 5 negatives, subsampling 1e-3, min_count 5, 5 epochs and a rate falling from 0.025 to
+1e-4. genjax runs as its users run it, by python -m launch. Words a second are those of the text
+times the epochs over the seconds of training, compiling included, reading left out on both sides.
+One code computes the scores of both: Spearman's correlations, the Google analogies among the first
 30,000 words (3CosAdd), and the mean of the four.
 """
 

@@ -1,4 +1,5 @@
-"""What judges samples of a set of images: features of a classifier that is trained on that set, by a seed of its own.
+"""What judges samples of a set of images: features of a classifier that is trained on that set, by
+a seed of its own.
 
 The classifier is trained where a probe first asks, and once in a process for the same arguments.
 """
@@ -47,7 +48,8 @@ def compared(
 
 
 def digits_judge(sample: Sample, *, n: int, seed: int, steps: int) -> Judge:
-    """Of the 8 x 8 digits; 1,000 steps of the classifier take 15 s, and it is right of 99.0 % of the test digits."""
+    """Of the 8 x 8 digits; 1,000 steps of the classifier take 15 s, and it is right of 99.0 % of
+    the test digits."""
     return compared('digits', sample, later(digits, steps), n=n, seed=seed, size=8)
 
 
@@ -104,8 +106,8 @@ def inceptionv3(path: str) -> Extractor:
 
 
 def shifted(data: Data) -> Data:
-    """Training images x in [-1, 1] by up to an eighth of their sides, black coming in, which spares half of the
-    errors on test digits."""
+    """Training images x in [-1, 1] by up to an eighth of their sides, black coming in, which spares
+    half of the errors on test digits."""
 
     def shift(batch, step):
         keys = example_keys(jax.random.fold_in(jax.random.key(0), step), len(batch['x']))

@@ -1,13 +1,16 @@
-"""A denoising autoencoder on the 8 x 8 digits of scikit-learn, with codes of two numbers that a plane can show.
+"""A denoising autoencoder on the 8 x 8 digits of scikit-learn, with codes of two numbers that a
+plane can show.
 
 Run     python -m launch --exp autoencoder_digits
         and with --config.masking=0.0 a plain one
 Smoke   python -m launch --exp autoencoder_digits --config.steps=4 --config.batch=500 --config.widths='(8,)'
 Small   python -m launch --exp autoencoder_digits
 Source  Vincent et al. 2008, "Extracting and composing robust features with denoising autoencoders"; codes of two
-        numbers after Hinton and Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks"
+        numbers after Hinton and Salakhutdinov 2006, "Reducing the dimensionality of data with
+        neural networks"
 Ours    13 s of processor time (commit d8e2f2a, jax 0.10.2): test loss 19.22 nats; of the 297 test codes 91.6 % are
-        labelled rightly by 5 neighbours and 74.7 % by a line; of PCA's two numbers 64.3 % and 60.9 %
+        labelled rightly by 5 neighbours and 74.7 % by a line; of PCA's two numbers 64.3 % and 60.9
+        %
 """
 
 import optax

@@ -1,4 +1,5 @@
-"""An autoencoder of dense layers on MNIST, 784-512-128-32 and back: what 32 numbers keep of a digit.
+"""An autoencoder of dense layers on MNIST, 784-512-128-32 and back: what 32 numbers keep of a
+digit.
 
 Run     python -m launch --exp autoencoder_mnist
 Smoke   python -m launch --exp autoencoder_mnist --config.steps=4 --config.batch=8 --config.known=8
@@ -6,8 +7,8 @@ Smoke   python -m launch --exp autoencoder_mnist --config.steps=4 --config.batch
 Source  Hinton and Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks", whose codes for MNIST
         are of 30 numbers; MNIST as TFDS has it
 Ours    72 s of processor time (commit d8e2f2a, jax 0.10.2): test loss 59.08 nats; of the 10,000 test codes 95.5 % are
-        labelled rightly by 5 neighbours and 90.3 % by a line; random codes decode to strokes, of which only some are
-        digits
+        labelled rightly by 5 neighbours and 90.3 % by a line; random codes decode to strokes, of
+        which only some are digits
 """
 
 import optax

@@ -1,20 +1,23 @@
-"""Generative against discriminative: how many digits a classifier needs, by Bayes' rule and by drawing boundaries.
+"""Generative against discriminative: how many digits a classifier needs, by Bayes' rule and by
+drawing boundaries.
 
 Run     python -m launch --exp bayes_digits
 Smoke   python -m launch --exp bayes_digits --config.steps=2 --config.sizes=(1,3) --config.subsets=2
         --config.mixture.steps=2
 Small   python -m launch --exp bayes_digits --config.subsets=4
 Source  Ng and Jordan 2002, "On discriminative vs. generative classifiers": naive Bayes, p(x | y) p(y), comes to its
-        error within few examples; logistic regression, p(y | x), needs more but ends lower; often the curves cross
+        error within few examples; logistic regression, p(y | x), needs more but ends lower; often
+        the curves cross
 Ours    38 s of processor time (commit d8e2f2a). Test errors in per cent, means of 10 subsets:
         examples                          10    20    50   100   500  1,400
         naive Bayes, shared variances   36.0  26.6  18.1  14.9  10.9   10.3
         logistic regression             35.4  23.6  15.8  12.1   5.8    4.3
         mixture a class                 36.0  24.2  14.6  11.4   4.2    3.7
-        The pair ends as they say but does not cross: logistic regression, regularised or not, is as good from the first
-        examples on. Mixtures, a richer generative model, end no worse than it; on 297 digits 0.6 is within chance. A
-        Beta prior helps naive Bayes of black and white pixels, where data are few: 18.7 instead of 25.9 by maximum
-        likelihood at 100 examples, 10.7 and 10.9 at 1,400
+        The pair ends as they say but does not cross: logistic regression, regularised or not, is as
+        good from the first examples on. Mixtures, a richer generative model, end no worse than it;
+        on 297 digits 0.6 is within chance. A Beta prior helps naive Bayes of black and white
+        pixels, where data are few: 18.7 instead of 25.9 by maximum likelihood at 100 examples, 10.7
+        and 10.9 at 1,400
 """
 
 from functools import partial
@@ -43,7 +46,9 @@ def get_config():
         batch=100,
         sizes=(1, 2, 5, 10, 20, 50, 100, 140),  # examples of each class to learn from
         subsets=10,  # drawn of each size
-        smoothing=0.1,  # of naive Bayes; like what follows, a round number that did well on training digits held out
+        # Of naive Bayes; like what follows, a round number that did well on training digits held
+        # out
+        smoothing=0.1,
         mixture=dict(
             components=3, floor=0.03, steps=20
         ),  # of one class; as many components as there are examples
@@ -68,7 +73,8 @@ def build(config):
 
 
 def stratified(label, sizes, subsets, seed):
-    """Rows of examples, [subsets, largest size, C]: the first k of a subset hold k of each class, none twice."""
+    """Rows of examples, [subsets, largest size, C]: the first k of a subset hold k of each class,
+    none twice."""
     most, fewest = max(sizes), np.bincount(label).min()
     if not 1 <= min(sizes) <= most <= fewest:
         raise ValueError(
@@ -99,7 +105,8 @@ def counted(algorithm, whole, test, rows, sizes):
 
 
 def mixed(key, options, whole, test, rows, sizes):
-    """Test errors [sizes, subsets] of a mixture a class; with as many examples of each class p(y) has no say."""
+    """Test errors [sizes, subsets] of a mixture a class; with as many examples of each class p(y)
+    has no say."""
 
     def error(model, key, x):  # x [C, k, D]
         step = lambda x: lambda i, state: model.update(key, state, {'x': x})[0]
@@ -118,7 +125,8 @@ def mixed(key, options, whole, test, rows, sizes):
 
 
 def discriminative():
-    """scikit-learn's classifiers with its own settings, but for k = 1, the one that a single example allows."""
+    """scikit-learn's classifiers with its own settings, but for k = 1, the one that a single
+    example allows."""
     from sklearn.linear_model import LogisticRegression, Perceptron
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.svm import SVC
@@ -171,7 +179,8 @@ def classifiers(algorithm, config, learn):
 
 
 def estimates(learn):
-    """Naive Bayes of black and white pixels by maximum likelihood and as the mean under a uniform prior."""
+    """Naive Bayes of black and white pixels by maximum likelihood and as the mean under a uniform
+    prior."""
     inked = lambda batch: batch | {'x': (batch['x'] > 0.5).astype(np.float32)}
     binary = learn | {name: inked(learn[name]) for name in ('whole', 'test')}
 
@@ -187,7 +196,8 @@ def estimates(learn):
 
 
 def error_table(errors, sizes):
-    """A row for each model: the mean test error and, over the subsets, its standard deviation, in per cent."""
+    """A row for each model: the mean test error and, over the subsets, its standard deviation, in
+    per cent."""
     cells = lambda e: {
         str(k * CLASSES): f'{100 * row.mean():.1f} ± {100 * row.std():.1f}'
         for k, row in zip(sizes, e, strict=True)
@@ -196,8 +206,8 @@ def error_table(errors, sizes):
 
 
 def curves(errors, sizes, solid):
-    """Mean test errors over the number of examples, shaded by a standard deviation; lines are solid and marks filled
-    for the models that `solid` names, dashed and open for others."""
+    """Mean test errors over the number of examples, shaded by a standard deviation; lines are solid
+    and marks filled for the models that `solid` names, dashed and open for others."""
     from matplotlib.figure import Figure
 
     figure = Figure((9, 6), 100, layout='tight')

@@ -1,6 +1,8 @@
-"""word2vec on any text file: the mean of the neighbours predicts the word between them (CBOW), by negative sampling.
+"""word2vec on any text file: the mean of the neighbours predicts the word between them (CBOW), by
+negative sampling.
 
-A file has one sentence or paragraph a line, plain or .gz or .xz. A run is `epochs` passes through it, cut into `steps`.
+A file has one sentence or paragraph a line, plain or .gz or .xz. A run is `epochs` passes through
+it, cut into `steps`.
 
 Run     python -m launch --exp cbow_file --config.corpus=corpus.txt.xz --config.word_sets=words
 Smoke   python -m launch --exp cbow_file --config.corpus=README.md --config.steps=4 --config.epochs=1 --config.batch=2
@@ -44,7 +46,8 @@ def get_config():
         sample=1e-3,  # of subsampling; 0 for none
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end
-        bound=None,  # of a row's step, for large batches; None shortens those alone that would diverge
+        # Of a row's step, for large batches; None shortens those alone that would diverge
+        bound=None,
         examples=('king', 'paris', 'river', 'music', 'monday', 'quickly', 'better', 'three'),
         every=dict(log=50, evaluate=500, save=500),
     )

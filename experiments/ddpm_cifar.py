@@ -1,11 +1,12 @@
-"""DDPM on CIFAR-10, after Ho et al. 2020 (arXiv:2006.11239), who report FID 3.17 and at most 3.75 bits/dim.
+"""DDPM on CIFAR-10, after Ho et al. 2020 (arXiv:2006.11239), who report FID 3.17 and at most 3.75
+bits/dim.
 
 Run     python -m launch --exp ddpm_cifar --config.unet.dtype=bfloat16
 Smoke   python -m launch --exp ddpm_cifar --config.steps=4 --config.batch=8 --config.ddpm.steps=4 --config.unet.width=8
         --config.unet.blocks=1 --config.unet.multipliers='(1,2)'
 Source  section 4 and appendix B, and the authors' code where the paper is silent: batch 128, Adam at 2e-4 after
-        5,000 steps of linear warm-up, gradients clipped at norm 1, dropout 0.1, random flips, EMA of 0.9999,
-        T = 1000 linear, the larger variance, 800,000 steps; 35,746,307 parameters
+        5,000 steps of linear warm-up, gradients clipped at norm 1, dropout 0.1, random flips, EMA
+        of 0.9999, T = 1000 linear, the larger variance, 800,000 steps; 35,746,307 parameters
 Ours    not trained to the end yet: this setting wants an accelerator for half a day
 """
 

@@ -1,4 +1,5 @@
-"""DDPM on the 8 x 8 digits of scikit-learn: digits come out of noise within minutes on two CPU cores.
+"""DDPM on the 8 x 8 digits of scikit-learn: digits come out of noise within minutes on two CPU
+cores.
 
 Run     make run
 Smoke   python -m launch --exp ddpm_digits --config.steps=4 --config.ddpm.steps=6 --config.unet.width=8

@@ -1,8 +1,9 @@
 """SNGAN on CIFAR-10: the residual pair with spectral normalisation, and the hinge loss.
 
 Run     python -m launch --exp gan_cifar
-        and --config.inception=FILE, InceptionV3's weights in the pytorch-fid format, for FID, KID and the Inception
-        Score; without it the features are those of a classifier of CIFAR-10, and no score has these names
+        and --config.inception=FILE, InceptionV3's weights in the pytorch-fid format, for FID, KID
+        and the Inception Score; without it the features are those of a classifier of CIFAR-10, and
+        no score has these names
 Smoke   python -m launch --exp gan_cifar --config.steps=4 --config.batch=10 --config.generator=4
         --config.discriminator=4 --config.samples=20 --config.classifier=2
 Source  Miyato et al. 2018, arXiv:1802.05957, table 2: Inception Score 8.22, FID 21.7 of 5,000 samples

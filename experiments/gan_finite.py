@@ -1,10 +1,13 @@
-"""The game of Goodfellow et al. on a finite support, where its value can be computed: D = p / (p + q), V -> -log 4.
+"""The game of Goodfellow et al. on a finite support, where its value can be computed: D = p / (p +
+q), V -> -log 4.
 
-The generator is a distribution q over the atoms, the discriminator a logit for each atom, and both see expectations
-instead of draws, so that nothing but the game itself stands between the run and the theorem.
+The generator is a distribution q over the atoms, the discriminator a logit for each atom, and both
+see expectations instead of draws, so that nothing but the game itself stands between the run and
+the theorem.
 
 Run     python -m launch --exp gan_finite
-        and --config.game=non_saturating for the other loss of the generator, whose optimum is the same
+        and --config.game=non_saturating for the other loss of the generator, whose optimum is the
+        same
 Smoke   python -m launch --exp gan_finite --config.steps=4
 Small   python -m launch --exp gan_finite
 Source  Goodfellow et al. 2014, arXiv:1406.2661, proposition 1 and theorem 1
@@ -63,7 +66,8 @@ def tables(state):
 
 
 def theorem(p, q, d):
-    """The value of the game as it stands, how far it lies above the least for the best D, and D from that, at most."""
+    """The value of the game as it stands, how far it lies above the least for the best D, and D
+    from that, at most."""
     value = p @ np.log(d) + q @ np.log1p(-d)
     return {
         'value': value,

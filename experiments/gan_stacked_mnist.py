@@ -1,7 +1,8 @@
-"""Stacked MNIST: three random digits as red, green and blue, and how many of the 1,000 triples a GAN reaches.
+"""Stacked MNIST: three random digits as red, green and blue, and how many of the 1,000 triples a
+GAN reaches.
 
-The networks are DCGAN's; the discriminator has R1 and, which R1 does not go with, no batch norm. What a sample shows is
-said by a classifier of MNIST, a channel at a time.
+The networks are DCGAN's; the discriminator has R1 and, which R1 does not go with, no batch norm.
+What a sample shows is said by a classifier of MNIST, a channel at a time.
 
 Run     python -m launch --exp gan_stacked_mnist
 Smoke   python -m launch --exp gan_stacked_mnist --config.steps=4 --config.batch=4 --config.width=2
@@ -9,7 +10,8 @@ Smoke   python -m launch --exp gan_stacked_mnist --config.steps=4 --config.batch
 Source  Metz et al. 2017, arXiv:1611.02163; of 1,000 modes DCGAN reaches 99 and PacGAN 1,000 (Lin et al. 2018,
         arXiv:1712.04086), and R3GAN 1,000 (Huang et al. 2024, arXiv:2501.05441)
 Ours    all 1,000 modes of 26,000 samples from step 3,000 on, KL 0.055 nats after 6,000 steps; 14 min of one CPU core
-        (commit 148d948, jax 0.10.2). With batch norm in place of R1 977 modes, KL 0.46, after 10,000 steps
+        (commit 148d948, jax 0.10.2). With batch norm in place of R1 977 modes, KL 0.46, after
+        10,000 steps
 """
 
 import jax

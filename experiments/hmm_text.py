@@ -1,8 +1,9 @@
-"""A hidden Markov model of two states reads English letter by letter, and finds vowels and consonants by itself.
+"""A hidden Markov model of two states reads English letter by letter, and finds vowels and
+consonants by itself.
 
-It is told nothing but letters and the spaces between words, and begins with states that tend to change. Without that
-hint, from random transitions, two of six seeds came there; the others stopped at states that last, or that differ in
-little, a worse optimum of 2.85 nats a letter and more.
+It is told nothing but letters and the spaces between words, and begins with states that tend to
+change. Without that hint, from random transitions, two of six seeds came there; the others stopped
+at states that last, or that differ in little, a worse optimum of 2.85 nats a letter and more.
 
 Run     python -m launch --exp hmm_text
 Smoke   python -m launch --exp hmm_text --config.corpus=README.md --config.steps=4 --config.epochs=1 --config.batch=2
@@ -10,9 +11,9 @@ Smoke   python -m launch --exp hmm_text --config.corpus=README.md --config.steps
 Small   python -m launch --exp hmm_text --config.steps=200 --config.epochs=1.2
 Source  Cave and Neuwirth 1980, "Hidden Markov models for English"; Rabiner 1989
 Ours    six readings of 9.3 million letters in 40 s on 2 CPU cores (commit 5fe3d8e): 2.767 nats a letter on 50,000 held
-        out, perplexity 15.9, where the letters' frequencies alone give 2.876; one state writes a, e, i, o, u, h and
-        the space, the other all else, and each follows the other three times in four (seeds 0 to 5 agree within 0.003
-        nats; one of them puts h among the consonants)
+        out, perplexity 15.9, where the letters' frequencies alone give 2.876; one state writes a,
+        e, i, o, u, h and the space, the other all else, and each follows the other three times in
+        four (seeds 0 to 5 agree within 0.003 nats; one of them puts h among the consonants)
 """
 
 import math
@@ -100,19 +101,22 @@ def changing(stay):
 
 
 def falling(power):
-    """Step sizes (step + 1)^-power; they leave the first steps behind where power is above 1/2 (Cappe and Moulines)."""
+    """Step sizes (step + 1)^-power; they leave the first steps behind where power is above 1/2
+    (Cappe and Moulines)."""
     if not 0 <= power <= 1:
         raise ValueError(f'power is {power}; step sizes need 0 to 1')
     return lambda step: (step + 1) ** -power
 
 
 def letters(text):
-    """The letters a to z of a text in lower case, with one space between words and none at the ends."""
+    """The letters a to z of a text in lower case, with one space between words and none at the
+    ends."""
     return list(' '.join(re.findall('[a-z]+', text.lower())))
 
 
 def sequences(space):
-    """Excerpts as sequences: the end of a sentence is a space, what is empty at the end of an excerpt is left out."""
+    """Excerpts as sequences: the end of a sentence is a space, what is empty at the end of an
+    excerpt is left out."""
 
     def function(batch, step):
         words, places = batch['words'], jnp.arange(batch['words'].shape[1], dtype=jnp.int32)[None]
@@ -139,7 +143,8 @@ def perplexity(evaluate, batches):
 
 
 def emissions(names):
-    """What each state writes: a picture of the letters' probabilities, and the states' transitions as a table."""
+    """What each state writes: a picture of the letters' probabilities, and the states' transitions
+    as a table."""
     shown = ['_' if name == ' ' else name for name in names]
 
     def measure(key, state):

@@ -1,4 +1,5 @@
-"""The importance weighted autoencoder of Burda et al. on binarised MNIST: one stochastic layer, k = 50, full schedule.
+"""The importance weighted autoencoder of Burda et al. on binarised MNIST: one stochastic layer, k =
+50, full schedule.
 
 Run     python -m launch --exp iwae_mnist
 Smoke   python -m launch --exp iwae_mnist --config.steps=4 --config.batch=8 --config.importance=50
@@ -76,6 +77,7 @@ def build(config):
 
 
 def staircase(rate, steps):
-    """rate * 10^(-i/7) in stages i = 0..7, of which each lasts three times as long as the one before (section 5)."""
+    """rate * 10^(-i/7) in stages i = 0..7, of which each lasts three times as long as the one
+    before (section 5)."""
     ends = [round(steps * (3**i - 1) / (3**8 - 1)) for i in range(1, 8)]
     return optax.piecewise_constant_schedule(rate, dict.fromkeys(ends, 10 ** (-1 / 7)))

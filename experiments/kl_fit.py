@@ -1,7 +1,9 @@
-"""A Gaussian q fitted to a mixture p by KL(p, q), which covers every mode, and another by KL(q, p), which seeks one.
+"""A Gaussian q fitted to a mixture p by KL(p, q), which covers every mode, and another by KL(q, p),
+which seeks one.
 
-The first sees p only through examples, by maximum likelihood, and that is the same thing: along its run the mean of
--log q(x) falls by as much as KL(p, q), and what stays between the two is the entropy of p, which no fit can change.
+The first sees p only through examples, by maximum likelihood, and that is the same thing: along its
+run the mean of -log q(x) falls by as much as KL(p, q), and what stays between the two is the
+entropy of p, which no fit can change.
 
 Run     python -m launch --exp kl_fit
         and with other seeds, from which the second finds other modes
@@ -10,8 +12,8 @@ Small   python -m launch --exp kl_fit
 Source  Bishop 2006, Pattern Recognition and Machine Learning, section 10.1.2, figure 10.3; Minka 2005, "Divergence
         measures and message passing"
 Ours    under a minute on two CPU cores (commit db8b016): KL(p, q) 1.1531 nats, which is the least by closed form;
-        KL(q, p) 0.91, 1.04 or 1.38 by seed, about -ln w for a mode of weight w; over the run the mean of -log q(x)
-        falls by 4.202 nats, standard error 0.016, and KL(p, q) by 4.227
+        KL(q, p) 0.91, 1.04 or 1.38 by seed, about -ln w for a mode of weight w; over the run the
+        mean of -log q(x) falls by 4.202 nats, standard error 0.016, and KL(p, q) by 4.227
 """
 
 from functools import partial
@@ -119,7 +121,8 @@ def draws(rng, n, weights, means, covariances):
 
 
 def together(algorithms):
-    """Algorithms side by side, by name, on the same batches; 'loss' is the sum, each one's own 'loss/NAME'."""
+    """Algorithms side by side, by name, on the same batches; 'loss' is the sum, each one's own
+    'loss/NAME'."""
 
     def each(key, function):
         keys = jax.random.split(key, len(algorithms))
@@ -152,7 +155,8 @@ class Past(NamedTuple):
 
 
 def remember(every, steps):
-    """Changes no update, and keeps the parameters as they are after 0, every, 2 every, ... steps, less than all."""
+    """Changes no update, and keeps the parameters as they are after 0, every, 2 every, ... steps,
+    less than all."""
     if every < 1:
         raise ValueError(f'remember is {every}; at least 1 step is needed')
     length = -(-steps // every)
@@ -217,10 +221,11 @@ def contours(log_p):
 
 
 def curves(log_p, x, every):
-    """KL(p, q) and the mean of -log q(x) along the run of maximum likelihood, and what lies between them.
+    """KL(p, q) and the mean of -log q(x) along the run of maximum likelihood, and what lies between
+    them.
 
-    KL(p, q) and the entropy of p are integrals over the plane and know nothing of the examples x, whose number leaves
-    -log q(x) a standard error.
+    KL(p, q) and the entropy of p are integrals over the plane and know nothing of the examples x,
+    whose number leaves -log q(x) a standard error.
     """
     entropy = -divergence(log_p, lambda x: jnp.zeros(len(x)))
     look = lambda q: (

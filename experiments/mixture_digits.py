@@ -1,4 +1,5 @@
-"""Gaussian mixtures of the 8 x 8 digits of scikit-learn by full-batch EM: how many components, and of what.
+"""Gaussian mixtures of the 8 x 8 digits of scikit-learn by full-batch EM: how many components, and
+of what.
 
 Run     python -m launch --exp mixture_digits
 Smoke   python -m launch --exp mixture_digits --config.steps=2 --config.components=3 --config.sizes='(1, 2)'
@@ -7,8 +8,9 @@ Small   python -m launch --exp mixture_digits --config.sizes='(1, 5, 10, 20)' --
 Source  Dempster, Laird and Rubin 1977, "Maximum likelihood from incomplete data via the EM algorithm"; Schwarz 1978,
         "Estimating the dimension of a model", for the choice of the number of components
 Ours    100 steps, 65 s in all on 2 CPU cores, most of it the 27 fits of `choice` (commit d8e2f2a): -45.13 nats a test
-        digit; 91.9 % of test digits fall to a component named after them. BIC chooses 20 diagonal components; 20 full
-        ones are 12 nats a test digit better, but have too many parameters for it
+        digit; 91.9 % of test digits fall to a component named after them. BIC chooses 20 diagonal
+        components; 20 full ones are 12 nats a test digit better, but have too many parameters for
+        it
 """
 
 import jax
@@ -34,7 +36,8 @@ def get_config():
         steps=100,
         batch=1500,  # all training digits: a step is one of EM proper
         components=20,
-        floor=0.01,  # of the variances of grey levels in [0, 1]; pixels in corners have none of their own
+        # Of the variances of grey levels in [0, 1]; pixels in corners have none of their own
+        floor=0.01,
         sizes=(1, 2, 5, 10, 15, 20, 30, 40, 60),  # numbers of components to choose from
         fit=50,  # steps of EM for each of these
         every=dict(log=10, evaluate=50, save=100),
@@ -64,10 +67,11 @@ def means(key, state):
 
 
 def labels(encode, train, test):
-    """Which digits a component answers for: the mean responsibilities for each digit of the test set.
+    """Which digits a component answers for: the mean responsibilities for each digit of the test
+    set.
 
-    A component is named by the digit that it has most of in training; 'purity' is the share of test digits whose
-    heaviest component has their name.
+    A component is named by the digit that it has most of in training; 'purity' is the share of test
+    digits whose heaviest component has their name.
     """
     from matplotlib.figure import Figure
 
@@ -93,7 +97,8 @@ def labels(encode, train, test):
 
 
 def choice(sizes, floor, steps, train, test):
-    """For each structure and number of components: BIC, from the training set alone, and -log p of the test set."""
+    """For each structure and number of components: BIC, from the training set alone, and -log p of
+    the test set."""
     from matplotlib.figure import Figure
 
     if not (sizes and 1 <= min(sizes) <= max(sizes) <= len(train['x']) and steps >= 1):

@@ -1,4 +1,5 @@
-"""An n-gram language model of a text file: Kneser-Ney by one pass of counting, its perplexity and its sentences.
+"""An n-gram language model of a text file: Kneser-Ney by one pass of counting, its perplexity and
+its sentences.
 
 Run     python -m launch --exp ngram_file --config.corpus=corpus.txt.xz
         and then, with --mode evaluate --query 'the king of france', the probability of a sentence

@@ -5,7 +5,8 @@ Smoke   python -m launch --exp pca_digits --config.steps=2 --config.batch=60 --c
 Small   python -m launch --exp pca_digits
 Source  Tipping and Bishop 1999, "Probabilistic principal component analysis", J. R. Statist. Soc. B 61
 Ours    15 steps, 11 s of CPU time in all (commit e215165); of 297 held-out digits the mean -log p is -22.54 nats, the
-        squared error of 16 components 0.746; codes give away 95.6 % of labels to a linear probe, 98.3 % to 5-NN
+        squared error of 16 components 0.746; codes give away 95.6 % of labels to a linear probe,
+        98.3 % to 5-NN
 """
 
 import numpy as np
@@ -80,7 +81,8 @@ def shown(dimension):
 
 
 def rebuilt(algorithms, x):
-    """A row of originals, and below it one of what each algorithm makes of them by way of its codes."""
+    """A row of originals, and below it one of what each algorithm makes of them by way of its
+    codes."""
 
     def measure(key, state):
         rows = [a.decode(key, state, a.encode(key, state, {'x': x})) for a in algorithms]
@@ -90,7 +92,8 @@ def rebuilt(algorithms, x):
 
 
 def curves(x):
-    """If only the first k features are kept, k = 0..D: the squared error on rows x [N, D], the variance explained."""
+    """If only the first k features are kept, k = 0..D: the squared error on rows x [N, D], the
+    variance explained."""
     from matplotlib.figure import Figure
 
     def measure(key, state):

@@ -1,6 +1,8 @@
-"""word2vec with the full softmax, as it is first written down: each word's probability is over the whole vocabulary.
+"""word2vec with the full softmax, as it is first written down: each word's probability is over the
+whole vocabulary.
 
-On the docstrings of the packages that genjax requires, and the words that occur in them twenty times or more.
+On the docstrings of the packages that genjax requires, and the words that occur in them twenty
+times or more.
 
 Run     python -m launch --exp softmax_docs
 Smoke   python -m launch --exp softmax_docs --config.corpus=README.md --config.steps=4 --config.epochs=1
@@ -30,7 +32,8 @@ def get_config():
         seed=0,
         steps=1000,
         epochs=2.0,
-        batch=1,  # excerpts of the text that are read side by side: each would gather the whole vocabulary
+        # Excerpts of the text that are read side by side: each would gather the whole vocabulary
+        batch=1,
         corpus='docs',
         min_count=20,
         held_out=20_000,  # words

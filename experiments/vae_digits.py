@@ -1,4 +1,5 @@
-"""A VAE of two latent dimensions on the 8 x 8 digits of scikit-learn: the lecture's loss and its manifold of digits.
+"""A VAE of two latent dimensions on the 8 x 8 digits of scikit-learn: the lecture's loss and its
+manifold of digits.
 
 Run     python -m launch --exp vae_digits
 Smoke   python -m launch --exp vae_digits --config.steps=4 --config.widths='(8,)' --config.importance=50
@@ -6,10 +7,11 @@ Smoke   python -m launch --exp vae_digits --config.steps=4 --config.widths='(8,)
 Small   python -m launch --exp vae_digits --config.steps=2000 --config.importance=500 --config.classifier=300
 Source  Kingma and Welling 2014, arXiv:1312.6114, figure 4; c ||x - x^||^2 + KL[N(mu, sigma), N(0, I)]
 Ours    15 s on 2 CPU cores that did other work too, and the probes (148d948, jax 0.10.2): -15.96 nats by 5,000
-        importance samples, the bound -12.27; two numbers give away 75.1 % of labels to a linear probe, 82.8 % to 5
-        neighbours; Frechet distance (digits classifier) of 1,500 means 79.5, precision 0.77, recall 0.03, the rarest
-        class 0.50 times as common as uniform, the commonest 1.63; gan_digits has what test images get. Steps, scale
-        and learning rate were chosen after a look at test losses of one other setting
+        importance samples, the bound -12.27; two numbers give away 75.1 % of labels to a linear
+        probe, 82.8 % to 5 neighbours; Frechet distance (digits classifier) of 1,500 means 79.5,
+        precision 0.77, recall 0.03, the rarest class 0.50 times as common as uniform, the commonest
+        1.63; gan_digits has what test images get. Steps, scale and learning rate were chosen after
+        a look at test losses of one other setting
 """
 
 import flax.linen as nn

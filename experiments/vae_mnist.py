@@ -1,7 +1,9 @@
-"""A VAE on binarised MNIST: the network of one stochastic layer, the schedule and the measure of Burda et al.
+"""A VAE on binarised MNIST: the network of one stochastic layer, the schedule and the measure of
+Burda et al.
 
 Run     python -m launch --exp vae_mnist
-        and their full schedule: --config.batch=20 --config.steps=9840000 --config.learning_rate=1e-3
+        and their full schedule: --config.batch=20 --config.steps=9840000
+          --config.learning_rate=1e-3
 Smoke   python -m launch --exp vae_mnist --config.steps=4 --config.batch=8 --config.importance=50
         --config.widths='(16,)'
 Source  Burda et al. 2016, arXiv:1509.00519, table 1, who report 86.76 nats by 5,000 importance samples for k = 1
@@ -79,6 +81,7 @@ def build(config):
 
 
 def staircase(rate, steps):
-    """rate * 10^(-i/7) in stages i = 0..7, of which each lasts three times as long as the one before (section 5)."""
+    """rate * 10^(-i/7) in stages i = 0..7, of which each lasts three times as long as the one
+    before (section 5)."""
     ends = [round(steps * (3**i - 1) / (3**8 - 1)) for i in range(1, 8)]
     return optax.piecewise_constant_schedule(rate, dict.fromkeys(ends, 10 ** (-1 / 7)))

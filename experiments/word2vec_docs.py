@@ -1,4 +1,5 @@
-"""word2vec on the docstrings of the packages that genjax requires: words of technical English, on every installation.
+"""word2vec on the docstrings of the packages that genjax requires: words of technical English, on
+every installation.
 
 Run     make run EXP=word2vec_docs
 Smoke   python -m launch --exp word2vec_docs --config.corpus=README.md --config.steps=4 --config.epochs=1
@@ -6,7 +7,8 @@ Smoke   python -m launch --exp word2vec_docs --config.corpus=README.md --config.
 Small   python -m launch --exp word2vec_docs --config.steps=300 --config.epochs=3
 Source  Mikolov et al. 2013, arXiv:1310.4546
 Ours    20 epochs of 1.6 million words, 2 min in all on a busy machine of 2 cores (commit 28fac29): test loss 2.253;
-        neighbours of png: svg, bmp, img, pgf, jpeg, gif; of clustering: agglomerative, hierarchical, hdbscan
+        neighbours of png: svg, bmp, img, pgf, jpeg, gif; of clustering: agglomerative,
+          hierarchical, hdbscan
 """
 
 from ml_collections import ConfigDict
@@ -37,7 +39,8 @@ def get_config():
         sample=1e-3,  # of subsampling; 0 for none
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end
-        bound=None,  # of a row's step, for large batches; None shortens those alone that would diverge
+        # Of a row's step, for large batches; None shortens those alone that would diverge
+        bound=None,
         examples=('array', 'rows', 'gradient', 'float32', 'random', 'png', 'clustering', 'thread'),
         every=dict(log=50, evaluate=500, save=500),
     )

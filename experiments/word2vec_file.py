@@ -1,13 +1,16 @@
-"""word2vec on any text file: skip-gram with negative sampling, with the settings that gensim begins with.
+"""word2vec on any text file: skip-gram with negative sampling, with the settings that gensim begins
+with.
 
-A file has one sentence or paragraph a line, plain or .gz or .xz. A run is `epochs` passes through it, cut into `steps`.
+A file has one sentence or paragraph a line, plain or .gz or .xz. A run is `epochs` passes through
+it, cut into `steps`.
 
 Run     python -m launch --exp word2vec_file --config.corpus=corpus.txt.xz --config.word_sets=words
 Smoke   python -m launch --exp word2vec_file --config.corpus=README.md --config.steps=4 --config.epochs=1
         --config.batch=2 --config.held_out=60
 Source  Mikolov et al. 2013, arXiv:1310.4546
 Ours    21 million words of Wikipedia, 5 epochs in 75 s, 2 min in all (commit 9a9d736, one core): MEN 0.633, WordSim-353
-        0.673, SimLex-999 0.300, Google analogies 39.8 % among the first 30,000 words; test loss 2.239
+        0.673, SimLex-999 0.300, Google analogies 39.8 % among the first 30,000 words; test loss
+        2.239
 Large   --config.batch=64 --config.bound=0.3 --config.rate=(0.05,1e-4) --config.steps=500, on an accelerator
 """
 
@@ -44,7 +47,8 @@ def get_config():
         sample=1e-3,  # of subsampling; 0 for none
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end
-        bound=None,  # of a row's step, for large batches; None shortens those alone that would diverge
+        # Of a row's step, for large batches; None shortens those alone that would diverge
+        bound=None,
         examples=('king', 'paris', 'river', 'music', 'monday', 'quickly', 'better', 'three'),
         every=dict(log=50, evaluate=500, save=500),
     )

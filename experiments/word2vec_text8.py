@@ -1,4 +1,5 @@
-"""word2vec on text8, the first 100 MB of the English Wikipedia of 2006: skip-gram with negative sampling.
+"""word2vec on text8, the first 100 MB of the English Wikipedia of 2006: skip-gram with negative
+sampling.
 
 text8 is read from --data_dir, or fetched there once (31 MB).
 
@@ -42,7 +43,8 @@ def get_config():
         sample=1e-3,  # of subsampling; 0 for none
         dimension=100,
         rate=(0.025, 1e-4),  # at the start and at the end
-        bound=None,  # of a row's step, for large batches; None shortens those alone that would diverge
+        # Of a row's step, for large batches; None shortens those alone that would diverge
+        bound=None,
         examples=('king', 'paris', 'river', 'music', 'monday', 'quickly', 'better', 'three'),
         every=dict(log=50, evaluate=500, save=500),
     )

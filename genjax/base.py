@@ -1,6 +1,7 @@
 """Every type that crosses a folder, and nothing else.
 
-A batch is global: an algorithm is written for the whole batch, whatever the number of devices; see `parallel`.
+A batch is global: an algorithm is written for the whole batch, whatever the number of devices; see
+`parallel`.
 """
 
 import dataclasses
@@ -31,7 +32,8 @@ class Algorithm(NamedTuple):
 
 
 def as_pytree(function: Callable) -> Partial:
-    """A function as a pytree, whose leaves are the arrays that it was given: none, unless it is a Partial already."""
+    """A function as a pytree, whose leaves are the arrays that it was given: none, unless it is a
+    Partial already."""
     return function if isinstance(function, Partial) else Partial(function)
 
 
@@ -46,8 +48,8 @@ class Resident:
 
     Attributes:
       arrays: pytree of the whole set.
-      make_batch: (arrays, step) -> batch, pure and traceable. What it takes from a seed is a leaf of it (a Partial), so
-        that all seeds run one compiled program.
+      make_batch: (arrays, step) -> batch, pure and traceable. What it takes from a seed is a leaf
+        of it (a Partial), so that all seeds run one compiled program.
       fingerprint: a digest of the data.
     """
 
@@ -71,8 +73,8 @@ class Streamed:
       stream: step -> endless iterator over load(step), load(step + 1), ..., which may read ahead.
       make_batch: (raw, step) -> batch, pure and traceable, runs on the device.
       fingerprint: a digest of the data.
-      share: (i, n, step) -> a stream of the i-th of n equal parts of each batch, for one of n processes; None where
-        each process has to read all of it.
+      share: (i, n, step) -> a stream of the i-th of n equal parts of each batch, for one of n
+        processes; None where each process has to read all of it.
     """
 
     load: Callable[[int], Any]
@@ -94,7 +96,8 @@ class Data(NamedTuple):
 
 
 class Embedding(NamedTuple):
-    """Words, or other names, with a vector each: what word models learn and files of word vectors hold."""
+    """Words, or other names, with a vector each: what word models learn and files of word vectors
+    hold."""
 
     words: Sequence[str]  # V different ones, commonly the most frequent first
     vectors: np.ndarray  # [V, D] float32

@@ -1,8 +1,8 @@
 """The only place where counting becomes an update, as `descent` is for gradients.
 
-Counts stand in a table of fixed capacity that is sorted by key: adding to it is a merge, looking up a binary search.
-They are integers: float32 stops counting at 2^24, and a sum of integers depends neither on its order nor on the number
-of devices.
+Counts stand in a table of fixed capacity that is sorted by key: adding to it is a merge, looking up
+a binary search. They are integers: float32 stops counting at 2^24, and a sum of integers depends
+neither on its order nor on the number of devices.
 
 Letters: C rows of a table, n columns of a key, M keys added at a time.
 """
@@ -49,7 +49,8 @@ def empty(capacity: int, n: int) -> Counts:
 def add(counts: Counts, keys: Array, values: Array) -> tuple[Counts, Array]:
     """Adds weighted keys to a table, exactly; under several devices the keys of all of them.
 
-    Where there is no room for every new key the largest ones fall out and `lost` is set, for good; see `stored`.
+    Where there is no room for every new key the largest ones fall out and `lost` is set, for good;
+    see `stored`.
 
     Args:
       counts: the table.
@@ -57,8 +58,8 @@ def add(counts: Counts, keys: Array, values: Array) -> tuple[Counts, Array]:
       values: [M], non-negative integers whose sum lies below 2^32.
 
     Returns:
-      The table, and the keys that are new to it: int32, each once, in order, and rows of ABSENT after them. It has
-      as many rows as the keys of all devices.
+      The table, and the keys that are new to it: int32, each once, in order, and rows of ABSENT
+      after them. It has as many rows as the keys of all devices.
     """
     keys, sums = _summed(*all_gather((keys, values.astype(jnp.uint32))))
     capacity = len(counts.values)
@@ -84,7 +85,8 @@ def add(counts: Counts, keys: Array, values: Array) -> tuple[Counts, Array]:
 
 
 def _summed(keys, values):
-    """The different keys in order, with the sum of each one's values; EMPTY and 0 in the rows left over."""
+    """The different keys in order, with the sum of each one's values; EMPTY and 0 in the rows left
+    over."""
     valid = jnp.all(keys >= 0, -1)
     columns = [jnp.where(valid, column, EMPTY) for column in keys.T]
     *columns, values = jax.lax.sort((*columns, values), num_keys=len(columns), is_stable=False)
@@ -96,7 +98,8 @@ def _summed(keys, values):
 
 
 def find(counts: Counts, keys: Array) -> tuple[Array, Array]:
-    """The row of each key [..., n], or where it would have to stand, int32 [...], and whether it is there."""
+    """The row of each key [..., n], or where it would have to stand, int32 [...], and whether it is
+    there."""
     capacity = len(counts.values)
     bits = capacity.bit_length()
 
@@ -127,5 +130,6 @@ def lookup(counts: Counts, keys: Array) -> Array:
 
 
 def stored(counts: Counts) -> Array:
-    """The number of keys, float32: a metric, which is infinite once something was lost, and so ends the run."""
+    """The number of keys, float32: a metric, which is infinite once something was lost, and so ends
+    the run."""
     return jnp.where(counts.lost, jnp.inf, counts.size.astype(jnp.float32))

@@ -34,9 +34,10 @@ def descend(
     """Gradient descent on the mean of per-example losses.
 
     Args:
-      losses: (key, params, batch) -> {'loss': [B], ...}; the mean of 'loss' is minimised, and the means of all are
-        the metrics, beside the norm of the gradient.
-      decay: average <- decay * average + (1 - decay) * params after each update; 0 keeps the two equal.
+      losses: (key, params, batch) -> {'loss': [B], ...}; the mean of 'loss' is minimised, and the
+        means of all are the metrics, beside the norm of the gradient.
+      decay: average <- decay * average + (1 - decay) * params after each update; 0 keeps the two
+        equal.
       axis: a mapped axis to average over, besides the batch axis, which is known.
 
     Raises:

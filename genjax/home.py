@@ -8,7 +8,8 @@ import pathlib
 
 
 def home() -> pathlib.Path | None:
-    """The user's home folder; None where HOME, or else the password database, names no folder that exists."""
+    """The user's home folder; None where HOME, or else the password database, names no folder that
+    exists."""
     if os.environ.get('HOME') == '':
         return None
     found = pathlib.Path(os.path.expanduser('~'))  # unlike pathlib's it raises nothing
@@ -23,7 +24,8 @@ def missing() -> str:
 
 
 def expanded(path: str, instead: str = 'give a path without ~') -> pathlib.Path:
-    """A path in which a leading ~ stands for the home folder, and ~NAME for that of a user whom the machine knows.
+    """A path in which a leading ~ stands for the home folder, and ~NAME for that of a user whom the
+    machine knows.
 
     Args:
       instead: what can be done but for setting HOME.
@@ -50,7 +52,8 @@ def data_folder(data_dir: str = '') -> pathlib.Path:
 
 
 def cache_folder() -> pathlib.Path | None:
-    """The folder for what only saves time, in XDG_CACHE_HOME or else in ~/.cache; None without a home."""
+    """The folder for what only saves time, in XDG_CACHE_HOME or else in ~/.cache; None without a
+    home."""
     try:
         return expanded(os.environ.get('XDG_CACHE_HOME') or '~/.cache') / 'genjax'
     except FileNotFoundError:
@@ -65,6 +68,7 @@ def without_cache() -> str:
 
 
 def writable(folder: pathlib.Path) -> bool:
-    """Whether folder can be written, or made; one without a write bit is respected as read-only, by root too."""
+    """Whether folder can be written, or made; one without a write bit is respected as read-only, by
+    root too."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     return there.is_dir() and os.access(there, os.W_OK) and bool(there.stat().st_mode & 0o222)

@@ -1,7 +1,8 @@
 """One convention for many devices: an algorithm is written for the global batch.
 
-Compiled by `jit` it sees the whole batch; compiled by `pmap` it sees one device's share. The functions here are all
-that an algorithm needs to mean the same in both: noise by `example_keys`, averages by `device_mean`.
+Compiled by `jit` it sees the whole batch; compiled by `pmap` it sees one device's share. The
+functions here are all that an algorithm needs to mean the same in both: noise by `example_keys`,
+averages by `device_mean`.
 """
 
 from typing import Any
@@ -19,7 +20,8 @@ AXIS = (
 
 
 def under_pmap() -> bool:
-    """Whether this is being traced for one device's share of the batch (pmap), not for the whole (jit)."""
+    """Whether this is being traced for one device's share of the batch (pmap), not for the whole
+    (jit)."""
     try:
         jax.lax.axis_index(AXIS)
     except NameError:
@@ -47,10 +49,11 @@ def example_keys(key: Key, n: int) -> Key:
 
 
 def shard_batch(batch: Batch) -> Batch:
-    """Splits the leading axis over the devices: the global batch in, this program's share of it out.
+    """Splits the leading axis over the devices: the global batch in, this program's share of it
+    out.
 
-    Under jit the share is the whole batch with a sharding (none without a mesh, or if the axis does not
-    divide); under pmap it is the device's own slice.
+    Under jit the share is the whole batch with a sharding (none without a mesh, or if the axis does
+    not divide); under pmap it is the device's own slice.
     """
     if under_pmap():
         devices = jax.lax.axis_size(AXIS)
@@ -72,7 +75,8 @@ def shard_batch(batch: Batch) -> Batch:
 
 
 def all_gather(batch: Batch) -> Batch:
-    """The inverse of `shard_batch`: whatever share this program has, the leading axis whole on every device."""
+    """The inverse of `shard_batch`: whatever share this program has, the leading axis whole on
+    every device."""
     if under_pmap():
         return jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, tiled=True), batch)
     if jax.sharding.get_abstract_mesh().empty:
@@ -86,7 +90,8 @@ def batch_length(batch: Batch) -> int:
 
 
 def pad_batch(batch: Batch, first: Batch, devices: int = 1) -> Batch:
-    """Repeats the last example of a host batch up to the length of the first, so that one program serves them all.
+    """Repeats the last example of a host batch up to the length of the first, so that one program
+    serves them all.
 
     Args:
       batch: arrays [B, ...].

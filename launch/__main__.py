@@ -1,7 +1,8 @@
 """python -m launch: from a command line to a run.
 
-Whatever can be known to be wrong is refused in one line, with exit code 2, before anything is written. Exit
-code 3 is a run that met a number that is not finite. What goes wrong later is a bug and shows its traceback.
+Whatever can be known to be wrong is refused in one line, with exit code 2, before anything is
+written. Exit code 3 is a run that met a number that is not finite. What goes wrong later is a bug
+and shows its traceback.
 """
 
 import sys

@@ -1,4 +1,5 @@
-"""python -m launch.page RUNS... -o FILE: one page of runs, which opens from disk and needs no network.
+"""python -m launch.page RUNS... -o FILE: one page of runs, which opens from disk and needs no
+network.
 
 RUNS      run directories, or folders that hold them
 -o FILE   the page, by default page.html; an earlier page is replaced, any other file is not

@@ -1,4 +1,5 @@
-"""python -m launch.replay RUN: takes steps of a run again, and says whether they come out as they did.
+"""python -m launch.replay RUN: takes steps of a run again, and says whether they come out as they
+did.
 
 RUN            a run directory, in which nothing is written
 --steps K      so many steps; by default up to the first line of metrics.jsonl
@@ -6,9 +7,10 @@ RUN            a run directory, in which nothing is written
 --step S       takes one step, the S-th, from where the newest checkpoint before it leads, and prints its metrics
 --debug_nans   with --step: shows where in the program the first NaN, or else the first infinity, arises
 
-Exit codes: 0 equal to the bit, or within 0.001 of each number and of the norm of each leaf of the state where versions,
-devices, XLA's flags or --parallel, --mesh and --fold are others; 1 different; 2 refused, or there is nothing to compare
-with; 3 with --step, something is not finite that was before.
+Exit codes: 0 equal to the bit, or within 0.001 of each number and of the norm of each leaf of the
+state where versions, devices, XLA's flags or --parallel, --mesh and --fold are others; 1 different;
+2 refused, or there is nothing to compare with; 3 with --step, something is not finite that was
+before.
 """
 
 import json
@@ -126,7 +128,8 @@ def _stop(plan: Plan, asked: Asked, lines: Sequence[int], marks: Sequence[int]) 
 def _gone_through(
     plan: Plan, start: int, stop: int, run: runs.Run, marks: Sequence[int]
 ) -> Iterator[tuple[str, Sequence[Difference]]]:
-    """('lines' or 'checkpoints', how it differs) of each that the run left and that comes out again, in order."""
+    """('lines' or 'checkpoints', how it differs) of each that the run left and that comes out
+    again, in order."""
     import jax
 
     from genjax.training import replay

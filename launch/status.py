@@ -1,4 +1,5 @@
-"""python -m launch.status RUNS...: a table of runs in the terminal, drawn anew while any of them goes on.
+"""python -m launch.status RUNS...: a table of runs in the terminal, drawn anew while any of them
+goes on.
 
 RUNS      run directories, or folders that hold them
 --once    prints the table and leaves

@@ -20,7 +20,8 @@ jax.config.update(
 )
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 jax.config.update('jax_disable_most_optimizations', True)  # of machine code; what is computed stays
-# Tracing records for each operation where it stands in the source, which takes a sixth of the time of a test.
+# Tracing records for each operation where it stands in the source, which takes a sixth of the time
+# of a test.
 jax.config.update('jax_traceback_in_locations_limit', 0)
 # Another sixth goes into looking for garbage among jax's millions of long-lived objects.
 gc.set_threshold(200_000, 20, 50)
@@ -52,7 +53,8 @@ def fresh_machine(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def whole_machine(fresh_machine):
-    """The machine as it is, for the fixtures of a module; its tests, which have a marker, hide it again."""
+    """The machine as it is, for the fixtures of a module; its tests, which have a marker, hide it
+    again."""
     fresh_machine.show()
 
 
@@ -78,7 +80,8 @@ def real_data() -> pathlib.Path:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty working directory, and the experiments of tests/experiments in place of the real ones."""
+    """An empty working directory, and the experiments of tests/experiments in place of the real
+    ones."""
     monkeypatch.setattr(
         experiments, '__path__', [str(pathlib.Path(__file__).parent / 'experiments')]
     )
@@ -91,7 +94,8 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def place(monkeypatch, tmp_path):
-    """Writes files to a folder and has TFDS know their checksums; no source on the net can be reached."""
+    """Writes files to a folder and has TFDS know their checksums; no source on the net can be
+    reached."""
 
     import requests
     from tensorflow_datasets.core.download import checksums

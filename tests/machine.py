@@ -1,8 +1,9 @@
-"""The machine that the tests see: what every machine has, whatever else is installed on the one at hand.
+"""The machine that the tests see: what every machine has, whatever else is installed on the one at
+hand.
 
-A test that passes only where Slurm, a browser or PyTorch happens to be installed tells nothing of a machine that has
-Python alone. So these are hidden, as are the user's home, locale and settings, and all cores but two, from every test
-that does not ask for them by a marker or a fixture.
+A test that passes only where Slurm, a browser or PyTorch happens to be installed tells nothing of a
+machine that has Python alone. So these are hidden, as are the user's home, locale and settings, and
+all cores but two, from every test that does not ask for them by a marker or a fixture.
 """
 
 import os
@@ -78,12 +79,14 @@ class Machine:
             if found:
                 (self.programs / name).symlink_to(found)
         for name in MODULES:
-            # For processes that tests start; where it is found first, the module is as if it were not there.
+            # For processes that tests start; where it is found first, the module is as if it were
+            # not there.
             text = f'raise ModuleNotFoundError("No module named {name!r}", name={name!r})\n'
             (self.modules / f'{name}.py').write_text(text)
 
     def hide(self):
-        """Leaves the programs of PROGRAMS, an empty home, the packages of requirements.txt and two cores."""
+        """Leaves the programs of PROGRAMS, an empty home, the packages of requirements.txt and two
+        cores."""
         self.patch.undo()
         self.patch.setenv('PATH', str(self.programs))
         self.patch.setenv('HOME', str(self.home))

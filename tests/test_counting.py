@@ -17,7 +17,8 @@ added = jax.jit(add)
 
 
 def draws(seed, m, n, top=6):
-    """Random keys [m, n] with many repeats, a tenth of them with a negative column, and values 0..9."""
+    """Random keys [m, n] with many repeats, a tenth of them with a negative column, and values
+    0..9."""
     draw = np.random.default_rng(seed)
     keys = draw.integers(0, top, (m, n))
     keys[draw.random(m) < 0.1, draw.integers(0, n)] = -1

@@ -1,4 +1,5 @@
-"""A user without a home: what needs none runs, what needs one says what to set, and no folder is named ~."""
+"""A user without a home: what needs none runs, what needs one says what to set, and no folder is
+named ~."""
 
 import os
 import pathlib

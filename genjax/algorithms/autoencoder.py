@@ -1,9 +1,10 @@
-"""Autoencoders: h = f(x), r = g(h), trained to minimise L(x, g(f(x))), and their denoising and sparse kinds.
+"""Autoencoders: h = f(x), r = g(h), trained to minimise L(x, g(f(x))), and their denoising and
+sparse kinds.
 
-Denoising is that of Vincent et al. 2008, "Extracting and composing robust features with denoising autoencoders": f is
-given a corrupted x, and L compares with the clean one. L is -log p(x | r) of a likelihood, in nats: the squared error
-or the cross-entropy. A Gaussian fitted to the codes makes the autoencoder generative: a random code, decoded, is new
-data.
+Denoising is that of Vincent et al. 2008, "Extracting and composing robust features with denoising
+autoencoders": f is given a corrupted x, and L compares with the clean one. L is -log p(x | r) of a
+likelihood, in nats: the squared error or the cross-entropy. A Gaussian fitted to the codes makes
+the autoencoder generative: a random code, decoded, is new data.
 
 B examples x of any shape; K entries of a code, whose own shape may be any too.
 """
@@ -29,7 +30,8 @@ class Model(NamedTuple):
 
     encoder: Any  # f, flax's: x [B, ...] -> h [B, ...]
     decoder: Any  # g, flax's: h -> the parameters of p(x | r), a pytree of [B, ...]
-    likelihood: Any  # record of functions of one example: log_prob(parameters, x) -> nats [], mean(parameters) -> x
+    # Record of functions of one example: log_prob(parameters, x) -> nats [], mean(parameters) -> x
+    likelihood: Any
 
 
 class Moments(NamedTuple):
@@ -46,7 +48,8 @@ class State(NamedTuple):
 
 
 def masking(probability: float) -> Corrupt:
-    """Sets each entry of x to 0 with a probability (Vincent et al. 2008, section 2.3, where their number is fixed).
+    """Sets each entry of x to 0 with a probability (Vincent et al. 2008, section 2.3, where their
+    number is fixed).
 
     Raises:
       ValueError: probability lies outside [0, 1).
@@ -57,7 +60,8 @@ def masking(probability: float) -> Corrupt:
 
 
 def additive(scale: float) -> Corrupt:
-    """Adds normal noise of a standard deviation to each entry of x (Vincent et al. 2010, JMLR 11, section 3.3).
+    """Adds normal noise of a standard deviation to each entry of x (Vincent et al. 2010, JMLR 11,
+    section 3.3).
 
     Raises:
       ValueError: scale is negative.
@@ -74,10 +78,11 @@ def standard_moments(shape: tuple[int, ...]) -> Moments:
 
 
 def remember(moments: Moments, codes: Array, memory: float) -> Moments:
-    """Adds a batch of codes [B, ...], whose weight is 1, to moments whose weight is first multiplied by memory.
+    """Adds a batch of codes [B, ...], whose weight is 1, to moments whose weight is first
+    multiplied by memory.
 
-    Means and covariances are merged as of two samples (Chan et al. 1983, "Algorithms for computing the sample
-    variance"), so that nothing cancels where a mean is large.
+    Means and covariances are merged as of two samples (Chan et al. 1983, "Algorithms for computing
+    the sample variance"), so that nothing cancels where a mean is large.
     """
     rows, weight = codes.reshape(len(codes), -1), memory * moments.weight + 1
     mean = device_mean(jnp.mean(rows, 0))
@@ -95,8 +100,8 @@ def remember(moments: Moments, codes: Array, memory: float) -> Moments:
 def random_codes(moments: Moments, normals: Array) -> Array:
     """Codes [n, ...] of the Gaussian of these moments, from standard normals [n, K].
 
-    By the symmetric root of the covariance: it may be singular, as where an entry of the code is always 0, and it
-    turns the axes no more than it must.
+    By the symmetric root of the covariance: it may be singular, as where an entry of the code is
+    always 0, and it turns the axes no more than it must.
     """
     variances, axes = jnp.linalg.eigh(moments.covariance)
     product = partial(jnp.matmul, precision='highest')
@@ -105,8 +110,9 @@ def random_codes(moments: Moments, normals: Array) -> Array:
 
 
 def penalised(nats: Array, codes: Array, sparsity: float) -> Metrics:
-    """'loss', the nats [B] with the weighted L1 norms of codes [B, K]; 'reconstruction', without; and 'zeros', the
-    share of a code's entries that are 0. Weights of g that nothing holds back would grow while codes shrink."""
+    """'loss', the nats [B] with the weighted L1 norms of codes [B, K]; 'reconstruction', without;
+    and 'zeros', the share of a code's entries that are 0. Weights of g that nothing holds back
+    would grow while codes shrink."""
     zeros = jnp.mean((codes == 0).astype(jnp.float32), -1)
     return {
         'loss': nats + sparsity * jnp.sum(jnp.abs(codes), -1),
@@ -148,7 +154,8 @@ def losses(
 
 
 def initial(key: Key, model: Model, x: Array) -> tuple[Any, tuple[int, ...]]:
-    """Parameters of both networks for examples x [B, ...], {'encoder', 'decoder'}, and the shape of a code.
+    """Parameters of both networks for examples x [B, ...], {'encoder', 'decoder'}, and the shape of
+    a code.
 
     Raises:
       ValueError: the decoder gives no x.
@@ -180,15 +187,18 @@ def autoencoder(
     corrupt: Corrupt | None = None,  # of one example before f, as `masking` and `additive`
     sparsity: float = 0.0,  # nats for 1 of the L1 norm of a code, see `penalised`
     decay: float = 0.0,  # of the average of parameters, which everything but training uses
-    memory: float = 0.99,  # what moments keep at each step, since codes move while f learns; at 1 batches weigh alike
+    # What moments keep at each step, since codes move while f learns; at 1 batches weigh alike
+    memory: float = 0.99,
 ) -> Algorithm:
-    """An autoencoder: batches are {'x': [B, ...]}, the state is a `State`, samples are random codes decoded.
+    """An autoencoder: batches are {'x': [B, ...]}, the state is a `State`, samples are random codes
+    decoded.
 
-    The metrics are those of `losses`, in `evaluate` too. `encode`, and the moments of codes, take x as it is.
+    The metrics are those of `losses`, in `evaluate` too. `encode`, and the moments of codes, take x
+    as it is.
 
     Raises:
-      ValueError: a negative sparsity, memory outside [0, 1], what `descend` refuses, or, when traced, `initial`
-        and `losses`.
+      ValueError: a negative sparsity, memory outside [0, 1], what `descend` refuses, or, when
+        traced, `initial` and `losses`.
     """
     if not (sparsity >= 0 and 0 <= memory <= 1):
         raise ValueError(

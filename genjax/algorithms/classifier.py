@@ -1,7 +1,8 @@
 """Classifiers: p(y | x) as the softmax of a network's logits, fitted by maximum likelihood.
 
-The discriminative counterpart of naive Bayes (Ng and Jordan 2002, "On discriminative vs. generative classifiers"). Its
-last hidden layer is a representation, by which measures of fidelity compare images.
+The discriminative counterpart of naive Bayes (Ng and Jordan 2002, "On discriminative vs. generative
+classifiers"). Its last hidden layer is a representation, by which measures of fidelity compare
+images.
 
 B examples x of any shape, D features, C classes.
 """
@@ -37,8 +38,9 @@ def seen(network: Any, params: Any, x: Array) -> tuple[Array, Array]:
 
 
 def measure(logits: Array, label: Array) -> Metrics:
-    """Of each example 'loss', the cross entropy -log p(y | x) in nats, and 'error', 1 where another class is the most
-    probable; each [B]. Of a label outside 0 to C - 1 neither is a number, which ends a run."""
+    """Of each example 'loss', the cross entropy -log p(y | x) in nats, and 'error', 1 where another
+    class is the most probable; each [B]. Of a label outside 0 to C - 1 neither is a number, which
+    ends a run."""
     inside = (label >= 0) & (label < logits.shape[1])
     nats = -jnp.take_along_axis(jax.nn.log_softmax(logits), label[:, None], 1, mode='clip')[:, 0]
     error = (jnp.argmax(logits, -1) != label).astype(jnp.float32)
@@ -48,7 +50,8 @@ def measure(logits: Array, label: Array) -> Metrics:
 def classifier(
     network: Any, optimizer: optax.GradientTransformation, *, decay: float = 0.0
 ) -> Algorithm:
-    """A classifier: batches are {'x': [B, ...], 'label': int32 [B]}, the state is a `Fit`, the metrics are `measure`'s.
+    """A classifier: batches are {'x': [B, ...], 'label': int32 [B]}, the state is a `Fit`, the
+    metrics are `measure`'s.
 
     `encode` gives the features, [B, D]. It and `evaluate` use the average of the parameters.
 

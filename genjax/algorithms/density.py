@@ -1,8 +1,10 @@
-"""Fitting a density q to a density p by either Kullback-Leibler divergence, KL(q, p) = integral of q ln(q / p).
+"""Fitting a density q to a density p by either Kullback-Leibler divergence, KL(q, p) = integral of
+q ln(q / p).
 
-KL(p, q) asks q to cover all that p holds; of p it needs no more than samples, and minimising it is maximum likelihood.
-KL(q, p) asks q to stay where p is; of q it needs samples, of p the density, up to a factor. (Bishop 2006, Pattern
-Recognition and Machine Learning, section 10.1.2; Minka 2005, "Divergence measures and message passing".)
+KL(p, q) asks q to cover all that p holds; of p it needs no more than samples, and minimising it is
+maximum likelihood. KL(q, p) asks q to stay where p is; of q it needs samples, of p the density, up
+to a factor. (Bishop 2006, Pattern Recognition and Machine Learning, section 10.1.2; Minka 2005,
+"Divergence measures and message passing".)
 
 B examples of D features, K parts of a mixture.
 """
@@ -62,7 +64,8 @@ def _gaussian_sample(key, params, n):
     return params.mean[None] + noise @ cholesky(params).T
 
 
-# All Gaussians. One begins as N(m, I) with m drawn from N(0, I). Samples are reparameterised, m + L noise.
+# All Gaussians. One begins as N(m, I) with m drawn from N(0, I). Samples are reparameterised, m + L
+# noise.
 gaussian = Family(_gaussian_init, _gaussian_log_prob, _gaussian_sample)
 
 
@@ -77,13 +80,15 @@ def covariance(params: Gaussian) -> Array:
 
 
 def gaussian_of(mean: Array, covariance: Array) -> Gaussian:
-    """The parameters of N(mean [D], covariance [D, D]); NaN where the covariance is not positive definite."""
+    """The parameters of N(mean [D], covariance [D, D]); NaN where the covariance is not positive
+    definite."""
     root = jnp.linalg.cholesky(covariance)
     return Gaussian(mean, jnp.tril(root, -1) + jnp.diag(jnp.log(jnp.diag(root))))
 
 
 def mixed(family: Family, weights: Array, parts: Any) -> LogDensity:
-    """The log density of a fixed mixture: weights [K] and parameters with an axis [K] in front of every leaf.
+    """The log density of a fixed mixture: weights [K] and parameters with an axis [K] in front of
+    every leaf.
 
     Raises:
       ValueError: a weight is not positive, or they do not sum to one.
@@ -99,15 +104,18 @@ def mixed(family: Family, weights: Array, parts: Any) -> LogDensity:
 
 
 def forward_kl(family: Family) -> Losses:
-    """KL(p, q) up to the entropy of p, from examples x of p: the loss is -log q(x), so this is maximum likelihood."""
+    """KL(p, q) up to the entropy of p, from examples x of p: the loss is -log q(x), so this is
+    maximum likelihood."""
     return lambda key, params, batch: {'loss': -family.log_prob(params, batch['x'])}
 
 
 def reverse_kl(family: Family, log_p: LogDensity, *, samples: int = 1) -> Losses:
-    """KL(q, p) = E_q [log q(x) - log p(x)] by reparameterised samples of q; of a batch only the length is used.
+    """KL(q, p) = E_q [log q(x) - log p(x)] by reparameterised samples of q; of a batch only the
+    length is used.
 
-    The gradient flows through the samples alone. What log q adds to it, E_q [d log q(x) / d params], is zero, and left
-    out the gradient's variance vanishes where q = p (Roeder et al. 2017, arXiv:1703.09194, eq. 6).
+    The gradient flows through the samples alone. What log q adds to it, E_q [d log q(x) / d
+    params], is zero, and left out the gradient's variance vanishes where q = p (Roeder et al. 2017,
+    arXiv:1703.09194, eq. 6).
 
     Args:
       family: its `sample` must be differentiable in the parameters.
@@ -135,9 +143,11 @@ def reverse_kl(family: Family, log_p: LogDensity, *, samples: int = 1) -> Losses
 def density(
     family: Family, losses: Losses, optimizer: optax.GradientTransformation, *, decay: float = 0.0
 ) -> Algorithm:
-    """Fits a density by descent: batches are {'x': [B, D]}, the state is a `Fit` of the family's parameters.
+    """Fits a density by descent: batches are {'x': [B, D]}, the state is a `Fit` of the family's
+    parameters.
 
-    The metrics are those of the losses; `evaluate` adds 'nll', -log q(x), nats [B], whatever is minimised.
+    The metrics are those of the losses; `evaluate` adds 'nll', -log q(x), nats [B], whatever is
+    minimised.
 
     Args:
       losses: `forward_kl` or `reverse_kl` of the family.

@@ -1,7 +1,8 @@
-"""Variational autoencoders: Kingma and Welling 2014, arXiv:1312.6114, with the importance weighted bound of Burda et
-al. 2016, arXiv:1509.00519, whose equation numbers are marked IWAE.
+"""Variational autoencoders: Kingma and Welling 2014, arXiv:1312.6114, with the importance weighted
+bound of Burda et al. 2016, arXiv:1509.00519, whose equation numbers are marked IWAE.
 
-p(z) is N(0, I), q(z | x) a Gaussian with a diagonal covariance, p(x | z) the `likelihood` of what the decoder gives.
+p(z) is N(0, I), q(z | x) a Gaussian with a diagonal covariance, p(x | z) the `likelihood` of what
+the decoder gives.
 
 Letters: B examples, K samples of z for each, Z latent dimensions.
 """
@@ -23,9 +24,12 @@ from genjax.parallel import device_mean, example_keys
 class Model(NamedTuple):
     """What is learned, without its parameters."""
 
-    encoder: Any  # flax's, x [B, *shape] -> [B, 2, Z], the mean and the logarithm of the variance of q(z | x)
+    # Flax's, x [B, *shape] -> [B, 2, Z], the mean and the logarithm of the variance of q(z | x)
+    encoder: Any
     decoder: Any  # flax's, z [B, Z] -> parameters of p(x | z), a pytree of [B, ...]
-    likelihood: Any  # records of functions of one example: log_prob(parameters, x), mean(parameters), sample(key, ...)
+    # Records of functions of one example: log_prob(parameters, x), mean(parameters), sample(key,
+    # ...)
+    likelihood: Any
     latent: int  # Z
 
 
@@ -61,7 +65,8 @@ def decoded(model: Model, params: Any, z: Array) -> Any:
 
 
 def drawn(key: Key, q: Posterior, samples: int) -> tuple[Array, Array]:
-    """z of q(z | x) and the standard normal noise that it was made of, [K, B, Z] each (section 2.4)."""
+    """z of q(z | x) and the standard normal noise that it was made of, [K, B, Z] each (section
+    2.4)."""
     draw = lambda key: jax.random.normal(key, (samples, q.mean.shape[-1]))
     noise = jax.vmap(draw, out_axes=1)(example_keys(key, len(q.mean)))
     return q.mean[None] + jnp.exp(q.log_variance / 2)[None] * noise, noise
@@ -88,7 +93,8 @@ def kl_terms(q: Posterior) -> Array:
 def log_weights(key: Key, model: Model, params: Any, x: Array, samples: int) -> Array:
     """log p(x, z) / q(z | x) of K samples of q, nats [K, B] (IWAE eq. 8).
 
-    The normalising constants of p(z) and q(z | x) but for the variance of the latter are the same and cancel.
+    The normalising constants of p(z) and q(z | x) but for the variance of the latter are the same
+    and cancel.
     """
     q = posterior(model, params, x)
     z, noise = drawn(key, q, samples)
@@ -97,14 +103,16 @@ def log_weights(key: Key, model: Model, params: Any, x: Array, samples: int) -> 
 
 
 def elbo(beta: float = 1.0, free_nats: float = 0.0, samples: int = 1) -> Objective:
-    """'loss' is minus the evidence lower bound, 'reconstruction' minus E log p(x | z), and 'kl' KL(q(z | x) || p(z)).
+    """'loss' is minus the evidence lower bound, 'reconstruction' minus E log p(x | z), and 'kl'
+    KL(q(z | x) || p(z)).
 
-    With squares(c) for the likelihood the loss is the lecture's c ||x - x^||^2 + KL[N(mu_x, sigma_x), N(0, I)].
+    With squares(c) for the likelihood the loss is the lecture's c ||x - x^||^2 + KL[N(mu_x,
+    sigma_x), N(0, I)].
 
     Args:
       beta: weight of the KL divergence in the loss (Higgins et al. 2017).
-      free_nats: a latent dimension whose KL, averaged over the batch, lies below this counts as this (Kingma et al.
-        2016, arXiv:1606.04934, section 3.3, who call it free bits).
+      free_nats: a latent dimension whose KL, averaged over the batch, lies below this counts as
+        this (Kingma et al. 2016, arXiv:1606.04934, section 3.3, who call it free bits).
       samples: K, of the estimate of the expectation; the KL is exact.
 
     Raises:
@@ -127,7 +135,8 @@ def elbo(beta: float = 1.0, free_nats: float = 0.0, samples: int = 1) -> Objecti
 
 
 def iwae(samples: int) -> Objective:
-    """'loss' is minus the importance weighted bound L_K (IWAE eq. 8), and 'elbo_loss' what K = 1 has in the mean.
+    """'loss' is minus the importance weighted bound L_K (IWAE eq. 8), and 'elbo_loss' what K = 1
+    has in the mean.
 
     Raises:
       ValueError: samples is below 1.
@@ -148,8 +157,8 @@ def log_likelihood(
 ) -> Callable[[Key, State, Batch], Array]:
     """(key, state, batch) -> log p(x) of each example by importance sampling from q, nats [B].
 
-    The logarithm of the mean of `samples` weights, which has L_K for its expectation and so errs on the side of less;
-    the weights are summed a chunk at a time, each against the largest so far.
+    The logarithm of the mean of `samples` weights, which has L_K for its expectation and so errs on
+    the side of less; the weights are summed a chunk at a time, each against the largest so far.
 
     Args:
       samples: K.
@@ -188,12 +197,13 @@ def vae(
 ) -> Algorithm:
     """A VAE: batches are {'x': [B, *shape]}, the state is a `Fit`, the metrics are the objective's.
 
-    `encode` gives the mean of q(z | x), [B, Z]; `decode` the mean of p(x | z); `sample` draws of p(x), with the noise
-    of p(x | z). All but `update` use the average of the parameters, whose decay is `decay`.
+    `encode` gives the mean of q(z | x), [B, Z]; `decode` the mean of p(x | z); `sample` draws of
+    p(x), with the noise of p(x | z). All but `update` use the average of the parameters, whose
+    decay is `decay`.
 
     Raises:
-      ValueError: latent is below 1, what the objective and `descend` refuse, or, when traced, what `posterior`
-        and `log_joint` do.
+      ValueError: latent is below 1, what the objective and `descend` refuse, or, when traced, what
+        `posterior` and `log_joint` do.
     """
     if model.latent < 1:
         raise ValueError(f'latent is {model.latent}; at least 1 dimension is needed')

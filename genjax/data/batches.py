@@ -34,7 +34,8 @@ def shuffled(
     Returns:
       load: step -> the batch of that step, arrays stacked along a new leading axis.
       stream: step -> endless iterator over load(step), load(step + 1), ..., read ahead by threads.
-      share: (i, n, step) -> the same of the i-th of n equal parts of each batch, and nothing else is fetched.
+      share: (i, n, step) -> the same of the i-th of n equal parts of each batch, and nothing else
+        is fetched.
 
     Raises:
       ValueError: batch lies outside 1 to the length of source.
@@ -64,7 +65,8 @@ def shuffled(
 def ordered(
     source: Sequence[Any], *, batch: int, read: Callable[[Any], Any] = lambda record: record
 ) -> Sequence[Any]:
-    """The batches of source in its own order, made on access; the last may be shorter. Iterating uses threads.
+    """The batches of source in its own order, made on access; the last may be shorter. Iterating
+    uses threads.
 
     Args: as of `shuffled`.
     """

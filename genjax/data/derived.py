@@ -55,10 +55,12 @@ def pictures(data: Data) -> Data:
 
 
 def stacked(data: Data) -> Data:
-    """Grey image batches as {'x': [B, H, W, 3] in [-1, 1], 'label': int32 [B]}: an image to a channel, 1,000 classes.
+    """Grey image batches as {'x': [B, H, W, 3] in [-1, 1], 'label': int32 [B]}: an image to a
+    channel, 1,000 classes.
 
-    The channels of training batch s are the batches 3 s, 3 s + 1 and 3 s + 2, and a label is 100 a + 10 b + c of their
-    labels; a test image has itself and its next two neighbours in its batch (Metz et al. 2017, arXiv:1611.02163).
+    The channels of training batch s are the batches 3 s, 3 s + 1 and 3 s + 2, and a label is 100 a
+    + 10 b + c of their labels; a test image has itself and its next two neighbours in its batch
+    (Metz et al. 2017, arXiv:1611.02163).
 
     Raises:
       ValueError: the images have more than one channel.
@@ -83,10 +85,11 @@ def stacked(data: Data) -> Data:
 
 
 def binarized(data: Data, *, seed: int) -> Data:
-    """Image batches as {'x': float32 [B, H W C] of 0 and 1} and the label: a grey level is the probability of 1.
+    """Image batches as {'x': float32 [B, H W C] of 0 and 1} and the label: a grey level is the
+    probability of 1.
 
-    Training images are drawn anew at every step, test images once. (Dynamic binarisation: Burda et al. 2016,
-    arXiv:1509.00519, after Salakhutdinov and Murray 2008.)
+    Training images are drawn anew at every step, test images once. (Dynamic binarisation: Burda et
+    al. 2016, arXiv:1509.00519, after Salakhutdinov and Murray 2008.)
     """
 
     def draw(which, seed, batch, step):
@@ -101,7 +104,8 @@ def _with_x(batch, x):
 
 
 def _drawn(key, p):
-    """0 and 1 with probabilities p [B, D] of 1, which sixteen bits resolve to better than a tenth of a grey level."""
+    """0 and 1 with probabilities p [B, D] of 1, which sixteen bits resolve to better than a tenth
+    of a grey level."""
     bits = jax.vmap(lambda key: jax.random.bits(key, p.shape[1:], jnp.uint16))(
         jax.random.split(key, len(p))
     )

@@ -18,14 +18,16 @@ from jax.tree_util import Partial
 from genjax.base import Batch, Data, Key, Resident, as_pytree
 from genjax.data.batches import require_batch
 
-ROUNDS = 16  # four would do for large sets (Luby and Rackoff 1988); sets of a few examples need these many
+# Four would do for large sets (Luby and Rackoff 1988); sets of a few examples need these many
+ROUNDS = 16
 ORDER = (
     2**31 + 1
 )  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
 
 
 def seeded(function: Callable, seed: int, *given: Any) -> Partial:
-    """function(seed, *given, ...) as a pytree whose leaves are seed and given: all seeds run one compiled program.
+    """function(seed, *given, ...) as a pytree whose leaves are seed and given: all seeds run one
+    compiled program.
 
     Raises:
       ValueError: the seed lies outside 0 to 2^32 - 1.
@@ -44,17 +46,19 @@ def resident(
 ) -> Resident:
     """Puts arrays on the device and serves shuffled batches of their rows.
 
-    Every epoch of N // batch steps visits that many distinct batches of examples in an order of its own; the
-    N % batch examples left over are another random subset each epoch.
+    Every epoch of N // batch steps visits that many distinct batches of examples in an order of its
+    own; the N % batch examples left over are another random subset each epoch.
 
     Args:
       arrays: pytree of arrays that share their leading axis, [N, ...]; kept in their own dtypes.
       batch: B, the number of examples in the global batch.
       seed: of the order.
-      transform: (rows, step) -> batch, pure and traceable, of rows [B, ...] in the structure of arrays.
+      transform: (rows, step) -> batch, pure and traceable, of rows [B, ...] in the structure of
+        arrays.
 
     Raises:
-      ValueError: the leading axes differ, batch lies outside 1 to N, or the seed outside 0 to 2^32 - 1.
+      ValueError: the leading axes differ, batch lies outside 1 to N, or the seed outside 0 to 2^32
+        - 1.
     """
     lengths = {len(x) for x in jax.tree.leaves(arrays)}
     if len(lengths) != 1:
@@ -86,9 +90,9 @@ def epoch_rows(key: Key, n: int, batch: int, step: jax.Array) -> jax.Array:
 def permutation(key: Key, n: int, index: jax.Array) -> jax.Array:
     """Where a random permutation of range(n) sends each index, without a table.
 
-    A Feistel network on pairs (left, right) of radix a and b, close to sqrt(n) with a b >= n; an image
-    outside range(n) is sent on until it falls inside, which keeps the map a bijection and takes a second turn
-    for less than one index in sqrt(n).
+    A Feistel network on pairs (left, right) of radix a and b, close to sqrt(n) with a b >= n; an
+    image outside range(n) is sent on until it falls inside, which keeps the map a bijection and
+    takes a second turn for less than one index in sqrt(n).
 
     Args:
       key: names the permutation.
@@ -98,8 +102,8 @@ def permutation(key: Key, n: int, index: jax.Array) -> jax.Array:
     Returns:
       int32 in [0, n), shaped as index.
 
-    Source: Black and Rogaway 2002, "Ciphers with arbitrary finite domains", sections 4 (cycle walking) and 5
-      (generalised Feistel, alternating radices).
+    Source: Black and Rogaway 2002, "Ciphers with arbitrary finite domains", sections 4 (cycle
+      walking) and 5 (generalised Feistel, alternating radices).
     """
     a = math.isqrt(n - 1) + 1
     b = -(-n // a)
@@ -125,7 +129,8 @@ def permutation(key: Key, n: int, index: jax.Array) -> jax.Array:
 
 
 def _mixed(x: jax.Array) -> jax.Array:
-    """Spreads every bit of a uint32 over all of its bits: the finaliser of MurmurHash3 (Appleby 2011)."""
+    """Spreads every bit of a uint32 over all of its bits: the finaliser of MurmurHash3 (Appleby
+    2011)."""
     x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
     x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
     return x ^ (x >> 16)
@@ -142,6 +147,7 @@ def fingerprint(arrays: Any) -> str:
 
 
 def marked(data: Data, *told: str) -> Data:
-    """The same set, whose fingerprint tells more than the training examples: other fingerprints, as of the tests."""
+    """The same set, whose fingerprint tells more than the training examples: other fingerprints, as
+    of the tests."""
     together = hashlib.sha256(' '.join([data.train.fingerprint, *told]).encode()).hexdigest()[:16]
     return data._replace(train=dataclasses.replace(data.train, fingerprint=together))

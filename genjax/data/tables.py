@@ -1,4 +1,5 @@
-"""Rows of numbers as a data set: {'x': float32 [B, D]} and, where they have one, {'label': int32 [B]}.
+"""Rows of numbers as a data set: {'x': float32 [B, D]} and, where they have one, {'label': int32
+[B]}.
 
 Letters: N rows, D columns, B rows a batch, C classes.
 """
@@ -31,8 +32,8 @@ def table(
       constant: whether a column may have one value in all rows.
 
     Raises:
-      ValueError: an entry is not finite, a column is constant, a class has no example, a label lies outside 0 to
-        C - 1, or batch outside 1 to N.
+      ValueError: an entry is not finite, a column is constant, a class has no example, a label lies
+        outside 0 to C - 1, or batch outside 1 to N.
     """
     arrays = _checked(x, label, classes, constant)
     size = len(arrays['x']) if batch is None else batch
@@ -52,7 +53,8 @@ def _checked(x, label, classes, constant):
     x = np.asarray(x)
     if x.ndim != 2 or not x.size:
         raise ValueError(f'x has shape {x.shape}; a table needs rows and columns, [N, D]')
-    # Before float32, in which a large float64 would become infinite and small differences would vanish.
+    # Before float32, in which a large float64 would become infinite and small differences would
+    # vanish.
     bad = np.argwhere(~np.isfinite(x.astype(np.float32)))
     if len(bad):
         raise ValueError(

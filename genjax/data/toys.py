@@ -1,7 +1,8 @@
-"""Distributions that are known exactly, of which every step draws anew: Gaussians in the plane, and finite ones.
+"""Distributions that are known exactly, of which every step draws anew: Gaussians in the plane, and
+finite ones.
 
-A distribution is given by `draw`: key -> one example, a dict of arrays. Letters: B examples a batch, K Gaussians or
-atoms.
+A distribution is given by `draw`: key -> one example, a dict of arrays. Letters: B examples a
+batch, K Gaussians or atoms.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +45,8 @@ def ring(modes: int = 8, radius: float = 2.0, deviation: float = 0.02) -> Gaussi
 
 
 def lattice(side: int = 5, spacing: float = 2.0, deviation: float = 0.05) -> Gaussians:
-    """Gaussians on a square grid around the origin, side^2 of them (Lin et al. 2018, arXiv:1712.04086).
+    """Gaussians on a square grid around the origin, side^2 of them (Lin et al. 2018,
+    arXiv:1712.04086).
 
     Raises:
       ValueError: side is below 1, or a length is not positive.
@@ -80,7 +82,8 @@ def atoms(p: Sequence[float]) -> Draw:
 
 
 def itself(p: Sequence[float]) -> Draw:
-    """Gives {'x': p}, float32 [K], whatever the key: expectations over p without the noise of draws.
+    """Gives {'x': p}, float32 [K], whatever the key: expectations over p without the noise of
+    draws.
 
     Raises:
       ValueError: p is no distribution.
@@ -99,7 +102,8 @@ def _distribution(p):
 
 
 def anew(draw: Draw, *, batch: int, seed: int, test: int = 1000) -> Data:
-    """Batches of independent draws, other ones at every step, and a test set that stays; both follow from the seed.
+    """Batches of independent draws, other ones at every step, and a test set that stays; both
+    follow from the seed.
 
     Args:
       draw: of one example.

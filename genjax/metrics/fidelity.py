@@ -1,7 +1,9 @@
-"""Scores of generated images that carry how they were made, so that only like is compared with like.
+"""Scores of generated images that carry how they were made, so that only like is compared with
+like.
 
-Images [N, H, W, C] in [-1, 1] become features [N, D] and logits [N, K] of K classes by an `Extractor`; every measure
-is a function of those. The measure called FID is the Frechet distance of InceptionV3's features and of no others'.
+Images [N, H, W, C] in [-1, 1] become features [N, D] and logits [N, K] of K classes by an
+`Extractor`; every measure is a function of those. The measure called FID is the Frechet distance of
+InceptionV3's features and of no others'.
 """
 
 import hashlib
@@ -62,7 +64,8 @@ def difference(a: Score, b: Score) -> float:
     """a.value - b.value.
 
     Raises:
-      ValueError: they are of two measures, or were not made in the same way; the line names the first field.
+      ValueError: they are of two measures, or were not made in the same way; the line names the
+        first field.
     """
     fields = [('name', a.name, b.name)]
     fields += zip(Protocol._fields, a.protocol, b.protocol, strict=True)
@@ -73,7 +76,8 @@ def difference(a: Score, b: Score) -> float:
 
 
 def score_name(measure: str, extractor: str) -> str:
-    """What a measure is called: of InceptionV3 FID, KID and IS; of any other extractor with its name."""
+    """What a measure is called: of InceptionV3 FID, KID and IS; of any other extractor with its
+    name."""
     return (
         INCEPTION.get(measure, measure)
         if extractor == 'InceptionV3'
@@ -82,7 +86,8 @@ def score_name(measure: str, extractor: str) -> str:
 
 
 def digest(weights: Any) -> str:
-    """16 hexadecimal digits that tell a pytree of arrays from others: of its paths, types, shapes and values."""
+    """16 hexadecimal digits that tell a pytree of arrays from others: of its paths, types, shapes
+    and values."""
     found = hashlib.sha256()
     for path, array in jax.tree.leaves_with_path(jax.device_get(weights)):
         array = np.asarray(array)
@@ -126,7 +131,8 @@ def scores(extractor: Extractor, real: Features, fake: Features, protocol: Proto
     Random subsets are drawn by the protocol's seeds.
 
     Raises:
-      ValueError: the protocol is not that of these features and this extractor; the line names the first field.
+      ValueError: the protocol is not that of these features and this extractor; the line names the
+        first field.
     """
     _check(protocol, protocol_of(extractor, real, fake, split='', average=False, seeds=()))
     found = _measures(np.random.default_rng(protocol.seeds), real, fake)
@@ -162,11 +168,13 @@ def _check(protocol, other):
 
 
 def score_table(found: Sequence[Score], reference: Sequence[Score] = ()) -> str:
-    """Scores of one protocol as text: how they were made, then a line for each, with its bias where examples are few.
+    """Scores of one protocol as text: how they were made, then a line for each, with its bias where
+    examples are few.
 
     Args:
       found: scores of generated examples.
-      reference: those of as many other real examples in their place, which a perfect generator would get.
+      reference: those of as many other real examples in their place, which a perfect generator
+        would get.
 
     Raises:
       ValueError: the scores are not of one extractor and of the same numbers of examples.

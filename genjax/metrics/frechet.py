@@ -1,5 +1,5 @@
-"""The Frechet distance between Gaussians fitted to features, in float64 on the host (Heusel et al. 2017,
-arXiv:1706.08500, eq. 6), and how it hangs on the number of examples.
+"""The Frechet distance between Gaussians fitted to features, in float64 on the host (Heusel et al.
+2017, arXiv:1706.08500, eq. 6), and how it hangs on the number of examples.
 
 N examples, D features, S sizes.
 """
@@ -45,7 +45,8 @@ def moments(features: Any) -> Moments:
 
 
 def merge(a: Moments, b: Moments) -> Moments:
-    """The moments of two sets together (Chan et al. 1983, eq. 2.1), so that features need not be held at once."""
+    """The moments of two sets together (Chan et al. 1983, eq. 2.1), so that features need not be
+    held at once."""
     n = a.n + b.n
     apart = b.mean - a.mean
     scatter = (
@@ -59,8 +60,9 @@ def merge(a: Moments, b: Moments) -> Moments:
 def frechet(a: Moments, b: Moments) -> float:
     """|m_a - m_b|^2 + tr(A + B - 2 (A B)^(1/2)) of means m and covariances A and B.
 
-    The trace of the root is the sum of the singular values of B^(1/2) A^(1/2): no root of a matrix that need not have
-    one, no imaginary parts, and covariances of fewer examples than features, of which many eigenvalues are 0.
+    The trace of the root is the sum of the singular values of B^(1/2) A^(1/2): no root of a matrix
+    that need not have one, no imaginary parts, and covariances of fewer examples than features, of
+    which many eigenvalues are 0.
 
     Raises:
       ValueError: the two have different numbers of features, or one has fewer than 2 examples.
@@ -77,7 +79,8 @@ def frechet(a: Moments, b: Moments) -> float:
 def _factor(of):
     """F [R, D] with F^T F the covariance, R its rank at most.
 
-    n examples have n - 1 directions. What rounding leaves in the others would come out as its root, 1e-8 of the scale.
+    n examples have n - 1 directions. What rounding leaves in the others would come out as its root,
+    1e-8 of the scale.
     """
     values, vectors = np.linalg.eigh(of.covariance)
     rank = int(min(len(values), of.n - 1))
@@ -90,15 +93,18 @@ def distance(a: Any, b: Any) -> float:
 
 
 def bias_curve(rng: np.random.Generator, a: Any, b: Any = None, *, sizes: Sequence[int]) -> Curve:
-    """Distances between random subsets of n examples of a and n of b, for each size n, and where they go.
+    """Distances between random subsets of n examples of a and n of b, for each size n, and where
+    they go.
 
-    The bias of the distance is about proportional to 1/n, so that a straight line in 1/n goes to the unbiased distance
-    at 0 (Chong and Forsyth 2020, arXiv:1911.07023, section 3.2).
+    The bias of the distance is about proportional to 1/n, so that a straight line in 1/n goes to
+    the unbiased distance at 0 (Chong and Forsyth 2020, arXiv:1911.07023, section 3.2).
 
     Args:
       a: features [N, D].
-      b: features [M, D]; None takes both subsets from a, without a common example: what n perfect examples give.
-      sizes: at least two different ones, from 2 to what there is; a size may be named more than once.
+      b: features [M, D]; None takes both subsets from a, without a common example: what n perfect
+        examples give.
+      sizes: at least two different ones, from 2 to what there is; a size may be named more than
+        once.
     """
     sizes = _checked(sizes, len(a) // 2 if b is None else min(len(a), len(b)))
 

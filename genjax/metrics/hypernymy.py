@@ -1,8 +1,8 @@
 """Whether word vectors know hypernyms, by projections from hyponym to hypernym (Fu et al. 2014).
 
-R. Fu, J. Guo, B. Qin, W. Che, H. Wang, T. Liu: Learning Semantic Hierarchies via Word Embeddings, ACL 2014. They
-report an F1 of 73.74 % (80.29 % together with a hierarchy extended from one built by hand) on Chinese words, pairs and
-vectors of their own, which compares with no figure on other data.
+R. Fu, J. Guo, B. Qin, W. Che, H. Wang, T. Liu: Learning Semantic Hierarchies via Word Embeddings,
+ACL 2014. They report an F1 of 73.74 % (80.29 % together with a hierarchy extended from one built by
+hand) on Chinese words, pairs and vectors of their own, which compares with no figure on other data.
 
 Letters: N pairs of words (x, y), D dimensions, K clusters.
 """
@@ -38,9 +38,11 @@ def fit_projections(
 ) -> Projections:
     """Clusters the offsets y - x by k-means and fits one projection to each cluster (section 3.3).
 
-    Phi_k minimises sum |Phi_k x - y|^2 + ridge |Phi_k|^2 over the pairs of cluster k, all in float64. Fu et al.
-    have no ridge. A cluster of fewer pairs than dimensions then has many solutions, of which the one with the smallest
-    norm is taken: it goes through its pairs exactly and predicts others badly, which a ridge of about |x|^2 mends.
+    Phi_k minimises sum |Phi_k x - y|^2 + ridge |Phi_k|^2 over the pairs of cluster k, all in
+    float64. Fu et al. have no ridge. A cluster of fewer pairs than dimensions then has many
+    solutions, of which the one with the smallest
+    norm is taken: it goes through its pairs exactly and predicts others badly, which a ridge of
+      about |x|^2 mends.
 
     Args:
       hyponyms: x, [N, D].
@@ -78,14 +80,16 @@ def _centres(offsets, clusters, seed):
 
 
 def _projection(x, y, ridge):
-    """The map [D, D] of least squares; the ridge is D more pairs, from the axes, sqrt(ridge) long, to 0."""
+    """The map [D, D] of least squares; the ridge is D more pairs, from the axes, sqrt(ridge) long,
+    to 0."""
     x = np.concatenate([x, np.sqrt(ridge) * np.eye(x.shape[1])])
     y = np.concatenate([y, np.zeros((y.shape[1],) * 2)])
     return np.linalg.lstsq(x, y)[0].T
 
 
 def distances(projections: Projections, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """|Phi_k x - y| of each pair, [N], with k the cluster whose centre is nearest to y - x (section 3.4).
+    """|Phi_k x - y| of each pair, [N], with k the cluster whose centre is nearest to y - x (section
+    3.4).
 
     Args:
       x, y: [N, D].
@@ -105,7 +109,8 @@ def _nearest(centres, offsets):
 
 
 def choose_threshold(distances: np.ndarray, labels: np.ndarray) -> float:
-    """The distance up to which pairs are best called hypernyms: of all thresholds that with the greatest F1.
+    """The distance up to which pairs are best called hypernyms: of all thresholds that with the
+    greatest F1.
 
     Args:
       distances: [N].
@@ -128,7 +133,8 @@ def choose_threshold(distances: np.ndarray, labels: np.ndarray) -> float:
 
 
 def precision_recall_f1(predicted: np.ndarray, labels: np.ndarray) -> Scores:
-    """Of pairs called hypernyms the share that are, of those that are the share called, and their harmonic mean.
+    """Of pairs called hypernyms the share that are, of those that are the share called, and their
+    harmonic mean.
 
     Args:
       predicted, labels: [N] bool. A share of nothing is 0.
@@ -149,26 +155,32 @@ def hypernymy_scores(
     ridge: float = 1.0,
     relation: str = 'hyper',
 ) -> list[dict[str, Any]]:
-    """How well projections, and simpler models beside them, tell hypernyms from other pairs of words.
+    """How well projections, and simpler models beside them, tell hypernyms from other pairs of
+    words.
 
-    Vectors are scaled to length 1 first, since a length tells more of a word's frequency than of its meaning. Every
-    model gives each pair a number that should be small for hypernyms, and takes its threshold from the development
-    pairs. The simpler models: `everything` calls all pairs hypernyms; `hypernym alone` measures from y to the mean of
-    the training hypernyms and never sees x; `cosine` looks for similar words; `mean offset` measures from y to x plus
-    the mean of y - x.
+    Vectors are scaled to length 1 first, since a length tells more of a word's frequency than of
+    its meaning. Every model gives each pair a number that should be small for hypernyms, and takes
+    its threshold from the development
+    pairs. The simpler models: `everything` calls all pairs hypernyms; `hypernym alone` measures
+    from y to the mean of the training hypernyms and never sees x; `cosine` looks for similar words;
+    `mean offset` measures from y to x plus the mean of y - x.
 
     Args:
-      train, dev, test: (x, y, relation); of train only hypernyms are used. Pairs that lack a vector are left out.
+      train, dev, test: (x, y, relation); of train only hypernyms are used. Pairs that lack a vector
+        are left out.
       clusters: a number K for each row of projections.
-      ridge: of fit_projections. 1 is the weight of one more pair in every direction, and steadies small clusters.
+      ridge: of fit_projections. 1 is the weight of one more pair in every direction, and steadies
+        small clusters.
       relation: the one that says that y is a hypernym of x.
 
     Returns:
-      A row a model: model, dev f1, and on test pairs precision, recall, f1, pairs (those with vectors), coverage (their
-      share), and for each other relation, as `called NAME`, the share of its pairs that were called hypernyms.
+      A row a model: model, dev f1, and on test pairs precision, recall, f1, pairs (those with
+      vectors), coverage (their share), and for each other relation, as `called NAME`, the share of
+      its pairs that were called hypernyms.
 
     Raises:
-      ValueError: no training or development pair is a hypernym with vectors, or a number of clusters does not fit.
+      ValueError: no training or development pair is a hypernym with vectors, or a number of
+        clusters does not fit.
     """
     look_up = _look_up(embedding)
     x, y, _ = look_up([pair for pair in train if pair[2] == relation])
@@ -185,7 +197,8 @@ def hypernymy_scores(
 
 
 def _look_up(embedding):
-    """pairs -> (x [N, D], y [N, D], relations [N]) of those with vectors, which are scaled to length 1."""
+    """pairs -> (x [N, D], y [N, D], relations [N]) of those with vectors, which are scaled to
+    length 1."""
     index = {word: i for i, word in enumerate(embedding.words)}
     lengths = np.linalg.norm(embedding.vectors, axis=1, keepdims=True)
     unit = embedding.vectors / np.where(lengths > 0, lengths, 1)

@@ -1,5 +1,6 @@
-"""The kernel distance between features, an unbiased estimate of a squared maximum mean discrepancy, in float64 on the
-host (Binkowski et al. 2018, arXiv:1801.01401; of InceptionV3's features it is the KID).
+"""The kernel distance between features, an unbiased estimate of a squared maximum mean discrepancy,
+in float64 on the host (Binkowski et al. 2018, arXiv:1801.01401; of InceptionV3's features it is the
+KID).
 
 N and M examples, D features.
 """
@@ -17,10 +18,12 @@ class Spread(NamedTuple):
 
 
 def kernel_distance(a: Any, b: Any) -> float:
-    """The squared maximum mean discrepancy of the kernel (x . y / D + 1)^3 between features [N, D] and [M, D].
+    """The squared maximum mean discrepancy of the kernel (x . y / D + 1)^3 between features [N, D]
+    and [M, D].
 
-    No example is compared with itself, so that the expectation is 0 for two sets of one distribution, and some
-    estimates are below it. (Gretton et al. 2012, eq. 3; Binkowski et al. 2018, eq. 4.)
+    No example is compared with itself, so that the expectation is 0 for two sets of one
+    distribution, and some estimates are below it. (Gretton et al. 2012, eq. 3; Binkowski et al.
+    2018, eq. 4.)
 
     Raises:
       ValueError: one side has fewer than 2 examples, or the two have different numbers of features.
@@ -31,7 +34,8 @@ def kernel_distance(a: Any, b: Any) -> float:
 def kernel_distances(
     rng: np.random.Generator, a: Any, b: Any, *, subsets: int = 100, size: int = 1000
 ) -> tuple[float, Spread]:
-    """The `kernel_distance` of all examples, and what it is between random subsets, as KID is commonly given.
+    """The `kernel_distance` of all examples, and what it is between random subsets, as KID is
+    commonly given.
 
     Raises:
       ValueError: as above, or size is below 2 or more than the examples of a side.
@@ -52,8 +56,8 @@ def kernel_distances(
 
 
 def _distances(a, b, left, right):
-    """The distance [S] of each of S choices of examples, which are columns of ones and zeros, [N, S] and [M, S]: every
-    value of the kernel is computed once for all of them."""
+    """The distance [S] of each of S choices of examples, which are columns of ones and zeros, [N,
+    S] and [M, S]: every value of the kernel is computed once for all of them."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if min(len(a), len(b)) < 2 or a.shape[1:] != b.shape[1:]:
         raise ValueError(

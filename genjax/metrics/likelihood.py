@@ -1,7 +1,7 @@
 """Likelihoods, bounds on them and divergences: KL(q, p) = integral of q ln(q / p), in nats.
 
-Densities are given by their parameters where there is a closed form, and else by their logarithms, functions
-x [M, D] -> nats [M]. Formulas take one q and one p of D features; `jax.vmap` gives many.
+Densities are given by their parameters where there is a closed form, and else by their logarithms,
+functions x [M, D] -> nats [M]. Formulas take one q and one p of D features; `jax.vmap` gives many.
 """
 
 import math
@@ -27,20 +27,23 @@ class Estimate(NamedTuple):
 
 
 def standard_kl(mean: Array, log_scale: Array) -> Array:
-    """KL(N(mean, scale^2), N(0, I)) of independent features, mean and log_scale [D] (Kingma and Welling 2014,
-    arXiv:1312.6114, appendix B)."""
-    # expm1(r) - r is never below zero; scale^2 - 1 - r would lose its digits close to N(0, I), where r is small.
+    """KL(N(mean, scale^2), N(0, I)) of independent features, mean and log_scale [D] (Kingma and
+    Welling 2014, arXiv:1312.6114, appendix B)."""
+    # expm1(r) - r is never below zero; scale^2 - 1 - r would lose its digits close to N(0, I),
+    # where r is small.
     return jnp.sum(mean**2 + jnp.expm1(2 * log_scale) - 2 * log_scale) / 2
 
 
 def diagonal_kl(q: tuple[Array, Array], p: tuple[Array, Array]) -> Array:
-    """KL(q, p) between Gaussians of independent features, each a pair (mean [D], log of the scale [D])."""
+    """KL(q, p) between Gaussians of independent features, each a pair (mean [D], log of the scale
+    [D])."""
     (mean, log_scale), (p_mean, p_log_scale) = q, p
     return standard_kl((mean - p_mean) * jnp.exp(-p_log_scale), log_scale - p_log_scale)
 
 
 def gaussian_kl(q: tuple[Array, Array], p: tuple[Array, Array]) -> Array:
-    """KL(q, p) between Gaussians, each a pair (mean [D], covariance [D, D]); NaN if one is not positive definite."""
+    """KL(q, p) between Gaussians, each a pair (mean [D], covariance [D, D]); NaN if one is not
+    positive definite."""
     (mean, factor), (p_mean, p_factor) = (
         (m, jnp.linalg.cholesky(covariance)) for m, covariance in (q, p)
     )
@@ -51,7 +54,8 @@ def gaussian_kl(q: tuple[Array, Array], p: tuple[Array, Array]) -> Array:
 
 
 def categorical_kl(q: Array, p: Array) -> Array:
-    """KL(q, p) between distributions over C outcomes by their logits [C]; infinite where p is 0 and q is not.
+    """KL(q, p) between distributions over C outcomes by their logits [C]; infinite where p is 0 and
+    q is not.
 
     The logits of probabilities are their logarithms, of a probability of 0 -infinity; 0 ln 0 = 0.
     """
@@ -65,7 +69,8 @@ def _contributions(log_q, log_p):
 
 
 def quadrature_kl(log_q: LogDensity, log_p: LogDensity, points: Array, cell: float) -> Array:
-    """KL(q, p) as a sum over points [M, D] that stand each for a cell of this volume and together for all of q."""
+    """KL(q, p) as a sum over points [M, D] that stand each for a cell of this volume and together
+    for all of q."""
     return cell * jnp.sum(_contributions(log_q(points), log_p(points)))
 
 
@@ -87,11 +92,12 @@ def monte_carlo_kl(
 def importance(
     log_likelihood: Callable[[Key, State, Batch], Array], batches: Sequence[Batch], *, samples: int
 ) -> Measure:
-    """A measure of test likelihood, {'nll_K': mean of -log p(x) over all examples of all batches, nats}.
+    """A measure of test likelihood, {'nll_K': mean of -log p(x) over all examples of all batches,
+    nats}.
 
     Args:
-      log_likelihood: (key, state, batch) -> log p(x), nats [B], estimated by importance sampling (Burda et al. 2016,
-        arXiv:1509.00519, eq. 8); batch i gets a key of its own.
+      log_likelihood: (key, state, batch) -> log p(x), nats [B], estimated by importance sampling
+        (Burda et al. 2016, arXiv:1509.00519, eq. 8); batch i gets a key of its own.
       batches: the last may be shorter.
       samples: K, how many of them the estimate takes for each example.
     """
@@ -115,10 +121,12 @@ def bound_table(terms: Callable[[Key, State], Any]) -> Measure:
     """A variational bound term by term.
 
     Args:
-      terms: (key, state) -> [B, T + 1], the terms of each example in bits/dim, those of the last step at the end.
+      terms: (key, state) -> [B, T + 1], the terms of each example in bits/dim, those of the last
+        step at the end.
 
     Returns:
-      A measure of the mean total, 'bits_per_dim', and the mean of each term, a table of t and bits_per_dim.
+      A measure of the mean total, 'bits_per_dim', and the mean of each term, a table of t and
+      bits_per_dim.
     """
     compiled = jax.jit(terms)
 

@@ -1,4 +1,5 @@
-"""What a classifier says of generated examples: modes reached, shares of classes, and the classifier score.
+"""What a classifier says of generated examples: modes reached, shares of classes, and the
+classifier score.
 
 N examples, K classes.
 """
@@ -46,13 +47,14 @@ def entropy(shares: np.ndarray) -> float:
 
 
 def stacked_labels(digits: Any) -> np.ndarray:
-    """The one of 1,000 classes that three digits, one a colour channel, int [N, 3], are (Metz et al. 2017,
-    arXiv:1611.02163, section 3.3.1)."""
+    """The one of 1,000 classes that three digits, one a colour channel, int [N, 3], are (Metz et
+    al. 2017, arXiv:1611.02163, section 3.3.1)."""
     return np.asarray(digits) @ np.array([100, 10, 1])
 
 
 def modes(labels: Any, classes: int, p: np.ndarray | None = None) -> Modes:
-    """How many classes labels [N] reach, and KL(q, p) of their shares q; p [K] is uniform if not given.
+    """How many classes labels [N] reach, and KL(q, p) of their shares q; p [K] is uniform if not
+    given.
 
     Of N examples of p itself about (K - 1) / 2N nats are to be expected.
     """
@@ -64,10 +66,12 @@ def modes(labels: Any, classes: int, p: np.ndarray | None = None) -> Modes:
 
 
 def classifier_score(logits: Any, *, splits: int = 10) -> Spread:
-    """exp of the mutual information between example and class, by logits [N, K], over consecutive splits.
+    """exp of the mutual information between example and class, by logits [N, K], over consecutive
+    splits.
 
-    1 where the classifier says the same of every example, K where it is sure of each and all classes are as common.
-    Of InceptionV3 it is the Inception Score (Salimans et al. 2016, arXiv:1606.03498, section 4).
+    1 where the classifier says the same of every example, K where it is sure of each and all
+    classes are as common. Of InceptionV3 it is the Inception Score (Salimans et al. 2016,
+    arXiv:1606.03498, section 4).
 
     Raises:
       ValueError: splits is below 1 or more than the examples.
@@ -83,8 +87,8 @@ def classifier_score(logits: Any, *, splits: int = 10) -> Spread:
 
 
 def score_limit(rng: np.random.Generator, logits: Any, *, sizes: np.ndarray) -> float:
-    """The score of infinitely many examples, by a straight line in 1/n through those of random subsets (Chong and
-    Forsyth 2020, arXiv:1911.07023); few examples give too low a score."""
+    """The score of infinitely many examples, by a straight line in 1/n through those of random
+    subsets (Chong and Forsyth 2020, arXiv:1911.07023); few examples give too low a score."""
     logits = np.asarray(logits, np.float64)
     return extrapolate(
         sizes, np.array([_score(logits[rng.permutation(len(logits))[:n]]) for n in sizes])

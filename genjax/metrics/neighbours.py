@@ -1,7 +1,8 @@
-"""How true and how varied generated examples are, by balls around features that reach to the k-th neighbour; in float64
-on the host.
+"""How true and how varied generated examples are, by balls around features that reach to the k-th
+neighbour; in float64 on the host.
 
-A ball holds its rim: a point as far as the k-th neighbour is inside. Duplicates lie on rims, where rounding decides.
+A ball holds its rim: a point as far as the k-th neighbour is inside. Duplicates lie on rims, where
+rounding decides.
 
 N real and M fake examples, D features.
 """
@@ -20,15 +21,18 @@ class PrecisionRecall(NamedTuple):
 
 
 class DensityCoverage(NamedTuple):
-    density: float  # the number of real balls that a fake example is in, over k; of one distribution 1 is expected
+    # The number of real balls that a fake example is in, over k; of one distribution 1 is expected
+    density: float
     coverage: float  # the share of real balls with a fake example inside
 
 
 def precision_recall(real: Any, fake: Any, *, k: int = 3) -> PrecisionRecall:
-    """Improved precision and recall of features [N, D] and [M, D] (Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 2).
+    """Improved precision and recall of features [N, D] and [M, D] (Kynkaanniemi et al. 2019,
+    arXiv:1904.06991, eq. 2).
 
     Raises:
-      ValueError: k is below 1 or not less than the examples of a side, or the two have different numbers of features.
+      ValueError: k is below 1 or not less than the examples of a side, or the two have different
+        numbers of features.
     """
     real, fake = _centred(real, fake)
     precise, _ = _balls(real, _squared_radii(real, k), fake)
@@ -37,10 +41,12 @@ def precision_recall(real: Any, fake: Any, *, k: int = 3) -> PrecisionRecall:
 
 
 def density_coverage(real: Any, fake: Any, *, k: int = 5) -> DensityCoverage:
-    """Density and coverage of features [N, D] and [M, D] (Naeem et al. 2020, arXiv:2002.09797, eqs. 4 and 5).
+    """Density and coverage of features [N, D] and [M, D] (Naeem et al. 2020, arXiv:2002.09797, eqs.
+    4 and 5).
 
     Raises:
-      ValueError: k is below 1 or not less than the real examples, or the two have different numbers of features.
+      ValueError: k is below 1 or not less than the real examples, or the two have different numbers
+        of features.
     """
     real, fake = _centred(real, fake)
     inside, covered = _balls(real, _squared_radii(real, k), fake)
@@ -50,7 +56,8 @@ def density_coverage(real: Any, fake: Any, *, k: int = 5) -> DensityCoverage:
 def expected_coverage(real: int, fake: int, k: int = 5) -> float:
     """The coverage to expect of so many real and fake examples of one continuous distribution.
 
-    A ball is missed where its centre's k nearest of all the others are real ones (Naeem et al. 2020, lemma 2).
+    A ball is missed where its centre's k nearest of all the others are real ones (Naeem et al.
+    2020, lemma 2).
     """
     others = real - 1
     i = np.arange(k)
@@ -73,7 +80,8 @@ def _squared_radii(features, k):
         raise ValueError(
             f'k is {k}; {len(features)} examples have 1 to {len(features) - 1} neighbours'
         )
-    # The nearest of all is the example itself. A column that were not copied would keep its whole block.
+    # The nearest of all is the example itself. A column that were not copied would keep its whole
+    # block.
     kth = [
         np.partition(block, k, 1)[:, k].copy() for block in _squared_distances(features, features)
     ]
@@ -81,7 +89,8 @@ def _squared_radii(features, k):
 
 
 def _balls(centres, squared_radii, points):
-    """The number of balls that each point is in, [M], and whether each ball has a point inside, [N]."""
+    """The number of balls that each point is in, [M], and whether each ball has a point inside,
+    [N]."""
     inside, occupied = np.zeros(len(points), int), []
     for i, block in enumerate(_squared_distances(centres, points)):
         within = block <= squared_radii[i * BLOCK : (i + 1) * BLOCK, None]

@@ -1,8 +1,9 @@
 """What word vectors know: similarity as people see it, and analogies.
 
-Words of a test set are found in a vocabulary by their folded form, by default in capitals, as gensim does. Of several
-words with one form the first stands for all, which is the most frequent in the usual order. `fold=str` tells capitals
-apart. Figures are shares in [0, 1] or correlations in [-1, 1], and NaN where nothing was there to compare.
+Words of a test set are found in a vocabulary by their folded form, by default in capitals, as
+gensim does. Of several words with one form the first stands for all, which is the most frequent in
+the usual order. `fold=str` tells capitals apart. Figures are shares in [0, 1] or correlations in
+[-1, 1], and NaN where nothing was there to compare.
 
 Letters: V words, D dimensions, Q questions, U different words of theirs.
 """
@@ -41,7 +42,8 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """The correlation of the ranks of x and y, [N] each; equal values share the mean of their ranks."""
+    """The correlation of the ranks of x and y, [N] each; equal values share the mean of their
+    ranks."""
     return pearson(_ranks(x), _ranks(y))
 
 
@@ -53,11 +55,13 @@ def _ranks(x):
 def similarity(
     embedding: Embedding, pairs: Sequence[Pair], *, fold: Fold = str.upper
 ) -> dict[str, float]:
-    """How cosines of word pairs go with people's scores, over the pairs of which both words are known.
+    """How cosines of word pairs go with people's scores, over the pairs of which both words are
+    known.
 
     Returns:
-      `spearman` and `pearson`, in [-1, 1] or NaN where undefined; `coverage`, the share of pairs known; `pairs`, their
-      number. gensim's evaluate_word_pairs gives the same where its restrict_vocab is not below V.
+      `spearman` and `pearson`, in [-1, 1] or NaN where undefined; `coverage`, the share of pairs
+      known; `pairs`, their number. gensim's evaluate_word_pairs gives the same where its
+      restrict_vocab is not below V.
     """
     index = index_of(embedding.words, fold)
     known = [pair for pair in pairs if fold(pair[0]) in index and fold(pair[1]) in index]
@@ -70,12 +74,14 @@ def similarity(
 
 
 def three_cos_add(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
-    """cos(x, b) - cos(x, a) + cos(x, c): 3CosAdd (Mikolov et al. 2013; Levy and Goldberg 2014, W14-1618, eq. 3)."""
+    """cos(x, b) - cos(x, a) + cos(x, c): 3CosAdd (Mikolov et al. 2013; Levy and Goldberg 2014,
+    W14-1618, eq. 3)."""
     return b - a + c
 
 
 def three_cos_mul(a: jax.Array, b: jax.Array, c: jax.Array, epsilon: float = 1e-3) -> jax.Array:
-    """cos(x, b) cos(x, c) / (cos(x, a) + epsilon): 3CosMul (Levy and Goldberg 2014, W14-1618, eq. 4).
+    """cos(x, b) cos(x, c) / (cos(x, a) + epsilon): 3CosMul (Levy and Goldberg 2014, W14-1618, eq.
+    4).
 
     Cosines are shifted to [0, 1] as their footnote 7 says: (cos + 1) / 2.
     """
@@ -99,13 +105,16 @@ def analogies(
     score: Score = three_cos_add,
     fold: Fold = str.upper,
 ) -> list[Section]:
-    """Answers analogies by the word x with the largest score, and counts the right ones, category by category.
+    """Answers analogies by the word x with the largest score, and counts the right ones, category
+    by category.
 
-    Neither a, b and c nor words that fold to one of them are answers. Of equal scores the earlier word's counts. A word
-    that folds to d is right. gensim's evaluate_word_analogies counts the same, among its five best words.
+    Neither a, b and c nor words that fold to one of them are answers. Of equal scores the earlier
+    word's counts. A word that folds to d is right. gensim's evaluate_word_analogies counts the
+    same, among its five best words.
 
     Args:
-      restrict: how many words, the first of the vocabulary, are known: as question or as answer. None: all.
+      restrict: how many words, the first of the vocabulary, are known: as question or as answer.
+        None: all.
     """
     words = embedding.words[:restrict]
     index = index_of(words, fold)
@@ -132,7 +141,8 @@ def analogies(
 def _answers(vectors, forms, distinct, rows, score):
     """The forms [Q] that answer questions [Q, 3], given as places among the distinct words [U].
 
-    Few words make many questions, so their cosines are computed once, and a question combines three rows of them.
+    Few words make many questions, so their cosines are computed once, and a question combines three
+    rows of them.
     """
     table = unit(vectors)
     queries, asked = table[distinct], _blocks(rows, BLOCK)
@@ -165,15 +175,18 @@ def _answers(vectors, forms, distinct, rows, score):
 
 
 def _blocks(x, size):
-    """x [N, ...] as [blocks, size, ...]; its last row fills the last block, which changes no maximum."""
+    """x [N, ...] as [blocks, size, ...]; its last row fills the last block, which changes no
+    maximum."""
     filled = jnp.pad(x, [(0, -len(x) % size)] + [(0, 0)] * (x.ndim - 1), mode='edge')
     return filled.reshape(-1, size, *x.shape[1:])
 
 
 def accuracies(sections: Sequence[Section]) -> dict[str, float]:
-    """Shares over categories: `accuracy` of the answers that are right, `coverage` of the questions that are answered.
+    """Shares over categories: `accuracy` of the answers that are right, `coverage` of the questions
+    that are answered.
 
-    `semantic` and `syntactic` are the accuracies of the two kinds; the names of syntactic categories begin with gram.
+    `semantic` and `syntactic` are the accuracies of the two kinds; the names of syntactic
+    categories begin with gram.
     """
     asked, answered = (
         sum(getattr(section, count) for section in sections) for count in ('asked', 'answered')
@@ -201,8 +214,9 @@ def analogy_table(
     """Analogies by 3CosAdd and 3CosMul, over the first `restrict` words and over all.
 
     Returns:
-      A table with a row for each category; and numbers, `restricted_add`, `restricted_add_semantic`,
-      `restricted_add_syntactic`, the same with `mul` and with `whole`, `restricted_coverage` and `whole_coverage`.
+      A table with a row for each category; and numbers, `restricted_add`,
+      `restricted_add_semantic`, `restricted_add_syntactic`, the same with `mul` and with `whole`,
+      `restricted_coverage` and `whole_coverage`.
     """
     ranges = {'restricted': restrict, 'whole': None}
     rules = {'add': three_cos_add, 'mul': three_cos_mul}
@@ -228,11 +242,13 @@ def scores(
     restrict: int = RESTRICT,
     fold: Fold = str.upper,
 ) -> dict[str, float]:
-    """Every figure as a flat dict of numbers, such as a probe returns; `scores(embedding, *read_sets(folder))`.
+    """Every figure as a flat dict of numbers, such as a probe returns; `scores(embedding,
+    *read_sets(folder))`.
 
     Returns:
-      For each similarity set its Spearman correlation, under its own name, and `NAME_coverage`. With questions, those
-      of `analogy_table` under `analogies_...`, and `analogies`, which is `analogies_restricted_add`. Where all of
+      For each similarity set its Spearman correlation, under its own name, and `NAME_coverage`.
+      With questions, those of `analogy_table` under `analogies_...`, and `analogies`, which is
+      `analogies_restricted_add`. Where all of
       MEAN_OF are there, `mean` of them: one figure to compare models by.
     """
     numbers = {}

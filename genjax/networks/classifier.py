@@ -9,8 +9,8 @@ from genjax.networks.conv import Conv
 
 
 class Classifier(nn.Module):
-    """3 x 3 convolutions, the first at full resolution and each other at half of the one before; a dense layer, whose
-    rectified values are the features; and logits linear in these.
+    """3 x 3 convolutions, the first at full resolution and each other at half of the one before; a
+    dense layer, whose rectified values are the features; and logits linear in these.
 
     Args:
       widths: channels of the convolutions.
@@ -24,7 +24,8 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """x [B, H, W, I] -> (features [B, D], logits [B, C]); a ValueError where a number is not positive."""
+        """x [B, H, W, I] -> (features [B, D], logits [B, C]); a ValueError where a number is not
+        positive."""
         if not all(
             isinstance(n, int) and n > 0 for n in (*self.widths, self.features, self.classes)
         ):

@@ -1,10 +1,11 @@
 """The convolution of every image network: lax's own, but on a CPU in forms that XLA compiles well.
 
-In jaxlib 0.10.2 two things make lax's convolution slow on a CPU. Its gradients are convolutions of permuted axes,
-which leave the fast path inside a loop and there take ten to a hundred times as long (jax-ml/jax#12868); written as
-convolutions of NHWC images with HWIO kernels they keep it. And a library, YNNPACK, takes every convolution that it
-can and is slower than Eigen, which gets the rest. With a stride neither does well: there a matrix product of what lies
-under the kernel is quicker, as are its transposes. `benchmarks/unet.py` and `benchmarks/gan.py` measure all this.
+In jaxlib 0.10.2 two things make lax's convolution slow on a CPU. Its gradients are convolutions of
+permuted axes, which leave the fast path inside a loop and there take ten to a hundred times as long
+(jax-ml/jax#12868); written as convolutions of NHWC images with HWIO kernels they keep it. And a
+library, YNNPACK, takes every convolution that it can and is slower than Eigen, which gets the rest.
+With a stride neither does well: there a matrix product of what lies under the kernel is quicker, as
+are its transposes. `benchmarks/unet.py` and `benchmarks/gan.py` measure all this.
 """
 
 import math
@@ -29,7 +30,8 @@ def _plain(x, kernel, stride, pads, spread, dilation):
 
 
 def _on_cpu(x, kernel, stride, pads, spread, dilation):
-    """The same y: by products, or cut from one a column wider than x, which YNNPACK declines and Eigen takes."""
+    """The same y: by products, or cut from one a column wider than x, which YNNPACK declines and
+    Eigen takes."""
     if stride > spread == dilation == 1:
         return _strided(x, kernel, stride, pads)
     if spread > stride == dilation == 1:
@@ -44,7 +46,8 @@ def _on_cpu(x, kernel, stride, pads, spread, dilation):
 def convolve(
     x: jax.Array, kernel: jax.Array, stride: int, pads: Pads, spread: int = 1, dilation: int = 1
 ) -> jax.Array:
-    """Slides a kernel over images: y[m] = sum_k kernel[k] x'[m stride + k dilation - before], along both axes.
+    """Slides a kernel over images: y[m] = sum_k kernel[k] x'[m stride + k dilation - before], along
+    both axes.
 
     Args:
       x: [B, H, W, I]; x' is x with spread - 1 zeros between neighbours and `pads` zeros around.
@@ -78,7 +81,8 @@ def _input_gradient(x, kernel, g, stride, pads, spread, dilation):
 
 
 def _kernel_gradient(x, kernel, g, stride, pads, spread, dilation):
-    """g slides over x, and the examples are summed over as channels are: stride and dilation change places."""
+    """g slides over x, and the examples are summed over as channels are: stride and dilation change
+    places."""
     if (stride, spread, dilation) == (1, 1, 1):
         return _kernel_gradient_by_products(x, kernel.shape, g, pads)
     if stride > spread == dilation == 1:
@@ -93,7 +97,8 @@ def _kernel_gradient(x, kernel, g, stride, pads, spread, dilation):
 
 
 def _kernel_gradient_by_products(x, shape, g, pads):
-    """A matrix product for all places of the kernel at once: L shifts of x along W with K shifts of g along H.
+    """A matrix product for all places of the kernel at once: L shifts of x along W with K shifts of
+    g along H.
 
     A convolution would go to YNNPACK. A product takes about four thousand pixels: few enough
     for its copies to stay near, enough for two cores.
@@ -118,7 +123,8 @@ def _kernel_gradient_by_products(x, shape, g, pads):
 def _columns(x, window, stride, pads, places):
     """What lies under the kernel at each place, in its order: x [B, H, W, I] -> [B, M, N, K L I].
 
-    x is cut into blocks of stride x stride pixels, so that whole rows of a block are copied at a time.
+    x is cut into blocks of stride x stride pixels, so that whole rows of a block are copied at a
+    time.
     """
     (B, H, W, I), blocks = (
         x.shape,
@@ -137,7 +143,8 @@ def _columns(x, window, stride, pads, places):
 
 
 def _chunks(kernel_shape, places, *arrays):
-    """Arrays [B, ...] as [n, B / n, ...], so that the columns of B / n examples, 4 MiB at most, stay near."""
+    """Arrays [B, ...] as [n, B / n, ...], so that the columns of B / n examples, 4 MiB at most,
+    stay near."""
     size = math.gcd(
         len(arrays[0]),
         1 << (max(1, 2**20 // math.prod((*kernel_shape[:3], *places))).bit_length() - 1),
@@ -157,8 +164,8 @@ def _strided(x, kernel, stride, pads):
 
 
 def _strided_ends(x, kernel, pads, spread):
-    """(height and width, pads) of the image that a convolution with a stride makes x of, where one with `spread` leads
-    back."""
+    """(height and width, pads) of the image that a convolution with a stride makes x of, where one
+    with `spread` leads back."""
     rows = list(zip(x.shape[1:3], kernel.shape[:2], pads, strict=True))
     sizes = tuple((n - 1) * spread + 2 + sum(ends) - k for n, k, ends in rows)
     return sizes, tuple((k - 1 - before, k - 1 - after) for _, k, (before, after) in rows)
@@ -223,12 +230,13 @@ class Conv(nn.Module):
       features: output channels O.
       kernel: height and width of the kernel, in pixels.
       strides: step of the kernel along both axes, in pixels.
-      padding: 'SAME', 'VALID' or zeros (before, after) along the height and along the width, as in lax.
+      padding: 'SAME', 'VALID' or zeros (before, after) along the height and along the width, as in
+        lax.
       dtype: of the computation and of the result; parameters stay float32.
       kernel_init: of the kernel.
       bias: whether there is one.
-      spread: x has spread - 1 zeros between neighbours, which makes it the transpose of a convolution with that step;
-        then `padding` must be numbers.
+      spread: x has spread - 1 zeros between neighbours, which makes it the transpose of a
+        convolution with that step; then `padding` must be numbers.
     """
 
     features: int
@@ -242,7 +250,8 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, I] -> [B, M, N, features]; a ValueError where x has other axes, or for no features."""
+        """x [B, H, W, I] -> [B, M, N, features]; a ValueError where x has other axes, or for no
+        features."""
         if x.ndim != 4:
             raise ValueError(f'x has shape {x.shape}; a convolution needs [B, H, W, channels]')
         if self.features < 1:

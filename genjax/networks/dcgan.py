@@ -1,8 +1,9 @@
-"""The networks of DCGAN: Radford, Metz, Chintala 2016, arXiv:1511.06434, for squares of 8, 16, 32, 64, ... pixels.
+"""The networks of DCGAN: Radford, Metz, Chintala 2016, arXiv:1511.06434, for squares of 8, 16, 32,
+64, ... pixels.
 
-At size 64 and width 64 they are those of PyTorch's examples/dcgan. Labels are told as in later work: the generator
-has a vector for each beside its noise (Mirza, Osindero 2014, arXiv:1411.1784), the discriminator projects its features
-on one (Miyato, Koyama 2018, arXiv:1802.05637).
+At size 64 and width 64 they are those of PyTorch's examples/dcgan. Labels are told as in later
+work: the generator has a vector for each beside its noise (Mirza, Osindero 2014, arXiv:1411.1784),
+the discriminator projects its features on one (Miyato, Koyama 2018, arXiv:1802.05637).
 
 Letters: B examples, Z latent dimensions, S pixels along a side, C channels.
 """
@@ -51,7 +52,8 @@ class Generator(nn.Module):
       classes: labels 0 .. classes - 1; None, there are none.
 
     Raises:
-      ValueError: when traced, what `levels` refuses, or a label where there are no classes and the reverse.
+      ValueError: when traced, what `levels` refuses, or a label where there are no classes and the
+        reverse.
     """
 
     size: int = 64
@@ -79,11 +81,12 @@ class Discriminator(nn.Module):
     Args:
       width: features at half the size; twice as many at each halving from there, down to 4 pixels.
       classes: labels 0 .. classes - 1; None, there are none.
-      norm: whether there is batch norm, which no penalty of slopes goes with; biases stand in its place.
+      norm: whether there is batch norm, which no penalty of slopes goes with; biases stand in its
+        place.
 
     Raises:
-      ValueError: when traced, what `levels` refuses, x that are no squares, or a label where there are no classes and
-        the reverse.
+      ValueError: when traced, what `levels` refuses, x that are no squares, or a label where there
+        are no classes and the reverse.
     """
 
     width: int = 64

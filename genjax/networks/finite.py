@@ -1,6 +1,8 @@
-"""A generator and a discriminator on K atoms: tables, in which a game's optimum can be written down.
+"""A generator and a discriminator on K atoms: tables, in which a game's optimum can be written
+down.
 
-An example is a distribution over the atoms, one-hot for a draw. Shapes: B examples, K atoms, Z features of noise.
+An example is a distribution over the atoms, one-hot for a draw. Shapes: B examples, K atoms, Z
+features of noise.
 """
 
 import flax.linen as nn
@@ -21,7 +23,8 @@ class Atoms(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
-        """z [B, Z], of which only B matters -> q [B, K]; a ValueError where there are fewer than 2 atoms."""
+        """z [B, Z], of which only B matters -> q [B, K]; a ValueError where there are fewer than 2
+        atoms."""
         table = self.param('table', self.init_table, (_checked(self.atoms),))
         return jnp.broadcast_to(nn.softmax(table), (len(z), self.atoms))
 
@@ -39,7 +42,8 @@ class Table(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """x [B, K], distributions -> (logits of the atoms [B, K], x); a ValueError where x has another shape."""
+        """x [B, K], distributions -> (logits of the atoms [B, K], x); a ValueError where x has
+        another shape."""
         if x.shape[1:] != (_checked(self.atoms),):
             raise ValueError(f'x has shape {x.shape}; [B, {self.atoms}] is needed')
         table = self.param('table', self.init_table, (self.atoms,))

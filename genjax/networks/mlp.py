@@ -27,7 +27,8 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, ...], which is flattened -> [B, *shape]; a ValueError where a width or the shape is not positive."""
+        """x [B, ...], which is flattened -> [B, *shape]; a ValueError where a width or the shape is
+        not positive."""
         if not all(isinstance(n, int) and n > 0 for n in (*self.widths, *self.shape)):
             raise ValueError(
                 f'widths are {tuple(self.widths)}, shape {self.shape}; all must be positive integers'
@@ -42,7 +43,8 @@ class MLP(nn.Module):
 
 
 class WithScale(nn.Module):
-    """What a network gives, and beside it the logarithm of one scale for all examples, which is learned.
+    """What a network gives, and beside it the logarithm of one scale for all examples, which is
+    learned.
 
     The pair is what a Gaussian or logistic likelihood wants for its parameters.
 

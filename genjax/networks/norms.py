@@ -13,16 +13,17 @@ from genjax.parallel import device_mean
 class BatchNorm(nn.Module):
     """Gives each channel of a batch a mean and a deviation that are learned.
 
-    In training, where the collection 'batch_stats' is mutable, the statistics are those of the whole batch, however
-    many devices share it, and they are written down: sums of past means and variances that decay, and the sum of their
-    weights. Elsewhere those are used, sum / weight, as in Adam; without any, mean 0 and variance 1. So a pass that
-    begins with zeros leaves exactly its own batch's statistics.
+    In training, where the collection 'batch_stats' is mutable, the statistics are those of the
+    whole batch, however many devices share it, and they are written down: sums of past means and
+    variances that decay, and the sum of their weights. Elsewhere those are used, sum / weight, as
+    in Adam; without any, mean 0 and variance 1. So a pass that begins with zeros leaves exactly its
+    own batch's statistics.
 
     Args:
       momentum: what remains of a weight after a step, in [0, 1).
       eps: is added to the variance.
-      classes: labels 0 .. classes - 1 each have a scale and a bias of their own (Dumoulin et al. 2017,
-        arXiv:1610.07629); None, all examples share them.
+      classes: labels 0 .. classes - 1 each have a scale and a bias of their own (Dumoulin et al.
+        2017, arXiv:1610.07629); None, all examples share them.
       scale_init: of the scale.
     """
 
@@ -33,7 +34,8 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array | None = None) -> jax.Array:
-        """x [B, ..., C], label int [B] where there are classes -> [B, ..., C]; a ValueError where they do not fit."""
+        """x [B, ..., C], label int [B] where there are classes -> [B, ..., C]; a ValueError where
+        they do not fit."""
         if not 0 <= self.momentum < 1:
             raise ValueError(f'momentum is {self.momentum}; batch norm needs 0 <= momentum < 1')
         if (label is None) != (self.classes is None):

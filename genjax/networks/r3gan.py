@@ -1,11 +1,14 @@
-"""A residual pair without normalisation, after R3GAN: Huang et al. 2024 (arXiv:2501.05441), section 4 and appendix.
+"""A residual pair without normalisation, after R3GAN: Huang et al. 2024 (arXiv:2501.05441), section
+4 and appendix.
 
-Blocks are inverted bottlenecks with a grouped convolution; they begin as the identity (fix-up initialisation, Zhang et
-al. 2019, arXiv:1901.09321). Of the official CIFAR-10 network, `widths=(768,) * 4` with 64 features of noise and 10
-classes, the pair has the parameters, 20,781,952 and 21,280,512. What differs: a tanh bounds the images, any side can
-be the coarsest one, and everything is float32.
+Blocks are inverted bottlenecks with a grouped convolution; they begin as the identity (fix-up
+initialisation, Zhang et al. 2019, arXiv:1901.09321). Of the official CIFAR-10 network,
+`widths=(768,) * 4` with 64 features of noise and 10 classes, the pair has the parameters,
+20,781,952 and 21,280,512. What differs: a tanh bounds the images, any side can be the coarsest one,
+and everything is float32.
 
-Shapes: B examples, H x H pixels, I channels of an image, C of a layer, G groups of g channels, Z features of noise.
+Shapes: B examples, H x H pixels, I channels of an image, C of a layer, G groups of g channels, Z
+features of noise.
 """
 
 import math
@@ -30,9 +33,11 @@ def leaky(x: Array) -> Array:
 
 
 def grouped(x: Array, kernel: Array, groups: int) -> Array:
-    """A 3 x 3 convolution of each of G groups by itself: x [B, H, W, C], kernel [3, 3, g, O] -> [B, H, W, O].
+    """A 3 x 3 convolution of each of G groups by itself: x [B, H, W, C], kernel [3, 3, g, O] -> [B,
+    H, W, O].
 
-    Up to 8 groups are convolved one after the other on a CPU: half the time of all at once, but each is compiled.
+    Up to 8 groups are convolved one after the other on a CPU: half the time of all at once, but
+    each is compiled.
     """
 
     def apart(x, kernel):
@@ -57,7 +62,8 @@ def _neighbours(x, axis):
 
 
 def finer(x: Array) -> Array:
-    """Twice the side by the filter (1, 3, 3, 1) / 4 along both axes, bilinear: [B, H, W, C] -> [B, 2 H, 2 W, C]."""
+    """Twice the side by the filter (1, 3, 3, 1) / 4 along both axes, bilinear: [B, H, W, C] -> [B,
+    2 H, 2 W, C]."""
     for axis in (1, 2):
         earlier, later = _neighbours(x, axis)
         pairs = jnp.stack([0.75 * x + 0.25 * earlier, 0.75 * x + 0.25 * later], axis + 1)
@@ -66,7 +72,8 @@ def finer(x: Array) -> Array:
 
 
 def coarser(x: Array) -> Array:
-    """Half the side by the filter (1, 3, 3, 1) / 8 along both axes: [B, H, W, C] -> [B, H/2, W/2, C]."""
+    """Half the side by the filter (1, 3, 3, 1) / 8 along both axes: [B, H, W, C] -> [B, H/2, W/2,
+    C]."""
     for axis in (1, 2):
         pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
         first, second = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
@@ -77,7 +84,8 @@ def coarser(x: Array) -> Array:
 
 
 class Block(nn.Module):
-    """x [B, H, W, C] plus a branch that begins at zero: 1 x 1 to more channels, grouped 3 x 3, 1 x 1 back.
+    """x [B, H, W, C] plus a branch that begins at zero: 1 x 1 to more channels, grouped 3 x 3, 1 x
+    1 back.
 
     Args:
       expansion: channels of the branch in units of C.
@@ -125,7 +133,8 @@ class Generator(nn.Module):
     """Noise to images: z [B, Z] -> x [B, H, H, channels] in [-1, 1], H = side 2^(len(widths) - 1).
 
     Args:
-      widths: channels of each resolution, the coarsest first; each has twice the side of the one before.
+      widths: channels of each resolution, the coarsest first; each has twice the side of the one
+        before.
       channels: of an image, I.
       classes: labels 0 .. classes - 1; None: it takes no label.
       blocks: residual blocks a resolution.
@@ -144,7 +153,8 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None) -> Array:
-        """z [B, Z], label int [B] -> x; a ValueError for misfits, or a label where there are no classes."""
+        """z [B, Z], label int [B] -> x; a ValueError for misfits, or a label where there are no
+        classes."""
         _check(self)
         refuse_labels(self.classes, label)
         if label is not None:
@@ -177,7 +187,8 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None) -> Array:
-        """x, label int [B] -> logit [B]; a ValueError for misfits, or a label where there are no classes."""
+        """x, label int [B] -> logit [B]; a ValueError for misfits, or a label where there are no
+        classes."""
         _check(self)
         refuse_labels(self.classes, label)
         H = self.side * 2 ** (len(self.widths) - 1)

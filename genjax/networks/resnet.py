@@ -1,7 +1,9 @@
-"""The residual pair of spectrally normalised GANs: Miyato et al. 2018 (arXiv:1802.05957), appendix B.4, table 4.
+"""The residual pair of spectrally normalised GANs: Miyato et al. 2018 (arXiv:1802.05957), appendix
+B.4, table 4.
 
-With labels as in Miyato, Koyama 2018 (arXiv:1802.05637): conditional batch norm in the generator, a projection in the
-discriminator. For 32 x 32 images, without labels, they have 4,276,739 and 1,053,824 parameters.
+With labels as in Miyato, Koyama 2018 (arXiv:1802.05637): conditional batch norm in the generator, a
+projection in the discriminator. For 32 x 32 images, without labels, they have 4,276,739 and
+1,053,824 parameters.
 
 Shapes: B examples, H x H pixels, I channels of an image, C of a layer, Z features of noise.
 """
@@ -26,7 +28,8 @@ wide = nn.initializers.variance_scaling(
 
 
 def doublings(size: int) -> int:
-    """How often 4 to 7 pixels a side must double to become `size`; a ValueError where nothing does, or none need to."""
+    """How often 4 to 7 pixels a side must double to become `size`; a ValueError where nothing does,
+    or none need to."""
     n = max(0, int(size).bit_length() - 3)
     if n < 1 or size % 2**n:
         raise ValueError(f'size is {size}; it must be 4, 5, 6 or 7 pixels doubled at least once')
@@ -92,7 +95,8 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None) -> Array:
-        """z [B, Z], label int [B] -> x; a ValueError for a wrong size, or a label where there are no classes."""
+        """z [B, Z], label int [B] -> x; a ValueError for a wrong size, or a label where there are
+        no classes."""
         refuse_labels(self.classes, label)
         if self.width < 1:
             raise ValueError(f'width is {self.width}; at least 1 channel is needed')
@@ -121,7 +125,8 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None) -> Array:
-        """x, label int [B] -> logit [B]; a ValueError for a wrong shape, or a label where there are no classes."""
+        """x, label int [B] -> logit [B]; a ValueError for a wrong shape, or a label where there are
+        no classes."""
         refuse_labels(self.classes, label)
         if x.ndim != 4 or x.shape[1] != x.shape[2]:
             raise ValueError(f'x has shape {x.shape}; [B, H, H, I] is needed')

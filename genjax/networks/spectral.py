@@ -1,4 +1,5 @@
-"""Spectral normalisation: Miyato, Kataoka, Koyama, Yoshida 2018 (arXiv:1802.05957), section 2.1 and algorithm 1.
+"""Spectral normalisation: Miyato, Kataoka, Koyama, Yoshida 2018 (arXiv:1802.05957), section 2.1 and
+algorithm 1.
 
 A kernel is read as the matrix W [N, O] from all that goes into one output to the O outputs.
 """
@@ -16,7 +17,8 @@ def unit(x: Array) -> Array:
 
 
 def spectral_norm(W: Array, u: Array, steps: int) -> tuple[Array, Array]:
-    """The largest singular value of W [N, O] as u [O], a right vector, sees it, and u after `steps` power iterations.
+    """The largest singular value of W [N, O] as u [O], a right vector, sees it, and u after `steps`
+    power iterations.
 
     Both vectors count as constants, so that the gradient of the norm is v u^T (equation 12).
     """
@@ -30,12 +32,14 @@ def spectral_norm(W: Array, u: Array, steps: int) -> tuple[Array, Array]:
 class Spectral(nn.Module):
     """A layer whose kernel is divided by the largest singular value of W.
 
-    The power iteration's vector is `u` [O] of the collection 'spectral'. It takes a step where that collection is
-    mutable and stays where it is elsewhere. It begins as a random direction, whatever the data. W is what the paper
-    normalises; a convolution with K x L places may stretch an image by up to sqrt(K L) times its norm.
+    The power iteration's vector is `u` [O] of the collection 'spectral'. It takes a step where that
+    collection is mutable and stays where it is elsewhere. It begins as a random direction, whatever
+    the data. W is what the paper normalises; a convolution with K x L places may stretch an image
+    by up to sqrt(K L) times its norm.
 
     Args:
-      layer: of one input, without state, with a parameter `kernel` [..., O]; its parameters stand under `weights`.
+      layer: of one input, without state, with a parameter `kernel` [..., O]; its parameters stand
+        under `weights`.
     """
 
     layer: nn.Module

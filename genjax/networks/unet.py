@@ -1,4 +1,5 @@
-"""The U-Net of denoising diffusion: Ho, Jain, Abbeel 2020 (arXiv:2006.11239), appendix B and their code.
+"""The U-Net of denoising diffusion: Ho, Jain, Abbeel 2020 (arXiv:2006.11239), appendix B and their
+code.
 
 Shapes: B examples, H rows, W columns, C channels, E = 4 width features of the time.
 """
@@ -14,7 +15,8 @@ from genjax.base import Key
 from genjax.networks.conv import Conv
 from genjax.parallel import example_keys
 
-# Ho et al.'s initialisation; the last layer of each branch begins at zero, so that each block begins as its skip.
+# Ho et al.'s initialisation; the last layer of each branch begins at zero, so that each block
+# begins as its skip.
 spread = nn.initializers.variance_scaling(1.0, 'fan_avg', 'uniform')
 zeros = nn.initializers.zeros
 
@@ -32,9 +34,11 @@ def timestep_features(t: jax.Array, size: int) -> jax.Array:
 
 
 def drop(key: Key, x: jax.Array, rate: float) -> jax.Array:
-    """Sets a share `rate` of x [B, ...] to zero and scales the rest to keep the mean; key is consumed.
+    """Sets a share `rate` of x [B, ...] to zero and scales the rest to keep the mean; key is
+    consumed.
 
-    The share is a multiple of 2^-16: sixteen random bits decide over a number, half of what a float takes.
+    The share is a multiple of 2^-16: sixteen random bits decide over a number, half of what a float
+    takes.
     """
     size, threshold = math.prod(x.shape[1:]), round(rate * 2**16)
     pairs = jax.vmap(lambda key: jax.random.bits(key, ((size + 1) // 2,), jnp.uint32))(
@@ -48,8 +52,8 @@ def drop(key: Key, x: jax.Array, rate: float) -> jax.Array:
 class Norm(nn.Module):
     """Group normalisation of x [B, H, W, C] (Wu, He 2018, arXiv:1803.08494) over gcd(32, C) groups.
 
-    Statistics are float32; they and the learned scale and bias are folded into one scale and one shift a channel,
-    so that x is read twice and written once.
+    Statistics are float32; they and the learned scale and bias are folded into one scale and one
+    shift a channel, so that x is read twice and written once.
     """
 
     dtype: jnp.dtype = jnp.float32
@@ -74,7 +78,8 @@ class Norm(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions, told the time in between, beside a skip: x [B, H, W, C], time [B, E] -> [.., features]."""
+    """Two convolutions, told the time in between, beside a skip: x [B, H, W, C], time [B, E] ->
+    [.., features]."""
 
     features: int
     dropout: float
@@ -117,17 +122,21 @@ def double(x: jax.Array) -> jax.Array:
 
 
 class UNet(nn.Module):
-    """Predicts an image from a noisy image and its time: x [B, H, W, C], t [B] -> [B, H, W, C] in float32.
+    """Predicts an image from a noisy image and its time: x [B, H, W, C], t [B] -> [B, H, W, C] in
+    float32.
 
-    Dropout is active exactly where the caller passes a key for it, `net.apply(..., rngs={'dropout': key})`.
+    Dropout is active exactly where the caller passes a key for it, `net.apply(..., rngs={'dropout':
+    key})`.
 
     Args:
       width: channels of the first level, an even number.
-      multipliers: channels of each level in units of width; each level has half the resolution of the one before.
+      multipliers: channels of each level in units of width; each level has half the resolution of
+        the one before.
       attend_at: the resolutions, in pixels, whose blocks are followed by attention.
       dropout: the share of features that each block drops, in [0, 1).
       blocks: residual blocks a level on the way down; one more on the way up.
-      dtype: of the computation, also by name; parameters, statistics of norms, softmax and the output are float32.
+      dtype: of the computation, also by name; parameters, statistics of norms, softmax and the
+        output are float32.
 
     Raises:
       ValueError: when traced with fields or shapes that do not fit together.

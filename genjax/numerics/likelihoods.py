@@ -1,6 +1,8 @@
-"""What a decoder's output says of the data: densities p(x | parameters) of one example, as records of functions.
+"""What a decoder's output says of the data: densities p(x | parameters) of one example, as records
+of functions.
 
-The parameters are what the decoder gives for that example, x an array [*shape]; entries of x are independent.
+The parameters are what the decoder gives for that example, x an array [*shape]; entries of x are
+independent.
 """
 
 from collections.abc import Callable
@@ -23,7 +25,8 @@ def _bernoulli_sample(key, logits):
     return jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(jnp.float32)
 
 
-# x in {0, 1}; parameters are logits [*shape]. For x inside (0, 1) log_prob is minus the cross-entropy, no density.
+# x in {0, 1}; parameters are logits [*shape]. For x inside (0, 1) log_prob is minus the
+# cross-entropy, no density.
 bernoulli = Likelihood(
     lambda logits, x: jnp.sum(logits * x - jax.nn.softplus(logits)),
     jax.nn.sigmoid,
@@ -66,7 +69,8 @@ def fixed_gaussian(scale: float) -> Likelihood:
 
 
 def squares(c: float) -> Likelihood:
-    """log_prob is -c ||x - mean||^2: `fixed_gaussian` of scale (2 c)^-1/2 without the constant that makes it a density.
+    """log_prob is -c ||x - mean||^2: `fixed_gaussian` of scale (2 c)^-1/2 without the constant that
+    makes it a density.
 
     Raises:
       ValueError: c is not positive.
@@ -98,9 +102,10 @@ def _logistic_sample(key, parameters):
     return (2 * jnp.clip(jnp.round((draw + 1) * 127.5), 0, 255) - 255) * (1 / 255)
 
 
-# x on the 256 levels -1, -1 + 2/255, ..., 1; parameters are (mean [*shape], log of the scale, [] or [*shape]). A level
-# has the logistic distribution's mass within half a step of it, the two outer ones all that lies beyond (Kingma et
-# al. 2016, arXiv:1606.04934, section 5; Salimans et al. 2017, arXiv:1701.05517, eq. 2).
+# x on the 256 levels -1, -1 + 2/255, ..., 1; parameters are (mean [*shape], log of the scale, [] or
+# [*shape]). A level has the logistic distribution's mass within half a step of it, the two outer
+# ones all that lies beyond (Kingma et al. 2016, arXiv:1606.04934, section 5; Salimans et al. 2017,
+# arXiv:1701.05517, eq. 2).
 discretised_logistic = Likelihood(
     _logistic_log_prob, lambda parameters: jnp.clip(parameters[0], -1.0, 1.0), _logistic_sample
 )

@@ -1,7 +1,8 @@
 """The inverse of a lower triangular matrix, by products of matrices alone.
 
-Not by LAPACK: on a CPU jaxlib's batched calls wait for the very threads that run them, so that two of them in one
-program, or two programs of one each, can stop for ever where a machine has two cores.
+Not by LAPACK: on a CPU jaxlib's batched calls wait for the very threads that run them, so that two
+of them in one program, or two programs of one each, can stop for ever where a machine has two
+cores.
 """
 
 import jax.numpy as jnp
@@ -11,8 +12,8 @@ from jax import Array
 def lower_inverse(factor: Array) -> Array:
     """L^-1 of lower triangular L, [..., D, D]: blocks on the diagonal are inverted two by two.
 
-    The inverse of [[A, 0], [C, B]] is [[A^-1, 0], [-B^-1 C A^-1, B^-1]]: log2 D rounds of products, from blocks of one
-    entry up. What stands above the diagonal of L is not looked at.
+    The inverse of [[A, 0], [C, B]] is [[A^-1, 0], [-B^-1 C A^-1, B^-1]]: log2 D rounds of products,
+    from blocks of one entry up. What stands above the diagonal of L is not looked at.
     """
     size = factor.shape[-1]
     whole = 1 << (size - 1).bit_length()

@@ -1,8 +1,9 @@
-"""What codes hold, in numbers and pictures, for any `encode` (key, state, batch) -> code [B, ...] and any `decode`
-(key, state, code) -> x [B, ...].
+"""What codes hold, in numbers and pictures, for any `encode` (key, state, batch) -> code [B, ...]
+and any `decode` (key, state, code) -> x [B, ...].
 
-Batches are {'x': [B, ...], 'label': int [B]}, the label where it is asked for. `view` shows x [B, ...] as images
-[B, H, W, C] in [-1, 1]; `unit_images` is one. Functions of arrays come first, then measures that a Probe can hold.
+Batches are {'x': [B, ...], 'label': int [B]}, the label where it is asked for. `view` shows x [B,
+...] as images [B, H, W, C] in [-1, 1]; `unit_images` is one. Functions of arrays come first, then
+measures that a Probe can hold.
 
 N training examples, M test examples, K entries of a code.
 """
@@ -25,7 +26,8 @@ Corrupt = Callable[[Key, Any], Any]  # of one example
 
 
 def unit_images(shape: tuple[int, int, int]) -> View:
-    """The view of rows x [B, H W C] of grey levels in [0, 1] as images of shape (H, W, C); it can be traced."""
+    """The view of rows x [B, H W C] of grey levels in [0, 1] as images of shape (H, W, C); it can
+    be traced."""
     return lambda x: 2 * x.reshape(-1, *shape) - 1
 
 
@@ -34,8 +36,8 @@ def linear_accuracy(
 ) -> float:
     """The share of test codes that a linear classifier of codes labels rightly.
 
-    The classifier is multinomial logistic regression, scikit-learn's with its L2 penalty (C = 1), on codes whose
-    entries have been scaled to mean 0 and variance 1 by those of the training codes.
+    The classifier is multinomial logistic regression, scikit-learn's with its L2 penalty (C = 1),
+    on codes whose entries have been scaled to mean 0 and variance 1 by those of the training codes.
 
     Args:
       codes, label: [N, K] and [N], of training.
@@ -52,7 +54,8 @@ def linear_accuracy(
 def neighbour_accuracy(
     codes: np.ndarray, label: np.ndarray, test_codes: np.ndarray, test_label: np.ndarray, *, k: int
 ) -> float:
-    """The share of test codes [M, K] that most of their k nearest codes [N, K], by Euclidean distance, label rightly.
+    """The share of test codes [M, K] that most of their k nearest codes [N, K], by Euclidean
+    distance, label rightly.
 
     Of labels with as many votes the smallest wins.
     """
@@ -106,7 +109,8 @@ BOX = dict(boxstyle='round,pad=0.15', facecolor='white', edgecolor='none', alpha
 def code_accuracy(
     encode: Encode, train: Sequence[Batch], test: Sequence[Batch], *, k: int = 5
 ) -> Measure:
-    """How well labels can be read from codes: 'linear', see `linear_accuracy`, and 'nearest', `neighbour_accuracy`.
+    """How well labels can be read from codes: 'linear', see `linear_accuracy`, and 'nearest',
+    `neighbour_accuracy`.
 
     Raises:
       ValueError: there is no batch to learn from.
@@ -141,10 +145,11 @@ def reconstructions(
     corrupt: Corrupt | None = None,
     columns: int = 16,
 ) -> Measure:
-    """Rows of originals above what is decoded from their codes; left over are those that would not fill a row.
+    """Rows of originals above what is decoded from their codes; left over are those that would not
+    fill a row.
 
-    With corrupt, (key, x) -> x of one example, a row between the two shows what it made of the originals, and it is
-    that which is encoded.
+    With corrupt, (key, x) -> x of one example, a row between the two shows what it made of the
+    originals, and it is that which is encoded.
     """
     columns = min(columns, len(batch['x']))
     x = batch['x'][: len(batch['x']) // columns * columns]
@@ -169,8 +174,9 @@ def reconstructions(
 def interpolations(
     encode: Encode, decode: Decode, batch: Batch, *, view: View, steps: int = 9
 ) -> Measure:
-    """A row for each example of a batch's first half: from its code on a straight line to that of its counterpart in
-    the second half, in so many steps, decoded; the two examples themselves at the ends."""
+    """A row for each example of a batch's first half: from its code on a straight line to that of
+    its counterpart in the second half, in so many steps, decoded; the two examples themselves at
+    the ends."""
     half = len(batch['x']) // 2
     x = batch['x'][: 2 * half]
 
@@ -194,10 +200,11 @@ def interpolations(
 
 
 def manifold(decode: Decode, *, view: View, n: int = 20) -> Measure:
-    """What n x n codes of two entries decode to, at the quantiles of the standard normal distribution.
+    """What n x n codes of two entries decode to, at the quantiles of the standard normal
+    distribution.
 
-    The first entry grows to the right, the second upwards, as in a scatter of the codes. (Kingma and Welling 2014,
-    arXiv:1312.6114, figure 4.)
+    The first entry grows to the right, the second upwards, as in a scatter of the codes. (Kingma
+    and Welling 2014, arXiv:1312.6114, figure 4.)
     """
     from scipy.stats import norm
 

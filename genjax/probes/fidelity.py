@@ -1,7 +1,9 @@
-"""Fidelity as a run reports it: scores of samples beside those of other real examples, and shares of classes.
+"""Fidelity as a run reports it: scores of samples beside those of other real examples, and shares
+of classes.
 
-`judge` says what is compared with what; `scored` and `shown` make of it what Probes can hold. Samples are drawn by the
-last of the protocol's seeds and not by the probe's key, so that a score is a function of its protocol and the state.
+`judge` says what is compared with what; `scored` and `shown` make of it what Probes can hold.
+Samples are drawn by the last of the protocol's seeds and not by the probe's key, so that a score is
+a function of its protocol and the state.
 
 N samples, M held-out examples, K classes of the extractor.
 """
@@ -34,7 +36,8 @@ CHUNK = 250  # samples drawn at a time, at the most
 
 
 class Judge(NamedTuple):
-    """What knows both sides; what does not depend on the state is made once, where it is first wanted."""
+    """What knows both sides; what does not depend on the state is made once, where it is first
+    wanted."""
 
     extractor: Callable[[], Extractor]
     real: Callable[[], Features]  # of the examples that samples are compared with
@@ -59,7 +62,8 @@ def judge(
     seeds: Sequence[int],
     view: Callable[[Any], Any] = lambda x: x,
 ) -> Judge:
-    """What compares n samples with real images; nothing is drawn, read or trained before it is asked.
+    """What compares n samples with real images; nothing is drawn, read or trained before it is
+    asked.
 
     Args:
       sample: (key, state, n) -> x [n, ...].
@@ -95,7 +99,8 @@ def judge(
 
 
 def _remembering(function):
-    """The function, which gives its last answer again where it is asked again of the very same thing."""
+    """The function, which gives its last answer again where it is asked again of the very same
+    thing."""
     held = [(None, None)]
 
     def remembered(thing):
@@ -118,8 +123,9 @@ def _features(extractor, batches):
 
 
 def scored(judge: Judge) -> Measure:
-    """Every score by its name, the shares of the 'rarest' and the 'commonest' class, 1 where all are as common, and
-    'scores', the same as text with protocol and bias, beside those of held-out examples in the samples' place.
+    """Every score by its name, the shares of the 'rarest' and the 'commonest' class, 1 where all
+    are as common, and 'scores', the same as text with protocol and bias, beside those of held-out
+    examples in the samples' place.
 
     Where these are fewer than the samples, a second table compares as many of both.
     """
@@ -138,7 +144,8 @@ def scored(judge: Judge) -> Measure:
 
 
 def shown(judge: Judge) -> Measure:
-    """Pictures of the shares of 'classes' and of the 'bias' of the Frechet distance, and the file 'scores.json'."""
+    """Pictures of the shares of 'classes' and of the 'bias' of the Frechet distance, and the file
+    'scores.json'."""
 
     def measure(key, state):
         fake, real, held_out = judge.fake(state), judge.real(), judge.held_out()
@@ -166,7 +173,8 @@ def _shares(features):
 
 
 def class_picture(shares: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Shares of classes [K] by name, at most four sets, as bars beside each other; uint8 pixels [H, W, 3]."""
+    """Shares of classes [K] by name, at most four sets, as bars beside each other; uint8 pixels [H,
+    W, 3]."""
     from matplotlib.figure import Figure
 
     figure = Figure((8, 5), 100, layout='tight')

@@ -12,7 +12,8 @@ MARKERS = ('o', 's', '^', 'D')
 
 
 def bias_picture(curves: Mapping[str, Curve], measure: str) -> np.ndarray:
-    """Distances over 1/n by name, at most four, with the straight line to infinitely many examples and its value there.
+    """Distances over 1/n by name, at most four, with the straight line to infinitely many examples
+    and its value there.
 
     Args:
       curves: name -> Curve, such as of generated on real examples, and of real on other real ones.

@@ -1,4 +1,5 @@
-"""Samples in the plane over the field of a function of it, and how many modes of a mixture they cover.
+"""Samples in the plane over the field of a function of it, and how many modes of a mixture they
+cover.
 
 Letters: N samples, K modes, S points along each side of a square around the origin.
 """
@@ -22,12 +23,14 @@ class Coverage(NamedTuple):
 
 
 def coverage(x: np.ndarray, centres: np.ndarray, reach: float) -> Coverage:
-    """A sample counts for its nearest mode, where it lies within reach (Lin et al. 2018, arXiv:1712.04086).
+    """A sample counts for its nearest mode, where it lies within reach (Lin et al. 2018,
+    arXiv:1712.04086).
 
     Args:
       x: samples, [N, 2].
       centres: of the modes, [K, 2].
-      reach: the largest distance, commonly three standard deviations, within which 98.9 % of the modes' own draws lie.
+      reach: the largest distance, commonly three standard deviations, within which 98.9 % of the
+        modes' own draws lie.
     """
     distance = np.linalg.norm(np.float64(x)[:, None] - np.float64(centres)[None], axis=-1)  # [N, K]
     good = distance.min(1) <= reach
@@ -35,7 +38,8 @@ def coverage(x: np.ndarray, centres: np.ndarray, reach: float) -> Coverage:
 
 
 class Field(NamedTuple):
-    """A function on a square of points: row i has the ordinate side[i], column j the abscissa side[j]."""
+    """A function on a square of points: row i has the ordinate side[i], column j the abscissa
+    side[j]."""
 
     side: np.ndarray  # [S]
     value: np.ndarray  # [S, S]
@@ -43,7 +47,8 @@ class Field(NamedTuple):
 
 
 def field(function: Callable[[jax.Array], jax.Array], extent: float, points: int) -> Field:
-    """A function x [N, 2] -> [N], which sees each point by itself, on `points` in a row from -extent to extent."""
+    """A function x [N, 2] -> [N], which sees each point by itself, on `points` in a row from
+    -extent to extent."""
     side = np.linspace(-extent, extent, points, dtype=np.float32)
     plane = jnp.asarray(np.stack(np.meshgrid(side, side), -1).reshape(-1, 2))
     value, pull = jax.vjp(function, plane)
@@ -119,7 +124,8 @@ def landscape(
     extent: float,
     points: int = 101,
 ) -> Measure:
-    """As many samples as there are real points [N, 2], over the field of logit (state, x [M, 2]) -> [M]."""
+    """As many samples as there are real points [N, 2], over the field of logit (state, x [M, 2]) ->
+    [M]."""
     draw = jax.jit(sample, static_argnums=2)
 
     def measure(key, state):

@@ -1,4 +1,5 @@
-"""Pictures of what a model does, as functions (key, state) -> {name: picture} that a Probe can hold."""
+"""Pictures of what a model does, as functions (key, state) -> {name: picture} that a Probe can
+hold."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +19,8 @@ def to_pixels(images: Any) -> np.ndarray:
 
 
 def tile(images: np.ndarray, *, columns: int, height: int = 64, gap: int = 2) -> np.ndarray:
-    """Lays images [N, H, W, C] in rows, each enlarged by a whole factor to about `height` pixels: [H', W', 3]."""
+    """Lays images [N, H, W, C] in rows, each enlarged by a whole factor to about `height` pixels:
+    [H', W', 3]."""
     factor = max(1, round(height / images.shape[1]))
     images = images.repeat(factor, 1).repeat(factor, 2)
     n, h, w, c = images.shape
@@ -31,7 +33,8 @@ def tile(images: np.ndarray, *, columns: int, height: int = 64, gap: int = 2) ->
 
 
 def drawn(figure: Any) -> np.ndarray:
-    """The pixels of a matplotlib Figure, uint8 [H, W, 3]; not one of pyplot's, which keeps a list of all."""
+    """The pixels of a matplotlib Figure, uint8 [H, W, 3]; not one of pyplot's, which keeps a list
+    of all."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
@@ -51,7 +54,8 @@ def grid(sample: Callable[[Key, State, int], Any], *, n: int) -> Measure:
 
 
 def film(trajectory: Callable[[Key, State, int], Any], *, n: int) -> Measure:
-    """Frames [T, n, H, W, C] in [-1, 1] of samples as they arise: a moving square, and a still of a few moments.
+    """Frames [T, n, H, W, C] in [-1, 1] of samples as they arise: a moving square, and a still of a
+    few moments.
 
     The still has a row for each of the first eight samples and a column for each of eight moments.
     """

@@ -28,7 +28,8 @@ BLUE, ORANGE, GREY = '#0072b2', '#d55e00', '#999999'  # apart for every kind of 
 def neighbour_table(
     embedding: Embedding, words: Sequence[str], k: int = 10
 ) -> list[dict[str, str]]:
-    """A row for each word: `word`, and in `neighbours` the k nearest with their cosines, or that it is unknown."""
+    """A row for each word: `word`, and in `neighbours` the k nearest with their cosines, or that it
+    is unknown."""
 
     def nearest_to(word):
         try:
@@ -43,7 +44,8 @@ def neighbour_table(
 def plane(vectors: np.ndarray) -> np.ndarray:
     """Vectors [N, D] on their first two principal components, [N, 2] (0 where there are fewer).
 
-    An axis points to where its largest coordinate lies, so that the picture does not hang on the sign of a component.
+    An axis points to where its largest coordinate lies, so that the picture does not hang on the
+    sign of a component.
     """
     centred = vectors - vectors.mean(0)
     left, scale, _ = np.linalg.svd(np.asarray(centred, np.float64), full_matrices=False)
@@ -58,8 +60,9 @@ def pairs_plane(
 ) -> np.ndarray:
     """The words of pairs on their two principal components, each first word joined to its second.
 
-    First words are filled circles with upright names, second words open squares with slanted ones. Pairs with an
-    unknown word are left out; the title counts them. (Mikolov et al. 2013, arXiv:1310.4546, figure 2.)
+    First words are filled circles with upright names, second words open squares with slanted ones.
+    Pairs with an unknown word are left out; the title counts them. (Mikolov et al. 2013,
+    arXiv:1310.4546, figure 2.)
     """
     index = index_of(embedding.words, fold)
     places = [
@@ -89,9 +92,11 @@ def _axes():
 
 
 def _name(figure, axes, points, names):
-    """Writes the names of pairs beside their points [pair, word, axis], where each covers least of what is there.
+    """Writes the names of pairs beside their points [pair, word, axis], where each covers least of
+    what is there.
 
-    Of sides as good, the one that looks away from the other word of the pair, so that no name lies on its own line.
+    Of sides as good, the one that looks away from the other word of the pair, so that no name lies
+    on its own line.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -1,6 +1,7 @@
 """Word vectors as a run reports them, and its answers to questions.
 
-A look is a function of an Embedding that gives values to report; `seen` makes of some looks what a Probe can hold.
+A look is a function of an Embedding that gives values to report; `seen` makes of some looks what a
+Probe can hold.
 """
 
 import re
@@ -41,7 +42,8 @@ def knowledge(
     *,
     k: int = 8,
 ) -> Look:
-    """The k nearest neighbours of the examples, and every score on the sets and questions, if there are any."""
+    """The k nearest neighbours of the examples, and every score on the sets and questions, if there
+    are any."""
 
     def look(embedding):
         table = neighbour_table(embedding, examples, k)
@@ -66,9 +68,11 @@ def export(**writers: Callable[[Embedding], bytes]) -> Look:
 
 
 def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[str, Any]]:
-    """Answers 'king, queen' by the neighbours of each word, 'king - man + woman' by those of the sum.
+    """Answers 'king, queen' by the neighbours of each word, 'king - man + woman' by those of the
+    sum.
 
-    What is asked with is left out of the answer. Vectors are added at length 1 (3CosAdd, Mikolov et al. 2013).
+    What is asked with is left out of the answer. Vectors are added at length 1 (3CosAdd, Mikolov et
+    al. 2013).
 
     Raises:
       ValueError: a word is not in the vocabulary; the line offers close spellings.

@@ -1,8 +1,9 @@
 """A checkpoint is (step, state), kept by orbax: asynchronous, atomic, the latest two and the best.
 
-Beside the state lie the tally, the sums of the logging interval that the checkpoint cuts, so that a resumed run writes
-the same averages as one that never stopped; and a digest of all of it, since orbax restores a flipped bit as it is. A
-checkpoint that is not what was saved is set aside, never deleted, and the newest intact one takes its place.
+Beside the state lie the tally, the sums of the logging interval that the checkpoint cuts, so that a
+resumed run writes the same averages as one that never stopped; and a digest of all of it, since
+orbax restores a flipped bit as it is. A checkpoint that is not what was saved is set aside, never
+deleted, and the newest intact one takes its place.
 """
 
 import contextlib
@@ -46,12 +47,13 @@ class Record(NamedTuple):
 
 
 def open_checkpoints(workdir: pathlib.Path | str, best: str) -> ocp.CheckpointManager:
-    """Opens the checkpoints of a run directory: a context manager that waits for what is being saved.
+    """Opens the checkpoints of a run directory: a context manager that waits for what is being
+    saved.
 
     Args:
       workdir: the run directory.
-      best: the metric by which one checkpoint is kept beside the latest two; the lowest value wins, and
-        a checkpoint saved without one counts as the highest.
+      best: the metric by which one checkpoint is kept beside the latest two; the lowest value wins,
+        and a checkpoint saved without one counts as the highest.
 
     Raises:
       Damaged: there were checkpoints, and all of them were set aside.
@@ -96,7 +98,8 @@ def save(
 def restore(
     manager: ocp.CheckpointManager, abstract: Any, step: int | None = None
 ) -> tuple[int, Any, dict]:
-    """The latest intact checkpoint's (step, state, tally), laid out as asked, whatever devices wrote it.
+    """The latest intact checkpoint's (step, state, tally), laid out as asked, whatever devices
+    wrote it.
 
     One that is damaged is named on standard error and set aside.
 
@@ -141,7 +144,8 @@ def _read(path: pathlib.Path, abstract: Any) -> tuple[Any, str | None]:
 
 def _restored(path, abstract):
     record, wanted = _record(path), kinds(abstract)
-    # Without the manager, at whose barriers the others would wait for a process that cannot read its part.
+    # Without the manager, at whose barriers the others would wait for a process that cannot read
+    # its part.
     with contextlib.closing(ocp.StandardCheckpointHandler()) as handler:
         if record.leaves is None:
             keys = {
@@ -179,7 +183,8 @@ def _compare(found, saved):
 
 
 def _require(saved, wanted, path):
-    """Raises Unrestorable unless a checkpoint has what is wanted; orbax would cast another dtype and say nothing."""
+    """Raises Unrestorable unless a checkpoint has what is wanted; orbax would cast another dtype
+    and say nothing."""
     for name in sorted(saved.keys() | wanted.keys()):
         there, here = saved.get(name, 'nothing'), wanted.get(name, 'nothing')
         if there != here:
@@ -189,7 +194,8 @@ def _require(saved, wanted, path):
 
 
 def _listed(path, value):
-    """Reads of a checkpoint what orbax reads of all of them when it opens a folder; a missing file is none to it."""
+    """Reads of a checkpoint what orbax reads of all of them when it opens a folder; a missing file
+    is none to it."""
     with contextlib.suppress(FileNotFoundError):
         _json(path / META)
         ocp.path.step.standard_name_format().find_step(path.parent, int(path.name)).commit_timestamp  # noqa: B018
@@ -205,7 +211,8 @@ def _json(path):
 
 
 def _attempt(act: Callable[[], Any]) -> tuple[Any, str | None]:
-    """(what act returns, None), or (None, why a checkpoint cannot be read) in all processes if it fails in one."""
+    """(what act returns, None), or (None, why a checkpoint cannot be read) in all processes if it
+    fails in one."""
     found = why = None
     try:
         found = act()
@@ -226,7 +233,8 @@ def _attempt(act: Callable[[], Any]) -> tuple[Any, str | None]:
 
 
 def _refused(error):
-    """Whether the system refuses to read what may be in order, as without permission or with too many files open."""
+    """Whether the system refuses to read what may be in order, as without permission or with too
+    many files open."""
     told = re.search(r"os_error_code='(\d+)'", str(error))  # by tensorstore
     code = int(told[1]) if told else getattr(error, 'errno', None)
     return code not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO)

@@ -1,4 +1,5 @@
-"""Whether an algorithm's maps fit its data and one another, found by tracing alone: nothing is compiled or computed."""
+"""Whether an algorithm's maps fit its data and one another, found by tracing alone: nothing is
+compiled or computed."""
 
 import pathlib
 import traceback
@@ -25,9 +26,11 @@ SAMPLES = 2  # drawn to see that a sample has as many examples as were asked for
 def require_fit(
     algorithm: Algorithm, state: State, batch: Batch, test: Sequence[Batch], devices: int
 ) -> None:
-    """Sees that every map of an algorithm takes what it will be given, and gives what the contract says.
+    """Sees that every map of an algorithm takes what it will be given, and gives what the contract
+    says.
 
-    `update` and `evaluate` are traced as a run traces them, which then finds them traced: they cost a run nothing.
+    `update` and `evaluate` are traced as a run traces them, which then finds them traced: they cost
+    a run nothing.
 
     Args:
       state: as `init` gives it, jax.ShapeDtypeStructs placed on the mesh that is set.
@@ -36,7 +39,8 @@ def require_fit(
       devices: that batches are spread over.
 
     Raises:
-      ValueError: a map does not take what it is given, or gives something else; one line, which names the map.
+      ValueError: a map does not take what it is given, or gives something else; one line, which
+        names the map.
     """
     key = jax.eval_shape(jax.random.key, 0)
     _require_alike(test)
@@ -72,8 +76,9 @@ def traced(name: str, function: Callable, *given: Any) -> Any:
     """What a map of an algorithm gives, as jax.ShapeDtypeStructs.
 
     Raises:
-      ValueError: it does not take what it is given. One line tells of the map, of the error, which is chained, and of
-        its place. What `init` refuses stays as it is, and so does every other error: that is a bug, not a misfit.
+      ValueError: it does not take what it is given. One line tells of the map, of the error, which
+        is chained, and of its place. What `init` refuses stays as it is, and so does every other
+        error: that is a bug, not a misfit.
     """
     try:
         return jax.eval_shape(function, *given)
@@ -119,7 +124,8 @@ def _require_alike(test):
 
 
 def _require_no_repeats(train, test):
-    """Of floats an axis of 1 would be broadcast against what was learnt of more, and scored without a word."""
+    """Of floats an axis of 1 would be broadcast against what was learnt of more, and scored without
+    a word."""
     learnt = dict(jax.tree.leaves_with_path(train))
     for path, leaf in jax.tree.leaves_with_path(test):
         like = learnt.get(path)

@@ -13,8 +13,8 @@ from jax.experimental import multihost_utils
 def digest(tree: Any) -> dict[str, str]:
     """{path: 'float32 [3, 4] 2cf0...'} of every leaf: its dtype, its shape and a hash of its bytes.
 
-    Values alone count, not how devices share them. What is spread over several processes is gathered, so all of them
-    have to ask at once.
+    Values alone count, not how devices share them. What is spread over several processes is
+    gathered, so all of them have to ask at once.
     """
     leaves = kinds(tree)
     arrays = jax.device_get([_plain(leaf) for leaf in jax.tree.leaves(tree)])

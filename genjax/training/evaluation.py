@@ -15,8 +15,8 @@ def evaluator(
 ) -> Callable[[State], dict]:
     """state -> {'test/...': mean over all examples}; {} without batches.
 
-    Every batch is padded to the length of the first, so that one program serves all, and what was padded is left
-    out of the means.
+    Every batch is padded to the length of the first, so that one program serves all, and what was
+    padded is left out of the means.
 
     Raises:
       ValueError: evaluate gave something else than one value for each example.

@@ -1,4 +1,5 @@
-"""The updates and the batches of several runs as one update and one feed. Letters: n runs, B examples a batch."""
+"""The updates and the batches of several runs as one update and one feed. Letters: n runs, B
+examples a batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,8 @@ from genjax.training.mesh import Mesh
 
 
 def joint(algorithm: Algorithm) -> Algorithm:
-    """The update of n runs as one: states [n, ...], and for a batch the pair (keys [n], batches [n, B, ...])."""
+    """The update of n runs as one: states [n, ...], and for a batch the pair (keys [n], batches [n,
+    B, ...])."""
 
     def update(key, states, batch):
         del key  # each run has its own
@@ -29,7 +31,8 @@ def joint_feed(
 ) -> Resident | Streamed:
     """The keys of a step and the batches of all runs, stacked: ([n], [n, B, ...]).
 
-    Runs are split over the devices where these divide their number, and each batch where they do not.
+    Runs are split over the devices where these divide their number, and each batch where they do
+    not.
     """
     share = shard_batch if len(feeds) % mesh.size else lambda batch: batch
     fold_in = jax.vmap(jax.random.fold_in, (0, None))
@@ -50,7 +53,8 @@ def joint_feed(
 
 
 def distinct(trees: Sequence[Any]) -> tuple[list[Any], list[int]]:
-    """The trees of arrays without those that are equal to an earlier one, and where in that list each is found."""
+    """The trees of arrays without those that are equal to an earlier one, and where in that list
+    each is found."""
     names = [tuple(digest(tree).items()) for tree in trees]
     kept = list(dict.fromkeys(names))
     return [trees[names.index(name)] for name in kept], [kept.index(name) for name in names]

@@ -55,9 +55,10 @@ def abstract_batch(feed: Resident | Streamed, mesh: Mesh) -> Batch:
 def folded(algorithm: Algorithm, feed: Resident | Streamed, length: int) -> Callable:
     """The function fold(key, state, held, step, count) -> (state, metrics), to be compiled.
 
-    It takes `count` <= length steps from `step` on and returns their metrics, [length] each, of which the first
-    `count` mean something. The count is an argument: a call that a checkpoint cuts short runs the same program
-    as a whole one, or resuming would not be exact. `held` is what `feeder` gives.
+    It takes `count` <= length steps from `step` on and returns their metrics, [length] each, of
+    which the first `count` mean something. The count is an argument: a call that a checkpoint cuts
+    short runs the same program as a whole one, or resuming would not be exact. `held` is what
+    `feeder` gives.
     """
     update = jax.jit(algorithm.update)  # so that the loop's own retracing costs nothing
 
@@ -85,7 +86,8 @@ def folded(algorithm: Algorithm, feed: Resident | Streamed, length: int) -> Call
 
 
 def feeder(feed: Resident | Streamed, mesh: Mesh, length: int, start: int) -> Callable[[int], Any]:
-    """count -> what fold holds for the next `count` steps: the feed's batch as a pytree, and what it is to be given.
+    """count -> what fold holds for the next `count` steps: the feed's batch as a pytree, and what
+    it is to be given.
 
     That is the resident arrays, or host batches stacked.
     """
@@ -110,7 +112,8 @@ def feeder(feed: Resident | Streamed, mesh: Mesh, length: int, start: int) -> Ca
 def spans(
     start: int, stop: int, length: int, intervals: Iterable[int]
 ) -> Iterator[tuple[int, int]]:
-    """(first step, count) of each call: none is longer than `length` or crosses a multiple of an interval."""
+    """(first step, count) of each call: none is longer than `length` or crosses a multiple of an
+    interval."""
     intervals = list(intervals)
     while start < stop:
         end = min([start + length, stop, *((start // n + 1) * n for n in intervals)])
@@ -126,10 +129,12 @@ def calls(
     plan: Iterable,
     pause: Callable[[int], bool],
 ):
-    """Makes the calls of a plan; yields (step, metrics, state) after each, the metrics as numpy rows [count].
+    """Makes the calls of a plan; yields (step, metrics, state) after each, the metrics as numpy
+    rows [count].
 
-    Where pause(step) is false the state is None and the device is already at work on the next call when the
-    metrics are fetched, so that logging never stalls it. Where it is true nothing runs until the caller returns.
+    Where pause(step) is false the state is None and the device is already at work on the next call
+    when the metrics are fetched, so that logging never stalls it. Where it is true nothing runs
+    until the caller returns.
     """
     late = None
     for step, count in plan:

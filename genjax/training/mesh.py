@@ -18,9 +18,11 @@ Rules = Sequence[tuple[str, PartitionSpec]]
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None, *, model: int = 1) -> Mesh:
-    """All devices in one row named 'data', or in rows of `model` devices over which rules may split parameters.
+    """All devices in one row named 'data', or in rows of `model` devices over which rules may split
+    parameters.
 
-    Batches are split over every device either way (fully sharded data parallelism where `model` > 1).
+    Batches are split over every device either way (fully sharded data parallelism where `model` >
+    1).
 
     Args:
       devices: default, all of them.
@@ -38,11 +40,12 @@ def make_mesh(devices: Sequence[jax.Device] | None = None, *, model: int = 1) ->
 
 
 def placement(mesh: Mesh, rules: Rules, tree: Any) -> Any:
-    """The sharding of every leaf of a state: the first rule whose suffix ends the leaf's path, else a copy each.
+    """The sharding of every leaf of a state: the first rule whose suffix ends the leaf's path, else
+    a copy each.
 
-    An axis that the mesh lacks splits nothing, so an experiment's rules suit every mesh. A suffix is made of whole
-    path components, as 'Dense_0/kernel'. Optimiser moments and averages end in the same path as their parameter and
-    so are split alike.
+    An axis that the mesh lacks splits nothing, so an experiment's rules suit every mesh. A suffix
+    is made of whole path components, as 'Dense_0/kernel'. Optimiser moments and averages end in the
+    same path as their parameter and so are split alike.
 
     Raises:
       ValueError: a rule does not fit the shape of a leaf that it names.
@@ -76,7 +79,8 @@ def first() -> bool:
 
 
 def put(x: Any, sharding: NamedSharding) -> jax.Array:
-    """Moves an array that every process holds whole to the devices; each process moves what its own devices need."""
+    """Moves an array that every process holds whole to the devices; each process moves what its own
+    devices need."""
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
@@ -93,7 +97,8 @@ def put_batch(mesh: Mesh, batch: Any, axis: int = 0) -> Any:
 
 
 def part(mesh: Mesh) -> tuple[int, int]:
-    """(i, n): a batch that is split over the mesh has n equal parts, one a process, of which this one's is the i-th.
+    """(i, n): a batch that is split over the mesh has n equal parts, one a process, of which this
+    one's is the i-th.
 
     It is (0, 1), the whole, where the processes' devices do not lie in rows of one length.
     """
@@ -129,7 +134,8 @@ def from_first(number: float) -> float:
     return float(multihost_utils.broadcast_one_to_all(np.float32(number)))
 
 
-# A way to compile takes fold(key, state, ...) -> (state, rest) and gives it compiled, with the state donated.
+# A way to compile takes fold(key, state, ...) -> (state, rest) and gives it compiled, with the
+# state donated.
 Compile = Callable[[Callable, Mesh, Any], Callable]
 
 
@@ -139,10 +145,12 @@ def by_jit(fold: Callable, mesh: Mesh, places: Any) -> Callable:
 
 
 def by_pmap(fold: Callable, mesh: Mesh, places: Any) -> Callable:
-    """The same function once a device, on that device's share of the batch; states are whole on each.
+    """The same function once a device, on that device's share of the batch; states are whole on
+    each.
 
     Raises:
-      ValueError: the mesh has a second axis, which pmap cannot split parameters over, or devices of other processes.
+      ValueError: the mesh has a second axis, which pmap cannot split parameters over, or devices of
+        other processes.
     """
     del places
     if jax.process_count() > 1:

@@ -1,4 +1,5 @@
-"""What is done about a state on the way of a run: averages, evaluation, probes, the report and checkpoints."""
+"""What is done about a state on the way of a run: averages, evaluation, probes, the report and
+checkpoints."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -54,7 +55,8 @@ def looker(
 ) -> Look:
     """The eyes of a run: 'evaluate' and 'probe NAME' are what can be due.
 
-    Where several processes train, the first alone runs the probes, on a state that was brought to one of its devices.
+    Where several processes train, the first alone runs the probes, on a state that was brought to
+    one of its devices.
     """
     means = evaluator(algorithm, test, test_key, mesh)
     ordered = sorted(probes.items())
@@ -85,7 +87,8 @@ def _seen(state, wanted, key, mesh):
 def watcher(
     look: Look, due: Callable[[int], set[str]], report: Report
 ) -> Callable[..., tuple[Tally, Values]]:
-    """The function watch(tally, step, rows, state) -> (tally, what was seen), called after each call of a run.
+    """The function watch(tally, step, rows, state) -> (tally, what was seen), called after each
+    call of a run.
 
     Args:
       look: sees what is due in a state.
@@ -146,7 +149,8 @@ def _paths(tree):
 
 
 def _added(tally, step, rows):
-    """Adds the metrics of the steps up to `step`, one by one, so that the sums do not depend on the calls."""
+    """Adds the metrics of the steps up to `step`, one by one, so that the sums do not depend on the
+    calls."""
     count = len(next(iter(rows.values())))
     sums = dict(tally.sums)
     rows = sorted(

@@ -1,7 +1,9 @@
-"""Steps of a run taken again, beside the run: from its beginning or from a checkpoint, and nothing is written.
+"""Steps of a run taken again, beside the run: from its beginning or from a checkpoint, and nothing
+is written.
 
-They are taken by the run's own programs, so on the same devices and versions every number comes out equal to the bit.
-What goes on from a state is to be called, and gone through, with the run's mesh set.
+They are taken by the run's own programs, so on the same devices and versions every number comes out
+equal to the bit. What goes on from a state is to be called, and gone through, with the run's mesh
+set.
 """
 
 import contextlib
@@ -39,7 +41,8 @@ class Recipe(NamedTuple):
 
 
 def begun(recipe: Recipe, workdir: pathlib.Path | str, step: int) -> tuple[State, Tally]:
-    """What a run had in hand at a step: what its checkpoint holds, or, at step 0, what it began with.
+    """What a run had in hand at a step: what its checkpoint holds, or, at step 0, what it began
+    with.
 
     Raises:
       FileNotFoundError: there is no checkpoint of this step.
@@ -55,7 +58,8 @@ def begun(recipe: Recipe, workdir: pathlib.Path | str, step: int) -> tuple[State
 
 @contextlib.contextmanager
 def _copied(workdir, step):
-    """A checkpoint in a folder of its own: one that is opened is tidied, and what is damaged in it set aside."""
+    """A checkpoint in a folder of its own: one that is opened is tidied, and what is damaged in it
+    set aside."""
     there = pathlib.Path(checkpoint.FOLDER, str(step))
     with tempfile.TemporaryDirectory() as copy:
         shutil.copytree(workdir / there, copy / there)
@@ -96,7 +100,8 @@ def gone(recipe: Recipe, state: State, start: int, stop: int) -> State:
 
 
 def turned(recipe: Recipe, state: State, start: int, stop: int) -> tuple[int, str] | None:
-    """(step, path) of the first leaf of the state, in order, that is not finite any more, where the first one is not.
+    """(step, path) of the first leaf of the state, in order, that is not finite any more, where the
+    first one is not.
 
     Leaves that were not finite at `start` do not count.
     """
@@ -110,7 +115,8 @@ def turned(recipe: Recipe, state: State, start: int, stop: int) -> tuple[int, st
 def _walk(
     recipe: Recipe, state: State, start: int, marks: Sequence[int], pause: Callable[[int], bool]
 ) -> Calls:
-    """(step, rows of metrics, state) after each call; calls end at the marks, and at the last of them it must pause."""
+    """(step, rows of metrics, state) after each call; calls end at the marks, and at the last of
+    them it must pause."""
     feed, key = (
         as_feed(recipe.experiment.data.train),
         put(keys_of(recipe.seed).steps, replicated(recipe.mesh)),

@@ -9,9 +9,9 @@ from genjax.base import Algorithm, Key
 def replicas(algorithm: Algorithm, n: int) -> Algorithm:
     """n copies of an algorithm that see the same batches and differ in every random choice.
 
-    Copy i spends fold_in(key, i) where a single run spends key. Every leaf of the state has a leading axis [n];
-    metrics carry the copy's number, as 'loss/3'; samples, codes and what is decoded from them are
-    [B, n, ...], the copies on the second axis.
+    Copy i spends fold_in(key, i) where a single run spends key. Every leaf of the state has a
+    leading axis [n]; metrics carry the copy's number, as 'loss/3'; samples, codes and what is
+    decoded from them are [B, n, ...], the copies on the second axis.
 
     Raises:
       ValueError: n is below 1.

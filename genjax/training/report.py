@@ -1,4 +1,5 @@
-"""What a run leaves to look at: metrics.jsonl, TensorBoard events, pictures, and a live line of progress."""
+"""What a run leaves to look at: metrics.jsonl, TensorBoard events, pictures, and a live line of
+progress."""
 
 import contextlib
 import datetime
@@ -20,8 +21,8 @@ from genjax.training.tensorboard import is_number, is_picture, open_board, table
 
 SAMPLES = 'samples'  # in the run directory
 
-# name -> number | picture [H, W, C] | film [T, H, W, C] | text | table (list of dicts) | Embedding | bytes of a file,
-# whose name ends in the file's suffix
+# name -> number | picture [H, W, C] | film [T, H, W, C] | text | table (list of dicts) | Embedding
+# | bytes of a file, whose name ends in the file's suffix
 Values = dict[str, Any]
 
 
@@ -39,13 +40,15 @@ class Report(NamedTuple):
 def open_report(
     workdir: pathlib.Path | str | None, *, start: int, steps: int, stream: TextIO | None = None
 ) -> Iterator[Report]:
-    """The report of a run that goes on from step `start`; what an earlier launch wrote of later steps goes.
+    """The report of a run that goes on from step `start`; what an earlier launch wrote of later
+    steps goes.
 
     Args:
       workdir: the run directory; None writes no files.
       start: the step of the checkpoint that the run resumes from, 0 for a new run.
       steps: the last step, for the time left.
-      stream: where the live line is drawn if it is a terminal, and else written every minute; default standard error.
+      stream: where the live line is drawn if it is a terminal, and else written every minute;
+        default standard error.
     """
     clock, called, restart = _clock()
     draw, end = _live_line(start, steps, stream or sys.stderr)
@@ -93,7 +96,8 @@ def _add_line(lines, step, values):
 def write_samples(
     workdir: pathlib.Path | str, step: int, values: Values, pngs: Mapping[str, bytes] = {}
 ) -> list[pathlib.Path]:
-    """Writes every picture, film, text, table and file among the values to samples/, named by step; returns them.
+    """Writes every picture, film, text, table and file among the values to samples/, named by step;
+    returns them.
 
     Args:
       pngs: pictures by name that were encoded already.
@@ -160,7 +164,8 @@ def gif(pixels: np.ndarray) -> bytes:
 
 
 def write_curve(workdir: pathlib.Path | str) -> None:
-    """Draws the losses that metrics.jsonl has, training and test, against the step: samples/loss.png."""
+    """Draws the losses that metrics.jsonl has, training and test, against the step:
+    samples/loss.png."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # a figure of its own: pyplot keeps a list of all
 
@@ -185,10 +190,12 @@ def write_curve(workdir: pathlib.Path | str) -> None:
 
 
 def _clock():
-    """clock(step), called(step) and restart(step), of which the last two are told of each call and of each write.
+    """clock(step), called(step) and restart(step), of which the last two are told of each call and
+    of each write.
 
-    The seconds are since the beginning, compiling included. The rate is of the steps since the last write or, before
-    there is one, since the first call ended: by then the program is compiled. Of no steps there is no rate.
+    The seconds are since the beginning, compiling included. The rate is of the steps since the last
+    write or, before there is one, since the first call ended: by then the program is compiled. Of
+    no steps there is no rate.
     """
     began = time.perf_counter()
     mark = None  # (step, time) since which steps are counted
@@ -218,10 +225,11 @@ def _rate(mark, step, now):
 
 
 def _live_line(start, steps, stream):
-    """show(step, metrics) and end(): a line drawn anew five times a second; in a log one more every minute.
+    """show(step, metrics) and end(): a line drawn anew five times a second; in a log one more every
+    minute.
 
-    Rate and time left are of the steps since the first call ended, evaluations and probes between them included, since
-    they come again; compiling, which is over then, is not.
+    Rate and time left are of the steps since the first call ended, evaluations and probes between
+    them included, since they come again; compiling, which is over then, is not.
     """
     began = time.perf_counter()
     watched = stream.isatty()
@@ -255,7 +263,8 @@ def _live_line(start, steps, stream):
 
 
 def _told(rate, remaining):
-    """A rate in steps a second, and the time that the remaining steps take; nothing where none is known."""
+    """A rate in steps a second, and the time that the remaining steps take; nothing where none is
+    known."""
     if rate is None:
         return ''
     return f'  {rate:.3g} steps/s  {datetime.timedelta(seconds=round(remaining / rate))} left'

@@ -1,7 +1,7 @@
 """Several runs of one experiment that differ in their seed alone, trained as one program.
 
-Each keeps its own keys, batches, state, probes, report and checkpoints, and comes, but for rounding, to what it comes
-to alone. Letters: n runs.
+Each keeps its own keys, batches, state, probes, report and checkpoints, and comes, but for
+rounding, to what it comes to alone. Letters: n runs.
 """
 
 import contextlib
@@ -71,13 +71,13 @@ def train_together(
 ) -> list[State | None]:
     """What `train` makes of each experiment with its seed; the arguments are those of `train`.
 
-    All go on from the newest step of which every run has a checkpoint. Where there is no such step, runs that
-    stand at different steps are trained one group after the other.
+    All go on from the newest step of which every run has a checkpoint. Where there is no such step,
+    runs that stand at different steps are trained one group after the other.
 
     Args:
       experiments: built alike but for the seed; data may differ, the update may not.
-      lost: (i, error), called where a number of run i is not finite: that run ends, its state is None, and the
-        others go on. By default the error is raised.
+      lost: (i, error), called where a number of run i is not finite: that run ends, its state is
+        None, and the others go on. By default the error is raised.
 
     Raises:
       Unlike: the updates are not the same program, or the probes not of the same names and steps.
@@ -128,7 +128,8 @@ def _watches(runs, start, steps, way, mesh, stack):
 
 
 def require_alike(experiments: Sequence[Experiment], *, mesh: Mesh, rules: Rules = ()) -> None:
-    """Sees that the updates are one program, constants included, and that probes of the same names look at once.
+    """Sees that the updates are one program, constants included, and that probes of the same names
+    look at once.
 
     Raises:
       Unlike: they are not; the line says which is the first that differs.
@@ -217,7 +218,8 @@ def _folded(
 
 
 def _looked(watches, tallies, step, rows, own, mesh):
-    """What each run's watch comes to, or the error that ends the run; scores and pictures are made by threads."""
+    """What each run's watch comes to, or the error that ends the run; scores and pictures are made
+    by threads."""
 
     def look(i):
         try:

@@ -17,13 +17,15 @@ PROJECTED = 10_000  # words of an embedding that the projector is given
 def open_board(
     workdir: pathlib.Path, start: int, stack: contextlib.ExitStack
 ) -> Callable[..., None]:
-    """The function add(step, values, pngs), which writes numbers, pictures, texts, tables and embeddings as events.
+    """The function add(step, values, pngs), which writes numbers, pictures, texts, tables and
+    embeddings as events.
 
     Pictures are taken from `pngs`, {name: content of a PNG file}.
 
     Args:
       workdir: the folder of the events.
-      start: the step that the run goes on from; what the events there tell of later steps is hidden.
+      start: the step that the run goes on from; what the events there tell of later steps is
+        hidden.
       stack: closes the events in the end.
     """
     from tensorboardX import SummaryWriter  # half a second, which only runs that write need
@@ -31,7 +33,8 @@ def open_board(
     board = stack.enter_context(
         SummaryWriter(str(workdir), purge_step=start + 1 if start else None)
     )
-    # Its thread dies of a full disk, and its queue then waits for ever; so events are written here and now.
+    # Its thread dies of a full disk, and its queue then waits for ever; so events are written here
+    # and now.
     events = board._get_file_writer().event_writer
     events.add_event = events._ev_writer.write_event
     return lambda step, values, pngs: _add(board, step, values, pngs)
@@ -72,9 +75,11 @@ def _project(board, name, step, embedding):
 
 
 def write_hparams(workdir: pathlib.Path | str, config: dict[str, Any]) -> None:
-    """Tells TensorBoard's hparams plugin what the run was given; it finds the metrics among the run's scalars.
+    """Tells TensorBoard's hparams plugin what the run was given; it finds the metrics among the
+    run's scalars.
 
-    Every launch of a run writes the same file anew, so that the run stands once in the plugin's table.
+    Every launch of a run writes the same file anew, so that the run stands once in the plugin's
+    table.
 
     Args:
       config: dotted key -> int, float, bool, str, None or a tuple or list of these.
@@ -87,7 +92,8 @@ def write_hparams(workdir: pathlib.Path | str, config: dict[str, Any]) -> None:
         key: value if isinstance(value, int | float | str) else json.dumps(value)
         for key, value in config.items()
     }
-    # Without the summary of an experiment: the plugin would take that of the first run for all of them.
+    # Without the summary of an experiment: the plugin would take that of the first run for all of
+    # them.
     _, start, _ = hparams(plain, {})
     path = pathlib.Path(workdir) / 'events.out.tfevents.0.hparams'
     partial = path.with_name(f'.partial-{path.name}')

@@ -1,7 +1,7 @@
 """Training is a fold: one loop puts batches into a state and lets probes look at it on the way.
 
-A checkpoint is (step, state). The key of a step is fold_in(key(seed), step) and its batch is data.train[step], so
-nothing else has to be saved, and a run that was stopped goes on to the bit.
+A checkpoint is (step, state). The key of a step is fold_in(key(seed), step) and its batch is
+data.train[step], so nothing else has to be saved, and a run that was stopped goes on to the bit.
 """
 
 import contextlib
@@ -51,7 +51,8 @@ class Every(NamedTuple):
 class Keys(NamedTuple):
     steps: Key  # step s spends fold_in(steps, s)
     init: Key
-    test: Key  # the same at every evaluation, as the probes' is: what changes between two is the state
+    # The same at every evaluation, as the probes' is: what changes between two is the state
+    test: Key
     probes: Key
 
 
@@ -68,7 +69,8 @@ def train(
     until: int
     | None = None,  # stop after this step as a planned interruption would, leaving a checkpoint
     every: Every = Every(),
-    best: str = 'test/loss',  # lower is better; of the steps both evaluated and saved, the best is kept too
+    # Lower is better; of the steps both evaluated and saved, the best is kept too
+    best: str = 'test/loss',
     fold: int
     | None = None,  # steps in one call at the most; by default what was measured for the backend
     parallel: Compile = by_jit,  # or by_pmap
@@ -153,17 +155,19 @@ def keys_of(seed: int) -> Keys:
 def check(
     experiment: Experiment, *, mesh: Mesh, rules: Rules = (), traced_before: set[str] | None = None
 ) -> State:
-    """The state that a run would begin with, as jax.ShapeDtypeStructs with shardings; computes and compiles nothing.
+    """The state that a run would begin with, as jax.ShapeDtypeStructs with shardings; computes and
+    compiles nothing.
 
-    All maps of the algorithm are traced: `update` and `evaluate` as a run would, which then need not do so again.
+    All maps of the algorithm are traced: `update` and `evaluate` as a run would, which then need
+      not do so again.
 
     Args:
-      traced_before: forms of states and batches; an algorithm that has one of them is taken to fit as the one did that
-        had it before. What is traced is added.
+      traced_before: forms of states and batches; an algorithm that has one of them is taken to fit
+        as the one did that had it before. What is traced is added.
 
     Raises:
-      ValueError: what algorithm, networks and data find wrong when traced, or what does not fit, see `require_fit`;
-        devices that do not divide the batch; a rule that does not fit.
+      ValueError: what algorithm, networks and data find wrong when traced, or what does not fit,
+        see `require_fit`; devices that do not divide the batch; a rule that does not fit.
     """
     for name, probe in experiment.probes.items():
         if probe.every < 1:
@@ -204,7 +208,8 @@ def evaluate(experiment: Experiment, state: State, *, seed: int, mesh: Mesh) -> 
 def probe(
     experiment: Experiment, state: State, *, seed: int, mesh: Mesh, scores: bool = False
 ) -> Values:
-    """What every probe, or every one that scores, sees in a state, as a run with this seed reports it."""
+    """What every probe, or every one that scores, sees in a state, as a run with this seed reports
+    it."""
     due = {
         f'probe {name}' for name, probe in experiment.probes.items() if probe.scores or not scores
     }
@@ -247,7 +252,8 @@ def begin(
     if saved is not None and saved.latest_step() is not None:
         step, state, tally = checkpoint.restore(saved, abstract)
         return step, state, Tally(**tally)
-    # Leaf by leaf and uncompiled: as one program a large network's initialisation takes most of a minute to compile.
-    # Copied, since the state will be donated, and what init was given must outlive that.
+    # Leaf by leaf and uncompiled: as one program a large network's initialisation takes most of a
+    # minute to compile. Copied, since the state will be donated, and what init was given must
+    # outlive that.
     place = lambda leaf, like: put(jnp.array(leaf, like.dtype), like.sharding)
     return 0, jax.tree.map(place, algorithm.init(key, example), abstract), Tally()

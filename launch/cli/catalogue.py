@@ -1,4 +1,5 @@
-"""The experiments there are, found by reading their files; only the one that is launched is imported."""
+"""The experiments there are, found by reading their files; only the one that is launched is
+imported."""
 
 import ast
 import importlib

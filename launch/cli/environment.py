@@ -14,7 +14,8 @@ COMPILED = 'JAX_COMPILATION_CACHE_DIR'
 
 
 def prepare() -> None:
-    """Sets the compilation cache, where the user has not, and quietens libraries; only programs do this."""
+    """Sets the compilation cache, where the user has not, and quietens libraries; only programs do
+    this."""
     absl.logging.set_verbosity(absl.logging.ERROR)  # libraries warn of what is no trouble
     logging.getLogger('matplotlib').setLevel(logging.ERROR)  # it makes do without a home
     # Not in a module: a library that writes into a home folder would surprise.
@@ -37,7 +38,8 @@ def _keeps():
 
 
 def leave(main: Callable[[Sequence[str]], int]) -> None:
-    """Carries out the command line and exits with its code; a reader of its output that has gone is no error."""
+    """Carries out the command line and exits with its code; a reader of its output that has gone is
+    no error."""
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()

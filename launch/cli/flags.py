@@ -57,10 +57,12 @@ class Flags(NamedTuple):
 
 
 def parse(argv: Sequence[str]) -> Flags:
-    """Reads `--flag=value` and `--flag value`; of a flag given twice the last counts, but for --sweep.
+    """Reads `--flag=value` and `--flag value`; of a flag given twice the last counts, but for
+    --sweep.
 
     Raises:
-      Refused: an unknown flag, a value that is missing or not allowed, flags that exclude each other, no --exp.
+      Refused: an unknown flag, a value that is missing or not allowed, flags that exclude each
+        other, no --exp.
     """
     values, overrides, slurm = {}, {}, {}
     for name, text in pairs(argv):

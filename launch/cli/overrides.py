@@ -22,12 +22,14 @@ def override(config: ConfigDict, texts: Mapping[str, str]) -> ConfigDict:
     """A copy of the config with other values.
 
     Args:
-      config: nested groups of int, float, bool, str, tuple or None; a placeholder may be none or of its type. Its own
-        values too are given with -0.0 as 0.0, so that what is equal is one run.
-      texts: dotted key -> value as text. Tuples are Python literals, their elements typed as the default's.
+      config: nested groups of int, float, bool, str, tuple or None; a placeholder may be none or of
+        its type. Its own values too are given with -0.0 as 0.0, so that what is equal is one run.
+      texts: dotted key -> value as text. Tuples are Python literals, their elements typed as the
+        default's.
 
     Raises:
-      Refused: a key that is none, or names a group; a value of another type; a number that is not finite.
+      Refused: a key that is none, or names a group; a value of another type; a number that is not
+        finite.
     """
     config = copy.deepcopy(config)
     for key, text in texts.items():

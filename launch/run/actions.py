@@ -25,7 +25,8 @@ MOST = 8  # files that are told of; the manifest has them all
 def run_training(plan: Plan) -> int:
     """Trains, or goes on, and says where and how it did on the test set.
 
-    Returns 3 if a number was not finite, signals.STOPPED if a signal stopped it before its last step.
+    Returns 3 if a number was not finite, signals.STOPPED if a signal stopped it before its last
+    step.
     """
     with contextlib.ExitStack() as stack:
         interrupted = distributed.agreed(stack.enter_context(signals.heard()))
@@ -47,7 +48,8 @@ def run_training(plan: Plan) -> int:
 
 
 def hold(plan: Plan, stack: contextlib.ExitStack, **record: Any):
-    """Takes the run directory for this launch, until the stack ends, and notes it, with what else the record is given.
+    """Takes the run directory for this launch, until the stack ends, and notes it, with what else
+    the record is given.
 
     Raises:
       Refused: it is held by another, or not this run's.
@@ -94,7 +96,8 @@ def _train(plan, interrupted):
 
 @os_errors.told
 def run_evaluation(plan: Plan) -> int:
-    """Prints what the last checkpoint scores, on the whole test set and with the probes that score; or its answer."""
+    """Prints what the last checkpoint scores, on the whole test set and with the probes that score;
+    or its answer."""
     step, state = _restored(plan)
     given = dict(seed=plan.config.seed, mesh=plan.mesh)
     if plan.flags.query:

@@ -1,5 +1,5 @@
-"""How a run that is gone through again differs from what it was, number by number and leaf by leaf; and in what
-environment."""
+"""How a run that is gone through again differs from what it was, number by number and leaf by leaf;
+and in what environment."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ from launch.cli.overrides import flat
 from launch.run import source_files
 
 HOW = ('parallel', 'mesh', 'fold')  # flags
-# Where one of these differs results do, by rounding, which grows with the steps; else they are equal to the bit.
+# Where one of these differs results do, by rounding, which grows with the steps; else they are
+# equal to the bit.
 EXCUSES = (
     'versions.jax',
     'versions.flax',
@@ -27,7 +28,9 @@ class Difference(NamedTuple):
     step: int
     name: str  # of a metric, or the path of a leaf
     says: str
-    size: float  # relative to the number, or to the norm of the part of the state; inf or nan where one is no number
+    # Relative to the number, or to the norm of the part of the state; inf or nan where one is no
+    # number
+    size: float
 
     def __str__(self):
         return f'{self.name} at step {self.step}, {self.says}'
@@ -56,7 +59,8 @@ def of_states(step: int, there: Any, here: Any) -> list[Difference]:
     if was == found:
         return []
     pairs = dict(zip(was, zip(_plain(there), _plain(here), strict=True), strict=True))
-    # A leaf of numbers is measured by its whole part, as params: a bias that a norm takes out again is rounding alone.
+    # A leaf of numbers is measured by its whole part, as params: a bias that a norm takes out again
+    # is rounding alone.
     part = {name: name.partition('/')[0] if 'float' in kind else name for name, kind in was.items()}
     norm = lambda name: math.hypot(
         *(_norm(x) for other, (x, _) in pairs.items() if part[other] == part[name])
@@ -88,9 +92,11 @@ def _plain(tree):
 
 
 def environments(launches: Sequence[Mapping[str, Any]], now: Mapping[str, Any]) -> dict[str, str]:
-    """What differs between the environments of launches and this one: {'versions.jax': 'is A there and B here'}.
+    """What differs between the environments of launches and this one: {'versions.jax': 'is A there
+    and B here'}.
 
-    A source with changes that were not committed differs from one without a digest, as nobody knows which they were.
+    A source with changes that were not committed differs from one without a digest, as nobody knows
+    which they were.
     """
     then, here = [_environment(launch) for launch in launches], _environment(now)
     found = {}

@@ -1,4 +1,5 @@
-"""Several processes that train one run together: how they find each other, and which of them acts and speaks."""
+"""Several processes that train one run together: how they find each other, and which of them acts
+and speaks."""
 
 import collections
 import os
@@ -10,7 +11,8 @@ GIVEN = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
 
 
 def join(asked: bool, environment: Mapping[str, str] = os.environ) -> None:
-    """Joins the other processes, where --distributed asks for it or a scheduler has started several.
+    """Joins the other processes, where --distributed asks for it or a scheduler has started
+    several.
 
     Raises:
       Refused: the variables name no processes, or the others do not come.
@@ -38,7 +40,8 @@ def join(asked: bool, environment: Mapping[str, str] = os.environ) -> None:
 
 
 def _met():
-    """Connects all devices while the processes are still abreast: on CPUs the first to wait does so for 30 s alone."""
+    """Connects all devices while the processes are still abreast: on CPUs the first to wait does so
+    for 30 s alone."""
     import jax
     import numpy as np
 
@@ -51,7 +54,8 @@ def _met():
 
 
 def several(environment: Mapping[str, str]) -> bool:
-    """Whether Slurm has started this as one of several tasks of a step, or a TPU pod has more than one host."""
+    """Whether Slurm has started this as one of several tasks of a step, or a TPU pod has more than
+    one host."""
     tasks = environment.get('SLURM_STEP_NUM_TASKS', '1') if 'SLURM_PROCID' in environment else '1'
     return int(tasks) > 1 or ',' in environment.get('TPU_WORKER_HOSTNAMES', '')
 
@@ -87,7 +91,8 @@ def _told(value: bool) -> bool:
 def agreed(interrupted: Callable[[], bool]) -> Callable[[], bool]:
     """A function that tells, on all processes alike, whether one of them was interrupted.
 
-    It answers what held when it was last asked, so that no process waits for its devices to hear the others.
+    It answers what held when it was last asked, so that no process waits for its devices to hear
+    the others.
     """
     import jax
     import jax.numpy as jnp

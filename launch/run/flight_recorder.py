@@ -8,7 +8,9 @@ from typing import Any
 from launch.run import rebuild, rundir
 from launch.run.plan import Plan
 
-FAR = 1000  # steps from a checkpoint, past which the first leaf is not looked for; a replay of the step still is
+# Steps from a checkpoint, past which the first leaf is not looked for; a replay of the step still
+# is
+FAR = 1000
 
 
 def command(plan: Plan, step: int) -> str:
@@ -27,7 +29,8 @@ def command(plan: Plan, step: int) -> str:
 
 
 def record(plan: Plan, error: Any):
-    """Writes nonfinite_STEP.json, unless it is there, and raises nothing: what cannot be found out is said in it.
+    """Writes nonfinite_STEP.json, unless it is there, and raises nothing: what cannot be found out
+    is said in it.
 
     Args:
       error: a genjax.training.train.NonFinite.
@@ -72,7 +75,8 @@ def _ingredients(plan, step):
 
 
 def _leaf(plan, step):
-    """The first leaf of the state that turned not finite since the newest checkpoint, and the step at which it did."""
+    """The first leaf of the state that turned not finite since the newest checkpoint, and the step
+    at which it did."""
     import jax
 
     from genjax.training import replay

@@ -14,7 +14,8 @@ from launch.cli.refusal import Refused
 
 @contextlib.contextmanager
 def held(workdir: pathlib.Path) -> Iterator[None]:
-    """Holds a run directory, which is made if need be, until the block or the process ends, however it ends.
+    """Holds a run directory, which is made if need be, until the block or the process ends, however
+    it ends.
 
     Raises:
       Refused: another process holds it; who, is said.

@@ -1,4 +1,5 @@
-"""What the operating system refuses while a run goes on, as a full disk or a file that is gone: told in one line."""
+"""What the operating system refuses while a run goes on, as a full disk or a file that is gone:
+told in one line."""
 
 import contextlib
 import functools
@@ -16,7 +17,8 @@ REFUSED = 74  # EX_IOERR of sysexits.h: an error in reading or writing
 
 
 def told(run: Callable[[Plan], int]) -> Callable[[Plan], int]:
-    """A way to carry out a plan that returns REFUSED, after one line, where the operating system refused something."""
+    """A way to carry out a plan that returns REFUSED, after one line, where the operating system
+    refused something."""
 
     @functools.wraps(run)
     def carried_out(plan):
@@ -35,7 +37,8 @@ def told(run: Callable[[Plan], int]) -> Callable[[Plan], int]:
 
 
 def refused(error: BaseException | None) -> str | None:
-    """What the operating system refused, and of which file if that is known; None if it is another error."""
+    """What the operating system refused, and of which file if that is known; None if it is another
+    error."""
     if isinstance(error, OSError):
         return f'{error.strerror or error}' + (f': {error.filename}' if error.filename else '')
     if isinstance(error, ValueError) and (
@@ -59,7 +62,8 @@ def _left(workdir):
 
 @functools.cache
 def _hush():
-    """Has threads that save in the background say nothing of what is raised again by who waits for them.
+    """Has threads that save in the background say nothing of what is raised again by who waits for
+    them.
 
     For good: when the run has ended with the first error, others of them are still to meet theirs.
     """
@@ -76,5 +80,6 @@ def _hush():
 
 
 def _is_news(error):
-    # The loop is closed by the first write that fails, and the others of the same checkpoint complain of it.
+    # The loop is closed by the first write that fails, and the others of the same checkpoint
+    # complain of it.
     return refused(error) is None and str(error) != 'Event loop is closed'

@@ -42,7 +42,8 @@ def plan(argv: Sequence[str], traced_before: set[str] | None = None) -> Plan:
     """Checks a command line and builds its experiment.
 
     Args:
-      traced_before: as in genjax.training.train.check, where many command lines of one experiment are checked.
+      traced_before: as in genjax.training.train.check, where many command lines of one experiment
+        are checked.
 
     Raises:
       Refused: anything that can be known to be wrong by then.

@@ -47,7 +47,8 @@ def devices() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """For how many cores XLA cuts a CPU's programs: those that this process may use, if NPROC says nothing else."""
+    """For how many cores XLA cuts a CPU's programs: those that this process may use, if NPROC says
+    nothing else."""
     if os.environ.get('NPROC', '').isdecimal():
         return int(os.environ['NPROC'])
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()

@@ -13,7 +13,8 @@ from launch.viewer import runs
 
 
 def planned(workdir: pathlib.Path) -> Plan:
-    """The plan of the newest launch that trained in a run directory, with the config that config.json holds.
+    """The plan of the newest launch that trained in a run directory, with the config that
+    config.json holds.
 
     Raises:
       Refused: they are not there, or the experiment has changed so that they suit it no more.
@@ -78,7 +79,8 @@ def before(workdir: pathlib.Path, step: int) -> int:
 
 
 def changes(plan: Plan) -> dict[str, str]:
-    """How data and settings differ from those that the run began with: {'data': 'is A there and B here'}."""
+    """How data and settings differ from those that the run began with: {'data': 'is A there and B
+    here'}."""
     began = rundir.read(plan.workdir / 'manifest.json')['data']
     data = getattr(plan.experiment.data.train, 'fingerprint', None)
     here = flat(rundir.identity(plan.config))

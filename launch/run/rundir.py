@@ -1,4 +1,5 @@
-"""The run directory: which one belongs to a config, whether it may be used, and what is written at its door."""
+"""The run directory: which one belongs to a config, whether it may be used, and what is written at
+its door."""
 
 import hashlib
 import json
@@ -30,7 +31,8 @@ def check(workdir: pathlib.Path, name: str, config: dict[str, Any]):
     """Sees, writing nothing, that this experiment with this config may use the directory.
 
     Raises:
-      Unusable: it cannot be made or written, belongs to another run, or holds files of something else.
+      Unusable: it cannot be made or written, belongs to another run, or holds files of something
+        else.
     """
     try:
         _check(workdir, name, config)

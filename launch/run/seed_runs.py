@@ -1,6 +1,7 @@
 """Runs that differ in their seed alone, trained as one program in one process: --vmap.
 
-Each keeps a run directory as if it had been launched alone, and can be gone on with alone or together.
+Each keeps a run directory as if it had been launched alone, and can be gone on with alone or
+together.
 """
 
 import contextlib
@@ -21,8 +22,9 @@ RUNS = 4
 
 
 def groups(found: Sequence[Point], workers: int) -> list[list[int]]:
-    """The numbers of the points that are launched together: those that have something to do and the same command
-    but for the seed, in as many parts as leave no worker idle. Every other point stands alone."""
+    """The numbers of the points that are launched together: those that have something to do and the
+    same command but for the seed, in as many parts as leave no worker idle. Every other point
+    stands alone."""
     made, ready = {}, set()
     for i, point in enumerate(found):
         going = not point.trouble and status(point) != 'done'
@@ -33,9 +35,11 @@ def groups(found: Sequence[Point], workers: int) -> list[list[int]]:
 
 
 def programs(found: Sequence[Point]) -> int:
-    """How many programs train the points at a time on a CPU: one a core, of which none has fewer than RUNS runs.
+    """How many programs train the points at a time on a CPU: one a core, of which none has fewer
+    than RUNS runs.
 
-    A small model gains nothing from a second core, nor from more runs in a program than share its fixed costs.
+    A small model gains nothing from a second core, nor from more runs in a program than share its
+    fixed costs.
     """
     going = sum(not point.trouble and status(point) != 'done' for point in found)
     return max(1, min(cores(), going // RUNS))
@@ -59,7 +63,8 @@ def joined(points: Sequence[Point]) -> Point:
 def apart(
     found: Sequence[Point], groups: Sequence[Sequence[int]], ends: Mapping[int, Any]
 ) -> dict[int, Any]:
-    """How the points ended, by their numbers, of how the groups did: a run that is done shares no failure of others."""
+    """How the points ended, by their numbers, of how the groups did: a run that is done shares no
+    failure of others."""
     concerned = lambda i, group: len(group) == 1 or status(found[i]) != 'done'
     return {
         i: end for place, end in ends.items() for i in groups[place] if concerned(i, groups[place])

@@ -11,7 +11,8 @@ STOPPED = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 @contextlib.contextmanager
 def heard() -> Iterator[Callable[[], bool]]:
-    """Gives a function that tells whether SIGTERM or SIGINT has come; the second of them ends the process at once."""
+    """Gives a function that tells whether SIGTERM or SIGINT has come; the second of them ends the
+    process at once."""
     came = []
 
     def note(number, frame):

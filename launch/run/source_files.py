@@ -1,4 +1,5 @@
-"""The source that a run imports, told by the contents of its files: the same wherever the checkout lies."""
+"""The source that a run imports, told by the contents of its files: the same wherever the checkout
+lies."""
 
 import ast
 import functools
@@ -15,11 +16,13 @@ DIGITS = 16  # of a digest
 
 
 def files(experiment: str) -> dict[str, str]:
-    """The files that a launch of an experiment imports, or may import later: {'genjax/base.py': digest}.
+    """The files that a launch of an experiment imports, or may import later: {'genjax/base.py':
+    digest}.
 
-    They are found by reading: the launcher and the experiment's page, and what these import of this checkout, at the
-    top of a file or within a function, and so on. So they are the same for training, sampling and a sweep. Packages
-    that lie elsewhere are no part of them, and neither is a module whose name is made at run time.
+    They are found by reading: the launcher and the experiment's page, and what these import of this
+    checkout, at the top of a file or within a function, and so on. So they are the same for
+    training, sampling and a sweep. Packages that lie elsewhere are no part of them, and neither is
+    a module whose name is made at run time.
     """
     found: dict[str, str] = {}
     waiting = ['launch.__main__', f'experiments.{experiment}']
@@ -49,7 +52,8 @@ def differing(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
 
 
 def of_launches(launches: Sequence[Mapping[str, Any]]) -> list[dict[str, str] | None]:
-    """The files of each launch of a manifest, which lists them where they changed; None where they are not known."""
+    """The files of each launch of a manifest, which lists them where they changed; None where they
+    are not known."""
     sources = [launch.get('source') or {} for launch in launches]
     listed = {source['digest']: source['files'] for source in sources if 'files' in source}
     return [listed.get(source.get('digest')) for source in sources]
@@ -58,7 +62,8 @@ def of_launches(launches: Sequence[Mapping[str, Any]]) -> list[dict[str, str] | 
 def recorded(launch: dict[str, Any], before: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A launch as the manifest keeps it beside those before it.
 
-    The files are left out where they are those of the last launch that trained, and `changed` lists those that are not.
+    The files are left out where they are those of the last launch that trained, and `changed` lists
+    those that are not.
     """
     (here,) = of_launches([launch])
     there = next((found for found in reversed(of_launches(before)) if found is not None), None)
@@ -72,7 +77,8 @@ def recorded(launch: dict[str, Any], before: Sequence[Mapping[str, Any]]) -> dic
 
 
 def _path(module: str) -> pathlib.Path | None:
-    """The file of a module of this checkout, or of an experiment wherever it lies; None of any other."""
+    """The file of a module of this checkout, or of an experiment wherever it lies; None of any
+    other."""
     top, *rest = module.split('.')
     place = (
         pathlib.Path(experiments.__path__[0], *rest)
@@ -96,7 +102,8 @@ def _name(module: str, path: pathlib.Path) -> str:
 
 @functools.cache
 def _imports(content: bytes, package: str) -> frozenset[str]:
-    """The modules that a file may import: every name that an import has, and the packages that it lies in."""
+    """The modules that a file may import: every name that an import has, and the packages that it
+    lies in."""
     try:
         nodes = list(ast.walk(ast.parse(content)))
     except SyntaxError:  # of a file that is not imported, or the launch would have ended

@@ -1,7 +1,8 @@
 """Whether every value of a config reaches the experiment that is built with it.
 
-A value counts as read where `build` asks for it. A group of the config that outlives `build`, held by a function of
-the experiment, may be read at any time: of its values nothing is known, and nothing is said.
+A value counts as read where `build` asks for it. A group of the config that outlives `build`, held
+by a function of the experiment, may be read at any time: of its values nothing is known, and
+nothing is said.
 """
 
 import gc
@@ -34,7 +35,8 @@ class Noted(FieldReference):
 
 
 def built(build: Callable[[ConfigDict], Any], config: ConfigDict) -> tuple[Any, set[str]]:
-    """What build gives, and the dotted keys that it has not read and that nothing can read any more."""
+    """What build gives, and the dotted keys that it has not read and that nothing can read any
+    more."""
     read, groups = set(), {}
     noted = _noted(config, '', read, groups)
     read.clear()  # of what ConfigDict looked at when it was made
@@ -57,7 +59,8 @@ def _launchers(key: str) -> bool:
 def _noted(
     config: ConfigDict, name: str, read: set[str], groups: dict[str, weakref.ref]
 ) -> ConfigDict:
-    """A copy whose values add their keys to `read`; `groups` tells of each part by name whether it is still there."""
+    """A copy whose values add their keys to `read`; `groups` tells of each part by name whether it
+    is still there."""
     copy = ConfigDict()
     groups[name] = weakref.ref(copy)
     for key, value in config.items(preserve_field_references=True):
@@ -75,7 +78,8 @@ def check(flags: Flags, defaults: ConfigDict, config: ConfigDict, unread: set[st
     """Sees that no override is without effect, and that no key of the experiment's own config is.
 
     Raises:
-      Refused: a key that is set to another value than its default, or one of the config as it is, is unread.
+      Refused: a key that is set to another value than its default, or one of the config as it is,
+        is unread.
     """
     was, values = flat(defaults.to_dict()), flat(config.to_dict())
     changed = [key for key in values if values[key] != was[key] and key != 'data_dir']

@@ -20,9 +20,10 @@ def check_config(flags: Flags, config: ConfigDict):
     """Sees that there is something to do.
 
     Raises:
-      Refused: fewer than one step, one example or one step between two events; a stop past the end; a seed
-        of more than 32 bits, of which jax would drop the upper ones and so repeat another seed's run; another number
-        of more than jax counts to; an argument of optax's out of its range.
+      Refused: fewer than one step, one example or one step between two events; a stop past the end;
+        a seed of more than 32 bits, of which jax would drop the upper ones and so repeat another
+        seed's run; another number of more than jax counts to; an argument of optax's out of its
+        range.
     """
     if not 0 <= config.seed < 2**32:
         raise Refused(f'--config.seed is {config.seed}; it takes 0 to {2**32 - 1}')
@@ -55,7 +56,8 @@ def check_devices(flags: Flags, config: ConfigDict, devices: int):
     """Sees that batches and parameters can be laid out over the devices.
 
     Raises:
-      Refused: a mesh of another number of devices, pmap over two axes, a batch that the devices do not divide.
+      Refused: a mesh of another number of devices, pmap over two axes, a batch that the devices do
+        not divide.
     """
     axes = {'data': 1, 'model': 1} | (flags.mesh or {'data': devices})
     if axes['data'] * axes['model'] != devices:

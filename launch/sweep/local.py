@@ -37,8 +37,8 @@ Start = Callable[[Point, dict[str, str]], subprocess.Popen]  # with variables of
 
 
 def started(point: Point, given: dict[str, str]) -> subprocess.Popen:
-    """The launch of a point, its output in a file beside its run directory; in a session of its own, so that a key
-    pressed in the terminal reaches it through us alone."""
+    """The launch of a point, its output in a file beside its run directory; in a session of its
+    own, so that a key pressed in the terminal reaches it through us alone."""
     point.workdir.parent.mkdir(parents=True, exist_ok=True)
     with open(log_of(point), 'a', encoding='utf-8') as log:
         # Also so that on a disk that fills up there is a block for what the launch says last.
@@ -57,9 +57,11 @@ def _environment():
 
 
 def given(slot: int, workers: int, devices: Sequence[str]) -> dict[str, str]:
-    """What a worker's environment says of its device, and of its share of the memory where several have the device."""
+    """What a worker's environment says of its device, and of its share of the memory where several
+    have the device."""
     if not devices:
-        # XLA cuts its programs for so many threads: a run is to the bit what it is where it has all cores.
+        # XLA cuts its programs for so many threads: a run is to the bit what it is where it has all
+        # cores.
         return (
             {THREADS: str(len(_own()))}
             if _dealt(workers, devices) and THREADS not in os.environ
@@ -73,7 +75,8 @@ def given(slot: int, workers: int, devices: Sequence[str]) -> dict[str, str]:
 
 
 def _dealt(workers, devices):
-    """Whether workers are kept to cores of their own, since each would use all of them and so hinder the others."""
+    """Whether workers are kept to cores of their own, since each would use all of them and so
+    hinder the others."""
     return AFFINITY and workers > 1 and not devices
 
 
@@ -91,7 +94,8 @@ def run(
     """Launches what is not done, `workers` at a time; returns how these ended, by number of point.
 
     Args:
-      devices: numbers of accelerators, which workers take in turn; without any they share what there is.
+      devices: numbers of accelerators, which workers take in turn; without any they share what
+        there is.
       interrupted: once true nothing more is started, and what runs is told to save and leave.
     """
     waiting = collections.deque(i for i, point in enumerate(found) if status(point) != 'done')
@@ -188,7 +192,8 @@ def _log(point):
 
 
 def last_error(lines: Sequence[str]) -> str:
-    """The line that names the error of the last traceback; more may follow, as jax's remark on tracebacks."""
+    """The line that names the error of the last traceback; more may follow, as jax's remark on
+    tracebacks."""
     begin = max(
         (i + 1 for i, line in enumerate(lines) if line.startswith('Traceback (most')),
         default=len(lines),
@@ -198,7 +203,8 @@ def last_error(lines: Sequence[str]) -> str:
 
 @contextlib.contextmanager
 def accelerators() -> Iterator[Callable[[], list[str]]]:
-    """The numbers of the accelerators that this process may use, found by another one, which lets them go again.
+    """The numbers of the accelerators that this process may use, found by another one, which lets
+    them go again.
 
     That one begins at once, since it takes seconds; the function that is given waits for it.
 

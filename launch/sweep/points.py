@@ -1,6 +1,7 @@
 """The points of a sweep: which they are, that all of them can run, and how far each has come.
 
-A point is a config, and its run directory follows from that; so a sweep that is launched again goes on where it stood.
+A point is a config, and its run directory follows from that; so a sweep that is launched again goes
+on where it stood.
 """
 
 import ast
@@ -31,18 +32,20 @@ class Point(NamedTuple):
     argv: list[str]  # of its own launch
     workdir: pathlib.Path
     steps: int
-    trouble: str = ''  # why its directory cannot be used; such a point fails, and the others do not wait for it
+    # Why its directory cannot be used; such a point fails, and the others do not wait for it
+    trouble: str = ''
 
 
 def axis(text: str) -> tuple[str, list[str]]:
-    """(key, values) of 'key=a,b,c', or of 'key=0:4', which is 0, 1, 2, 3; commas within brackets separate nothing.
+    """(key, values) of 'key=a,b,c', or of 'key=0:4', which is 0, 1, 2, 3; commas within brackets
+    separate nothing.
 
-    A value that begins with a quotation mark is a string as Python writes it, and what it holds is taken as it is:
-    'key="a,b.txt",c.txt' has two values.
+    A value that begins with a quotation mark is a string as Python writes it, and what it holds is
+    taken as it is: 'key="a,b.txt",c.txt' has two values.
 
     Raises:
-      Refused: there is no key or no value, more than MOST of them, a quotation that is not closed or goes on behind its
-        end, or a value comes twice.
+      Refused: there is no key or no value, more than MOST of them, a quotation that is not closed
+        or goes on behind its end, or a value comes twice.
     """
     key, _, listed = text.partition('=')
     numbers = _COUNTED.fullmatch(listed)
@@ -117,7 +120,8 @@ def _is_literal(value):
 
 
 def points(flags: Flags) -> list[Texts]:
-    """Every combination of the axes, the last one changing fastest; of the experiment's own points where asked.
+    """Every combination of the axes, the last one changing fastest; of the experiment's own points
+    where asked.
 
     Raises:
       Refused: a key that is given twice, or points that the experiment does not have.
@@ -171,10 +175,11 @@ def _on_cpu() -> Iterator[None]:
 
 
 def _point(i: int, shared: Sequence[str], texts: Texts, built: set[str], traced: set[str]) -> Point:
-    """A point, whose experiment is built to see that it can be, unless one with another seed is among the built.
+    """A point, whose experiment is built to see that it can be, unless one with another seed is
+    among the built.
 
-    Tracing is what takes long: one point of those whose states and batches have the same shapes stands for all. Should
-    another not fit, its own launch will refuse it.
+    Tracing is what takes long: one point of those whose states and batches have the same shapes
+    stands for all. Should another not fit, its own launch will refuse it.
     """
     words = [*shared, *(f'--config.{key}={value}' for key, value in texts.items())]
     try:
@@ -202,7 +207,8 @@ def told(texts: Mapping[str, str]) -> str:
 
 
 def status(point: Point) -> str:
-    """'new', 'step N of M' or 'done', by the checkpoints that lie there; or why it cannot be started."""
+    """'new', 'step N of M' or 'done', by the checkpoints that lie there; or why it cannot be
+    started."""
     if point.trouble:
         return f'failed: {point.trouble}'
     step = rundir.last_step(point.workdir)
@@ -212,7 +218,8 @@ def status(point: Point) -> str:
 
 
 def table(found: Sequence[Point], ends: Mapping[int, str] = {}) -> str:
-    """A line a point: its directory, what sets it apart, and its status, or how it ended, by number of point."""
+    """A line a point: its directory, what sets it apart, and its status, or how it ended, by number
+    of point."""
     rows = [(str(p.workdir), told(p.texts), ends.get(i, status(p))) for i, p in enumerate(found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return '\n'.join('  '.join(map(str.ljust, row, widths)).rstrip() for row in rows)

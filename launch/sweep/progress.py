@@ -1,4 +1,5 @@
-"""What a sweep says while it runs: a line for every point that has ended, and a live one on a terminal."""
+"""What a sweep says while it runs: a line for every point that has ended, and a live one on a
+terminal."""
 
 import contextlib
 import datetime
@@ -16,7 +17,8 @@ class Progress(NamedTuple):
 
 
 def progress(total: int) -> Progress:
-    """Tells of a sweep of which `total` points are to be launched: on standard output, and live on standard error."""
+    """Tells of a sweep of which `total` points are to be launched: on standard output, and live on
+    standard error."""
     began, ends, drawn = time.monotonic(), [], [None]
     live = sys.stderr.isatty()
 

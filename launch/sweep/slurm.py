@@ -1,8 +1,9 @@
 """Runs as jobs of Slurm, handed over by submitit: one array for the points of a sweep.
 
-Before it preempts a job, and LEAD seconds before its time is over, Slurm sends SIGTERM to every task and not to the
-script that started them. So the launch saves and leaves with signals.STOPPED, and the script then puts the job back
-into the queue, whatever the site does with such a code. A job that is cancelled loses its script first, and stays away.
+Before it preempts a job, and LEAD seconds before its time is over, Slurm sends SIGTERM to every
+task and not to the script that started them. So the launch saves and leaves with signals.STOPPED,
+and the script then puts the job back into the queue, whatever the site does with such a code. A job
+that is cancelled loses its script first, and stays away.
 """
 
 import contextlib
@@ -134,11 +135,13 @@ def _script(flags):
 
 
 def become(argv: Sequence[str], log: pathlib.Path):
-    """Turns a task of a job into the launch itself; the first of several prints to the log, as a local launch does."""
+    """Turns a task of a job into the launch itself; the first of several prints to the log, as a
+    local launch does."""
     if os.environ['SLURM_PROCID'] == '0':
         with open(log, 'a', encoding='utf-8') as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-    # Until the launch listens: one that died of it would have failed, and one that Slurm has to kill is queued again.
+    # Until the launch listens: one that died of it would have failed, and one that Slurm has to
+    # kill is queued again.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.execv(sys.executable, [sys.executable, '-m', 'launch', *argv])

@@ -1,4 +1,5 @@
-"""Learning curves: what of metrics.jsonl a chart shows, thinned so that hundreds of runs stay quick."""
+"""Learning curves: what of metrics.jsonl a chart shows, thinned so that hundreds of runs stay
+quick."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -40,7 +41,8 @@ def _curves(runs, name):
 
 
 def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
-    """At most so many of the points, in order: the first, the last, and of equal parts the lowest and the highest."""
+    """At most so many of the points, in order: the first, the last, and of equal parts the lowest
+    and the highest."""
     if len(points) <= most:
         return list(points)
     inner, parts = points[1:-1], (most - 2) // 2

@@ -1,4 +1,5 @@
-"""Runs that differ in their seed alone are one group, with a mean and a standard deviation over the seeds."""
+"""Runs that differ in their seed alone are one group, with a mean and a standard deviation over the
+seeds."""
 
 import json
 import statistics

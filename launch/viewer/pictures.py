@@ -36,7 +36,8 @@ def found(number: int, run: Run) -> list[Picture]:
 
 
 def chosen(pictures: Sequence[Picture], most: int = MOST) -> list[Picture]:
-    """At most so many: of each probe the last step, then steps between, the same ones for every run."""
+    """At most so many: of each probe the last step, then steps between, the same ones for every
+    run."""
     steps: dict[str, set[int]] = {}
     for picture in pictures:
         steps.setdefault(picture.probe, set()).add(picture.step)

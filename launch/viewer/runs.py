@@ -27,7 +27,8 @@ class Run(NamedTuple):
 
 
 def find(folders: Sequence[pathlib.Path]) -> list[Run]:
-    """The runs in folders, each a run directory or one that holds some, in the order of their names.
+    """The runs in folders, each a run directory or one that holds some, in the order of their
+    names.
 
     Raises:
       Refused: a folder is none, or holds no run.
@@ -108,7 +109,8 @@ def _rows(workdir):
 
 
 def reason(run: Run) -> str:
-    """Why a run is not done, as far as it is known: what the last launch noted, or said last in a sweep's log."""
+    """Why a run is not done, as far as it is known: what the last launch noted, or said last in a
+    sweep's log."""
     if run.status not in ('done', 'running', 'stopped'):
         return run.status
     lines = _text(run.workdir.with_name(f'{run.workdir.name}.log')).split('\n')
@@ -139,7 +141,8 @@ def differences(runs: Sequence[Run]) -> list[str]:
 
 
 def last(run: Run) -> dict[str, float]:
-    """The test metrics and scores that a run wrote last: every number but of clocks and of training's averages.
+    """The test metrics and scores that a run wrote last: every number but of clocks and of
+    training's averages.
 
     A None is a number that was not finite.
     """

@@ -1,4 +1,5 @@
-"""The cells of the page's table: one row a run, and one for the runs that differ in their seed alone."""
+"""The cells of the page's table: one row a run, and one for the runs that differ in their seed
+alone."""
 
 import collections
 from collections.abc import Sequence

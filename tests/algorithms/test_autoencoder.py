@@ -1,4 +1,5 @@
-"""Autoencoders against closed forms: linear ones are PCA, denoising linear ones reduced-rank regression."""
+"""Autoencoders against closed forms: linear ones are PCA, denoising linear ones reduced-rank
+regression."""
 
 import flax.linen as nn
 import jax
@@ -70,7 +71,8 @@ def test_a_linear_autoencoder_finds_the_subspace_of_pca_and_the_best_error_of_it
     best = np.sum(scales[K:] ** 2) / N
     assert subspace_angles(matrix(state, 'decoder').T, axes[:K].T).max() < 1e-4
     assert loss == pytest.approx(best, rel=1e-5)
-    # Its samples are then those of the Gaussian with the K largest variances of the data, and the data's mean.
+    # Its samples are then those of the Gaussian with the K largest variances of the data, and the
+    # data's mean.
     projected = axes[:K].T @ np.diag(scales[:K] ** 2 / N) @ axes[:K]
     decoded = (
         matrix(state, 'decoder').T @ np.asarray(state.moments.covariance) @ matrix(state, 'decoder')
@@ -91,9 +93,11 @@ def test_a_code_of_one_number_follows_a_curve_as_no_principal_component_can():
 
 
 def reduced_rank(corrupted, cross, rank):
-    """The W of a rank that minimises E||x - W y||^2, from E[y y'] and E[x y'], and the covariance of W y.
+    """The W of a rank that minimises E||x - W y||^2, from E[y y'] and E[x y'], and the covariance
+    of W y.
 
-    W is the regression of x on y, projected on the first eigenvectors of the covariance of what it predicts.
+    W is the regression of x on y, projected on the first eigenvectors of the covariance of what it
+    predicts.
     """
     full = cross @ np.linalg.inv(corrupted)
     axes = np.linalg.eigh(full @ corrupted @ full.T)[1][:, -rank:]

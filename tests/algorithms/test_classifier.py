@@ -59,7 +59,8 @@ def test_on_a_finite_set_the_trainer_reaches_the_shares_of_the_counts():
 
 
 def test_two_normal_classes_give_the_log_odds_of_scikit_learn_which_are_near_the_true_ones():
-    """With one covariance C for both, log p(1 | x) / p(0 | x) = (m1 - m0)' C^-1 (x - (m0 + m1) / 2)."""
+    """With one covariance C for both, log p(1 | x) / p(0 | x) = (m1 - m0)' C^-1 (x - (m0 + m1) /
+    2)."""
     from sklearn.linear_model import LogisticRegression
 
     means, root = (

@@ -31,7 +31,8 @@ TABLE = """
 
 
 def corpus(seed, length=400):
-    """Words of Zipf's law, a few more often side by side than by chance, with sentences of 20 words on average."""
+    """Words of Zipf's law, a few more often side by side than by chance, with sentences of 20 words
+    on average."""
     draw = np.random.default_rng(seed)
     words = draw.choice(V, length, p=1 / np.arange(1, V + 1) / np.sum(1 / np.arange(1, V + 1)))
     words[1:] = np.where(draw.random(length - 1) < 0.3, (words[:-1] * 5 + 1) % V, words[1:])
@@ -148,7 +149,8 @@ def test_totals_are_exact_where_float32_sums_are_not():
 
 
 def decaying(seed, v=60):
-    """A matrix whose singular values fall by a quarter each, by its entries in random order, and as a whole."""
+    """A matrix whose singular values fall by a quarter each, by its entries in random order, and as
+    a whole."""
     draw = np.random.default_rng(seed)
     left, right = (np.linalg.qr(draw.normal(size=(v, v)))[0] for _ in range(2))
     whole = (left * 0.75 ** np.arange(v)) @ right

@@ -1,4 +1,5 @@
-"""Fits of densities against closed forms: moments, modes, and the identity that makes likelihood a divergence."""
+"""Fits of densities against closed forms: moments, modes, and the identity that makes likelihood a
+divergence."""
 
 import json
 from functools import partial
@@ -110,7 +111,8 @@ def test_maximum_likelihood_reaches_the_moments_of_the_sample():
 
 
 def test_forward_divergence_matches_the_moments_of_a_mixture():
-    """Three routes: examples by the trainer, the mixture's moments in closed form, the slope of the integral."""
+    """Three routes: examples by the trainer, the mixture's moments in closed form, the slope of the
+    integral."""
     mean, square = moments()
     fit = fitted(forward_kl(gaussian), drawn(20_000), batch=500).params
     np.testing.assert_allclose(fit.mean, mean, atol=4.5 * np.sqrt(square.max() / 20_000) + 0.02)
@@ -206,7 +208,8 @@ def categorical(outcomes):
 
 
 def test_likelihood_is_divergence_plus_entropy_at_every_step(tmp_path):
-    """argmin KL(p_data, q) = argmax sum log q(x_i): the two differ by a number that no step changes."""
+    """argmin KL(p_data, q) = argmax sum log q(x_i): the two differ by a number that no step
+    changes."""
     x = np.random.default_rng(2).choice(5, (400, 1), p=[0.1, 0.4, 0.2, 0.25, 0.05])
     shares = np.bincount(x[:, 0]) / len(x)
     family = categorical(5)

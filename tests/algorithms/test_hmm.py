@@ -1,4 +1,5 @@
-"""Hidden Markov models against all paths one by one, float64, closed forms, known optima, and hmmlearn."""
+"""Hidden Markov models against all paths one by one, float64, closed forms, known optima, and
+hmmlearn."""
 
 import itertools
 import json
@@ -34,7 +35,8 @@ STEP = Every(log=1, evaluate=1000, save=1000)
 scans = pytest.mark.parametrize('scan', [sequential, parallel])
 products = pytest.mark.parametrize('product', [log_product, scaled_product])
 covariances = pytest.mark.parametrize('covariance', [diagonal, full])
-# What holds of full covariances in many steps would hold of diagonal ones, which are compiled as long.
+# What holds of full covariances in many steps would hold of diagonal ones, which are compiled as
+# long.
 covariances_of_many_steps = pytest.mark.parametrize(
     'covariance', [pytest.param(diagonal, marks=pytest.mark.slow), full]
 )
@@ -56,7 +58,8 @@ def float64(chain):
 
 
 def every_path(chain, x):
-    """The likelihood, the states' posteriors, the expected transitions and the best path, by summing over paths."""
+    """The likelihood, the states' posteriors, the expected transitions and the best path, by
+    summing over paths."""
     pi, a, b = float64(chain)
     paths = np.array(list(itertools.product(range(len(pi)), repeat=len(x))))
     p = (
@@ -200,7 +203,8 @@ def test_float32_counts_transitions_and_symbols_of_a_long_sequence():
 
 @scans
 def test_log_product_keeps_what_a_product_of_matrices_loses(scan):
-    """An outlier makes the state without a way back look certain; all that follows says that it was not entered."""
+    """An outlier makes the state without a way back look certain; all that follows says that it was
+    not entered."""
     chain = Chain(jnp.array([1.0, 0.0]), jnp.array([[0.5, 0.5], [0.0, 1.0]]), None)
     likelihood = jnp.zeros((30, 1, 2)).at[5, 0, 0].set(-200.0).at[6:, 0, 1].set(-50.0)
     seen = Seen(likelihood, jnp.ones((30, 1), bool))
@@ -421,7 +425,8 @@ def test_no_variance_falls_below_the_floor(covariance):
 
 
 def em64(chain, x, n):
-    """Nats a place before each of n steps of EM of full covariances on x [B, L, D], and after the last, in float64."""
+    """Nats a place before each of n steps of EM of full covariances on x [B, L, D], and after the
+    last, in float64."""
     pi, a = (np.asarray(part, np.float64) for part in chain[:2])
     mean, factor = (np.asarray(part, np.float64) for part in chain.emission)
     covariance = factor @ factor.swapaxes(1, 2)
@@ -454,7 +459,8 @@ def em64(chain, x, n):
 
 
 def test_thin_noise_of_any_scale_is_that_of_float64():
-    """Standard deviations that span up to 1 to 1e-4, in any directions, and columns of scales 1e-3 to 1e5."""
+    """Standard deviations that span up to 1 to 1e-4, in any directions, and columns of scales 1e-3
+    to 1e5."""
     algorithm = hmm(2, gaussian(full, floor=1e-30))
     begin, update = jax.jit(algorithm.init), jax.jit(algorithm.update)
     for seed in range(6):

@@ -113,7 +113,8 @@ def test_it_is_scikit_learns_from_the_same_start(name, floor=0.01):
 @structures
 @pytest.mark.parametrize('seed', range(2))
 def test_the_likelihood_never_falls(name, seed):
-    """In float32 to a millionth of a nat for each column, the rounding of a mean of squares; see below for float64."""
+    """In float32 to a millionth of a nat for each column, the rounding of a mean of squares; see
+    below for float64."""
     size, components = [(2, 5), (8, 3)][seed]
     x = clusters(n=200, size=size, components=components, seed=seed)
     start = from_covariances(STRUCTURES[name], *given(name, x, components))
@@ -140,7 +141,8 @@ def test_the_likelihood_never_falls_in_float64_either(name):
 
 
 def reference(x, weights, means, covariances, rate):
-    """One step on natural statistics E r, E r x, E r x x^T of which the batch makes up `rate`, full, float64."""
+    """One step on natural statistics E r, E r x, E r x x^T of which the batch makes up `rate`,
+    full, float64."""
     precisions, k = np.linalg.inv(covariances), len(weights)
     apart = x[:, None] - means[None]
     joint = np.log(weights)[None] - np.einsum('nki,kij,nkj->nk', apart, precisions, apart) / 2
@@ -349,7 +351,8 @@ def test_a_thousand_scales_away_the_likelihood_is_finite(name):
 
 @structures
 def test_far_from_nought_nothing_cancels(name):
-    """Moved by 1,000 standard deviations, where squares about nought would lose every digit of a variance."""
+    """Moved by 1,000 standard deviations, where squares about nought would lose every digit of a
+    variance."""
     x = clusters()
     moved = x + np.float32(1024)
     exact = (moved - np.float32(1024)).astype(np.float32)  # what rounding has left of x
@@ -470,7 +473,8 @@ def nats64(mixture, x):
 
 
 def peer_losses(name, begun, x, n, floor):
-    """What scikit-learn's EM says in float64 before each of n steps from the same start, and after the last."""
+    """What scikit-learn's EM says in float64 before each of n steps from the same start, and after
+    the last."""
     factors = np.asarray(begun.factors, np.float64)
     peer = GaussianMixture(len(begun.means), covariance_type=name, reg_covar=floor)
     peer.weights_ = np.exp(np.asarray(begun.log_weights, np.float64))
@@ -486,7 +490,8 @@ def peer_losses(name, begun, x, n, floor):
 
 
 def followed(algorithm, x, n):
-    """The start, the end, the losses before each of n steps and after the last, and each example's then."""
+    """The start, the end, the losses before each of n steps and after the last, and each example's
+    then."""
     batch = {'x': jnp.asarray(x, jnp.float32)}
     begun = jax.jit(algorithm.init)(KEY, batch)
     state, losses = steps(algorithm, batch, n, begun)
@@ -495,8 +500,9 @@ def followed(algorithm, x, n):
 
 
 def thin(seed):
-    """Two groups of rows whose standard deviations span up to 1 to 1e-5, in any directions, and columns of scales 1e-3
-    to 1e5; as far from nought as they still differ by many spacings of floats."""
+    """Two groups of rows whose standard deviations span up to 1 to 1e-5, in any directions, and
+    columns of scales 1e-3 to 1e5; as far from nought as they still differ by many spacings of
+    floats."""
     rng = np.random.default_rng(seed)
     axes = np.linalg.qr(rng.normal(size=(4, 4)))[0] * np.geomspace(1, 10 ** rng.uniform(-5, 0), 4)
     x = rng.normal(size=(300, 4)) * rng.choice([0.5, 1, 2], (300, 1))
@@ -541,8 +547,9 @@ def test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls(na
     for what, x in degenerate().items():
         _, found, losses, last = followed(algorithm, x, 10)
         assert np.isfinite(last).all() and all(np.isfinite(part).all() for part in found), what
-        # What rounding a factor of the least thinness does to a likelihood is up to (1 / 32)^2 a column. A floor as
-        # large as the variances changes it by more, in scikit-learn as here: it is added, not the most likely.
+        # What rounding a factor of the least thinness does to a likelihood is up to (1 / 32)^2 a
+        # column. A floor as large as the variances changes it by more, in scikit-learn as here: it
+        # is added, not the most likely.
         if what != 'a line at scale 0.001':
             assert np.diff(losses).max() < 3e-3, what
         if name != 'diag':

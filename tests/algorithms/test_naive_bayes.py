@@ -1,4 +1,5 @@
-"""Naive Bayes against scikit-learn, integrals of Bayes' rule, marginal likelihoods in closed form and its own draws."""
+"""Naive Bayes against scikit-learn, integrals of Bayes' rule, marginal likelihoods in closed form
+and its own draws."""
 
 from functools import cache
 
@@ -233,14 +234,16 @@ def test_maximum_likelihood_is_the_limit_of_small_pseudocounts():
 
 
 def test_frequentist_and_bayesian_estimates_differ_most_where_data_are_few():
-    """An event never seen: impossible by maximum likelihood, (n + 2)^-1 by Laplace's rule of succession."""
+    """An event never seen: impossible by maximum likelihood, (n + 2)^-1 by Laplace's rule of
+    succession."""
     never = lambda n, alpha: float(posterior_mean(jnp.array([n, 0], jnp.uint32), alpha)[1])
     assert [never(n, 0.0) for n in (1, 10, 1000)] == [0, 0, 0]
     assert [never(n, 1.0) for n in (1, 10, 1000)] == pytest.approx([1 / 3, 1 / 12, 1 / 1002])
 
 
 def log_marginal(counts, alpha):
-    """log of the integral over the Dirichlet prior of the probability of a sequence with these counts [..., K]."""
+    """log of the integral over the Dirichlet prior of the probability of a sequence with these
+    counts [..., K]."""
     alpha = np.broadcast_to(np.asarray(alpha, float), counts.shape)
     terms = (
         gammaln(alpha.sum(-1))
@@ -251,7 +254,8 @@ def log_marginal(counts, alpha):
 
 
 def test_predictions_one_by_one_multiply_to_the_marginal_likelihood():
-    """The chain rule: p(x_1, y_1) p(x_2, y_2 | x_1, y_1) .. is the integral over all parameters, in closed form."""
+    """The chain rule: p(x_1, y_1) p(x_2, y_2 | x_1, y_1) .. is the integral over all parameters, in
+    closed form."""
     data, alpha, classes = rows('bernoulli', n=120), (0.4, 2.0), (1.0, 3.0, 0.5)
     algorithm = naive_bayes(3, bernoulli(alpha), alpha=classes)
     update = lambda state, batch: (lambda state, metrics: (state, metrics['joint']))(
@@ -363,8 +367,9 @@ OUTSIDE = {
 
 @every_feature
 def test_what_training_refuses_is_no_score_at_evaluation(name):
-    """Of rows with a wrong entry or label here and there: what is infinite in an update of one such row alone is
-    infinite in its evaluation; and all other rows are judged as if these were not there."""
+    """Of rows with a wrong entry or label here and there: what is infinite in an update of one such
+    row alone is infinite in its evaluation; and all other rows are judged as if these were not
+    there."""
     algorithm, data = naive_bayes(3, FEATURES[name], alpha=1.0), rows(name)
     state, _ = counted(algorithm, data)
     update, judge, code = (

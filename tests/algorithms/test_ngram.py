@@ -106,7 +106,8 @@ def occurrences(sentences, order, vocabulary_size):
 
 
 def textbook(sentences, order, vocabulary_size):
-    """The tables of each order by dictionaries: n-grams counted, below them the different left neighbours."""
+    """The tables of each order by dictionaries: n-grams counted, below them the different left
+    neighbours."""
     tables = [occurrences(sentences, order, vocabulary_size)]
     while len(tables) < order:
         tables.insert(0, Counter(gram[1:] for gram in tables[0]))
@@ -239,8 +240,8 @@ def test_maximum_likelihood_gives_the_lectures_fractions():
 
 
 def test_kneser_ney_gives_the_table_worked_out_by_hand():
-    # Eleven different bigrams: the full stop ends three of them, every other outcome one. With D = 3/4 and nine
-    # outcomes P(w) = (N1+(. w) - 3/4) / 11 + 3/4 9/11 1/9 = N1+(. w) / 11.
+    # Eleven different bigrams: the full stop ends three of them, every other outcome one. With D =
+    # 3/4 and nine outcomes P(w) = (N1+(. w) - 3/4) / 11 + 3/4 9/11 1/9 = N1+(. w) / 11.
     state = counted(ids_of(LECTURE), 8, 2)
     expected = {
         'I like': 1.25 / 3 + 0.75 * 2 / 3 / 11,
@@ -296,7 +297,8 @@ def test_maximum_likelihood_reaches_the_entropy_of_the_counts_and_add_k_stays_ab
 
 
 def test_add_k_is_the_posterior_mean_under_a_symmetric_dirichlet_prior():
-    # Bayes' rule by brute force: distributions drawn from the prior, each weighted with its likelihood.
+    # Bayes' rule by brute force: distributions drawn from the prior, each weighted with its
+    # likelihood.
     counts, k = np.array([3, 0, 1, 2]), 0.5  # three words and the end of two sentences
     state = counted([[0, 0, 2], [0]], 3, 1)
     prior = np.random.default_rng(0).dirichlet([k] * 4, 400_000)
@@ -313,8 +315,8 @@ def test_add_k_is_the_posterior_mean_under_a_symmetric_dirichlet_prior():
 
 
 def test_add_ks_predictions_multiply_to_the_evidence_of_the_dirichlet_prior():
-    # P(data) by total probability, Gamma(K k) / Gamma(N + K k) prod Gamma(c + k) / Gamma(k), is what an update's losses
-    # add up to if each batch is one event, coded before it is counted.
+    # P(data) by total probability, Gamma(K k) / Gamma(N + K k) prod Gamma(c + k) / Gamma(k), is
+    # what an update's losses add up to if each batch is one event, coded before it is counted.
     k, sentences = 0.5, [[0, 0, 2], [], [0]]
     ids = flat(sentences)
     algorithm = ngram(3, order=1, capacity=(4,), smoothing=add_k(k))
@@ -425,9 +427,9 @@ def test_what_makes_no_sense_is_refused_in_one_line(make, message):
 def test_scores_equal_nltks(order):
     from nltk.lm import MLE, KneserNeyInterpolated, Lidstone, Vocabulary
 
-    # NLTK is given the textbook's n-grams. Its own pipeline pads with n - 1 end markers and scores begin markers as if
-    # they were words, so that its probabilities of words sum to less than one. Its vocabulary always holds <UNK>,
-    # which is our word 5; the end marker is the other outcome.
+    # NLTK is given the textbook's n-grams. Its own pipeline pads with n - 1 end markers and scores
+    # begin markers as if they were words, so that its probabilities of words sum to less than one.
+    # Its vocabulary always holds <UNK>, which is our word 5; the end marker is the other outcome.
     names = [*'abcde', '<UNK>', '</s>', '<s>']
     grams = [tuple(names[i] for i in g) for s in random_sentences() for g in padded(s, order, 6, 7)]
     everything = [[g[i:] for g in grams for i in range(order)]]

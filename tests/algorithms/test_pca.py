@@ -58,7 +58,8 @@ derived = jax.jit(components, static_argnums=(1, 2, 3))
 
 
 def gaussian(rows, columns, seed=0):
-    """Rows [N, D] of a Gaussian in general position, whose variances fall by a third from direction to direction."""
+    """Rows [N, D] of a Gaussian in general position, whose variances fall by a third from direction
+    to direction."""
     draw = np.random.default_rng(seed)
     rotation = scipy.stats.ortho_group.rvs(columns, random_state=draw)
     x = draw.normal(size=(rows, columns)) * 1.5 ** -np.arange(columns) @ rotation + draw.normal(
@@ -69,7 +70,8 @@ def gaussian(rows, columns, seed=0):
 
 @pytest.fixture(scope='module')
 def digits():
-    """scikit-learn's 1,797 digits, of which three columns are constant, and the state that the trainer ends with."""
+    """scikit-learn's 1,797 digits, of which three columns are constant, and the state that the
+    trainer ends with."""
     x = load_digits().data.astype(np.float32)
     data = table(x, batch=599, test={'x': x[:50]}, constant=True)
     return x, train(
@@ -320,7 +322,8 @@ SPECTRA = {
 
 @st.composite
 def tables(draw):
-    """Rows [N, D] of a spectrum, rotated or along the axes, in columns of any scale, some of them far from 0."""
+    """Rows [N, D] of a spectrum, rotated or along the axes, in columns of any scale, some of them
+    far from 0."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     spectrum = SPECTRA[draw(st.sampled_from(sorted(SPECTRA)))]
     rotation = np.eye(COLUMNS)
@@ -343,9 +346,9 @@ def measured(state, x, dimension, solver):
 
 
 def nats_and_condition(covariance, centred, scale):
-    """-log N(x | 0, covariance) of rows [N, D], and the largest factor by which columns of a scale [D], were they
-    independent, would vary more than that covariance does, over all directions. Float64; Cholesky's factor is as exact
-    in columns of any scale."""
+    """-log N(x | 0, covariance) of rows [N, D], and the largest factor by which columns of a scale
+    [D], were they independent, would vary more than that covariance does, over all directions.
+    Float64; Cholesky's factor is as exact in columns of any scale."""
     root = np.linalg.cholesky(covariance)
     z = scipy.linalg.solve_triangular(root, centred.T, lower=True)
     nats = len(root) / 2 * np.log(2 * np.pi) + np.log(np.diag(root)).sum() + (z**2).sum(0) / 2
@@ -355,8 +358,8 @@ def nats_and_condition(covariance, centred, scale):
 
 
 def likeliest(centred, scale, dimension):
-    """The mean loss of probabilistic PCA in float64, and the condition above of its covariance; infinite where that is
-    singular."""
+    """The mean loss of probabilistic PCA in float64, and the condition above of its covariance;
+    infinite where that is singular."""
     _, sigma, axes = np.linalg.svd(centred / np.sqrt(len(centred)), full_matrices=False)
     variances = sigma**2
     variances[dimension:] = np.mean(variances[dimension:]) if dimension < COLUMNS else 0
@@ -394,7 +397,8 @@ def test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_f
         own = exactly - np.asarray(state.origin, np.float64) - np.asarray(state.shift, np.float64)
         covariance = weights.T @ weights + float(noise) * np.eye(COLUMNS)
         nats, condition = nats_and_condition(covariance, own, scale)
-        # D products are rounded for a code, relative to independent columns; a code's part in the loss is its square.
+        # D products are rounded for a code, relative to independent columns; a code's part in the
+        # loss is its square.
         bound = (
             eps
             * COLUMNS

@@ -36,7 +36,8 @@ EXACT = multivariate_normal(B, W.T @ W + SCALE**2 * np.eye(D)).logpdf(X)
 
 
 def linear_model(shift=0.0, widen=0.0):
-    """p(x | z) = N(z W + B, SCALE^2), with its exact posterior for an encoder, or one that is off; and its `Fit`."""
+    """p(x | z) = N(z W + B, SCALE^2), with its exact posterior for an encoder, or one that is off;
+    and its `Fit`."""
     model = Model(MLP((), (2, Z)), MLP((), (D,)), fixed_gaussian(SCALE), Z)
     covariance = np.linalg.inv(np.eye(Z) + W @ W.T / SCALE**2)
     gain = W.T @ covariance / SCALE**2  # [D, Z]
@@ -63,7 +64,8 @@ def test_under_the_exact_posterior_every_weight_is_the_likelihood():
 
 
 def test_a_likelihood_below_the_least_float_has_a_logarithm():
-    """Far from all that the model makes, where each weight by itself would be 0; rounding is relative to the nats."""
+    """Far from all that the model makes, where each weight by itself would be 0; rounding is
+    relative to the nats."""
     model, fit = linear_model()
     far = X[:8] + 40
     exact = multivariate_normal(B, W.T @ W + SCALE**2 * np.eye(D)).logpdf(far)
@@ -76,7 +78,8 @@ def test_a_likelihood_below_the_least_float_has_a_logarithm():
 
 
 def test_bounds_rise_to_the_likelihood_with_the_number_of_samples():
-    """L_1 < L_5 < L_50 < log p (IWAE theorem 1), in the mean over many draws; the streamed estimate comes to log p."""
+    """L_1 < L_5 < L_50 < log p (IWAE theorem 1), in the mean over many draws; the streamed estimate
+    comes to log p."""
     model, fit = linear_model(shift=0.3, widen=0.5)
     mean = lambda objective: (
         -float(
@@ -157,7 +160,8 @@ def test_beta_weighs_the_divergence_and_free_nats_shield_it():
     assert free(key, model, fit.params, X)['loss'].mean() == pytest.approx(
         float(plain['reconstruction'].mean() + each.max() + between), rel=1e-5
     )
-    # A dimension that costs less than what is free has no pull towards the prior: only the other's bias moves.
+    # A dimension that costs less than what is free has no pull towards the prior: only the other's
+    # bias moves.
     slope = lambda objective: jax.grad(lambda p: objective(key, model, p, X)['loss'].mean())(
         fit.params
     )
@@ -187,7 +191,8 @@ def test_samples_have_the_models_moments_and_codes_go_there_and_back():
 
 
 def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
-    """Tipping and Bishop 1999, eqs. 7 and 8; the bound is tight there too (Lucas et al. 2019, arXiv:1911.02469)."""
+    """Tipping and Bishop 1999, eqs. 7 and 8; the bound is tight there too (Lucas et al. 2019,
+    arXiv:1911.02469)."""
     rng = np.random.default_rng(3)
     x = (rng.normal(size=(500, 8)) * [3, 2, 1.5, 0.5, 0.5, 0.5, 0.5, 0.5]) @ np.linalg.qr(
         rng.normal(size=(8, 8))

@@ -40,7 +40,8 @@ BATCH = 16
 
 
 def ddpm_case() -> Experiment:
-    """A U-Net with every part, attention and dropout too, on 40 images of noise: an epoch is 2.5 batches."""
+    """A U-Net with every part, attention and dropout too, on 40 images of noise: an epoch is 2.5
+    batches."""
     images = np.random.default_rng(1).uniform(-1, 1, (40, 8, 8, 1)).astype(np.float32)
     batch = lambda held, step: {'image': held[(step * BATCH + jnp.arange(BATCH)) % 40]}
     network = UNet(width=8, multipliers=(1, 2), attend_at=(4,), dropout=0.1, blocks=1)
@@ -50,7 +51,8 @@ def ddpm_case() -> Experiment:
 
 
 def text(length: int) -> Data:
-    """Excerpts of `length` places of a random text of 20 words, in sentences of five; an epoch is 2.5 batches."""
+    """Excerpts of `length` places of a random text of 20 words, in sentences of five; an epoch is
+    2.5 batches."""
     rng = np.random.default_rng(2)
     words = np.minimum(rng.geometric(0.15, (40, length)) - 1, 19).astype(np.int32)
     words[:, ::6] = -1
@@ -147,7 +149,8 @@ def density_case() -> Experiment:
 
 
 def hmm_case() -> Experiment:
-    """Three states and six symbols, sequences of 4 to 10 of them, stepwise EM with a prior; an epoch is 2.5 batches."""
+    """Three states and six symbols, sequences of 4 to 10 of them, stepwise EM with a prior; an
+    epoch is 2.5 batches."""
     draw = np.random.default_rng(3)
     held = {
         'x': draw.integers(0, 6, (40, 10), np.int32),
@@ -203,7 +206,8 @@ class Bounded(nn.Module):
 
 
 def gan_case() -> Experiment:
-    """All that can be carried: batch norm, spectral norm's vectors, an average; labels, views, two critic steps."""
+    """All that can be carried: batch norm, spectral norm's vectors, an average; labels, views, two
+    critic steps."""
     draw = np.random.default_rng(7)
     held = {
         'x': draw.normal(size=(40, 4)).astype(np.float32),

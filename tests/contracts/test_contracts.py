@@ -37,7 +37,8 @@ algorithms_of_many_runs = pytest.mark.parametrize(
 
 @functools.cache
 def experiment_of(case):
-    """The one experiment of a case: what jax has traced of it once serves every run of it in this process."""
+    """The one experiment of a case: what jax has traced of it once serves every run of it in this
+    process."""
     return ALGORITHMS[case]()
 
 
@@ -121,10 +122,12 @@ def test_stop_and_resume_is_exact_to_the_bit_across_an_epoch(case, tmp_path):
 
 @functools.cache
 def metrics_of_100_steps(case, devices, parallel=by_jit):
-    """Every metric that a run reports, in training by tens of steps and on the test set, as {(step, name): value}.
+    """Every metric that a run reports, in training by tens of steps and on the test set, as {(step,
+    name): value}.
 
-    Metrics and not parameters: a bias that a norm or a softmax takes out again has a gradient of nought, whose
-    rounding Adam blows up into steps of full size, and no two devices round alike. Nor the norms of gradients.
+    Metrics and not parameters: a bias that a norm or a softmax takes out again has a gradient of
+    nought, whose rounding Adam blows up into steps of full size, and no two devices round alike.
+    Nor the norms of gradients.
     """
     with tempfile.TemporaryDirectory() as folder:
         run(case, steps=100, devices=devices, parallel=parallel, workdir=folder)
@@ -138,7 +141,8 @@ def metrics_of_100_steps(case, devices, parallel=by_jit):
 
 
 def on_devices(case, devices):
-    """Eight devices are quick to tell what two would; a few stay to see that two is no other case than eight."""
+    """Eight devices are quick to tell what two would; a few stay to see that two is no other case
+    than eight."""
     quick = case != 'ddpm' and (devices == 8 or case in ('vae', 'word2vec', 'mixture'))
     return pytest.param(case, devices, marks=() if quick else pytest.mark.slow)
 
@@ -200,7 +204,8 @@ LONG = (
     'gan_stacked_mnist',
     'iwae_mnist',
 )
-# Those whose pictures and scores take longest; tests.programs.reproduce runs each of them to its end.
+# Those whose pictures and scores take longest; tests.programs.reproduce runs each of them to its
+# end.
 PICTURED = ('bayes_digits', 'gan_digits', 'kl_fit', 'mixture_digits', 'pca_digits')
 
 

@@ -9,7 +9,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 
-# What each folder may import of genjax, each entry a module or a folder. A folder may import itself.
+# What each folder may import of genjax, each entry a module or a folder. A folder may import
+# itself.
 ALLOWED = {
     'genjax/training': {'base', 'parallel'},
     'genjax/numerics': {'base', 'parallel'},

@@ -1,4 +1,5 @@
-"""The fingerprint of data in the manifest: whatever a run's numbers depend on, once changed, is refused on resume."""
+"""The fingerprint of data in the manifest: whatever a run's numbers depend on, once changed, is
+refused on resume."""
 
 import shutil
 

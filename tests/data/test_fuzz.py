@@ -1,4 +1,5 @@
-"""Readers of what others wrote: whatever the bytes, a value or one line; and a value that can be written comes back.
+"""Readers of what others wrote: whatever the bytes, a value or one line; and a value that can be
+written comes back.
 
 GENJAX_FUZZ=20000 sets the number of examples of each test, which are the same in every run.
 """
@@ -62,7 +63,8 @@ def value_or_line(read, *arguments):
 
 @st.composite
 def damaged(draw, whole):
-    """Bytes with a few pieces replaced, put in or taken out; at times none, at times any bytes at all."""
+    """Bytes with a few pieces replaced, put in or taken out; at times none, at times any bytes at
+    all."""
     content = bytearray(draw(whole))
     for place, gone, come in draw(
         st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), st.binary(max_size=4)), max_size=3)

@@ -1,4 +1,5 @@
-"""The permutation is checked as a permutation and as a random one; the batches against plain Python arithmetic."""
+"""The permutation is checked as a permutation and as a random one; the batches against plain Python
+arithmetic."""
 
 import math
 from functools import partial

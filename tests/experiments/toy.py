@@ -1,7 +1,7 @@
 """Walks to 3.
 
-For the tests of launch: gradient descent on (x - 3)^2 / 2 from x = 0, so that the loss after s steps is
-9/2 (1 - rate)^(2s).
+For the tests of launch: gradient descent on (x - 3)^2 / 2 from x = 0, so that the loss after s
+steps is 9/2 (1 - rate)^(2s).
 """
 
 import os

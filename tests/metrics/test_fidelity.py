@@ -205,7 +205,8 @@ def both(width=24):
 @pytest.mark.peers
 @pytest.mark.parametrize('width', [24, 600])
 def test_the_frechet_distance_is_torch_fidelitys(peer, width):
-    """Wider than one side has examples too, where its eigenvalues of a product are less exact than ours."""
+    """Wider than one side has examples too, where its eigenvalues of a product are less exact than
+    ours."""
     import torch
 
     x, y = both(width)

@@ -1,4 +1,5 @@
-"""The Frechet distance: closed forms, scipy's root of a matrix, few examples, and the bias that they bring."""
+"""The Frechet distance: closed forms, scipy's root of a matrix, few examples, and the bias that
+they bring."""
 
 import math
 
@@ -33,7 +34,8 @@ def test_two_gaussians_on_a_line():
 
 
 def test_gaussians_with_common_axes():
-    """Commuting covariances: the roots of the variances along each axis, one of them 0, are apart by themselves."""
+    """Commuting covariances: the roots of the variances along each axis, one of them 0, are apart
+    by themselves."""
     draw = np.random.default_rng(0)
     axes, _ = np.linalg.qr(draw.normal(size=(6, 6)))
     scales = draw.gamma(1, size=(2, 6)) * [[1, 1, 1, 0, 1, 1], [1, 1, 1, 1, 0, 1]]
@@ -62,7 +64,8 @@ def test_it_is_the_formula_with_scipys_root():
 
 
 def test_fewer_examples_than_features():
-    """The second route needs no covariance: the trace of the root is the nuclear norm of the centred cross product."""
+    """The second route needs no covariance: the trace of the root is the nuclear norm of the
+    centred cross product."""
     draw = np.random.default_rng(2)
     a, b = draw.normal(size=(12, 80)), draw.normal(size=(20, 80)) * 2 + 1
     centred = [(x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b)]
@@ -97,7 +100,8 @@ def test_moments_of_parts_merge_to_those_of_the_whole(edges):
 
 
 def exact_bias(n):
-    """E of the distance between two sets of n from N(0, 1): of means 2 / n, of scales 2 (1 - c_4(n)^2)."""
+    """E of the distance between two sets of n from N(0, 1): of means 2 / n, of scales 2 (1 -
+    c_4(n)^2)."""
     c4 = math.sqrt(2 / (n - 1)) * math.exp(math.lgamma(n / 2) - math.lgamma((n - 1) / 2))
     return 2 / n + 2 * (1 - c4**2)
 
@@ -128,8 +132,8 @@ def test_the_curve_starts_at_the_bias_and_goes_to_the_truth():
 
 
 def test_the_limit_is_near_the_truth_in_many_dimensions():
-    """N(0, I) and N(m, I) of D features, |m| = 1: n examples add 2 D / n by their means and, to first order in 1/n,
-    D (D + 1) / 2n by their covariances."""
+    """N(0, I) and N(m, I) of D features, |m| = 1: n examples add 2 D / n by their means and, to
+    first order in 1/n, D (D + 1) / 2n by their covariances."""
     draw, d, n = np.random.default_rng(1), 24, 200
     pairs = [(draw.normal(size=(n, d)), draw.normal(size=(n, d)) + d**-0.5) for _ in range(30)]
     assert np.mean([distance(*pair) for pair in pairs]) == pytest.approx(

@@ -32,7 +32,8 @@ def orthogonal(draw):
 
 
 def planted(n=80, kinds=3):
-    """Pairs [N, D] of three kinds: y = Phi x, where a bias coordinate of x takes each kind to a corner of its own."""
+    """Pairs [N, D] of three kinds: y = Phi x, where a bias coordinate of x takes each kind to a
+    corner of its own."""
     draw = np.random.default_rng(0)
     maps = np.stack([orthogonal(draw) for _ in range(kinds)])
     maps[:, :, 0] = 40 * np.eye(kinds, D)  # x[0] is 1

@@ -35,7 +35,8 @@ def single(*arrays):
 
 
 def textbook(q, p):
-    """KL(q, p) of Gaussians (mean, covariance) in float64: (tr P^-1 Q + m P^-1 m - D + ln |P| / |Q|) / 2."""
+    """KL(q, p) of Gaussians (mean, covariance) in float64: (tr P^-1 Q + m P^-1 m - D + ln |P| /
+    |Q|) / 2."""
     (mean, q), (p_mean, p) = q, p
     inverse, gap = np.linalg.inv(p), mean - p_mean
     logs = np.linalg.slogdet(p)[1] - np.linalg.slogdet(q)[1]
@@ -109,7 +110,8 @@ def test_divergence_is_positive_asymmetric_and_zero_between_equals():
 
 @pytest.mark.parametrize('shift', [1e-3, -1e-3, 1e-4])
 def test_small_divergences_keep_their_digits(shift):
-    """Close to N(0, 1) the divergence is of second order, below what float32 resolves of one plus that order."""
+    """Close to N(0, 1) the divergence is of second order, below what float32 resolves of one plus
+    that order."""
     np.testing.assert_allclose(
         standard_kl(*single([0.0], [shift])), (np.expm1(2 * shift) - 2 * shift) / 2, rtol=5e-3
     )
@@ -135,7 +137,8 @@ def test_divergence_is_invariant_under_affine_maps_and_adds_up_over_independent_
 
 
 def test_chain_rule():
-    """KL of joint distributions is that of the first variable plus, in the mean over q, that of the second given it."""
+    """KL of joint distributions is that of the first variable plus, in the mean over q, that of the
+    second given it."""
     q, p = np.random.default_rng(3).dirichlet(np.full(12, 0.7), 2).reshape(2, 3, 4)
     logs = lambda x: jnp.log(jnp.asarray(x, jnp.float32))
     whole = categorical_kl(logs(q.ravel()), logs(p.ravel()))

@@ -67,7 +67,8 @@ def test_the_score_is_the_mutual_information():
 
 
 def test_the_limit_of_a_score_takes_the_bias_of_few_examples_away():
-    """Sure of one of 50 even classes: 50 is the truth, and n examples reach about exp(ln 50 - 49 / 2n)."""
+    """Sure of one of 50 even classes: 50 is the truth, and n examples reach about exp(ln 50 - 49 /
+    2n)."""
     draw, sizes = np.random.default_rng(2), default_sizes(1000)
     sets = [1000.0 * np.eye(50)[draw.integers(0, 50, 1000)] for _ in range(30)]
     whole = np.mean([classifier_score(logits, splits=1).mean for logits in sets])

@@ -1,4 +1,5 @@
-"""Precision, recall, density and coverage: by their definitions, and what is expected of one distribution."""
+"""Precision, recall, density and coverage: by their definitions, and what is expected of one
+distribution."""
 
 import itertools
 import math
@@ -46,7 +47,8 @@ def test_narrow_and_distant_examples():
         0,
         0,
     )
-    # All at one real example: in the k balls about it and its neighbours, on average of centres in k + 1 each.
+    # All at one real example: in the k balls about it and its neighbours, on average of centres in
+    # k + 1 each.
     at_one = density_coverage(real, np.repeat(real[:1], 50, 0) + 1e-9)
     assert at_one.coverage < 0.06 and at_one.density > 0.2
 
@@ -61,7 +63,8 @@ def test_one_distribution_has_density_one_and_the_coverage_of_the_lemma():
 
 
 def test_the_lemma_is_a_count_of_orders():
-    """Of N - 1 real and M fake examples by nearness, the first k are all real; as many of each: the paper's line."""
+    """Of N - 1 real and M fake examples by nearness, the first k are all real; as many of each: the
+    paper's line."""
     orders = list(itertools.combinations(range(3 + 4), 4))  # the places of 4 fake ones among 3 real
     missed = np.mean([min(places) >= 2 for places in orders])
     assert expected_coverage(4, 4, 2) == pytest.approx(1 - missed)

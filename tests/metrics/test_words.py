@@ -102,7 +102,8 @@ def by_hand(embedding, questions, restrict, score, fold):
 
 
 def noisy_questions(count=500, kinds=40, seed=3):
-    """Words in pairs about a common offset, with other cases of some of them, and questions with unknown words."""
+    """Words in pairs about a common offset, with other cases of some of them, and questions with
+    unknown words."""
     draw = np.random.default_rng(seed)
     first = draw.normal(size=(kinds, 6))
     second = first + draw.normal(size=6) * 0.7 + draw.normal(size=(kinds, 6)) * 0.4
@@ -153,7 +154,8 @@ def test_analogies_are_a_loop_over_words(restrict, score, fold, sizes, monkeypat
 
 
 def planted(noise):
-    """Countries and capitals, adjectives and adverbs: each second word is its first and an offset, and noise."""
+    """Countries and capitals, adjectives and adverbs: each second word is its first and an offset,
+    and noise."""
     draw = np.random.default_rng(5)
     names, vectors, questions = [], [], []
     for category in ('capitals', 'gram1-adverbs'):
@@ -344,7 +346,8 @@ def assert_same_correlations(ours, theirs):
 
 
 def trained(folder, gensim, count=12_000):
-    """gensim's vectors of the first sentences of the corpus, an epoch: seconds, and better than chance."""
+    """gensim's vectors of the first sentences of the corpus, an epoch: seconds, and better than
+    chance."""
     import lzma
 
     with lzma.open(folder / 'text' / 'corpus.txt.xz', 'rt') as file:

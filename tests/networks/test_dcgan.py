@@ -49,7 +49,8 @@ def test_labels_change_what_is_made_and_judged():
     x = jnp.tile(jnp.linspace(-1, 1, 64).reshape(1, 8, 8, 1), (3, 1, 1, 1))
     variables = discriminator.init(jax.random.key(0), x, label)
     assert len({float(logit) for logit in discriminator.apply(variables, x, label)}) == 3
-    # The projection: what a label adds is linear in its vector, and a vector of nought adds nothing.
+    # The projection: what a label adds is linear in its vector, and a vector of nought adds
+    # nothing.
     plain = {**variables, 'params': {k: v for k, v in variables['params'].items() if k != 'embed'}}
     blank = {
         **plain,
@@ -130,7 +131,8 @@ SIDES = ('double', 'halve')
 
 
 def translated(module, side, read):
-    """The weights of a torch network, or what `read` finds of them, as ours; `side` names its inner layers."""
+    """The weights of a torch network, or what `read` finds of them, as ours; `side` names its inner
+    layers."""
     convs = [layer for layer in module if hasattr(layer, 'stride')]
     norms = [layer for layer in module if hasattr(layer, 'running_mean')]
     first = side == 'double'

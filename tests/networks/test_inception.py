@@ -1,4 +1,5 @@
-"""InceptionV3: its parts against direct definitions, and the whole against torch-fidelity's (marker `peers`)."""
+"""InceptionV3: its parts against direct definitions, and the whole against torch-fidelity's (marker
+`peers`)."""
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +50,8 @@ def test_features_parameters_and_some_entries_are_the_published_ones(entries, tr
     assert {name: x.shape for name, x in features.items()} == {
         name: (2, size) for name, size in FEATURES.items()
     }
-    # 23,834,568 of torchvision's InceptionV3 without its second head, and 8 classes more of 2,048 weights and a bias
+    # 23,834,568 of torchvision's InceptionV3 without its second head, and 8 classes more of 2,048
+    # weights and a bias
     assert sum(x.size for x in variables['params'].values()) == 23_834_568 + 8 * 2049
     assert entries['Conv2d_1a_3x3.conv.weight'] == (32, 3, 3, 3)
     assert entries['Mixed_5b.branch5x5_2.conv.weight'] == (64, 48, 5, 5)
@@ -61,7 +63,8 @@ def test_features_parameters_and_some_entries_are_the_published_ones(entries, tr
 
 
 def bilinear(images, size):
-    """TensorFlow 1's as it is defined, from the four pixels around each place: [B, H, W, C] -> [B, size, size, C]."""
+    """TensorFlow 1's as it is defined, from the four pixels around each place: [B, H, W, C] -> [B,
+    size, size, C]."""
     _, H, W, _ = images.shape
     y, x = np.arange(size) * H / size, np.arange(size) * W / size
     top, left = y.astype(int), x.astype(int)
@@ -177,7 +180,8 @@ def test_files_that_are_missing_or_others_are_refused_in_one_line(tmp_path):
 
 
 def drawn_weights(entries):
-    """Weights that keep the features' scale through the layers, with statistics that are not those of a new norm."""
+    """Weights that keep the features' scale through the layers, with statistics that are not those
+    of a new norm."""
     draw = np.random.default_rng(0)
     for name, shape in entries.items():
         if name.endswith(('conv.weight', 'fc.weight')):

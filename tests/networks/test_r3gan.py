@@ -1,4 +1,5 @@
-"""The residual pair without normalisation: its parts by another route, its beginning, its derivatives."""
+"""The residual pair without normalisation: its parts by another route, its beginning, its
+derivatives."""
 
 import math
 

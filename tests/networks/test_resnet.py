@@ -1,4 +1,5 @@
-"""The spectrally normalised residual pair: table 4 of the paper, labels, what sees what, what is refused."""
+"""The spectrally normalised residual pair: table 4 of the paper, labels, what sees what, what is
+refused."""
 
 import math
 
@@ -103,7 +104,8 @@ def test_the_generator_mixes_examples_only_where_it_learns():
 
 
 def test_a_slope_penalty_is_differentiated_and_its_gradient_is_square_to_each_normalised_kernel():
-    """The penalty does not see a kernel's length, so that its gradient has nothing along the kernel (Euler)."""
+    """The penalty does not see a kernel's length, so that its gradient has nothing along the kernel
+    (Euler)."""
     network, x = Discriminator(8), drawn(2, 8, 8, 1)
     variables = jax.jit(network.init)(jax.random.key(0), x)
     critic = lambda params, x: jnp.sum(network.apply(variables | {'params': params}, x))

@@ -1,4 +1,5 @@
-"""Spectral normalisation against numpy's singular values and the paper's own formula of the gradient."""
+"""Spectral normalisation against numpy's singular values and the paper's own formula of the
+gradient."""
 
 import flax.linen as nn
 import jax

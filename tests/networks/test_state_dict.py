@@ -1,4 +1,5 @@
-"""State dicts written by hand, byte for byte as torch writes them, and everything that must be refused."""
+"""State dicts written by hand, byte for byte as torch writes them, and everything that must be
+refused."""
 
 import io
 import os

@@ -58,7 +58,8 @@ def test_group_normalisation_gives_groups_of_mean_zero_and_variance_one():
 
 
 def test_attention_is_the_formula():
-    """softmax(q k^T / sqrt C) v of every pixel, beside a skip (Vaswani et al. 2017, arXiv:1706.03762, eq. 1)."""
+    """softmax(q k^T / sqrt C) v of every pixel, beside a skip (Vaswani et al. 2017,
+    arXiv:1706.03762, eq. 1)."""
     draw, C = np.random.default_rng(0), 8
     dense = lambda: {
         'kernel': draw.normal(size=(C, C)).astype('float32'),

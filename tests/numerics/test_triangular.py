@@ -1,4 +1,5 @@
-"""Inverses of lower triangular matrices against numpy's, and algorithms that leave LAPACK alone where they have to."""
+"""Inverses of lower triangular matrices against numpy's, and algorithms that leave LAPACK alone
+where they have to."""
 
 import jax
 import jax.numpy as jnp

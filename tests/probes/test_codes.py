@@ -145,7 +145,8 @@ def test_a_scatter_shows_each_class_in_its_colour_and_names_it():
     picture = code_scatter(codes, label)
     assert picture.dtype == np.uint8 and picture.shape == (600, 800, 3)
     without = code_scatter(codes[label != 1], label[label != 1])
-    # Where the third class lies, upper left in both, its colour is the third's, or the second's of two.
+    # Where the third class lies, upper left in both, its colour is the third's, or the second's of
+    # two.
     blended = [np.rint(0.7 * np.array(colour) + 0.3 * 255).astype(int) for colour in TAB10]
     assert all(area(picture, colour) > 300 for colour in blended)
     assert area(without, blended[0]) > 300 and area(without, blended[2]) < 30

@@ -1,4 +1,5 @@
-"""Fidelity of samples whose distribution is known, through an extractor that shows the pixels themselves."""
+"""Fidelity of samples whose distribution is known, through an extractor that shows the pixels
+themselves."""
 
 import json
 

@@ -2,8 +2,9 @@
 
 python -m tests.programs.crash EXPERIMENT [--kills 20] [--seed 0] [--folder DIR] [--config.KEY=VALUE ...]
 
-Of ten kills two come at any time of start-up, four once the run has made so many steps, four in the middle of the next
-save. After each the same command goes on. Where a run is done before all kills have come, another begins.
+Of ten kills two come at any time of start-up, four once the run has made so many steps, four in the
+middle of the next save. After each the same command goes on. Where a run is done before all kills
+have come, another begins.
 """
 
 import argparse
@@ -69,7 +70,8 @@ def attack(command: Sequence[str], folder: pathlib.Path, *, kills: int, seed: in
     """Runs a command, which is to be given --workdir, once as it is and then under fire.
 
     Raises:
-      AssertionError: a launch fails by itself, or what it has written by the time of a kill is not in order.
+      AssertionError: a launch fails by itself, or what it has written by the time of a kill is not
+        in order.
     """
     began, whole = time.monotonic(), folder / 'whole'
     start, took = rehearsed(command, whole)
@@ -93,7 +95,8 @@ def attack(command: Sequence[str], folder: pathlib.Path, *, kills: int, seed: in
 
 
 def moments(kills: int, steps: int, start: float, rest: float, seed: int) -> Iterator[Kill]:
-    """The kills of a run of so many steps, which takes `start` seconds to begin and `rest` for all of them."""
+    """The kills of a run of so many steps, which takes `start` seconds to begin and `rest` for all
+    of them."""
     draw = random.Random(seed)
     for i, step in enumerate(sorted(draw.uniform(0, steps) for _ in range(kills))):
         if i % 5 == 4:
@@ -156,7 +159,8 @@ def came(kill: Kill, run: pathlib.Path, process: subprocess.Popen, since: float)
 
 
 def due(kill: Kill, run: pathlib.Path, process: subprocess.Popen, since: float) -> bool:
-    """Whether a launch has come to where a kill waits for it, or is over its start-up if that is where."""
+    """Whether a launch has come to where a kill waits for it, or is over its start-up if that is
+    where."""
     if kill.step is None:
         return time.time() - since >= kill.wait or reached(run, since) >= 0
     return reached(run, since) >= kill.step and (not kill.save or caught(run, process))
@@ -173,7 +177,8 @@ def caught(run: pathlib.Path, process: subprocess.Popen) -> bool:
 
 
 def reached(run: pathlib.Path, since: float) -> int:
-    """The step of the last line that a launch has written; -1 before it has looked what lines there are."""
+    """The step of the last line that a launch has written; -1 before it has looked what lines there
+    are."""
     path = run / 'metrics.jsonl'
     if not path.exists() or path.stat().st_mtime < since:
         return -1
@@ -181,7 +186,8 @@ def reached(run: pathlib.Path, since: float) -> int:
 
 
 def half_saved(run: pathlib.Path) -> bool:
-    """Whether a checkpoint lies there that is not whole; a launch clears such ones away before it looks for lines."""
+    """Whether a checkpoint lies there that is not whole; a launch clears such ones away before it
+    looks for lines."""
     return any('orbax-checkpoint-tmp' in path.name for path in run.glob('checkpoints/*'))
 
 

@@ -1,4 +1,5 @@
-"""torch-fidelity for tests marked `peers`, also where the operators of torchvision, which it imports, cannot load."""
+"""torch-fidelity for tests marked `peers`, also where the operators of torchvision, which it
+imports, cannot load."""
 
 from torch.library import Library
 

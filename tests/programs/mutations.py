@@ -1,8 +1,10 @@
-"""Faults put in on purpose, one at a time, to see that the suite catches each: python -m tests.programs.mutations [WORD ...]
+"""Faults put in on purpose, one at a time, to see that the suite catches each: python -m
+tests.programs.mutations [WORD ...]
 
-The words choose faults by what they say; without any, all are tried, in a copy of the tree. A fault counts as caught
-where the quick test that is named for it passes in the sound copy and fails in the faulty one, because something is not
-as it is said to be and not because Python stumbled. The exit code is the number of faults that were not caught.
+The words choose faults by what they say; without any, all are tried, in a copy of the tree. A fault
+counts as caught where the quick test that is named for it passes in the sound copy and fails in the
+faulty one, because something is not as it is said to be and not because Python stumbled. The exit
+code is the number of faults that were not caught.
 """
 
 import os
@@ -561,7 +563,8 @@ def copied(root: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
 
 
 def ran(tree: pathlib.Path, tests: Iterable[str]) -> subprocess.CompletedProcess:
-    """pytest's end, at the first test that fails. It writes nothing that a later fault could be mistaken for."""
+    """pytest's end, at the first test that fails. It writes nothing that a later fault could be
+    mistaken for."""
     command = [
         sys.executable,
         '-m',

@@ -1,7 +1,8 @@
-"""Runs that several processes train together: python -m tests.programs.processes FOLDER CASE..., in each of them.
+"""Runs that several processes train together: python -m tests.programs.processes FOLDER CASE..., in
+each of them.
 
-What processes share is named by the variables that --distributed reads. The case `streamed` reads its batches from the
-host, each process its own part.
+What processes share is named by the variables that --distributed reads. The case `streamed` reads
+its batches from the host, each process its own part.
 """
 
 import pathlib

@@ -1,14 +1,16 @@
-"""Trains every experiment whose data come with a dependency, and compares its metrics with the committed record.
+"""Trains every experiment whose data come with a dependency, and compares its metrics with the
+committed record.
 
     python -m tests.programs.reproduce [EXPERIMENT...]            exit code: how many differ
     python -m tests.programs.reproduce [EXPERIMENT...] --record   writes their record anew, from three seeds each
 
-An experiment runs by the command `Small` of its page, through the launcher, in a fresh directory. Every number of
-metrics.jsonl but of clocks is compared, to the bit where versions, processor, devices and data are those of the record.
-Elsewhere rounding differs, and a game of two networks makes much of that. Then two things are asked: that training's
-first averages are the record's within 0.001 of the largest value that each had; and that the last value of each test
-metric and score is within as much, or within three times the range that it had over the record's three seeds. On other
-data, as the docstrings of other packages are, the second alone is asked.
+An experiment runs by the command `Small` of its page, through the launcher, in a fresh directory.
+Every number of metrics.jsonl but of clocks is compared, to the bit where versions, processor,
+devices and data are those of the record. Elsewhere rounding differs, and a game of two networks
+makes much of that. Then two things are asked: that training's first averages are the record's
+within 0.001 of the largest value that each had; and that the last value of each test metric and
+score is within as much, or within three times the range that it had over the record's three seeds.
+On other data, as the docstrings of other packages are, the second alone is asked.
 """
 
 import argparse
@@ -35,7 +37,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 RECORD = pathlib.Path(__file__).with_name('record.json')
 SEEDS = (0, 1, 2)
 TOLERANCE = 1e-3  # of the largest value that a metric had
-RANGES = 3  # a run that is rounded otherwise is at worst as another seed's, and three seeds show some of what those do
+# A run that is rounded otherwise is at worst as another seed's, and three seeds show some of what
+# those do
+RANGES = 3
 PACKAGES = ('jax', 'jaxlib', 'numpy', 'flax', 'optax', 'scipy', 'scikit-learn')
 SHOWN = 3  # metrics of an experiment in the table
 
@@ -68,7 +72,8 @@ def commands(folder: pathlib.Path = ROOT / 'experiments') -> dict[str, list[str]
 
 
 def trained(argv: Sequence[str], about: str) -> Result:
-    """What comes of a command of the launcher, in a process of its own; on a terminal the time it takes is shown."""
+    """What comes of a command of the launcher, in a process of its own; on a terminal the time it
+    takes is shown."""
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -136,7 +141,8 @@ def instructions() -> dict[str, str]:
 
 
 def verdict(entry: Entry | None, argv: Sequence[str], result: Result) -> str:
-    """'to the bit', 'within bounds' or 'DIFFERENT: ...' with the first difference; then how the environments differ."""
+    """'to the bit', 'within bounds' or 'DIFFERENT: ...' with the first difference; then how the
+    environments differ."""
     if result.failed or entry is None or entry['command'] != shlex.join(argv):
         return f'DIFFERENT: {result.failed or "the record has no such command"}'
     change = first_change(entry['rows'], result.rows)
@@ -261,7 +267,8 @@ def written(record: Mapping[str, Entry]) -> str:
 
 
 def table(name: str, result: Result, entry: Entry | None, says: str) -> str:
-    """An experiment's lines: what was trained, some of what it came to here and in the record, and the verdict."""
+    """An experiment's lines: what was trained, some of what it came to here and in the record, and
+    the verdict."""
     here, there = finals(result.rows), finals(entry['rows']) if entry else {}
     shown = lambda value: '-' if value is None else f'{value:.6g}'
     cells = [

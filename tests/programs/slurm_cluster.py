@@ -1,4 +1,5 @@
-"""A Slurm cluster for tests: a controller and two emulated nodes of one CPU each, all of them this machine."""
+"""A Slurm cluster for tests: a controller and two emulated nodes of one CPU each, all of them this
+machine."""
 
 import contextlib
 import os
@@ -13,7 +14,8 @@ from collections.abc import Iterator
 
 PROGRAMS = ('munged', 'slurmctld', 'slurmd', 'sbatch', 'srun', 'squeue', 'scontrol', 'scancel')
 
-# Jobs in `high` stop those in `low`, which get SIGTERM and five seconds, and are queued again if they then still run.
+# Jobs in `high` stop those in `low`, which get SIGTERM and five seconds, and are queued again if
+# they then still run.
 CONF = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -58,10 +60,12 @@ def installed() -> bool:
 
 @contextlib.contextmanager
 def cluster(folder: pathlib.Path) -> Iterator[dict[str, str]]:
-    """Starts the cluster, and gives the environment in which its commands find it; stops it and its jobs in the end.
+    """Starts the cluster, and gives the environment in which its commands find it; stops it and its
+    jobs in the end.
 
     Args:
-      folder: an empty one, for configuration, state and logs; with a short path, since a socket lies in it.
+      folder: an empty one, for configuration, state and logs; with a short path, since a socket
+        lies in it.
     """
     ports = [free_port() for _ in range(3)]
     user = subprocess.run(['id', '-un'], capture_output=True, text=True, check=True).stdout.strip()

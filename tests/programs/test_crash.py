@@ -1,4 +1,5 @@
-"""Runs that are killed with -9 at any moment end as those that nobody disturbed; and the attack sees what is lost."""
+"""Runs that are killed with -9 at any moment end as those that nobody disturbed; and the attack
+sees what is lost."""
 
 import pathlib
 import shutil

@@ -1,4 +1,5 @@
-"""The table of faults fits the tree, and the program that tries them tells a catch from a miss and from a stumble."""
+"""The table of faults fits the tree, and the program that tries them tells a catch from a miss and
+from a stumble."""
 
 import ast
 import pathlib

@@ -1,4 +1,5 @@
-"""The comparison of runs with the committed record: what counts as the same, by how much, and what is recorded."""
+"""The comparison of runs with the committed record: what counts as the same, by how much, and what
+is recorded."""
 
 import importlib
 import json
@@ -81,7 +82,8 @@ def test_zeros_of_two_signs_are_two_numbers():
 
 
 def test_limits_are_a_share_of_the_largest_value_or_the_range_over_seeds():
-    """First averages of training: 0.001 of 4. Last values: three times 1.25 - 0.75, and 0.001 of 0.5."""
+    """First averages of training: 0.001 of 4. Last values: three times 1.25 - 0.75, and 0.001 of
+    0.5."""
     expected = {(2, 'loss'): 0.004, (8, 'test/loss'): 1.5, (8, 'codes/accuracy'): 0.0005}
     assert limits(ENTRY) == pytest.approx(expected)
     assert limits(ENTRY, early=False).keys() == {(8, 'test/loss'), (8, 'codes/accuracy')}
@@ -115,7 +117,8 @@ def test_elsewhere_first_averages_and_last_values_have_bounds(step, name, value,
 
 
 def test_on_other_data_only_last_values_have_bounds():
-    """Docstrings are other data with other packages; with the same packages the source has changed them."""
+    """Docstrings are other data with other packages; with the same packages the source has changed
+    them."""
     rows, other = changed(2, 'loss', 5.0), dict(jax='1.0', data='fours')
     assert says(rows, jax='1.0').startswith('DIFFERENT: step 2 loss is 5.0 here')
     assert says(rows, data='fours').startswith('DIFFERENT: step 2 loss is 5.0 here')
@@ -222,7 +225,8 @@ PAGES = [path.stem for path in sorted(reproduce.ROOT.glob('experiments/[a-z]*.py
 
 @pytest.mark.parametrize('name', PAGES)
 def test_every_experiment_that_needs_no_file_states_a_small_size(name):
-    """It is one that needs none if it reads neither a prepared image set nor a corpus that has to be named."""
+    """It is one that needs none if it reads neither a prepared image set nor a corpus that has to
+    be named."""
     module, argv = importlib.import_module(f'experiments.{name}'), commands().get(name)
     config = module.get_config()
     if 'data_dir' not in config and config.get('corpus') != '':

@@ -1,4 +1,5 @@
-"""Checkpoints: what was saved comes back, and what is not what was saved is noticed, set aside and passed over."""
+"""Checkpoints: what was saved comes back, and what is not what was saved is noticed, set aside and
+passed over."""
 
 import gc
 import json
@@ -32,7 +33,8 @@ from launch.__main__ import main
 from launch.run import rundir
 from tests.training.toy import toy
 
-# Where one array cannot be read, orbax drops what reads the others, and Python tells of that when it collects it.
+# Where one array cannot be read, orbax drops what reads the others, and Python tells of that when
+# it collects it.
 pytestmark = [
     pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning'),
     pytest.mark.usefixtures('collected'),
@@ -220,7 +222,8 @@ def test_a_step_can_be_asked_for(run, capfd):
 
 
 def flips(run, count, seed):
-    """Flips a bit of every file of the latest checkpoint, `count` times each, and reads; (file, step) of each."""
+    """Flips a bit of every file of the latest checkpoint, `count` times each, and reads; (file,
+    step) of each."""
     draw, places = random.Random(seed), sorted(contents(run / FOLDER / '6'))
     for place in [
         place for place in places for _ in range(count) if place.name != 'commit_success.txt'

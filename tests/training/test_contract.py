@@ -1,6 +1,8 @@
-"""What does not fit is told in one line before anything is written: data of another form, maps that break the contract.
+"""What does not fit is told in one line before anything is written: data of another form, maps that
+break the contract.
 
-`check` refuses by tracing alone. What only values show, as words outside the vocabulary, stands at the end.
+`check` refuses by tracing alone. What only values show, as words outside the vocabulary, stands at
+the end.
 """
 
 import jax

@@ -34,7 +34,8 @@ def use(pid: int) -> Use:
 
 
 def held(uses: Iterable[Use]) -> Use:
-    """The most memory of a window, and the fewest files and threads: a save opens some for as long as it takes."""
+    """The most memory of a window, and the fewest files and threads: a save opens some for as long
+    as it takes."""
     memory, files, threads = zip(*uses, strict=True)
     return Use(max(memory), min(files), min(threads))
 
@@ -92,12 +93,15 @@ def test_what_leaks_is_seen(tmp_path):
 
 @pytest.mark.slow
 def test_memory_files_and_threads_do_not_grow_over_20000_steps(tmp_path, monkeypatch):
-    """With forty saves, twenty evaluations and forty pictures; but for the last step, which has probes of its own.
+    """With forty saves, twenty evaluations and forty pictures; but for the last step, which has
+    probes of its own.
 
-    With one arena of the allocator, since a save's threads scatter what they free over more of them for as long as the
-    run: without saves, or with one arena, memory stands still in the second half; else it grew by 1 to 3 %. Tensorstore
-    0.1.86 never frees what it tells as JSON, 1.6 KB a leaf and save, which comes to 0.3 %; the bound of 1 % is 1.1 KB a
-    step or 0.6 MB a save. A file or thread that every save or evaluation left would be ten or more in each half.
+    With one arena of the allocator, since a save's threads scatter what they free over more of them
+    for as long as the
+    run: without saves, or with one arena, memory stands still in the second half; else it grew by 1
+    to 3 %. Tensorstore 0.1.86 never frees what it tells as JSON, 1.6 KB a leaf and save, which
+    comes to 0.3 %; the bound of 1 % is 1.1 KB a step or 0.6 MB a save. A file or thread that every
+    save or evaluation left would be ten or more in each half.
     """
     monkeypatch.setenv('MALLOC_ARENA_MAX', '1')
     command = [sys.executable, '-m', 'launch', '--exp=ddpm_digits', f'--config.steps={STEPS}']

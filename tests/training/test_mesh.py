@@ -1,4 +1,5 @@
-"""Placement of states and batches; that all placements compute the same is tested over every algorithm."""
+"""Placement of states and batches; that all placements compute the same is tested over every
+algorithm."""
 
 import jax
 import jax.numpy as jnp

@@ -113,7 +113,8 @@ def test_the_rate_counts_the_steps_since_the_program_was_compiled_or_the_last_wr
     monkeypatch.setattr(time, 'perf_counter', lambda: clock)
     found = []
     with open_report(None, start=100, steps=200) as report:
-        # (step, seconds that it took to come there): the first call compiles, and calls differ in length
+        # (step, seconds that it took to come there): the first call compiles, and calls differ in
+        # length
         for step, took in [(110, 85.0), (120, 2.0), (125, 1.0), (145, 8.0), (146, 1.0)]:
             clock += took
             report.show(step, {'loss': 1.0})

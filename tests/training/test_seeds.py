@@ -94,7 +94,8 @@ def test_as_many_runs_as_devices_are_split_over_them():
     ['vae', 'word2vec', *(pytest.param(name, marks=pytest.mark.slow) for name in ('gan', 'ddpm'))],
 )
 def test_every_kind_of_algorithm_is_what_it_is_alone(name, tmp_path):
-    """States as a whole: a bias before a norm is made of rounding errors, which Adam makes as large as steps."""
+    """States as a whole: a bias before a norm is made of rounding errors, which Adam makes as large
+    as steps."""
     experiment, options = ALGORITHMS[name](), dict(steps=12, every=Every(4, 12, 12))
     places = [tmp_path / 'a', tmp_path / 'b']
     _, ours = run([experiment] * 2, seeds=(7, 0), workdirs=places, **options)

@@ -1,4 +1,5 @@
-"""TensorBoard's hparams plugin finds the config of each run, and its metrics among the run's scalars."""
+"""TensorBoard's hparams plugin finds the config of each run, and its metrics among the run's
+scalars."""
 
 import json
 import pathlib

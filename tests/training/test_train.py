@@ -36,7 +36,8 @@ def lines(workdir):
 
 
 def by_hand(steps, seed=0):
-    """The fold as its definition says it: no scan, no donation, no device but one. (state, metrics by step)."""
+    """The fold as its definition says it: no scan, no donation, no device but one. (state, metrics
+    by step)."""
     algorithm, data = toy()[:2]
     state = algorithm.init(keys_of(seed).init, data.train[0])
     seen = []

@@ -16,7 +16,8 @@ BATCH = 16
 
 
 def toy(observe: Callable[[], None] = lambda: None, factor: Callable = jnp.ones_like) -> Experiment:
-    """The mean of a Gaussian, by Adam on noisy squares; `observe` is called at each trace of the losses."""
+    """The mean of a Gaussian, by Adam on noisy squares; `observe` is called at each trace of the
+    losses."""
 
     def losses(key, params, batch):
         observe()

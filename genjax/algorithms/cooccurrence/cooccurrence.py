@@ -1,10 +1,12 @@
 """Words by the company they keep: window counts, pointwise mutual information and truncated SVD.
 
-Levy and Goldberg 2014, "Neural word embedding as implicit matrix factorization"; Levy et al. 2015, "Improving
-distributional similarity" (TACL 3); Halko et al. 2011, "Finding structure with randomness" (arXiv:0909.4061).
+Levy and Goldberg 2014, "Neural word embedding as implicit matrix factorization"; Levy et al. 2015,
+"Improving distributional similarity" (TACL 3); Halko et al. 2011, "Finding structure with
+randomness" (arXiv:0909.4061).
 
-Letters: B excerpts, L places of each, W the window, V words, D dimensions, C rows of a table of counts, E entries of a
-sparse matrix, N(w, c) how often context c was seen near word w, N(w) the sum of that over all c, N over all w too.
+Letters: B excerpts, L places of each, W the window, V words, D dimensions, C rows of a table of
+counts, E entries of a sparse matrix, N(w, c) how often context c was seen near word w, N(w) the sum
+of that over all c, N over all w too.
 """
 
 import math
@@ -41,22 +43,26 @@ uniform = lambda distance: 1  # every pair in the window
 
 
 def harmonic(window: int) -> Callable[[int], int]:
-    """A pair at distance d counts 1/d, in units of 1/lcm(1, ..., window) (GloVe, Pennington et al. 2014)."""
+    """A pair at distance d counts 1/d, in units of 1/lcm(1, ..., window) (GloVe, Pennington et al.
+    2014)."""
     unit = math.lcm(*range(1, window + 1))
     return lambda distance: unit // distance
 
 
 def dynamic(window: int) -> Callable[[int], int]:
-    """A pair at distance d counts 1 - (d - 1) / window, the mean of word2vec's windows, in units of 1/window."""
+    """A pair at distance d counts 1 - (d - 1) / window, the mean of word2vec's windows, in units of
+    1/window."""
     return lambda distance: window + 1 - distance
 
 
 def pairs(words: Array, window: int, margin: int = 0) -> Array:
-    """The word at each place with the word d places before it, d = 1..W, or ABSENT where there is no such pair.
+    """The word at each place with the word d places before it, d = 1..W, or ABSENT where there is
+    no such pair.
 
-    A pair lies within one sentence: there is no place without a word between its two. A pair belongs to its later
-    place, and the first `margin` places of an excerpt have none. So a text that is cut into excerpts, each of which
-    begins with the last W places of the one before, has every pair once where margin is W.
+    A pair lies within one sentence: there is no place without a word between its two. A pair
+    belongs to its later place, and the first `margin` places of an excerpt have none. So a text
+    that is cut into excerpts, each of which begins with the last W places of the one before, has
+    every pair once where margin is W.
 
     Args:
       words: [B, L] int32, negative where there is no word.
@@ -78,7 +84,8 @@ def pairs(words: Array, window: int, margin: int = 0) -> Array:
 
 
 def entries(counts: Counts, symmetric: bool = True) -> Entries:
-    """The matrix N(w, c) of a table, in which a symmetric one has each pair of words once, the smaller id first."""
+    """The matrix N(w, c) of a table, in which a symmetric one has each pair of words once, the
+    smaller id first."""
     keys = jnp.where(counts.keys == EMPTY, 0, counts.keys)
     if not symmetric:
         return Entries(*keys.T, counts.values, counts.size)
@@ -90,8 +97,8 @@ def entries(counts: Counts, symmetric: bool = True) -> Entries:
 def totals(values: Array, index: Array, length: int) -> Array:
     """The sum of the uint32 values at each index, float32 [length].
 
-    A large float32 would take no notice of small values. So integers are added, 12 bits at a time, which is exact for
-    up to a million values an index, and only their sums are rounded.
+    A large float32 would take no notice of small values. So integers are added, 12 bits at a time,
+    which is exact for up to a million values an index, and only their sums are rounded.
     """
     part = lambda shift: jnp.zeros(length, jnp.uint32).at[index].add((values >> shift) & 0xFFF)
     return sum(part(shift).astype(jnp.float32) * 2.0**shift for shift in (24, 12, 0))
@@ -100,13 +107,16 @@ def totals(values: Array, index: Array, length: int) -> Array:
 def pmi(
     matrix: Entries, vocabulary_size: int, *, shift: float = 1.0, smoothing: float = 0.75
 ) -> Entries:
-    """Pointwise mutual information, log(P(w, c) / (P(w) P(c))) - log k, of the pairs that were seen; 0 for the rest.
+    """Pointwise mutual information, log(P(w, c) / (P(w) P(c))) - log k, of the pairs that were
+    seen; 0 for the rest.
 
     Args:
       matrix: N(w, c), integers.
       vocabulary_size: V.
-      shift: k, the negative samples of the skip-gram that this amounts to (Levy and Goldberg 2014, equation 11).
-      smoothing: alpha of P(c) = N(c)^alpha / sum_c N(c)^alpha (Levy et al. 2015, section 3.2); 1 for none.
+      shift: k, the negative samples of the skip-gram that this amounts to (Levy and Goldberg 2014,
+        equation 11).
+      smoothing: alpha of P(c) = N(c)^alpha / sum_c N(c)^alpha (Levy et al. 2015, section 3.2); 1
+        for none.
     """
     words = totals(matrix.values, matrix.rows, vocabulary_size)
     contexts = totals(matrix.values, matrix.columns, vocabulary_size) ** smoothing
@@ -140,10 +150,12 @@ def multiply(matrix: Entries, x: Array, length: int) -> Array:
 def svd(
     key: Array, matrix: Entries, vocabulary_size: int, rank: int, *, more: int = 10, rounds: int = 8
 ):
-    """The leading singular vectors and values of a sparse V x V matrix: (U [V, rank], Sigma [rank], V^T [rank, V]).
+    """The leading singular vectors and values of a sparse V x V matrix: (U [V, rank], Sigma [rank],
+    V^T [rank, V]).
 
-    Subspace iteration from random directions, `more` than the rank, in `rounds` by the matrix and its transpose (Halko
-    et al. 2011, algorithms 4.4, 5.1); 8 bring the flat spectra of PPMI to 3 %. A column of U is positive where largest.
+    Subspace iteration from random directions, `more` than the rank, in `rounds` by the matrix and
+    its transpose (Halko et al. 2011, algorithms 4.4, 5.1); 8 bring the flat spectra of PPMI to 3 %.
+    A column of U is positive where largest.
     """
     transposed = matrix._replace(rows=matrix.columns, columns=matrix.rows)
     onto = lambda m, x: jnp.linalg.qr(multiply(m, x, vocabulary_size))[0]
@@ -165,13 +177,15 @@ def factors(
     power: float = 0.5,
     symmetric: bool = True,  # as in `cooccurrence`
     association: Callable[[Entries, int], Entries] = ppmi,  # (N(w, c), V) -> the matrix to factor
-    rounds: int = 8,  # of `svd`, which starts in the same place always: the vectors follow from the counts alone
+    # Of `svd`, which starts in the same place always: the vectors follow from the counts alone
+    rounds: int = 8,
 ) -> Callable[[Any, Counts], Array]:
-    """(key, counts) -> a vector for each word, float32 [V, D]: U Sigma^p of the matrix of associations.
+    """(key, counts) -> a vector for each word, float32 [V, D]: U Sigma^p of the matrix of
+    associations.
 
     Args:
-      power: p, the weight of the singular values: 1 is the classical SVD, 1/2 gives words and contexts equal shares,
-        0 leaves them out (Levy et al. 2015, section 3.3).
+      power: p, the weight of the singular values: 1 is the classical SVD, 1/2 gives words and
+        contexts equal shares, 0 leaves them out (Levy et al. 2015, section 3.3).
 
     Raises:
       ValueError: dimension lies outside 1 to V, or power outside 0 to 1.
@@ -213,16 +227,18 @@ def cooccurrence(
 ) -> Algorithm:
     """Counts the pairs of words that stand at most W places apart.
 
-    Batches are {'words': int32 [B, L]}, the state is a table `Counts` of pairs. Metrics are the numbers of different
-    pairs, `pairs`, and of new ones, `new_pairs`. `evaluate` gives -log P(c | w) in nats, the weighted mean over an
-    excerpt's pairs (log V without any), P(c | w) = (N(w, c) + k) / (N(w) + k V). `encode` computes the vectors of all
-    words, then gives those of each place, [B, L, D], 0 where there is no word.
+    Batches are {'words': int32 [B, L]}, the state is a table `Counts` of pairs. Metrics are the
+    numbers of different pairs, `pairs`, and of new ones, `new_pairs`. `evaluate` gives -log P(c |
+    w) in nats, the weighted mean over an excerpt's pairs (log V without any), P(c | w) = (N(w, c) +
+    k) / (N(w) + k V). `encode` computes the vectors of all words, then gives those of each place,
+    [B, L, D], 0 where there is no word.
 
-    `pairs` is infinite, which ends the run, once the table has overflown or where a word lies outside 0 to V - 1; the
-    loss of an excerpt with such a word, and its vector, are no number.
+    `pairs` is infinite, which ends the run, once the table has overflown or where a word lies
+    outside 0 to V - 1; the loss of an excerpt with such a word, and its vector, are no number.
 
     Raises:
-      ValueError: a number is out of its range, a weight no positive integer; or what `empty` refuses.
+      ValueError: a number is out of its range, a weight no positive integer; or what `empty`
+        refuses.
     """
     weights = [weight(distance) for distance in range(1, min(window, WIDEST) + 1)]
     whole = weights and all(w >= 1 and w == int(w) for w in weights)

@@ -1,10 +1,11 @@
-"""Denoising diffusion (DDPM) of Ho et al. 2020, arXiv:2006.11239, whose equation numbers these are unless another
-paper is named, with the DDIM sampler of Song et al. 2021, arXiv:2010.02502.
+"""Denoising diffusion (DDPM) of Ho et al. 2020, arXiv:2006.11239, whose equation numbers these are
+unless another paper is named, with the DDIM sampler of Song et al. 2021, arXiv:2010.02502.
 
-t runs over 0..T as in the paper, t = 0 being the data in [-1, 1]; tables are [T + 1], indexed by t. Formulas take one t
-and arrays x0, x (the paper's x_t) and noise of any one shape; `jax.vmap` gives each of B examples its own t. `predict`
-is eps_theta: (x [B, ...], t in 1..T, a scalar or [B]) -> noise [B, ...]. The x0 that it implies is held in
-[-clip, clip]: 1 as in the authors' code, infinity for none.
+t runs over 0..T as in the paper, t = 0 being the data in [-1, 1]; tables are [T + 1], indexed by t.
+Formulas take one t and arrays x0, x (the paper's x_t) and noise of any one shape; `jax.vmap` gives
+each of B examples its own t. `predict` is eps_theta: (x [B, ...], t in 1..T, a scalar or [B]) ->
+noise [B, ...]. The x0 that it implies is held in [-clip, clip]: 1 as in the authors' code, infinity
+for none.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,8 @@ at = lambda table, t: jnp.asarray(table, jnp.float32)[t]  # t may be traced
 
 
 class Process(NamedTuple):
-    """The forward process q and the fixed variance of the reverse process p; float64, as 1 - alpha_bar needs it."""
+    """The forward process q and the fixed variance of the reverse process p; float64, as 1 -
+    alpha_bar needs it."""
 
     betas: np.ndarray  # variances of q(x_t | x_{t-1}); beta_0 = 0
     alphas_bar: np.ndarray  # products of 1 - beta; alpha_bar_0 = 1
@@ -38,7 +40,8 @@ class Process(NamedTuple):
 
 
 class Reverse(NamedTuple):
-    """A way from noise to data in S moves from t, each to clean * x_0 + noisy * x_t + noise * z, z normal; [S]."""
+    """A way from noise to data in S moves from t, each to clean * x_0 + noisy * x_t + noise * z, z
+    normal; [S]."""
 
     t: np.ndarray
     clean: np.ndarray
@@ -52,24 +55,27 @@ def linear_schedule(steps: int, first: float = 1e-4, last: float = 0.02) -> np.n
 
 
 def cosine_schedule(steps: int, offset: float = 0.008, largest: float = 0.999) -> np.ndarray:
-    """beta_1..beta_T [T]: alpha_bar is a squared cosine (Nichol and Dhariwal 2021, arXiv:2102.09672, eq. 17)."""
+    """beta_1..beta_T [T]: alpha_bar is a squared cosine (Nichol and Dhariwal 2021,
+    arXiv:2102.09672, eq. 17)."""
     alphas_bar = np.cos((np.arange(steps + 1) / steps + offset) / (1 + offset) * np.pi / 2) ** 2
     return np.minimum(1 - alphas_bar[1:] / alphas_bar[:-1], largest)
 
 
 def fixed_large(betas: np.ndarray, posterior: np.ndarray) -> np.ndarray:
-    """sigma_t^2 = beta_t [T + 1], but at t = 1 the posterior's of t = 2, as in the authors' code (section 3.2)."""
+    """sigma_t^2 = beta_t [T + 1], but at t = 1 the posterior's of t = 2, as in the authors' code
+    (section 3.2)."""
     return np.concatenate([betas[:1], posterior[2:3], betas[2:]])
 
 
 def fixed_small(_: np.ndarray, posterior: np.ndarray) -> np.ndarray:
-    """sigma_t^2 = the posterior's [T + 1], but at t = 1, where that is 0, that of t = 2 (section 3.2)."""
+    """sigma_t^2 = the posterior's [T + 1], but at t = 1, where that is 0, that of t = 2 (section
+    3.2)."""
     return fixed_large(posterior, posterior)
 
 
 def diffusion(betas: np.ndarray, variance: Callable[..., np.ndarray] = fixed_large) -> Process:
-    """The process of beta_1..beta_T [T], with (betas, posterior) -> sigma^2, each [T + 1]; a ValueError unless betas
-    are two or more numbers inside (0, 1)."""
+    """The process of beta_1..beta_T [T], with (betas, posterior) -> sigma^2, each [T + 1]; a
+    ValueError unless betas are two or more numbers inside (0, 1)."""
     if np.ndim(betas) != 1 or len(betas) < 2 or not 0 < np.min(betas) <= np.max(betas) < 1:
         raise ValueError(
             f'betas are {np.array2string(np.asarray(betas), threshold=6)}; needed: T > 1 in (0, 1)'
@@ -90,7 +96,8 @@ def diffuse(process: Process, t, x0: Array, noise: Array) -> Array:
 
 
 def noising(process: Process, frames: int) -> Callable[[Key, Array], Array]:
-    """(key, x0 [B, ...]) -> x_t at as many evenly spaced t from 0 to T, all from one noise, [frames, B, ...]."""
+    """(key, x0 [B, ...]) -> x_t at as many evenly spaced t from 0 to T, all from one noise,
+    [frames, B, ...]."""
     times = np.linspace(0, len(process.betas) - 1, frames).round().astype(int)
     return lambda key, x0: jax.vmap(partial(diffuse, process), (0, None, None))(
         times, x0, normals(key, x0)
@@ -104,15 +111,18 @@ def implied(process: Process, t, x: Array, noise: Array, clip: float = jnp.inf) 
 
 
 def posterior_mean(process: Process, t, x0: Array, x: Array) -> Array:
-    """The mean of q(x_{t-1} | x_t, x_0) or, for the implied x0, of p(x_{t-1} | x_t); t in 1..T (eqs. 7, 11)."""
+    """The mean of q(x_{t-1} | x_t, x_0) or, for the implied x0, of p(x_{t-1} | x_t); t in 1..T
+    (eqs. 7, 11)."""
     return at(process.clean, t) * x0 + at(process.noisy, t) * x
 
 
 def decoder_log_likelihood(x0: Array, mean: Array, scale) -> Array:
-    """log p(x_0 | x_1), nats, entry by entry, for x0 on the 256 levels -1, -1 + 2/255, ..., 1 (eq. 13)."""
+    """log p(x_0 | x_1), nats, entry by entry, for x0 on the 256 levels -1, -1 + 2/255, ..., 1 (eq.
+    13)."""
     lower = jnp.where(x0 < -0.999, -jnp.inf, (x0 - 1 / 255 - mean) / scale)
     upper = jnp.where(x0 > 0.999, jnp.inf, (x0 + 1 / 255 - mean) / scale)
-    # Mirrored into the lower tail, where log_ndtr keeps its digits however far out the interval lies.
+    # Mirrored into the lower tail, where log_ndtr keeps its digits however far out the interval
+    # lies.
     mirror = lower + upper > 0
     lower, upper = jnp.where(mirror, -upper, lower), jnp.where(mirror, -lower, upper)
     return log_ndtr(upper) + jnp.log(-jnp.expm1(log_ndtr(lower) - log_ndtr(upper)))
@@ -125,7 +135,8 @@ def prior_term(process: Process, x0: Array) -> Array:
 
 
 def step_term(process: Process, t, x0: Array, x: Array, noise: Array, clip: float = 1.0) -> Array:
-    """L_{t-1} of one example, bits/dim, given x_t and the noise predicted in it (eq. 5; eq. 13 for t = 1)."""
+    """L_{t-1} of one example, bits/dim, given x_t and the noise predicted in it (eq. 5; eq. 13 for
+    t = 1)."""
     mean, variance = (
         posterior_mean(process, t, implied(process, t, x, noise, clip), x),
         at(process.variances, t),
@@ -146,7 +157,8 @@ def normals(key: Key, like: Array) -> Array:
 
 
 def bound(key: Key, process: Process, predict: Predict, x0: Array, clip: float = 1.0) -> Array:
-    """The bound on -log p(x0) term by term, L_0..L_T in bits/dim, [B, T + 1], by T calls of `predict` (eq. 5)."""
+    """The bound on -log p(x0) term by term, L_0..L_T in bits/dim, [B, T + 1], by T calls of
+    `predict` (eq. 5)."""
     drawn = lambda t: diffuse(process, t, x0, normals(jax.random.fold_in(key, t), x0))
     term = lambda t, x: jax.vmap(partial(step_term, process, t, clip=clip))(x0, x, predict(x, t))
     terms = jax.lax.map(lambda t: term(t, drawn(t)), jnp.arange(1, len(process.betas)))  # [T, B]
@@ -154,8 +166,9 @@ def bound(key: Key, process: Process, predict: Predict, x0: Array, clip: float =
 
 
 def measure(key: Key, process: Process, predict: Predict, x0: Array, clip: float = 1.0) -> Metrics:
-    """At a random t an example: 'loss', the mean squared error of the noise (eq. 14), and 'bits_per_dim', an
-    unbiased estimate of the sum of `bound`, which carries no gradient; each [B]."""
+    """At a random t an example: 'loss', the mean squared error of the noise (eq. 14), and
+    'bits_per_dim', an unbiased estimate of the sum of `bound`, which carries no gradient; each [B].
+    """
     (times, draws), total = jax.random.split(key), len(process.betas) - 1
     t = jax.vmap(lambda key: jax.random.randint(key, (), 1, total + 1))(
         example_keys(times, len(x0))
@@ -179,7 +192,8 @@ def ancestral(process: Process) -> Reverse:
 def ddim(process: Process, steps: int, eta: float = 0.0) -> Reverse:
     """S moves through the whole parts of T, T (S - 1) / S, ..., 0 (Song et al. 2021, eqs. 12, 16).
 
-    eta scales the noise up to the posterior's at 1, where S = T is `ancestral` of small variance, clip and all.
+    eta scales the noise up to the posterior's at 1, where S = T is `ancestral` of small variance,
+    clip and all.
 
     Raises:
       ValueError: steps lies outside 1..T, or eta outside [0, 1].
@@ -199,7 +213,8 @@ def ddim(process: Process, steps: int, eta: float = 0.0) -> Reverse:
 def denoise(
     key: Key, process: Process, predict: Predict, way: Reverse, x: Array, clip=1.0, frames=1
 ) -> Array:
-    """Goes the way from x [B, ...]: `frames` views, evenly spaced in moves, the last its end, [frames, B, ...]."""
+    """Goes the way from x [B, ...]: `frames` views, evenly spaced in moves, the last its end,
+    [frames, B, ...]."""
 
     def move(i, x):
         t, clean, noisy, noise = (jnp.asarray(table)[i] for table in way)
@@ -214,8 +229,8 @@ def denoise(
 def interpolate(
     key: Key, process: Process, predict: Predict, way: Reverse, ends, weights, t: int, clip=1.0
 ):
-    """Images between two ends, each [B, ...]: mixed at the way's time next to t by weights [K] of the second, and
-    denoised with the same noise for all weights, [K, B, ...] (section 4.3)."""
+    """Images between two ends, each [B, ...]: mixed at the way's time next to t by weights [K] of
+    the second, and denoised with the same noise for all weights, [K, B, ...] (section 4.3)."""
     first, second, chain = jax.random.split(key, 3)
     way = Reverse(*(table[way.t <= max(t, way.t[-1])] for table in way))
     x, y = (
@@ -227,7 +242,8 @@ def interpolate(
 
 
 def predictor(network: Any, params: Any, rngs: Any = None) -> Predict:
-    """eps_theta of a flax network, which is given t - 1, int32 [B] in 0..T-1, as in the authors' code."""
+    """eps_theta of a flax network, which is given t - 1, int32 [B] in 0..T-1, as in the authors'
+    code."""
     steps = lambda x, t: jnp.broadcast_to(jnp.asarray(t - 1, jnp.int32), x.shape[:1])
     return lambda x, t: network.apply({'params': params}, x, steps(x, t), rngs=rngs).astype(
         jnp.float32
@@ -237,7 +253,8 @@ def predictor(network: Any, params: Any, rngs: Any = None) -> Predict:
 def trajectory(
     network: Any, process: Process, way: Reverse, shape: tuple[int, ...], clip=1.0, frames=1
 ) -> Callable:
-    """(key, state, n) -> n draws of a `Fit` by its average, as they arise, [frames, n, *shape]; see `denoise`."""
+    """(key, state, n) -> n draws of a `Fit` by its average, as they arise, [frames, n, *shape]; see
+    `denoise`."""
 
     def draw(key, state, n):
         first, rest = jax.random.split(key)
@@ -248,7 +265,8 @@ def trajectory(
 
 
 def _images(batch, shape):
-    """The images of a batch, [B, *shape]; convolutions would take others as well, and train on what is never drawn."""
+    """The images of a batch, [B, *shape]; convolutions would take others as well, and train on what
+    is never drawn."""
     x = batch['image']
     if x.shape[1:] != shape:
         raise ValueError(f'ddpm is told of shape {shape}; the data have {x.shape[1:]}')
@@ -258,7 +276,8 @@ def _images(batch, shape):
 
 
 def ddpm(
-    network: Any,  # flax's, as in `predictor`; it drops out where it is given the rng 'dropout', in training
+    # Flax's, as in `predictor`; it drops out where it is given the rng 'dropout', in training
+    network: Any,
     optimizer: optax.GradientTransformation,
     *,
     shape: tuple[int, ...],  # of an example
@@ -271,11 +290,12 @@ def ddpm(
     clip: float = 1.0,
     decay: float = 0.9999,  # of the average, which `evaluate` and `sample` use
 ) -> Algorithm:
-    """DDPM: batches are {'image': [B, *shape] in [-1, 1]}, the state is a `Fit`, the metrics those of `measure`.
+    """DDPM: batches are {'image': [B, *shape] in [-1, 1]}, the state is a `Fit`, the metrics those
+    of `measure`.
 
     Raises:
-      ValueError: steps not in 2..10^6, shape no tuple of positive integers; what `diffusion`, `descend`, `way` refuse;
-        when traced, images of another shape, or no floats.
+      ValueError: steps not in 2..10^6, shape no tuple of positive integers; what `diffusion`,
+        `descend`, `way` refuse; when traced, images of another shape, or no floats.
     """
     if not (
         1 < steps <= 10**6

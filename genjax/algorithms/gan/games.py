@@ -1,6 +1,8 @@
-"""The games that a GAN's two sides play, as losses of one example, and the penalties that keep a discriminator smooth.
+"""The games that a GAN's two sides play, as losses of one example, and the penalties that keep a
+discriminator smooth.
 
-A discriminator gives an example a logit, and D is its sigmoid; it learns to give real examples higher ones.
+A discriminator gives an example a logit, and D is its sigmoid; it learns to give real examples
+higher ones.
 """
 
 from collections.abc import Callable
@@ -17,7 +19,8 @@ from genjax.parallel import example_keys
 
 
 class Game(NamedTuple):
-    """The losses of both sides, of what the discriminator gives for one real and for one generated example."""
+    """The losses of both sides, of what the discriminator gives for one real and for one generated
+    example."""
 
     discriminator: Callable[[Any, Any], Array]  # (real, fake) -> nats []
     generator: Callable[[Any, Any], Array]  # (real, fake) -> nats []
@@ -25,7 +28,8 @@ class Game(NamedTuple):
 
 
 def value(real: Array, fake: Array) -> Array:
-    """log D(x) + log(1 - D(G(z))) of one x and one z, nats []; D is the sigmoid of the logit (2014, eq. 1)."""
+    """log D(x) + log(1 - D(G(z))) of one x and one z, nats []; D is the sigmoid of the logit (2014,
+    eq. 1)."""
     return log_sigmoid(real) + log_sigmoid(-fake)
 
 
@@ -51,9 +55,11 @@ relativistic = (
 
 
 def expected(game: Game) -> Game:
-    """The game where an example is a distribution over K atoms and its losses are the exact means over draws of it.
+    """The game where an example is a distribution over K atoms and its losses are the exact means
+    over draws of it.
 
-    The discriminator gives (the logits of the atoms [K], the distribution [K]); the logit is its mean.
+    The discriminator gives (the logits of the atoms [K], the distribution [K]); the logit is its
+    mean.
     """
 
     def mean(loss):
@@ -97,7 +103,8 @@ def gradient_penalty(weight: float) -> Penalty:
 
 
 def r1(gamma: float) -> Penalty:
-    """gamma/2 ||slope||^2 at real examples; ValueError: gamma < 0 (Mescheder et al. 2018, arXiv:1801.04406 eq. 9)."""
+    """gamma/2 ||slope||^2 at real examples; ValueError: gamma < 0 (Mescheder et al. 2018,
+    arXiv:1801.04406 eq. 9)."""
     return _squared_slope(gamma, lambda real, fake: real)
 
 

@@ -1,8 +1,9 @@
-"""Generative adversarial networks: Goodfellow et al. 2014, arXiv:1406.2661, and the games played since.
+"""Generative adversarial networks: Goodfellow et al. 2014, arXiv:1406.2661, and the games played
+since.
 
-A discriminator tells real examples x from generated ones G(z), z of N(0, I); a generator learns to be mistaken for
-real. An update is two gradient descents: the discriminator's, perhaps several times, then the generator's, which
-answers the new discriminator.
+A discriminator tells real examples x from generated ones G(z), z of N(0, I); a generator learns to
+be mistaken for real. An update is two gradient descents: the discriminator's, perhaps several
+times, then the generator's, which answers the new discriminator.
 
 Letters: B examples, Z latent dimensions, n steps of the discriminator for one of the generator.
 """
@@ -29,7 +30,8 @@ class Model(NamedTuple):
     """What is learned, without its parameters."""
 
     generator: Any  # flax's, z [B, Z] -> x [B, *shape]; with classes (z, label [B]) -> x
-    discriminator: Any  # flax's, x [B, *shape] -> logit [B], or what the game plays with; with classes (x, label)
+    # Flax's, x [B, *shape] -> logit [B], or what the game plays with; with classes (x, label)
+    discriminator: Any
     latent: int  # Z
     classes: int | None = None  # labels 0 .. classes - 1 are conditioned on; None: nothing is
 
@@ -40,7 +42,8 @@ class Model(NamedTuple):
 
 class Player(NamedTuple):
     fit: Fit
-    variables: Any  # what the network carries beside parameters: power iterations' vectors, batch norm's statistics
+    # What the network carries beside parameters: power iterations' vectors, batch norm's statistics
+    variables: Any
 
 
 class State(NamedTuple):
@@ -49,7 +52,8 @@ class State(NamedTuple):
 
 
 def saturation(game: Any, real: Any, fake: Any) -> Array:
-    """1 for a pair that the discriminator has nothing left to learn from, its loss having no slope over 0.01; [B]."""
+    """1 for a pair that the discriminator has nothing left to learn from, its loss having no slope
+    over 0.01; [B]."""
     slopes = jax.vmap(jax.grad(game.discriminator, (0, 1)))(real, fake)
     steep = [
         jnp.max(jnp.abs(slope.reshape(len(slope), -1)), 1) for slope in jax.tree.leaves(slopes)
@@ -78,8 +82,9 @@ def noises(key: Key, latent: int, n: int) -> Array:
 def generated(key: Key, model: Model, player: Player, z: Array, label: Array | None) -> Array:
     """What the average of the generators makes of z [B, Z], each example by itself, [B, *shape].
 
-    Batch norm's statistics are those of REFERENCE other noises under the same average (standing statistics, Brock et
-    al. 2019, arXiv:1809.11096, appendix C.1), not the training's, which belong to other parameters.
+    Batch norm's statistics are those of REFERENCE other noises under the same average (standing
+    statistics, Brock et al. 2019, arXiv:1809.11096, appendix C.1), not the training's, which belong
+    to other parameters.
     """
     variables = player.variables
     if 'batch_stats' in variables:
@@ -108,14 +113,18 @@ class Rules(NamedTuple):
 class Turn(NamedTuple):
     """What one side learns from when it is its turn."""
 
-    x: Array  # the discriminator's: real examples [B, *shape], augmented; the generator's: noise [B, Z]
+    # The discriminator's: real examples [B, *shape], augmented; the generator's: noise [B, Z]
+    x: Array
     label: Array | None  # [B], of real and generated examples alike
     variables: Any  # what its own network carries
-    against: Any  # the discriminator's: generated examples, augmented; the generator's: (its opponent, real examples)
+    # The discriminator's: generated examples, augmented; the generator's: (its opponent, real
+    # examples)
+    against: Any
 
 
 def discriminator_losses(rules: Rules, key: Key, params: Any, turn: Turn) -> Metrics:
-    """{'loss': nats [B], with the penalties, ...}; the mean of 'accuracy' is the share of pairs in the right order."""
+    """{'loss': nats [B], with the penalties, ...}; the mean of 'accuracy' is the share of pairs in
+    the right order."""
     output = lambda x: trained(rules.model.discriminator, params, turn.variables, x, turn.label)[0]
     logits = jax.vmap(rules.game.logit)
     real, fake = output(turn.x), output(turn.against)
@@ -189,7 +198,8 @@ def generate(
 def play(
     rules: Rules, descents: State, steps: int, key: Key, state: State, batch: Batch
 ) -> tuple[State, Metrics]:
-    """The update: `steps` turns of the discriminator, each with its share of the batch, then one of the generator."""
+    """The update: `steps` turns of the discriminator, each with its share of the batch, then one of
+    the generator."""
     first, second = jax.random.split(key)
     apart = lambda rows: jnp.swapaxes(rows.reshape(-1, steps, *rows.shape[1:]), 0, 1)  # [n, B, ...]
     parts = jax.tree.map(apart, rules.model.inputs(batch))
@@ -247,14 +257,17 @@ def gan(
     augment: Callable[[Key, Array], Array]
     | None = None,  # of one example, differentiable; real and generated alike
 ) -> Algorithm:
-    """A GAN: batches are {'x': [n B, *shape]}, with classes {'label': int [n B]} too; the state is a `State`.
+    """A GAN: batches are {'x': [n B, *shape]}, with classes {'label': int [n B]} too; the state is
+    a `State`.
 
-    Step k of the discriminator sees the rows k, k + n, ... of the batch. `loss` is its loss with the penalties, the
-    mean of the n steps. `sample` and `decode`, of z [B, Z], give example i the label i mod classes.
+    Step k of the discriminator sees the rows k, k + n, ... of the batch. `loss` is its loss with
+    the penalties, the mean of the n steps. `sample` and `decode`, of z [B, Z], give example i the
+    label i mod classes.
 
     Raises:
-      ValueError: critic_steps or latent is below 1; when traced, a batch that critic_steps does not divide, a generator
-        whose shape is not the data's, a penalty for a discriminator with batch norm.
+      ValueError: critic_steps or latent is below 1; when traced, a batch that critic_steps does not
+        divide, a generator whose shape is not the data's, a penalty for a discriminator with batch
+        norm.
     """
     if critic_steps < 1 or model.latent < 1:
         raise ValueError(

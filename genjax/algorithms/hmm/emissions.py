@@ -16,13 +16,15 @@ from genjax.numerics.triangular import lower_inverse
 
 Array = jax.Array
 TINY = 1e-37  # holds a division by nought off
-# A factor in float32 knows a column's standard deviation given the columns before it to eps / 2 of that of the column
-# alone. At this share of the latter the error is a 32nd, and a likelihood off by no more than a thousandth.
+# A factor in float32 knows a column's standard deviation given the columns before it to eps / 2 of
+# that of the column alone. At this share of the latter the error is a 32nd, and a likelihood off by
+# no more than a thousandth.
 RESOLUTION = 16 * float(np.finfo(np.float32).eps)
 
 
 class Emission(NamedTuple):
-    """One kind of emission. Sums are linear in their weights, and hold all that the maximum asks of the data."""
+    """One kind of emission. Sums are linear in their weights, and hold all that the maximum asks of
+    the data."""
 
     init: Callable[
         [Key, Array, Array, int], Any
@@ -36,13 +38,15 @@ class Emission(NamedTuple):
 
 
 def discrete(symbols: int, *, pseudocount: float = 0.0) -> Emission:
-    """Symbols 0 to V - 1, x is int32 [B, L]; the parameters are P(symbol | state), [K, V], at first random.
+    """Symbols 0 to V - 1, x is int32 [B, L]; the parameters are P(symbol | state), [K, V], at first
+    random.
 
     A symbol outside the range has a likelihood that is not a number, which ends a run.
 
     Args:
       symbols: V.
-      pseudocount: added to every count of a batch, for the mode under a Dirichlet prior of parameter 1 + pseudocount.
+      pseudocount: added to every count of a batch, for the mode under a Dirichlet prior of
+        parameter 1 + pseudocount.
 
     Raises:
       ValueError: no symbols, or a negative pseudocount; from `init`, an x of another kind.
@@ -81,7 +85,8 @@ def _require(x, met, kind):
 
 
 class Covariance(NamedTuple):
-    """What a covariance is: its factor L, of which it is the square, and what is done in coordinates w = L^-1 d."""
+    """What a covariance is: its factor L, of which it is the square, and what is done in
+    coordinates w = L^-1 d."""
 
     outer: Callable[[Array], Array]  # w [..., D] -> what a covariance is the mean of
     square: Callable[[Array], Array]  # L -> the covariance
@@ -93,8 +98,9 @@ class Covariance(NamedTuple):
     whiten: Callable[[Array, Array], tuple[Array, Array]]  # (L, d [..., D]) -> L^-1 d and log det L
     colour: Callable[[Array, Array], Array]  # (L, w [D]) -> L w
     grown: Callable[[Array, Array, Array], tuple[Array, Callable[[Array], Array]]]
-    # (L, a scatter between L^-1 and L^-T, least variances [D]) -> the L of the most likely covariance that has no less
-    # in any direction, and what brings a scatter from the coordinates of the old L to those of the new
+    # (L, a scatter between L^-1 and L^-T, least variances [D]) -> the L of the most likely
+    # covariance that has no less in any direction, and what brings a scatter from the coordinates
+    # of the old L to those of the new
 
 
 matmul = partial(
@@ -109,10 +115,11 @@ def _diagonal_grown(factor, scatter, least):
 
 
 def _full_grown(factor, scatter, least):
-    """Where the scatter is the identity, the least covariance has eigenvalues; those above 1 take the place of 1.
+    """Where the scatter is the identity, the least covariance has eigenvalues; those above 1 take
+    the place of 1.
 
-    To the scatter is first added what rounding may have taken off it, some millionths, and a thousandth of the least:
-    these eigenvalues are then no more than a thousand.
+    To the scatter is first added what rounding may have taken off it, some millionths, and a
+    thousandth of the least: these eigenvalues are then no more than a thousand.
     """
     size = len(factor)
     identity = jnp.eye(size, dtype=factor.dtype)
@@ -120,7 +127,8 @@ def _full_grown(factor, scatter, least):
     roots = lower_inverse(factor) * jnp.sqrt(least)[None]
     scatter = scatter * (1 + ease) + matmul(roots, roots.T) / 1000
     seen = jnp.linalg.cholesky(scatter)
-    # Of the covariances that are diagonal in these coordinates the best: no rounding makes them indefinite.
+    # Of the covariances that are diagonal in these coordinates the best: no rounding makes them
+    # indefinite.
     alone = jnp.diag(jnp.sqrt(jnp.maximum(jnp.diagonal(scatter), TINY)))
     seen = jnp.where(jnp.isfinite(seen).all(), seen, alone)
     floor = matmul(lower_inverse(seen), roots)
@@ -188,16 +196,18 @@ class Moments(NamedTuple):
 def gaussian(covariance: Covariance = diagonal, *, floor: float = 1e-6) -> Emission:
     """One Gaussian a state, x is float32 [B, L, D]; the parameters are `Gaussians`.
 
-    At first the means are spread over the batch as k-means++ does (Arthur and Vassilvitskii 2007), and every state has
-    the covariance of the whole. Sums are about the means at hand, so that data far from nought lose no digits.
+    At first the means are spread over the batch as k-means++ does (Arthur and Vassilvitskii 2007),
+    and every state has the covariance of the whole. Sums are about the means at hand, so that data
+    far from nought lose no digits.
 
-    Each state's sums are taken in the coordinates of its own factor, so a direction that varies little beside others
-    keeps its digits too.
+    Each state's sums are taken in the coordinates of its own factor, so a direction that varies
+    little beside others keeps its digits too.
 
     Args:
       covariance: `diagonal`, or `full`.
-      floor: the least variance in any direction, in the square of x's unit. Under it lies what float32 resolves, and
-        is added to it: (16 eps)^2 = 3.6e-12 of the variance that each column has in all data.
+      floor: the least variance in any direction, in the square of x's unit. Under it lies what
+        float32 resolves, and is added to it: (16 eps)^2 = 3.6e-12 of the variance that each column
+        has in all data.
 
     Raises:
       ValueError: floor is not positive; from `init`, an x of another kind.
@@ -273,7 +283,8 @@ def _gaussian_maximum(covariance, floor, gaussians, sums):
 
 
 def _whole(covariance, gaussians, weights):
-    """The variances of the columns of all states together, [D]; EM on all data leaves them as they are."""
+    """The variances of the columns of all states together, [D]; EM on all data leaves them as they
+    are."""
     away = (gaussians.mean - (weights @ gaussians.mean)[None]) ** 2
     return weights @ (jax.vmap(covariance.variances)(gaussians.factor) + away)
 
@@ -288,7 +299,8 @@ def _less(x, mean):
 
 
 def _spread(key, rows, real, n):
-    """n of the rows [N, D], each drawn in proportion to its squared distance from the nearest one before it."""
+    """n of the rows [N, D], each drawn in proportion to its squared distance from the nearest one
+    before it."""
 
     def pick(distance, key):
         row = rows[jax.random.categorical(key, jnp.log(distance))]

@@ -1,14 +1,17 @@
-"""Hidden Markov models: states q_1 .. q_L, each drawn given the one before, and what each emits, x_1 .. x_L.
+"""Hidden Markov models: states q_1 .. q_L, each drawn given the one before, and what each emits,
+x_1 .. x_L.
 
-Rabiner 1989, "A tutorial on hidden Markov models and selected applications in speech recognition", whose equation
-numbers these are unless another paper is named: the forward and backward passes, Viterbi's path, Baum and Welch's EM.
+Rabiner 1989, "A tutorial on hidden Markov models and selected applications in speech recognition",
+whose equation numbers these are unless another paper is named: the forward and backward passes,
+Viterbi's path, Baum and Welch's EM.
 
-All is done with logarithms, and each place is brought near nought before the next: float32 then serves sequences of any
-length. A pass is a chain of products of matrices, where a `Product` says what their sum and product are, and a `Scan`
-in which order they are taken: one after another, or in a tree (Sarkka and Garcia-Fernandez 2021, arXiv:1905.13002).
+All is done with logarithms, and each place is brought near nought before the next: float32 then
+serves sequences of any length. A pass is a chain of products of matrices, where a `Product` says
+what their sum and product are, and a `Scan` in which order they are taken: one after another, or in
+a tree (Sarkka and Garcia-Fernandez 2021, arXiv:1905.13002).
 
-What the states emit is an `Emission` of genjax.algorithms.hmm.emissions. B sequences of L places, t a place; K states, i and
-j. Places stand first in what goes from place to place, [L, B, K].
+What the states emit is an `Emission` of genjax.algorithms.hmm.emissions. B sequences of L places, t
+a place; K states, i and j. Places stand first in what goes from place to place, [L, B, K].
 """
 
 from collections.abc import Callable
@@ -61,11 +64,13 @@ def log_product(a: Array, b: Array) -> Array:
 
 
 def scaled_product(a: Array, b: Array) -> Array:
-    """log of exp(a) exp(b) by a plain product of matrices, each row and column scaled by its largest entry.
+    """log of exp(a) exp(b) by a plain product of matrices, each row and column scaled by its
+    largest entry.
 
-    EM by it is twice as fast as by `log_product` with 8 states on a CPU, 8 times with 32. But a term below e^-87 of the
-    scales vanishes: right where every state may follow every other, wrong where only a state that seemed so unlikely
-    can go on, as in a chain without a way back.
+    EM by it is twice as fast as by `log_product` with 8 states on a CPU, 8 times with 32. But a
+    term below e^-87 of the
+    scales vanishes: right where every state may follow every other, wrong where only a state that
+    seemed so unlikely can go on, as in a chain without a way back.
     """
     rows, columns = _peak(a, -1), _peak(b, -2)
     return (
@@ -90,7 +95,8 @@ def _finite(x):
 
 
 def sequential(product: Product, start: Array, log_transition: Array, log_prob: Array) -> Array:
-    """s_1 = start, s_{t+1} = (s_t + log b(x_t)) A, one after another; each less a constant, [L, B, K]."""
+    """s_1 = start, s_{t+1} = (s_t + log b(x_t)) A, one after another; each less a constant, [L, B,
+    K]."""
 
     def step(s, log_b):
         after = product(s + log_b, log_transition)
@@ -100,7 +106,8 @@ def sequential(product: Product, start: Array, log_transition: Array, log_prob: 
 
 
 def parallel(product: Product, start: Array, log_transition: Array, log_prob: Array) -> Array:
-    """What `sequential` gives, in O(log L) turns of products of K x K matrices: for accelerators and long sequences."""
+    """What `sequential` gives, in O(log L) turns of products of K x K matrices: for accelerators
+    and long sequences."""
 
     def combine(a, b):
         both = product(a, b)
@@ -112,7 +119,8 @@ def parallel(product: Product, start: Array, log_transition: Array, log_prob: Ar
 
 
 def look(chain: Chain, emission: Any, batch: Batch) -> Seen:
-    """The likelihood of every state at every place of a batch; whatever stands in padding has no say."""
+    """The likelihood of every state at every place of a batch; whatever stands in padding has no
+    say."""
     x, real = _read(batch)
     return Seen(
         jnp.where(real[..., None], emission.log_prob(chain.emission, x), 0.0).swapaxes(0, 1), real.T
@@ -129,7 +137,8 @@ def _read(batch):
 def forward(
     chain: Chain, seen: Seen, scan: Scan = sequential, product: Product = log_product
 ) -> tuple[Array, Array]:
-    """log P(q_t = j | x_1 .. x_{t-1}) [L, B, K], and -log p(x_t | x_1 .. x_{t-1}) in nats, 0 at padding, [L, B].
+    """log P(q_t = j | x_1 .. x_{t-1}) [L, B, K], and -log p(x_t | x_1 .. x_{t-1}) in nats, 0 at
+    padding, [L, B].
 
     The latter's sum over the places is -log p(x) (eqs. 18-21, scaled as in 91 and 103).
     """
@@ -140,8 +149,8 @@ def forward(
 
 
 def posterior(chain: Chain, seen: Seen, scan: Scan = sequential, product: Product = log_product):
-    """Nats as of `forward`; P(q_t = i | x), 0 at padding, [L, B, K] (eq. 27); expected transitions, the sum over t of
-    P(q_t = i, q_{t+1} = j | x), [B, K, K] (eq. 37)."""
+    """Nats as of `forward`; P(q_t = i | x), 0 at padding, [L, B, K] (eq. 27); expected transitions,
+    the sum over t of P(q_t = i, q_{t+1} = j | x), [B, K, K] (eq. 37)."""
     ahead, nats = forward(chain, seen, scan, product)
     log_a, log_b = jnp.log(chain.transition), seen.log_prob
     behind = scan(product, jnp.zeros_like(ahead[0]), log_a.T, log_b[::-1])[
@@ -164,8 +173,8 @@ def viterbi(chain: Chain, seen: Seen, scan: Scan = sequential) -> Array:
     back = jnp.where(seen.real[1:, :, None], back, states[0])
     end = jnp.maximum(jnp.sum(seen.real, 0) - 1, 0)
     last = jnp.argmax(jnp.take_along_axis(best, end[None, :, None], 0), -1)  # [1, B]
-    # From state to state before is a map, and maps compose: all are followed at once. The values of a map are found by
-    # comparing: XLA takes minutes to compile gathers of gathers of gathers.
+    # From state to state before is a map, and maps compose: all are followed at once. The values of
+    # a map are found by comparing: XLA takes minutes to compile gathers of gathers of gathers.
     compose = lambda late, early: jnp.sum(
         jnp.where(late[..., None] == states, early[..., None, :], 0), -1
     )
@@ -174,7 +183,8 @@ def viterbi(chain: Chain, seen: Seen, scan: Scan = sequential) -> Array:
 
 
 def expected(chain: Chain, emission: Any, batch: Batch, **passes) -> tuple[Array, Chain]:
-    """Nats [B], and the expected counts of the batch at hand; `passes` are the scan and the product."""
+    """Nats [B], and the expected counts of the batch at hand; `passes` are the scan and the
+    product."""
     nats, states, pairs = posterior(chain, look(chain, emission, batch), **passes)
     sums = emission.sums(chain.emission, _read(batch)[0], states.swapaxes(0, 1))
     return jnp.sum(nats, 0), Chain(jnp.sum(states[0], 0), jnp.sum(pairs, 0), sums)
@@ -223,21 +233,25 @@ def hmm(
     scan: Scan = sequential,  # or `parallel`
     product: Product = log_product,  # or `scaled_product`
     stepsize: Callable[[Array], Any] = lambda step: 1.0,  # gamma of a step, which comes as float32
-    pseudocount: float = 0.0,  # of a first state and of a transition, added to the expected counts of a batch
+    # Of a first state and of a transition, added to the expected counts of a batch
+    pseudocount: float = 0.0,
     start: Callable[
         [Key, int], Array
     ] = evenly,  # the transitions at first, [K, K]; where they are 0 they stay 0
     length: int = 100,  # of a sample
 ) -> Algorithm:
-    """A hidden Markov model: batches are {'x': [B, L, ...], 'length': int32 [B]}, each L where there is no length.
+    """A hidden Markov model: batches are {'x': [B, L, ...], 'length': int32 [B]}, each L where
+    there is no length.
 
-    An update is a step of EM: expected counts, sums <- (1 - gamma) sums + gamma counts, and the model of largest
-    likelihood for the sums. With gamma 1 and all sequences in every batch the likelihood never falls (Baum et al.
-    1970); batches of some of them want a gamma that begins at 1 and falls as (step + 1)^-0.6, say (Cappe and Moulines
-    2009, arXiv:0712.4273). A pseudocount k makes it the mode under Dirichlet priors of parameter 1 + k.
+    An update is a step of EM: expected counts, sums <- (1 - gamma) sums + gamma counts, and the
+    model of largest likelihood for the sums. With gamma 1 and all sequences in every batch the
+    likelihood never falls (Baum et al. 1970); batches of some of them want a gamma that begins at 1
+    and falls as (step + 1)^-0.6, say (Cappe and Moulines 2009, arXiv:0712.4273). A pseudocount k
+    makes it the mode under Dirichlet priors of parameter 1 + k.
 
-    The loss is nats a symbol, in an update those of the batch before it; `evaluate` adds 'nats' and 'symbols' of a
-    sequence. Codes are P(q_t = i | x), [B, L, K]. EM ends at an optimum near its start, which is random.
+    The loss is nats a symbol, in an update those of the batch before it; `evaluate` adds 'nats' and
+    'symbols' of a sequence. Codes are P(q_t = i | x), [B, L, K]. EM ends at an optimum near its
+    start, which is random.
 
     Raises:
       ValueError: no states, a negative pseudocount, or sequences that the emission does not take.

@@ -1,11 +1,14 @@
-"""Structures of covariance of K normal distributions in D dimensions, for mixtures of them: full, tied, diagonal.
+"""Structures of covariance of K normal distributions in D dimensions, for mixtures of them: full,
+tied, diagonal.
 
-Covariances S_k are held as factors L_k, S_k = L_k L_k^T, lower triangular: [K, D, D], or [1, D, D] where one is shared
-by all. Diagonal ones are variances [K, D], and their factors standard deviations. J is K or 1.
+Covariances S_k are held as factors L_k, S_k = L_k L_k^T, lower triangular: [K, D, D], or [1, D, D]
+where one is shared by all. Diagonal ones are variances [K, D], and their factors standard
+deviations. J is K or 1.
 
-A covariance itself is never formed. A factor is measured in its own coordinates, w = L^-1 (x - m), where the scatter of
-what it was fitted to is near the identity, and the next factor is L times the Cholesky factor of that. So a direction
-that varies little beside others keeps its digits, where float32 sums of products of columns would have lost them.
+A covariance itself is never formed. A factor is measured in its own coordinates, w = L^-1 (x - m),
+where the scatter of what it was fitted to is near the identity, and the next factor is L times the
+Cholesky factor of that. So a direction that varies little beside others keeps its digits, where
+float32 sums of products of columns would have lost them.
 """
 
 import math
@@ -18,8 +21,9 @@ import jax.numpy as jnp
 
 from genjax.numerics.triangular import lower_inverse
 
-# A factor in float32 knows a column's standard deviation given the columns before it to eps / 2 of that of the column
-# alone. At this share of the latter the error is a 32nd, and a likelihood off by no more than a thousandth.
+# A factor in float32 knows a column's standard deviation given the columns before it to eps / 2 of
+# that of the column alone. At this share of the latter the error is a 32nd, and a likelihood off by
+# no more than a thousandth.
 RESOLUTION = 16  # times the spacing of floats at 1
 APART = (
     2.0**14
@@ -34,21 +38,28 @@ einsum = partial(jnp.einsum, precision='highest')
 class Covariance(NamedTuple):
     """A structure of covariances, which with their factors have shapes of its own.
 
-    `normals(means, factors)` is a function of x [C, D] that returns log N(x; m_k, S_k) [C, K] in nats and a function of
-    weights r [C, K] that returns the sums over x of r w [K, D] and of r w w^T, the latter shaped as covariances.
+    `normals(means, factors)` is a function of x [C, D] that returns log N(x; m_k, S_k) [C, K] in
+    nats and a function of weights r [C, K] that returns the sums over x of r w [K, D] and of r w
+    w^T, the latter shaped as covariances.
     """
 
     normals: Callable
     outer: Callable  # (r [K], w [K, D]) -> r w w^T, shaped as covariances
     over: Callable  # r [K] -> what divides the scatter of masses r
-    floors: Callable  # (weights [K], means, factors, floor) -> the least covariances, between L^-1 and L^-T
-    slack: Callable  # x [..., D] -> more than rounding takes off the eigenvalues of a scatter of unit variances, of 1
-    grown: Callable  # (factors, covariances between L^-1 and L^-T) -> the factors of these; NaN where they are singular
+    # (weights [K], means, factors, floor) -> the least covariances, between L^-1 and L^-T
+    floors: Callable
+    # X [..., D] -> more than rounding takes off the eigenvalues of a scatter of unit variances, of
+    # 1
+    slack: Callable
+    # (factors, covariances between L^-1 and L^-T) -> the factors of these; NaN where they are
+    # singular
+    grown: Callable
     factor: Callable  # covariances -> factors, NaN where they are singular by more than rounding
     square: Callable  # factors -> covariances
     move: Callable  # (one factor L, w [D]) -> L w
     whiten: Callable  # (one factor L, d [D]) -> L^-1 d
-    apart: Callable  # (K, standard deviations [D]) -> factors of columns that have nothing to do with each other
+    # (K, standard deviations [D]) -> factors of columns that have nothing to do with each other
+    apart: Callable
     free: Callable  # factors -> unconstrained parameters
     bound: Callable  # and back; from noughts, the identity
     count: Callable  # (K, D) -> number of free parameters
@@ -63,7 +74,8 @@ def _full_normals(means, factors):
     inverses, constant = lower_inverse(factors), _constant(jnp.log(_diagonal(factors)))
 
     def normals(x):
-        # About each mean by itself: about a centre of all, components far apart would lose their thin directions.
+        # About each mean by itself: about a centre of all, components far apart would lose their
+        # thin directions.
         white = einsum('kcd,ked->kce', x[None] - means[:, None], inverses)
 
         def sums(r):
@@ -84,14 +96,16 @@ def _tied_normals(means, factors):
     steps = steps.reshape(len(means), *means.shape)  # [K, K, D], from j to k
 
     def normals(x):
-        # One product for all k, about a centre, says which mean j is nearest; about that one nothing cancels.
+        # One product for all k, about a centre, says which mean j is nearest; about that one
+        # nothing cancels.
         rough = matmul(x - centre[None], inverse)[:, None] - places[None]
         nearest = jnp.argmin(jnp.sum(rough**2, -1), 1)
         own = matmul(x - means[nearest], inverse)  # [C, D]
         white = own[:, None] - steps[nearest]  # [C, K, D]
 
         def sums(r):
-            # sum_k r_k w_k w_k^T of w_k = own - step_k is that of their mean, and of the steps about theirs.
+            # sum_k r_k w_k w_k^T of w_k = own - step_k is that of their mean, and of the steps
+            # about theirs.
             weighed = r[..., None] * white
             mean = jnp.sum(weighed, 1)
             between = jnp.sum(r, 1, keepdims=True) * own - mean
@@ -141,13 +155,15 @@ def _diagonal_sums(r, x, means):
         apart = x[:, None] - means[None]
         return einsum('ck,ckd->kd', r, apart), einsum('ck,ckd->kd', r, apart**2)
 
-    # Two formulas of one sum: on a CPU the loop takes a quarter of the product's time, elsewhere it would be slow.
+    # Two formulas of one sum: on a CPU the loop takes a quarter of the product's time, elsewhere it
+    # would be slow.
     return jax.lax.platform_dependent(r, x, means, cpu=loop, default=product)
 
 
 def _triangular_floors(apart, weights, means, factors, floor):
-    """The floor, and under a positive one what float32 resolves: a share of the variance of each column in the whole
-    mixture, which full-batch EM leaves as it is, so that it is no other floor at every step."""
+    """The floor, and under a positive one what float32 resolves: a share of the variance of each
+    column in the whole mixture, which full-batch EM leaves as it is, so that it is no other floor
+    at every step."""
     own = jnp.sum(factors**2, -1)  # [J, D]
     away = (means - (weights @ means)[None]) ** 2
     whole = jnp.sum(weights[:, None] * (own + away), 0)
@@ -163,7 +179,8 @@ def _triangular_grown(factors, covariances):
 
 
 def _triangular_factor(covariances):
-    """Each column by its own unit; with as much added as rounding has taken off, where it has taken too much."""
+    """Each column by its own unit; with as much added as rounding has taken off, where it has taken
+    too much."""
     scales = jnp.sqrt(_diagonal(covariances))
     correlations = covariances / scales[..., :, None] / scales[..., None, :]
     size = covariances.shape[-1]

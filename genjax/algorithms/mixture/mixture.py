@@ -1,14 +1,15 @@
 """Gaussian mixtures, p(x) = sum_k w_k N(x; m_k, S_k), by expectation-maximisation.
 
-Dempster, Laird and Rubin 1977, "Maximum likelihood from incomplete data via the EM algorithm"; equation numbers are of
-Bishop 2006, section 9.2. Steps on part of the data: Cappe and Moulines 2009, "On-line expectation-maximization
-algorithm for latent data models".
+Dempster, Laird and Rubin 1977, "Maximum likelihood from incomplete data via the EM algorithm";
+equation numbers are of Bishop 2006, section 9.2. Steps on part of the data: Cappe and Moulines
+2009, "On-line expectation-maximization algorithm for latent data models".
 
-The E step and the M step's sums are one pass over the batch, some rows at a time, so that what stands between the two
-stays in the processor's cache. All sums are about the old means, in the coordinates of the old factors: float32 then
-does not cancel.
+The E step and the M step's sums are one pass over the batch, some rows at a time, so that what
+stands between the two stays in the processor's cache. All sums are about the old means, in the
+coordinates of the old factors: float32 then does not cancel.
 
-B examples, C of them at a time, D columns, K components. `family` is a `Covariance` of genjax/algorithms/mixture/covariances.py.
+B examples, C of them at a time, D columns, K components. `family` is a `Covariance` of
+genjax/algorithms/mixture/covariances.py.
 """
 
 import math
@@ -34,7 +35,8 @@ class Mixture(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Of a batch weighted by responsibilities r, with w = L^-1 (x - m) of a given mixture; means over the examples."""
+    """Of a batch weighted by responsibilities r, with w = L^-1 (x - m) of a given mixture; means
+    over the examples."""
 
     mass: Array  # [K], of r
     shift: Array  # [K, D], of r w
@@ -52,7 +54,8 @@ def from_covariances(family: Any, weights: Array, means: Array, covariances: Arr
 
 
 def log_joint(family: Any, mixture: Mixture, x: Array) -> Array:
-    """log w_k N(x; m_k, S_k) of x [C, D], [C, K] in nats: its logsumexp is log p(x), its softmax p(k | x)."""
+    """log w_k N(x; m_k, S_k) of x [C, D], [C, K] in nats: its logsumexp is log p(x), its softmax
+    p(k | x)."""
     return mixture.log_weights[None] + family.normals(mixture.means, mixture.factors)(x)[0]
 
 
@@ -67,8 +70,9 @@ def draw(key: Key, family: Any, mixture: Mixture) -> Array:
 
 
 def in_rows(chunk: Callable, x: Array, rows: int) -> tuple[Any, Any]:
-    """Of (x [C, D], real [C]) -> (sums, values [C, ...]) over x [B, D]: the sums added up, the values in order. A chunk
-    takes every (B / C)th row, so that devices that share the batch share each chunk."""
+    """Of (x [C, D], real [C]) -> (sums, values [C, ...]) over x [B, D]: the sums added up, the
+    values in order. A chunk takes every (B / C)th row, so that devices that share the batch share
+    each chunk."""
     rows = min(rows, len(x))
     count = -(-len(x) // rows)
     parts = (
@@ -92,7 +96,8 @@ def in_rows(chunk: Callable, x: Array, rows: int) -> tuple[Any, Any]:
 
 
 def expect(share: Callable, x: Array, rows: int) -> tuple[Any, Array]:
-    """The E step of x [B, D], where share(x [C, D]) -> (r [C, K], losses [C], sums) and sums(r) is what to add up.
+    """The E step of x [B, D], where share(x [C, D]) -> (r [C, K], losses [C], sums) and sums(r) is
+    what to add up.
 
     Returns:
       The mean of the sums over the whole batch, and the losses of the examples at hand, [B].
@@ -114,7 +119,8 @@ def soft(family: Any, mixture: Mixture) -> Callable:
         log_normals, sums = normals(x)
         values = mixture.log_weights[None] + log_normals
         largest = jnp.max(values, 1, keepdims=True)
-        # Compiled into both, values and largest may round apart, by hundreds where they are 1e9: hence both bounds.
+        # Compiled into both, values and largest may round apart, by hundreds where they are 1e9:
+        # hence both bounds.
         terms = jnp.exp(jnp.minimum(values - largest, 0))
         total = jnp.maximum(jnp.sum(terms, 1, keepdims=True), 1)
         return (
@@ -138,7 +144,8 @@ def hard(means: Array, sums: Callable) -> Callable:
 
 
 def hardest(losses: Array, x: Array, n: int) -> Array:
-    """The examples of the n largest losses in the whole batch, the largest first, [n, D]; all, if there are fewer."""
+    """The examples of the n largest losses in the whole batch, the largest first, [n, D]; all, if
+    there are fewer."""
 
     top = lambda losses: jax.lax.top_k(losses, min(n, len(losses)))[1]
     most = lambda losses, x: (losses[top(losses)], x[top(losses)])
@@ -146,13 +153,15 @@ def hardest(losses: Array, x: Array, n: int) -> Array:
 
 
 def maximise(family: Any, old: Mixture, seen: Moments, seeds: Array, rate: Any, floor: float):
-    """The M step (9.24 to 9.26), on statistics of which the batch makes up `rate`, the old mixture the rest.
+    """The M step (9.24 to 9.26), on statistics of which the batch makes up `rate`, the old mixture
+    the rest.
 
-    With a positive floor every covariance is one that float32 can hold, see `mixture`; at 0 a singular one is NaN.
+    With a positive floor every covariance is one that float32 can hold, see `mixture`; at 0 a
+    singular one is NaN.
 
     Returns:
-      The mixture, with each empty component begun anew: one of the seeds [n, D] its mean, the mean of all covariances
-      its covariance, 1 / K its weight. And how many these are.
+      The mixture, with each empty component begun anew: one of the seeds [n, D] its mean, the mean
+      of all covariances its covariance, 1 / K its weight. And how many these are.
     """
     past = (1 - rate) * jnp.exp(old.log_weights)
     mass = rate * seen.mass
@@ -173,7 +182,8 @@ def maximise(family: Any, old: Mixture, seen: Moments, seeds: Array, rate: Any, 
     covariances = scatter / family.over(divisor)
     factors = family.grown(old.factors, covariances)
     if floor > 0:
-        # Of the covariances that are diagonal in these coordinates the best: no rounding makes them indefinite.
+        # Of the covariances that are diagonal in these coordinates the best: no rounding makes them
+        # indefinite.
         sound = jnp.all(jnp.isfinite(factors), range(1, factors.ndim), keepdims=True)
         factors = jnp.where(
             sound, factors, family.move(old.factors, jnp.sqrt(covariances * identity))
@@ -190,11 +200,12 @@ def maximise(family: Any, old: Mixture, seen: Moments, seeds: Array, rate: Any, 
 
 
 def moved(family: Any, old: Mixture, shift: Array) -> tuple[Array, Array]:
-    """The old means moved by L times the shift [K, D], or left where they are if that is nearer to where they belong.
+    """The old means moved by L times the shift [K, D], or left where they are if that is nearer to
+    where they belong.
 
     Returns:
-      The means as they are rounded, and what rounding has left of the shift: far from nought, beside a thin direction,
-      that is no trifle.
+      The means as they are rounded, and what rounding has left of the shift: far from nought,
+      beside a thin direction, that is no trifle.
     """
     factors = jnp.broadcast_to(old.factors, (len(shift), *old.factors.shape[1:]))
     means = old.means + jax.vmap(family.move)(factors, shift)
@@ -204,7 +215,8 @@ def moved(family: Any, old: Mixture, shift: Array) -> tuple[Array, Array]:
 
 
 def plus_plus(key: Key, x: Array, n: int) -> Array:
-    """n of x [B, D], each drawn by its squared distance to the nearest before it (Arthur and Vassilvitskii 2007)."""
+    """n of x [B, D], each drawn by its squared distance to the nearest before it (Arthur and
+    Vassilvitskii 2007)."""
     first, rest = jax.random.split(key)
     apart = lambda row: jnp.sum((x - row[None]) ** 2, -1)
 
@@ -223,8 +235,8 @@ def plus_plus(key: Key, x: Array, n: int) -> Array:
 def hard_start(
     key: Key, family: Any, x: Array, components: int, floor: float, rows: int
 ) -> Mixture:
-    """The M step of x [B, D] dealt out to the nearest of K means, 20 rounds of k-means from `plus_plus`; a ValueError
-    where B < K."""
+    """The M step of x [B, D] dealt out to the nearest of K means, 20 rounds of k-means from
+    `plus_plus`; a ValueError where B < K."""
     if len(x) < components:
         raise ValueError(f'{components} components for {len(x)} examples; each needs one')
 
@@ -259,16 +271,18 @@ def hard_start(
 
 
 def deviations(x: Array, floor: float) -> Array:
-    """The standard deviations of the columns of a batch x [B, D], the floor under the variances, [D]."""
+    """The standard deviations of the columns of a batch x [B, D], the floor under the variances,
+    [D]."""
     centred = x - device_mean(jnp.mean(x, 0))[None]
     return jnp.sqrt(device_mean(jnp.mean(centred**2, 0)) + floor)
 
 
 def unconstrained(components: int, *, covariance: Any, floor: float = 1e-6, rows: int = 256):
-    """The same density for gradient descent: (init, log_prob, sample) of parameters that any real numbers may be.
+    """The same density for gradient descent: (init, log_prob, sample) of parameters that any real
+    numbers may be.
 
-    init(key, batch) -> params, a Mixture of logits, means and free factors, from `hard_start`; log_prob(params, x
-    [B, D]) -> nats [B]; sample(key, params, n) -> [n, D].
+    init(key, batch) -> params, a Mixture of logits, means and free factors, from `hard_start`;
+    log_prob(params, x [B, D]) -> nats [B]; sample(key, params, n) -> [n, D].
     """
     tight = lambda p: Mixture(
         jax.nn.log_softmax(p.log_weights), p.means, covariance.bound(p.factors)
@@ -294,7 +308,8 @@ def parameters(family: Any, components: int, size: int) -> int:
 
 
 def bic(loss: Any, parameters: int, examples: int) -> Any:
-    """Schwarz's (1978) criterion, lower is better, of a mean -log p(x) in nats over the examples fitted."""
+    """Schwarz's (1978) criterion, lower is better, of a mean -log p(x) in nats over the examples
+    fitted."""
     return 2 * examples * loss + parameters * math.log(examples)
 
 
@@ -307,22 +322,28 @@ def mixture(
         1.0
     ),  # the batch's share in the statistics, in (0, 1]
     start: Mixture | None = None,  # by default `hard_start` on the example batch
-    rows: int = 256,  # C; the work, not the result, depends on it: a CPU's cache wants few, an accelerator many
+    # C; the work, not the result, depends on it: a CPU's cache wants few, an accelerator many
+    rows: int = 256,
 ) -> Algorithm:
-    """A Gaussian mixture: batches are {'x': [B, D]}, the state is an `Expectation`, an update one step of EM.
+    """A Gaussian mixture: batches are {'x': [B, D]}, the state is an `Expectation`, an update one
+    step of EM.
 
-    Batches of all the data and a rate of 1 are EM proper, whose likelihood never falls; smaller ones want a rate that
+    Batches of all the data and a rate of 1 are EM proper, whose likelihood never falls; smaller
+    ones want a rate that
     falls, such as lambda step: (step + 2) ** -0.6 (Cappe and Moulines, section 3).
 
-    Metrics are 'loss', -log p(x) in nats before the step, and 'reseeded', the components found empty, see `maximise`.
-    A singular covariance (at a floor of 0) is NaN, and ends the run. Codes are responsibilities [B, K].
+    Metrics are 'loss', -log p(x) in nats before the step, and 'reseeded', the components found
+    empty, see `maximise`. A singular covariance (at a floor of 0) is NaN, and ends the run. Codes
+    are responsibilities [B, K].
 
-    Of any scale and any condition nothing else is NaN, up to squares that float32 cannot hold, of about 1e18. Under a
-    positive floor of full and tied covariances lies what float32 resolves, and is added to it: (16 eps)^2 = 3.6e-12 of
-    the variance that a column has in the whole data, and in full ones no more than 6e-8 of its own in the component.
-    Where neither floor acts the likelihood is float64's to a hundredth of a nat; where one does, it may fall by as much
-    as the added variance changes it, as scikit-learn's. Means are float32: where a direction varies no more than the
-    spacing of floats at the mean, the covariance is the best one about the mean as it is rounded.
+    Of any scale and any condition nothing else is NaN, up to squares that float32 cannot hold, of
+    about 1e18. Under a positive floor of full and tied covariances lies what float32 resolves, and
+    is added to it: (16 eps)^2 = 3.6e-12 of the variance that a column has in the whole data, and in
+    full ones no more than 6e-8 of its own in the component. Where neither floor acts the likelihood
+    is float64's to a hundredth of a nat; where one does, it may fall by as much as the added
+    variance changes it, as scikit-learn's. Means are float32: where a direction varies no more than
+    the spacing of floats at the mean, the covariance is the best one about the mean as it is
+    rounded.
 
     Raises:
       ValueError: components or rows below 1, a negative floor, or what `hard_start` refuses.

@@ -1,8 +1,10 @@
-"""Naive Bayes: p(x, y) = p(y) prod_d p(x_d | y), fitted by counting, by maximum likelihood or under a Dirichlet prior.
+"""Naive Bayes: p(x, y) = p(y) prod_d p(x_d | y), fitted by counting, by maximum likelihood or under
+a Dirichlet prior.
 
-Bayes' rule makes a classifier of it, p(y | x) = p(x | y) p(y) / sum_c p(x | c) p(c); drawing y and then x, a generator.
-The state is counts and moments, on which order and batches of the examples leave no trace but rounding; an example seen
-twice counts twice. Probabilities are a pure function of it.
+Bayes' rule makes a classifier of it, p(y | x) = p(x | y) p(y) / sum_c p(x | c) p(c); drawing y and
+then x, a generator. The state is counts and moments, on which order and batches of the examples
+leave no trace but rounding; an example seen twice counts twice. Probabilities are a pure function
+of it.
 
 B examples, D features, C classes; an example shows G events of K outcomes each.
 """
@@ -53,10 +55,12 @@ class Moments(NamedTuple):
 
 
 def posterior_mean(counts: Array, alpha: Pseudocounts) -> Array:
-    """Probabilities of K outcomes under a Dirichlet prior, (n_k + alpha_k) / sum_j (n_j + alpha_j), [..., K].
+    """Probabilities of K outcomes under a Dirichlet prior, (n_k + alpha_k) / sum_j (n_j + alpha_j),
+    [..., K].
 
-    alpha = 0 is maximum likelihood, 1 Laplace's rule; for K = 2 the prior is a Beta distribution. Without counts and
-    pseudocounts any probabilities would do; they are uniform, to which equal pseudocounts tend.
+    alpha = 0 is maximum likelihood, 1 Laplace's rule; for K = 2 the prior is a Beta distribution.
+    Without counts and pseudocounts any probabilities would do; they are uniform, to which equal
+    pseudocounts tend.
     """
     whole = counts.astype(jnp.float32) + jnp.broadcast_to(
         jnp.asarray(alpha, jnp.float32), counts.shape
@@ -66,7 +70,8 @@ def posterior_mean(counts: Array, alpha: Pseudocounts) -> Array:
 
 
 def counts_of(label: Array, values: Array, classes: int) -> Array:
-    """Sums of integers [B, ...] over the examples of each class, on all devices: exact, uint32 [C, ...]."""
+    """Sums of integers [B, ...] over the examples of each class, on all devices: exact, uint32 [C,
+    ...]."""
     return jnp.sum(
         all_gather(jax.ops.segment_sum(values, label, classes)[None]), 0, dtype=jnp.uint32
     )
@@ -85,17 +90,20 @@ def moments(label: Array, x: Array, origin: Array, classes: int) -> Moments:
 
 
 def merged(a: Moments, b: Moments) -> Moments:
-    """Of two sets together, with one origin (Chan et al. 1983, "Algorithms for computing the sample variance")."""
+    """Of two sets together, with one origin (Chan et al. 1983, "Algorithms for computing the sample
+    variance")."""
     count = a.count + b.count
     share = (b.count.astype(jnp.float32) / jnp.maximum(count, 1).astype(jnp.float32))[:, None]
     shift = b.mean - a.mean
-    # Steps from a: a share too small for float32 changes nothing, where weights of 1 - share, rounded, would inflate.
+    # Steps from a: a share too small for float32 changes nothing, where weights of 1 - share,
+    # rounded, would inflate.
     variance = a.variance + share * (b.variance - a.variance + (1 - share) * shift**2)
     return Moments(a.origin, count, a.mean + share * shift, variance)
 
 
 def pooled(each: Moments) -> tuple[Array, Array, Array]:
-    """Of all classes together: mean from the origin, variance, and mean variance within a class; each [D]."""
+    """Of all classes together: mean from the origin, variance, and mean variance within a class;
+    each [D]."""
     count = each.count.astype(jnp.float32)[:, None]
     average = lambda values: jnp.sum(count * values, 0) / jnp.maximum(jnp.sum(count), 1.0)
     mean, within = average(each.mean), average(each.variance)
@@ -103,14 +111,15 @@ def pooled(each: Moments) -> tuple[Array, Array, Array]:
 
 
 def gaussian(smoothing: float = 1e-9, *, shared: bool = False) -> Feature:
-    """Real features, normal within a class; the parameters are means and variances, [C, D]: of a class without examples
-    those of all, and where nothing has varied yet a variance of 1.
+    """Real features, normal within a class; the parameters are means and variances, [C, D]: of a
+    class without examples those of all, and where nothing has varied yet a variance of 1.
 
     Args:
-      smoothing: this times the largest variance of a feature over all examples is added to every variance, as in
-        scikit-learn's GaussianNB; a feature that is constant within a class would have no density.
-      shared: one variance a feature, the mean of the classes'; p(y | x) then has the form of a logistic regression
-        (Ng and Jordan 2002, "On discriminative vs. generative classifiers").
+      smoothing: this times the largest variance of a feature over all examples is added to every
+        variance, as in scikit-learn's GaussianNB; a feature that is constant within a class would
+        have no density.
+      shared: one variance a feature, the mean of the classes'; p(y | x) then has the form of a
+        logistic regression (Ng and Jordan 2002, "On discriminative vs. generative classifiers").
 
     Raises:
       ValueError: smoothing is not positive.
@@ -144,8 +153,8 @@ def gaussian(smoothing: float = 1e-9, *, shared: bool = False) -> Feature:
 
 
 def categorical(levels: int, alpha: Pseudocounts = 1.0) -> Feature:
-    """Features with the values 0 to levels - 1; the parameters are their probabilities, [C, D, levels]; a ValueError
-    unless levels >= 2 and pseudocounts are not negative."""
+    """Features with the values 0 to levels - 1; the parameters are their probabilities, [C, D,
+    levels]; a ValueError unless levels >= 2 and pseudocounts are not negative."""
     if levels < 2:
         raise ValueError(f'levels is {levels}; a feature needs at least 2')
     shown = lambda x: jax.nn.one_hot(x.astype(jnp.int32), levels)
@@ -154,15 +163,17 @@ def categorical(levels: int, alpha: Pseudocounts = 1.0) -> Feature:
 
 
 def bernoulli(alpha: Pseudocounts = 1.0) -> Feature:
-    """Features 0 or 1; alpha is one pseudocount for both or those of 0 and of 1, so that Beta(a, b) is (b, a)."""
+    """Features 0 or 1; alpha is one pseudocount for both or those of 0 and of 1, so that Beta(a, b)
+    is (b, a)."""
     return categorical(2, alpha)
 
 
 def multinomial(alpha: Pseudocounts = 1.0, *, trials: int = 100) -> Feature:
-    """Features that count how often each of D outcomes came up; the parameters are probabilities, [C, 1, D].
+    """Features that count how often each of D outcomes came up; the parameters are probabilities,
+    [C, 1, D].
 
-    p(x | y) is that of one sequence with these counts, as in scikit-learn's MultinomialNB. What is drawn has `trials`
-    events. A ValueError unless trials >= 1 and pseudocounts are not negative."""
+    p(x | y) is that of one sequence with these counts, as in scikit-learn's MultinomialNB. What is
+    drawn has `trials` events. A ValueError unless trials >= 1 and pseudocounts are not negative."""
     if trials < 1:
         raise ValueError(f'trials is {trials}; a draw needs at least 1')
     chosen = lambda key, p: jax.random.choice(key, p.shape[-1], (trials,), p=p[0])
@@ -171,7 +182,8 @@ def multinomial(alpha: Pseudocounts = 1.0, *, trials: int = 100) -> Feature:
 
 
 def _events(support, limit, shown, draw, alpha):
-    """A Feature of counts, uint32 [C, G, K]; shown: x [D] -> how often it shows each outcome, [G, K]."""
+    """A Feature of counts, uint32 [C, G, K]; shown: x [D] -> how often it shows each outcome, [G,
+    K]."""
     _require_pseudocounts(alpha)
     inside = lambda x: (x >= 0) & (x == jnp.round(x)) & (x < limit)
 
@@ -204,9 +216,11 @@ def _require_pseudocounts(alpha, outcomes=None):
 def log_joint(
     feature: Feature, prior: Array, parameters: Any, x: Array, floor: float
 ) -> tuple[Array, Array]:
-    """log p(x, y) for every y, nats [B, C], and how many of the events in (x, y) have probability 0, [B, C].
+    """log p(x, y) for every y, nats [B, C], and how many of the events in (x, y) have probability
+    0, [B, C].
 
-    Each such event counts as `floor`: the class with fewest of them wins, as in the limit of small pseudocounts.
+    Each such event counts as `floor`: the class with fewest of them wins, as in the limit of small
+      pseudocounts.
     """
     every_class = jax.vmap(feature.log_prob, (0, None, None))
     nats, unseen = jax.vmap(lambda x: every_class(parameters, x, floor))(x)
@@ -216,8 +230,9 @@ def log_joint(
 
 
 def measure(joint: Array, unseen: Array, label: Array) -> Metrics:
-    """Of each example 'loss', -log p(y | x), and 'joint', -log p(x, y), in nats; 'error', 1 where another class is the
-    most probable; 'unseen', how many of its events have probability 0; each [B]."""
+    """Of each example 'loss', -log p(y | x), and 'joint', -log p(x, y), in nats; 'error', 1 where
+    another class is the most probable; 'unseen', how many of its events have probability 0; each
+    [B]."""
     own = lambda values: jnp.take_along_axis(values, label[:, None], 1, mode='clip')[:, 0]
     error = (jnp.argmax(joint, -1) != label).astype(jnp.float32)
     return {
@@ -238,7 +253,8 @@ def outside(feature: Feature, classes: int, batch: Any) -> dict[str, Array]:
 
 
 def fatal(feature: Feature, before: Counted, after: Counted, batch: Any) -> Metrics:
-    """What ends a run by being infinite instead of 0: examples that are none, and counts that have wrapped around."""
+    """What ends a run by being infinite instead of 0: examples that are none, and counts that have
+    wrapped around."""
     smaller = jax.tree.map(lambda a, b: (a.dtype == jnp.uint32) & jnp.any(b < a), before, after)
     wrapped = {'counts over 2^32': jax.tree.reduce(jnp.logical_or, smaller)}
     found = outside(feature, len(before.classes), batch) | wrapped
@@ -248,7 +264,8 @@ def fatal(feature: Feature, before: Counted, after: Counted, batch: Any) -> Metr
 def judged(metrics: Metrics, found: dict[str, Array]) -> Metrics:
     """What `measure` gives, beside each kind of `outside`, infinite instead of 0 where it is found.
 
-    Of an example that is none every metric is infinite: none that could be taken for a score enters a mean.
+    Of an example that is none every metric is infinite: none that could be taken for a score enters
+    a mean.
     """
     bad = jnp.any(jnp.stack(list(found.values())), 0)
     scores = {name: jnp.where(bad, jnp.inf, values) for name, values in metrics.items()}
@@ -264,17 +281,20 @@ def naive_bayes(
     feature: Feature,
     *,
     alpha: Pseudocounts = 0.0,  # of the classes
-    floor: float = 1e-20,  # the probability that an impossible event counts as, for metrics must be finite
+    # The probability that an impossible event counts as, for metrics must be finite
+    floor: float = 1e-20,
 ) -> Algorithm:
     """Naive Bayes: batches are {'x': float32 [B, D], 'label': int32 [B]}, the state is a `Counted`.
 
-    `evaluate` gives what `judged` does, and an update the means of `measure` over the batch before that is counted
-    (prequential, Dawid 1984), beside what `fatal` does. What the model allows and training never showed is no error in
-    either: it is counted as unseen. `encode` needs no label and gives log p(y | x), [B, C], no numbers for an x outside
-    the support; `sample` draws from p(x, y), in the form of a batch.
+    `evaluate` gives what `judged` does, and an update the means of `measure` over the batch before
+    that is counted (prequential, Dawid 1984), beside what `fatal` does. What the model allows and
+    training never showed is no error in
+    either: it is counted as unseen. `encode` needs no label and gives log p(y | x), [B, C], no
+    numbers for an x outside the support; `sample` draws from p(x, y), in the form of a batch.
 
     Raises:
-      ValueError: classes < 2, negative pseudocounts, a floor outside (0, 1), or batches of another form.
+      ValueError: classes < 2, negative pseudocounts, a floor outside (0, 1), or batches of another
+        form.
     """
     if not (classes >= 2 and 0 < floor < 1):
         raise ValueError(

@@ -1,14 +1,18 @@
-"""n-gram language models: P(w_i | w_{i-n+1} .. w_{i-1}) from counts, by maximum likelihood, add-k or Kneser-Ney.
+"""n-gram language models: P(w_i | w_{i-n+1} .. w_{i-1}) from counts, by maximum likelihood, add-k
+or Kneser-Ney.
 
-Kneser and Ney 1995, "Improved backing-off for m-gram language modeling"; Chen and Goodman 1999, "An empirical study of
-smoothing techniques for language modeling". An event is a word, or the end of a sentence, after its context h: the
-n - 1 words before it, or begin markers before the sentence's first.
+Kneser and Ney 1995, "Improved backing-off for m-gram language modeling"; Chen and Goodman 1999, "An
+empirical study of smoothing techniques for language modeling". An event is a word, or the end of a
+sentence, after its context h: the n - 1 words before it, or begin markers before the sentence's
+first.
 
-The state is a tuple of n tables. That of order n holds how often each n-gram was seen; that of an order m below it how
-many different words stood in front of each m-gram, N1+(. w_1 .. w_m), which is all that Kneser-Ney asks of shorter
-contexts. Rows of a table are sorted, so what follows a context is one range of them.
+The state is a tuple of n tables. That of order n holds how often each n-gram was seen; that of an
+order m below it how many different words stood in front of each m-gram, N1+(. w_1 .. w_m), which is
+all that Kneser-Ney asks of shorter contexts. Rows of a table are sorted, so what follows a context
+is one range of them.
 
-B excerpts of L places, n the order, m = 1 .. n, V words. `model` is the vocabulary_size and smoothing of a model.
+B excerpts of L places, n the order, m = 1 .. n, V words. `model` is the vocabulary_size and
+smoothing of a model.
 """
 
 import math
@@ -23,8 +27,9 @@ from genjax.base import Algorithm, Batch, Key, Metrics, State
 from genjax.counting import ABSENT, Counts, add, empty, find, lookup, stored
 from genjax.parallel import device_mean, example_keys, shard_batch
 
-# (m, n, outcomes, count of h w, total of h, kinds after h) -> (the part of P(w | h) that is w's own, the weight of P(w)
-# after a shorter h), for h of m - 1 words in a model of order n; the first, summed over w, and the second make one.
+# (m, n, outcomes, count of h w, total of h, kinds after h) -> (the part of P(w | h) that is w's
+# own, the weight of P(w) after a shorter h), for h of m - 1 words in a model of order n; the first,
+# summed over w, and the second make one.
 Smoothing = Callable[..., tuple[Any, Any]]
 
 
@@ -51,19 +56,23 @@ def add_k(k: float) -> Smoothing:
     return smoothing
 
 
-# P(w | h) = c(h w) / c(h). After a context never seen any distribution would do; add_k's limit is the uniform one.
+# P(w | h) = c(h w) / c(h). After a context never seen any distribution would do; add_k's limit is
+# the uniform one.
 maximum_likelihood = add_k(0.0)
 
 
 def kneser_ney(discount: float = 0.75, unigram: float | None = None) -> Smoothing:
-    """P(w | h) = (max(c(h w) - D, 0) + D N1+(h .) P(w | h without its first word)) / c(h), interpolated.
+    """P(w | h) = (max(c(h w) - D, 0) + D N1+(h .) P(w | h without its first word)) / c(h),
+    interpolated.
 
-    Below the highest order c(h w) is N1+(. h w), the number of different words seen before h w (Kneser and Ney's), and
-    c(h) its sum over w. The last of the shorter distributions is the uniform one over V + 1 outcomes.
+    Below the highest order c(h w) is N1+(. h w), the number of different words seen before h w
+    (Kneser and Ney's), and c(h) its sum over w. The last of the shorter distributions is the
+    uniform one over V + 1 outcomes.
 
     Args:
       discount: D, taken off every count.
-      unigram: D at order 1, by default the same; at 0 nothing is left for words never seen, as in NLTK.
+      unigram: D at order 1, by default the same; at 0 nothing is left for words never seen, as in
+        NLTK.
 
     Raises:
       ValueError: a discount lies outside [0, 1].
@@ -86,19 +95,23 @@ def _ratio(part, whole, otherwise):
 
 
 def margin(order: int) -> int:
-    """Places at the front of an excerpt that are context alone: enough to see a whole one, or a sentence's end."""
+    """Places at the front of an excerpt that are context alone: enough to see a whole one, or a
+    sentence's end."""
     return max(order - 1, 1)
 
 
 def ngrams(words: Array, order: int, vocabulary_size: int) -> Array:
-    """The n-gram that ends at each place after the margin, int32 [B, L - margin, n]; ABSENT where there is no event.
+    """The n-gram that ends at each place after the margin, int32 [B, L - margin, n]; ABSENT where
+    there is no event.
 
-    Consecutive excerpts of a corpus that overlap by the margin give every event once, with its whole context; the
-    first one begins with separators. A sentence by itself is laid out as `log_probability` does.
+    Consecutive excerpts of a corpus that overlap by the margin give every event once, with its
+    whole context; the first one begins with separators. A sentence by itself is laid out as
+    `log_probability` does.
 
     Args:
-      words: [B, L], ids 0 .. V - 1, or -1 where there is no word. The first -1 after a word ends the sentence: it is
-        the outcome V. Contexts that reach back beyond a -1 hold begin markers, V + 1, from there on.
+      words: [B, L], ids 0 .. V - 1, or -1 where there is no word. The first -1 after a word ends
+        the sentence: it is the outcome V. Contexts that reach back beyond a -1 hold begin markers,
+        V + 1, from there on.
     """
     back = lambda j: words[:, margin(order) - j : words.shape[1] - j]  # the place j before each
     inside, context = True, []
@@ -110,7 +123,8 @@ def ngrams(words: Array, order: int, vocabulary_size: int) -> Array:
 
 
 def counted(state: State, grams: Array) -> State:
-    """Adds n-grams [M, n] to the tables: at each order below, what is new to the one above has one more left word."""
+    """Adds n-grams [M, n] to the tables: at each order below, what is new to the one above has one
+    more left word."""
     tables = []
     for table in reversed(state):
         table, new = add(table, grams, jnp.ones(len(grams), jnp.uint32))
@@ -143,13 +157,15 @@ def _sums(table: Counts) -> Array:
 
 
 def _after(table, sums, grams, outcomes):
-    """Of what was seen after the contexts of m-grams [..., m]: its first row, its total and its number of kinds."""
+    """Of what was seen after the contexts of m-grams [..., m]: its first row, its total and its
+    number of kinds."""
     first, last = (find(table, grams.at[..., -1].set(word))[0] for word in (0, outcomes))
     return first, sums[last] - sums[first], last - first
 
 
 def log_probability(state: State, sentences: Array, **model) -> Array:
-    """log P of sentences [B, T], padded with -1, by the chain rule, nats [B]; 0 for a row without a word."""
+    """log P of sentences [B, T], padded with -1, by the chain rule, nats [B]; 0 for a row without a
+    word."""
     words = jnp.pad(sentences, ((0, 0), (margin(len(state)), 1)), constant_values=-1)
     grams = ngrams(words, len(state), model['vocabulary_size'])
     return jnp.sum(
@@ -158,8 +174,8 @@ def log_probability(state: State, sentences: Array, **model) -> Array:
 
 
 def measure(state: State, words: Array, *, floor: float, **model) -> Metrics:
-    """Of each excerpt's events: 'nats' their sum of -log P, 'events' their number, 'loss' nats an event, and 'unseen'
-    the number of those of probability 0, which count as `floor`; each [B].
+    """Of each excerpt's events: 'nats' their sum of -log P, 'events' their number, 'loss' nats an
+    event, and 'unseen' the number of those of probability 0, which count as `floor`; each [B].
 
     Nats and loss of an excerpt with a word outside 0 to V - 1 are no numbers, which ends a run.
     """
@@ -175,10 +191,11 @@ def measure(state: State, words: Array, *, floor: float, **model) -> Metrics:
 def perplexity(
     evaluate: Callable, batches: Sequence[Batch]
 ) -> Callable[[Key, State], dict[str, float]]:
-    """A measure of exp(nats / events) over all events of all batches, and of the share of 'unseen' ones among them.
+    """A measure of exp(nats / events) over all events of all batches, and of the share of 'unseen'
+    ones among them.
 
-    The mean of 'loss' weighs excerpts alike, this weighs events alike. With events unseen the perplexity proper is
-    infinite, and the number given owes to the floor.
+    The mean of 'loss' weighs excerpts alike, this weighs events alike. With events unseen the
+    perplexity proper is infinite, and the number given owes to the floor.
     """
     compiled = jax.jit(evaluate)
 
@@ -202,10 +219,12 @@ def draw(
     vocabulary_size: int,
     smoothing,
 ) -> Array:
-    """One outcome from P(. | context [n - 1]), without computing the others; `tables` with their `_sums`.
+    """One outcome from P(. | context [n - 1]), without computing the others; `tables` with their
+    `_sums`.
 
-    At each order one of the occurrences that followed the context is drawn, and kept with the ratio of its word's own
-    part to its word's share of the occurrences; if it is not kept, the shorter context decides.
+    At each order one of the occurrences that followed the context is drawn, and kept with the ratio
+    of its word's own part to its word's share of the occurrences; if it is not kept, the shorter
+    context decides.
     """
     outcomes, n = vocabulary_size + 1, len(tables)
     blind, *keys = jax.random.split(key, n + 1)
@@ -223,7 +242,8 @@ def draw(
 
 
 def sentence(key: Key, tables: Sequence[tuple[Counts, Array]], length: int, **model) -> Array:
-    """The first `length` words of one sentence by ancestral sampling, -1 after its end, int32 [length]."""
+    """The first `length` words of one sentence by ancestral sampling, -1 after its end, int32
+    [length]."""
     end = model['vocabulary_size']
 
     def step(carry, key):
@@ -242,17 +262,21 @@ def ngram(
     order: int,  # n
     capacity: Sequence[int],  # different m-grams that there is room for, m = 1 .. n
     smoothing: Smoothing = kneser_ney(),
-    floor: float = 1e-9,  # the probability that an impossible event counts as in metrics, which must be finite
+    # The probability that an impossible event counts as in metrics, which must be finite
+    floor: float = 1e-9,
     length: int = 40,  # words of a sample at the most
 ) -> Algorithm:
-    """An n-gram language model: batches are {'words': int32 [B, L]}, see `ngrams`; the state is a tuple of `Counts`.
+    """An n-gram language model: batches are {'words': int32 [B, L]}, see `ngrams`; the state is a
+    tuple of `Counts`.
 
-    The metrics of an update are 'loss', nats an event of the batch before it is counted (prequential, Dawid 1984), and
-    the numbers of m-grams stored: infinite, which ends the run, where there are more than the capacity. Those of
-    `evaluate` are `measure`'s. Samples are int32 [., length], see `sentence`.
+    The metrics of an update are 'loss', nats an event of the batch before it is counted
+    (prequential, Dawid 1984), and the numbers of m-grams stored: infinite, which ends the run,
+    where there are more than the capacity. Those of `evaluate` are `measure`'s. Samples are int32
+    [., length], see `sentence`.
 
     Raises:
-      ValueError: an order below 1, a capacity for each order that is missing, or excerpts of nothing but a margin.
+      ValueError: an order below 1, a capacity for each order that is missing, or excerpts of
+        nothing but a margin.
     """
     if not (order >= 1 and len(capacity) == order):
         raise ValueError(

@@ -1,21 +1,26 @@
-"""Principal component analysis: the directions of largest variance, from a mean and a covariance kept while rows pass.
+"""Principal component analysis: the directions of largest variance, from a mean and a covariance
+kept while rows pass.
 
-Tipping and Bishop 1999, "Probabilistic principal component analysis" (J. R. Statist. Soc. B 61), whose equation numbers
-these are unless another paper is named; Chan et al. 1983, "Algorithms for computing the sample variance" (The American
-Statistician 37); Halko et al. 2011, "Finding structure with randomness" (arXiv:0909.4061).
+Tipping and Bishop 1999, "Probabilistic principal component analysis" (J. R. Statist. Soc. B 61),
+whose equation numbers these are unless another paper is named; Chan et al. 1983, "Algorithms for
+computing the sample variance" (The American Statistician 37); Halko et al. 2011, "Finding structure
+with randomness" (arXiv:0909.4061).
 
-Extraction and selection of features differ in the solver alone: new directions, or some of the columns as they are.
+Extraction and selection of features differ in the solver alone: new directions, or some of the
+columns as they are.
 
-Letters: B rows, D columns, K components, N rows seen in all. A direction is a row of unit length, [D], and rows are
-`centred` before they are projected.
+Letters: B rows, D columns, K components, N rows seen in all. A direction is a row of unit length,
+[D], and rows are `centred` before they are projected.
 
-All is float32. A sum of products holds the entry i, j of a covariance C to some eps sqrt(C_ii C_jj), so the variance
-v^T C v of a direction v is measured against that of independent columns, sum_i v_i^2 C_ii:
+All is float32. A sum of products holds the entry i, j of a covariance C to some eps sqrt(C_ii
+C_jj), so the variance v^T C v of a direction v is measured against that of independent columns,
+sum_i v_i^2 C_ii:
 
 - The density that `measure` reports is that of the `loadings` and the `noise_variance`, whatever the data.
 - That density is within 1e-2 nats of the likeliest, as float64 finds it, while in every direction the variance of the
-  likeliest is over D RESOLUTION of that of independent columns, and updates are few beside 1 / eps. Columns may differ
-  in scale, and the variances of separate columns with them, by any factor that float32 holds.
+  likeliest is over D RESOLUTION of that of independent columns, and updates are few beside 1 / eps.
+  Columns may differ in scale, and the variances of separate columns with them, by any factor that
+  float32 holds.
 - Beyond, as where columns of like scale nearly determine each other, a direction is given the variance that its sums
   show, in which rounding has a share, and under RESOLUTION 0: then it does not vary.
 """
@@ -32,18 +37,21 @@ from jax import Array
 from genjax.base import Algorithm, Key, Metrics
 from genjax.parallel import all_gather, device_mean, example_keys
 
-# (covariance [D, D], K) -> K variances, the largest first, [K], and the directions that have them, [K, D].
+# (covariance [D, D], K) -> K variances, the largest first, [K], and the directions that have them,
+# [K, D].
 Solver = Callable[[Array, int], tuple[Array, Array]]
 
 RESOLUTION = 16 * np.finfo(np.float32).eps
-LEVEL = 1e-3  # of the largest variance: those above it an eigendecomposition in float32 finds to eps / LEVEL
+# Of the largest variance: those above it an eigendecomposition in float32 finds to eps / LEVEL
+LEVEL = 1e-3
 matmul = partial(
     jnp.matmul, precision='highest'
 )  # accelerators would multiply in fewer bits than are added
 
 
 class Moments(NamedTuple):
-    """Of all rows seen. The mean is kept as a distance from a place nearby, so that it loses no digits to its size."""
+    """Of all rows seen. The mean is kept as a distance from a place nearby, so that it loses no
+    digits to its size."""
 
     count: Array  # [] uint32: N
     origin: Array  # [D], any place near the mean
@@ -65,7 +73,8 @@ def empty(origin: Array) -> Moments:
 
 
 def merged(moments: Moments, x: Array) -> Moments:
-    """Of the rows seen before and of x [B, D], under several devices the x of all (Chan et al. 1983, eq. 1.5)."""
+    """Of the rows seen before and of x [B, D], under several devices the x of all (Chan et al.
+    1983, eq. 1.5)."""
     x = x - moments.origin[None]
     shift = device_mean(jnp.mean(x, 0))
     centred = x - shift[None]
@@ -80,7 +89,8 @@ def merged(moments: Moments, x: Array) -> Moments:
 
 
 def products(x: Array, splits: int = 2) -> Array:
-    """x^T x, [D, D]. What stands below the diagonal is copied: by halves of halves, 5/8 of the multiplications."""
+    """x^T x, [D, D]. What stands below the diagonal is copied: by halves of halves, 5/8 of the
+    multiplications."""
     if splits == 0:
         return matmul(x.T, x)
     left, right = jnp.split(x, [x.shape[1] // 2], 1)
@@ -96,12 +106,14 @@ def mean(moments: Moments) -> Array:
 
 
 def centred(moments: Moments, x: Array) -> Array:
-    """x [B, D] less the mean; nearer the truth than x - mean(moments) where columns vary little beside their size."""
+    """x [B, D] less the mean; nearer the truth than x - mean(moments) where columns vary little
+    beside their size."""
     return x - moments.origin[None] - moments.shift[None]
 
 
 def oriented(directions: Array) -> Array:
-    """Directions [K, D], each turned so that its entry of largest size is positive; of equal ones the first."""
+    """Directions [K, D], each turned so that its entry of largest size is positive; of equal ones
+    the first."""
     largest = jnp.take_along_axis(directions, jnp.argmax(jnp.abs(directions), 1)[:, None], 1)
     return jnp.where(largest < 0, -directions, directions)
 
@@ -115,7 +127,8 @@ def unit(rows: Array) -> Array:
 def orthonormal(directions: Array) -> Array:
     """Directions [K, D] that nearly are so, each cleared of those before it (Gram and Schmidt).
 
-    Where the larger variances come first, an entry of a small direction at a column of large variance keeps its digits.
+    Where the larger variances come first, an entry of a small direction at a column of large
+    variance keeps its digits.
     """
     for _ in range(2):
         before = jnp.tril(matmul(directions, directions.T), -1)
@@ -129,11 +142,13 @@ def variances_along(covariance: Array, directions: Array) -> Array:
 
 
 def deflated(covariance: Array, directions: Array) -> Array:
-    """The covariance of rows without their part along directions [K, D]: P C P, P = I - V^T V, [D, D].
+    """The covariance of rows without their part along directions [K, D]: P C P, P = I - V^T V, [D,
+    D].
 
-    A column of which no more is left than its rounding has no variance left, unless that is small beside what is left
-    of others: what rounds off a large column would hide a small one. Source: "projection deflation" of Mackey 2008,
-    "Deflation methods for sparse PCA".
+    A column of which no more is left than its rounding has no variance left, unless that is small
+    beside what is left
+    of others: what rounds off a large column would hide a small one. Source: "projection deflation"
+    of Mackey 2008, "Deflation methods for sparse PCA".
     """
 
     def projected(matrix):
@@ -149,11 +164,13 @@ def deflated(covariance: Array, directions: Array) -> Array:
 
 
 def by_levels(find: Solver, covariance: Array, dimension: int) -> tuple[Array, Array]:
-    """The largest variances and their directions, by a solver that resolves those near the largest alone.
+    """The largest variances and their directions, by a solver that resolves those near the largest
+    alone.
 
-    Those that it resolves are kept, and it is shown the covariance without them. So a variance and the entries of its
-    direction are as exact as the covariance, whose errors are relative to row and column, not to the largest variance.
-    Most spectra need one level for K components; one more for each factor of LEVEL.
+    Those that it resolves are kept, and it is shown the covariance without them. So a variance and
+    the entries of its direction are as exact as the covariance, whose errors are relative to row
+    and column, not to the largest variance. Most spectra need one level for K components; one more
+    for each factor of LEVEL.
     """
     columns = len(covariance)
     slots = jnp.arange(dimension)
@@ -186,7 +203,8 @@ def by_levels(find: Solver, covariance: Array, dimension: int) -> tuple[Array, A
 
 
 def eigenvectors(covariance: Array, dimension: int) -> tuple[Array, Array]:
-    """The largest eigenvalues, [K], and their eigenvectors, [K, D]; float32 resolves those near the largest."""
+    """The largest eigenvalues, [K], and their eigenvectors, [K, D]; float32 resolves those near the
+    largest."""
     values, vectors = jnp.linalg.eigh(covariance)
     return values[::-1][:dimension], vectors.T[::-1][:dimension]
 
@@ -199,9 +217,11 @@ def exact(covariance: Array, dimension: int) -> tuple[Array, Array]:
 def svd(
     key: Key, x: Array, rank: int, *, oversampling: int = 10, iterations: int = 4
 ) -> tuple[Array, Array, Array]:
-    """Truncated singular value decomposition from random directions: U [N, rank], sigma [rank], V^T [rank, D].
+    """Truncated singular value decomposition from random directions: U [N, rank], sigma [rank], V^T
+    [rank, D].
 
-    The rows of V^T are `oriented`. Those of centred data are its principal directions, sigma^2 / N their variances.
+    The rows of V^T are `oriented`. Those of centred data are its principal directions, sigma^2 / N
+    their variances.
 
     Args:
       x: [N, D], any matrix.
@@ -237,8 +257,9 @@ def _require_counts(oversampling, iterations):
 def randomised(*, oversampling: int = 10, iterations: int = 4, seed: int = 0) -> Solver:
     """The `Solver` by `svd` of the covariance; one seed, so that a state has one set of codes.
 
-    Where a spectrum is flat it stops short of the directions of largest variance; what it gives are still the variances
-    of the directions that it gives, and the noise is the variance of what they leave out.
+    Where a spectrum is flat it stops short of the directions of largest variance; what it gives are
+    still the variances of the directions that it gives, and the noise is the variance of what they
+    leave out.
     """
 
     _require_counts(oversampling, iterations)
@@ -259,7 +280,8 @@ def select(covariance: Array, dimension: int) -> Array:
 
 
 def selection(covariance: Array, dimension: int) -> tuple[Array, Array]:
-    """The `Solver` that keeps columns as they are: feature selection. What is left out is rebuilt as its mean."""
+    """The `Solver` that keeps columns as they are: feature selection. What is left out is rebuilt
+    as its mean."""
     columns = select(covariance, dimension)
     return jnp.diagonal(covariance)[columns], jax.nn.one_hot(columns, len(covariance))
 
@@ -271,7 +293,8 @@ def components(
 
     Args:
       dimension: K.
-      correction: variances are sums divided by N - correction: 0 maximises the likelihood, 1 is unbiased.
+      correction: variances are sums divided by N - correction: 0 maximises the likelihood, 1 is
+        unbiased.
     """
     seen = moments.count.astype(jnp.float32)
     covariance = moments.covariance * (seen / jnp.maximum(seen - correction, 1))
@@ -293,7 +316,8 @@ def explained_variance_ratio(found: Components) -> Array:
 
 
 def noise_variance(found: Components) -> Array:
-    """sigma^2, the mean variance of the directions left out (eq. 8); 0 where there are none, or they do not vary.
+    """sigma^2, the mean variance of the directions left out (eq. 8); 0 where there are none, or
+    they do not vary.
 
     It is their own sum: the total less the variances kept would be rounded like the largest.
     """
@@ -308,7 +332,8 @@ def loadings(found: Components) -> Array:
 
 
 def project(found: Components, centred: Array, whiten: bool = False) -> Array:
-    """Codes [B, K] of rows [B, D]; whitened ones have unit variance, or are 0 where the rows do not vary."""
+    """Codes [B, K] of rows [B, D]; whitened ones have unit variance, or are 0 where the rows do not
+    vary."""
     scale = jnp.where(found.variances > 0, jnp.sqrt(found.variances), jnp.inf) if whiten else 1.0
     return (
         matmul(centred, found.directions.T) / jnp.broadcast_to(scale, found.variances.shape)[None]
@@ -322,11 +347,14 @@ def rebuild(found: Components, code: Array, whiten: bool = False) -> Array:
 
 
 def measure(found: Components, centred: Array) -> Metrics:
-    """'loss', -log p(x) in nats under N(mean, W W^T + sigma^2 I), and 'squared_error' of the reconstruction, each [B].
+    """'loss', -log p(x) in nats under N(mean, W W^T + sigma^2 I), and 'squared_error' of the
+    reconstruction, each [B].
 
-    W and sigma^2 are those of `loadings` and `noise_variance`. In the basis of the components the covariance is
-    diagonal: Lambda, or sigma^2 where that is larger, then sigma^2. Where sigma^2 is 0 the likelihood has no bound, as
-    while no more than K + 1 rows have been seen: the loss is infinite. With K = D it is that of the full Gaussian.
+    W and sigma^2 are those of `loadings` and `noise_variance`. In the basis of the components the
+    covariance is
+    diagonal: Lambda, or sigma^2 where that is larger, then sigma^2. Where sigma^2 is 0 the
+    likelihood has no bound, as while no more than K + 1 rows have been seen: the loss is infinite.
+    With K = D it is that of the full Gaussian.
     """
     count, columns = found.directions.shape
     code = project(found, centred)
@@ -364,8 +392,9 @@ def pca(
 ) -> Algorithm:
     """PCA: batches are {'x': float32 [B, D]}, the state is `Moments`, up to 2^32 - 1 rows.
 
-    An update's metric is 'loss', the total variance so far; infinite, which ends the run, past that many rows. Those of
-    `evaluate` are `measure`'s. `encode` gives codes [B, K], `sample` rows [., D] of probabilistic PCA.
+    An update's metric is 'loss', the total variance so far; infinite, which ends the run, past that
+    many rows. Those of `evaluate` are `measure`'s. `encode` gives codes [B, K], `sample` rows [.,
+    D] of probabilistic PCA.
 
     Raises:
       ValueError: dimension lies outside 1 to D, or rows are no vectors.

@@ -1,7 +1,7 @@
 """What word2vec judges its predictions against: a few words of noise, or the whole vocabulary.
 
-Letters: V words, D dimensions, B texts, T centres of a block, J scores a centre, K negatives a pair, M words that the
-centres of a block are judged against together.
+Letters: V words, D dimensions, B texts, T centres of a block, J scores a centre, K negatives a
+pair, M words that the centres of a block are judged against together.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,12 @@ class Output(NamedTuple):
     """How predictions are judged.
 
     against: (key, n) -> words [n, M] that the n blocks of a text are judged against.
-    losses: (hidden [B, T, D], scores [J, B, T], on [J, B, T], rows [B, M, D]) -> [B, T], for each centre the sum over
-      its pairs: on is 1 or 0, rows are the output vectors of the words judged against.
-    slopes: (hidden, scores, on, rows, hidden_sizes [B, T, 1], row_sizes [B, M, 1]) -> (|dl/ds| of the scores s, or
-      more, [J, B, T]; of the products s of hidden with rows, the sums of |dl/ds| row_sizes over rows, [B, T, 1], and of
+    losses: (hidden [B, T, D], scores [J, B, T], on [J, B, T], rows [B, M, D]) -> [B, T], for each
+      centre the sum over its pairs: on is 1 or 0, rows are the output vectors of the words judged
+      against.
+    slopes: (hidden, scores, on, rows, hidden_sizes [B, T, 1], row_sizes [B, M, 1]) -> (|dl/ds| of
+      the scores s, or more, [J, B, T]; of the products s of hidden with rows, the sums of |dl/ds|
+      row_sizes over rows, [B, T, 1], and of
       |dl/ds| hidden_sizes over centres, [B, M, 1]).
     """
 
@@ -31,9 +33,11 @@ class Output(NamedTuple):
 
 
 def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(accept, other), [V] each: i, drawn evenly, stands for itself with probability accept[i], else for other[i].
+    """(accept, other), [V] each: i, drawn evenly, stands for itself with probability accept[i],
+    else for other[i].
 
-    Source: Walker 1977, "An efficient method for generating discrete random variables"; as built by Vose 1991.
+    Source: Walker 1977, "An efficient method for generating discrete random variables"; as built by
+      Vose 1991.
     """
     accept = weights.astype(np.float64) * (len(weights) / weights.sum())
     other = np.arange(len(weights), dtype=np.int32)
@@ -129,7 +133,8 @@ def full_softmax(size: int, *, chunk: int = 4096) -> Output:
 
 
 def log_partition(hidden: jax.Array, rows: jax.Array, *, chunk: int) -> jax.Array:
-    """log sum_w exp(u_w.h) of hidden [B, T, D] and rows u [B, V, D]: [B, T]; neither pass holds more than a chunk."""
+    """log sum_w exp(u_w.h) of hidden [B, T, D] and rows u [B, V, D]: [B, T]; neither pass holds
+    more than a chunk."""
     texts, size, dimension = rows.shape
     chunk = min(chunk, size)
     chunks = -(-size // chunk)

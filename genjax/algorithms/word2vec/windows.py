@@ -1,10 +1,12 @@
 """Texts in blocks, and who predicts whom in them: skip-gram and CBOW.
 
-The words that subsampling keeps are packed at the front of their text and taken T at a time: the centres of a block.
-Their neighbours are the same places and w more on either side. Of the T x (T + 2w) pairs only a band of 2w diagonals
-counts, and only that is kept: row j of a band belongs to the neighbours at the distance offsets(w)[j].
+The words that subsampling keeps are packed at the front of their text and taken T at a time: the
+centres of a block. Their neighbours are the same places and w more on either side. Of the T x (T +
+2w) pairs only a band of 2w diagonals counts, and only that is kept: row j of a band belongs to the
+neighbours at the distance offsets(w)[j].
 
-Letters: B texts of L places, T centres, w the window, P = T + 2w places, D dimensions, J rows of scores.
+Letters: B texts of L places, T centres, w the window, P = T + 2w places, D dimensions, J rows of
+scores.
 """
 
 from collections.abc import Callable
@@ -28,10 +30,11 @@ class Model(NamedTuple):
 
     pack: (keys [B], words [B, L], keep [V]) -> (packed, the number of blocks that hold words).
     most_blocks: words [B, L] -> the number of blocks that subsampling might leave.
-    block: (packed, i) -> (inputs [B, .], targets [B, .], on [2w, B, T]): the words of block i that predict and are
-      predicted, and which neighbours of each centre count: 1 or 0.
-    scores: (inputs [B, ., D], targets [B, ., D], on) -> (hidden [B, T, D], scores [J, B, T], on [J, B, T]): from these
-      words' vectors, what predicts at each centre, its products with the targets, and which of those count.
+    block: (packed, i) -> (inputs [B, .], targets [B, .], on [2w, B, T]): the words of block i that
+      predict and are predicted, and which neighbours of each centre count: 1 or 0.
+    scores: (inputs [B, ., D], targets [B, ., D], on) -> (hidden [B, T, D], scores [J, B, T], on [J,
+      B, T]): from these words' vectors, what predicts at each centre, its products with the
+      targets, and which of those count.
     """
 
     pack: Callable
@@ -41,7 +44,8 @@ class Model(NamedTuple):
 
 
 def skip_gram(*, window: int, block: int = 64) -> Model:
-    """The centre predicts each of its neighbours (Mikolov et al. 2013, arXiv:1301.3781, section 3.2).
+    """The centre predicts each of its neighbours (Mikolov et al. 2013, arXiv:1301.3781, section
+    3.2).
 
     Args:
       window: w, the largest distance; each centre draws its own from 1 to w.
@@ -58,7 +62,8 @@ def skip_gram(*, window: int, block: int = 64) -> Model:
 
 
 def cbow(*, window: int, block: int = 64) -> Model:
-    """The mean of the neighbours predicts the centre (Mikolov et al. 2013, arXiv:1301.3781, section 3.1).
+    """The mean of the neighbours predicts the centre (Mikolov et al. 2013, arXiv:1301.3781, section
+    3.1).
 
     Arguments and errors as of `skip_gram`.
     """
@@ -88,7 +93,8 @@ def _model(window, block, places, scores):
 
 
 def _packed(window, size, key, words, keep):
-    """Subsamples one text [L] into arrays of a size that whole blocks fill; also the number of words kept."""
+    """Subsamples one text [L] into arrays of a size that whole blocks fill; also the number of
+    words kept."""
     coin, reach = jax.random.split(key)
     kept = (words >= 0) & (jax.random.uniform(coin, words.shape) < keep[words])
     ends = jnp.cumsum(kept)
@@ -123,13 +129,15 @@ def band_products(centres: jax.Array, places: jax.Array) -> jax.Array:
     texts, size, _ = centres.shape
     window = (places.shape[1] - size) // 2
     tile = jnp.einsum('btd,bpd->btp', centres, places).reshape(texts, -1)
-    # Rows lengthened by one and cut anew: each starts one place further, and the diagonals stand as columns.
+    # Rows lengthened by one and cut anew: each starts one place further, and the diagonals stand as
+    # columns.
     skewed = jnp.pad(tile, ((0, 0), (0, size))).reshape(texts, size, -1)
     return jnp.stack([skewed[:, :, window + o] for o in offsets(window)])
 
 
 def band_sums(band: jax.Array, places: jax.Array) -> jax.Array:
-    """Each centre's neighbours among places [B, P, D], weighted by its column of the band [2w, B, T]: [B, T, D]."""
+    """Each centre's neighbours among places [B, P, D], weighted by its column of the band [2w, B,
+    T]: [B, T, D]."""
     window, size = len(band) // 2, band.shape[2]
     neighbours = lambda o: places[:, window + o : window + o + size]
     return sum(row[..., None] * neighbours(o) for o, row in zip(offsets(window), band, strict=True))
@@ -162,10 +170,11 @@ band_products.defvjp(
 
 @jax.custom_vjp
 def band_means(on: jax.Array, places: jax.Array) -> jax.Array:
-    """Each centre's mean of the neighbours among places [B, P, D] that are on [2w, B, T]: [B, T, D].
+    """Each centre's mean of the neighbours among places [B, P, D] that are on [2w, B, T]: [B, T,
+    D].
 
-    Not its gradient, but the gradient of the sum: each neighbour receives the whole error and not its share of it, as
-    in word2vec.c and gensim. Shares cost a third of the quality.
+    Not its gradient, but the gradient of the sum: each neighbour receives the whole error and not
+    its share of it, as in word2vec.c and gensim. Shares cost a third of the quality.
     """
     return band_sums(on / jnp.maximum(on.sum(0), 1)[None], places)
 

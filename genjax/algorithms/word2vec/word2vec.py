@@ -1,15 +1,17 @@
 """word2vec: two vectors a word, learnt by predicting words from their neighbours.
 
-Mikolov et al. 2013a, arXiv:1301.3781 (skip-gram, CBOW), and 2013b, arXiv:1310.4546 (negative sampling, subsampling).
+Mikolov et al. 2013a, arXiv:1301.3781 (skip-gram, CBOW), and 2013b, arXiv:1310.4546 (negative
+sampling, subsampling).
 
-The words that subsampling keeps are packed, text by text, and then taken T at a time of all B texts at once: a block.
-Each block gathers the rows that it needs of the one table of vectors, takes the gradient of the sum of its losses with
-respect to these rows, and adds it with one scatter. So a step costs what its words cost, whatever the vocabulary, and
-matrix products do the work: of T centres with their neighbours, and with M negatives that they share, weighted so that
-the expected gradient is that of K negatives drawn for each pair.
+The words that subsampling keeps are packed, text by text, and then taken T at a time of all B texts
+at once: a block. Each block gathers the rows that it needs of the one table of vectors, takes the
+gradient of the sum of its losses with respect to these rows, and adds it with one scatter. So a
+step costs what its words cost, whatever the vocabulary, and matrix products do the work: of T
+centres with their neighbours, and with M negatives that they share, weighted so that the expected
+gradient is that of K negatives drawn for each pair.
 
-Letters: V words, D dimensions, B texts of L places, T centres, w the window, P = T + 2w places, J scores a centre,
-K negatives a pair, M of them drawn for T centres.
+Letters: V words, D dimensions, B texts of L places, T centres, w the window, P = T + 2w places, J
+scores a centre, K negatives a pair, M of them drawn for T centres.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +30,8 @@ BUCKETS = 8192  # in which the curvatures of a block's rows are summed
 
 
 class Vectors(NamedTuple):
-    """Two vectors a word in one table, so that one scatter serves both: two into one array would copy it."""
+    """Two vectors a word in one table, so that one scatter serves both: two into one array would
+    copy it."""
 
     step: jax.Array  # int32
     table: jax.Array  # [2V, D]: the input vectors v, which encode gives, then the output vectors u
@@ -48,7 +51,8 @@ def pair_loss(v: jax.Array, u: jax.Array, negatives: jax.Array) -> jax.Array:
 
 
 def kept_share(counts: np.ndarray, sample: float) -> np.ndarray:
-    """The probability that subsampling keeps an occurrence of each word, min(1, sqrt(t/f) + t/f), [V] float32.
+    """The probability that subsampling keeps an occurrence of each word, min(1, sqrt(t/f) + t/f),
+    [V] float32.
 
     Args:
       counts: of the words, [V]; f is a word's share of them.
@@ -70,7 +74,8 @@ def kept_share(counts: np.ndarray, sample: float) -> np.ndarray:
 
 
 def falling(rate: Sequence[float], steps: int) -> Callable[[jax.Array], jax.Array]:
-    """The rate at each of so many steps, on a straight line between two rates, at the start and at the end.
+    """The rate at each of so many steps, on a straight line between two rates, at the start and at
+    the end.
 
     Raises:
       ValueError: they are not two, or one is below 0.
@@ -90,9 +95,11 @@ def added(table: jax.Array, rows: jax.Array, steps: jax.Array) -> jax.Array:
 def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
     """As `added`, each row by the sum s of its steps, shortened to s min(1, limit / |s|).
 
-    In a large block a frequent word's steps, all taken at one point, add up to far more than steps taken one after
-    another, which turn as they go: 4,096 centres diverge without a bound. With 0.3, blocks of 4,096 and of 16,384
-    centres learn as well as small ones, even at twice the rate (benchmarks/RESULTS.md).
+    In a large block a frequent word's steps, all taken at one point, add up to far more than steps
+    taken one after
+    another, which turn as they go: 4,096 centres diverge without a bound. With 0.3, blocks of 4,096
+    and of 16,384 centres learn as well as small ones, even at twice the rate
+    (benchmarks/RESULTS.md).
 
     Raises:
       ValueError: limit is not a number above 0.
@@ -113,7 +120,8 @@ def bounded(limit: float) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Arr
 
 
 def stable_share(rows: jax.Array, curvature: jax.Array, size: int) -> jax.Array:
-    """The share of each of R steps that is taken: min(1, m / c), m = min(4, 2 + 16 / c), c of its row.
+    """The share of each of R steps that is taken: min(1, m / c), m = min(4, 2 + 16 / c), c of its
+    row.
 
     All steps of a block are taken at one point. Where a word fills much of it, as in a small
     vocabulary or in a line that repeats a word, their sum goes far beyond what steps one after
@@ -154,13 +162,15 @@ def word2vec(
     add: Callable[
         [jax.Array, jax.Array, jax.Array], jax.Array
     ] = added,  # or `bounded`, where B x T is large
-    stable: bool = False,  # whether steps are shortened where they would diverge, see `stable_share`
+    # Whether steps are shortened where they would diverge, see `stable_share`
+    stable: bool = False,
 ) -> Algorithm:
-    """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences; codes are the input vectors [B, L, D].
+    """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences; codes are the input
+    vectors [B, L, D].
 
-    Without `stable` it is plain descent, which diverges where few words fill a block. The loss is the mean over pairs;
-    in training, over those of the step's first block before it is learnt. With a word outside 0 to V - 1 it is no
-    number, which ends a run, and neither is that word's code.
+    Without `stable` it is plain descent, which diverges where few words fill a block. The loss is
+    the mean over pairs; in training, over those of the step's first block before it is learnt. With
+    a word outside 0 to V - 1 it is no number, which ends a run, and neither is that word's code.
 
     Raises:
       ValueError: dimension is below 1.
@@ -205,7 +215,8 @@ def _update(reader, rate, learned, key, state, batch):
     def learn(i, table):
         return learned(table, *_block(reader, texts, i), now)
 
-    # The first block apart, so that only its losses are computed: of the others the gradients are enough.
+    # The first block apart, so that only its losses are computed: of the others the gradients are
+    # enough.
     table, losses, pairs = learn(0, state.table)
     losses = jnp.where(_outside(reader, batch), jnp.nan, losses)
     loss, pairs = device_mean((losses.sum(), pairs.sum()))
@@ -240,7 +251,8 @@ def _encode(key, state, batch):
 
 
 def _read(reader, key, words):
-    """Subsamples the words and draws what their blocks are judged against, each text by its own key."""
+    """Subsamples the words and draws what their blocks are judged against, each text by its own
+    key."""
     keys = jax.vmap(jax.random.split)(example_keys(key, len(words)))
     packed, blocks = reader.model.pack(keys[:, 0], words, jnp.asarray(reader.keep))
     against = jax.vmap(partial(reader.output.against, n=reader.model.most_blocks(words)))(
@@ -250,11 +262,12 @@ def _read(reader, key, words):
 
 
 def _block(reader, texts, i):
-    """The rows of the table that block i needs, [B, R], and two functions of their vectors [B, R, D].
+    """The rows of the table that block i needs, [B, R], and two functions of their vectors [B, R,
+    D].
 
     losses: the losses and the numbers of pairs, [B] each.
-    curvatures: sum of |dl/ds| (1 + |partner|^2) over the scores s of each row, [B, R]. It is what the
-      model's own products pull back from |dl/ds| in place of dl/ds, of 1 + |x|^2 in place of x.
+    curvatures: sum of |dl/ds| (1 + |partner|^2) over the scores s of each row, [B, R]. It is what
+      the model's own products pull back from |dl/ds| in place of dl/ds, of 1 + |x|^2 in place of x.
     """
     inputs, targets, on = reader.model.block(texts.packed, i)
     size = len(reader.keep)
@@ -286,7 +299,8 @@ def _block(reader, texts, i):
 
 
 def _learned(table, rows, losses, curvatures, rate, *, add, stable):
-    """The table after a step of descent with the blocks of all devices; the losses [B] before it and the pairs [B]."""
+    """The table after a step of descent with the blocks of all devices; the losses [B] before it
+    and the pairs [B]."""
 
     def total(vectors):
         found, pairs = losses(vectors)

@@ -1,7 +1,8 @@
 """Differentiable augmentation, DiffAugment of Zhao et al. 2020, arXiv:2006.10738, section 4.1.
 
-Each function takes one image in [-1, 1], whose nought is mid grey, and a key; `jax.vmap` with a key for each example
-augments a batch. Shapes are static and gradients flow to the image. Results may leave [-1, 1], as in the paper.
+Each function takes one image in [-1, 1], whose nought is mid grey, and a key; `jax.vmap` with a key
+for each example augments a batch. Shapes are static and gradients flow to the image. Results may
+leave [-1, 1], as in the paper.
 
 Letters: H x W pixels, C channels.
 """
@@ -35,7 +36,8 @@ def brightness(key: Key, image: Array) -> Array:
 
 
 def saturation(key: Key, image: Array) -> Array:
-    """Scales how far each channel lies from the pixel's grey by one factor of [0, 2], image [H, W, C]."""
+    """Scales how far each channel lies from the pixel's grey by one factor of [0, 2], image [H, W,
+    C]."""
     return _spread(image, jnp.mean(image, -1, keepdims=True), jax.random.uniform(key, maxval=2.0))
 
 
@@ -51,7 +53,8 @@ def _spread(image, centre, factor):
 
 
 def translation(key: Key, image: Array, *, share: float = 1 / 8) -> Array:
-    """Shifts the image [H, W, C] by whole pixels along both axes, up to a share of its sides; zeros come in.
+    """Shifts the image [H, W, C] by whole pixels along both axes, up to a share of its sides; zeros
+    come in.
 
     Raises:
       ValueError: share lies outside [0, 1].
@@ -63,7 +66,8 @@ def translation(key: Key, image: Array, *, share: float = 1 / 8) -> Array:
 
 
 def cutout(key: Key, image: Array, *, share: float = 1 / 2) -> Array:
-    """Sets a rectangle with so large a share of both sides to zero; its centre may be any pixel of the image [H, W, C].
+    """Sets a rectangle with so large a share of both sides to zero; its centre may be any pixel of
+    the image [H, W, C].
 
     Raises:
       ValueError: share lies outside [0, 1].
@@ -75,7 +79,8 @@ def cutout(key: Key, image: Array, *, share: float = 1 / 2) -> Array:
 
 
 def _interval(key, side, length):
-    """Which of `side` pixels lie in an interval of a length, bool [side]; where it reaches out, it is cut."""
+    """Which of `side` pixels lie in an interval of a length, bool [side]; where it reaches out, it
+    is cut."""
     first = (
         jax.random.randint(key, (), 0, side + (length + 1) % 2) - length // 2
     )  # either end can be met

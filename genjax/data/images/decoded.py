@@ -40,13 +40,15 @@ class Split(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """The examples of a part, decoded on access: the image and, where it is a single whole number, the label.
+    """The examples of a part, decoded on access: the image and, where it is a single whole number,
+    the label.
 
-    records: by index, images as files or as arrays. shape: of an image, [H, W, C]. name: of the part. path: of the set.
+    records: by index, images as files or as arrays. shape: of an image, [H, W, C]. name: of the
+      part. path: of the set.
 
     Raises:
-      ValueError: on access, the record files are damaged, or `pixels.decode` refuses the image; that is named by its
-        index, as of `tfds.data_source`.
+      ValueError: on access, the record files are damaged, or `pixels.decode` refuses the image;
+        that is named by its index, as of `tfds.data_source`.
     """
 
     records: Sequence[dict[str, Any]]
@@ -95,14 +97,15 @@ def _sound(path: pathlib.Path) -> Iterator[None]:
 
 
 def splits(builder: Any) -> tuple[Split, Split]:
-    """The parts to train and to test on of a prepared set: 'train', and 'test' or else 'validation'.
+    """The parts to train and to test on of a prepared set: 'train', and 'test' or else
+    'validation'.
 
     Args:
       builder: of TFDS, prepared.
 
     Raises:
-      ValueError: a part is missing, the images are not uint8 of one size, the records allow no random access, or the
-        first image is refused by `pixels.decode`.
+      ValueError: a part is missing, the images are not uint8 of one size, the records allow no
+        random access, or the first image is refused by `pixels.decode`.
     """
     names = list(builder.info.splits)
     held_out = next((name for name in ('test', 'validation') if name in names), None)
@@ -131,7 +134,8 @@ def _split(builder: Any, name: str, shape: tuple[int, int, int]) -> Split:
 
 
 def _digest(builder: Any, name: str, describe: Callable[[pathlib.Path], Any]) -> str:
-    """Sixteen hex digits for a part of a prepared set, told by its version, its files as described and our decoder."""
+    """Sixteen hex digits for a part of a prepared set, told by its version, its files as described
+    and our decoder."""
     from genjax.data.images import pixels
 
     files = [describe(pathlib.Path(path)) for path in builder.info.splits[name].filepaths]
@@ -141,7 +145,8 @@ def _digest(builder: Any, name: str, describe: Callable[[pathlib.Path], Any]) ->
 
 
 def _contents(file: pathlib.Path) -> list[Any]:
-    """Name, size and a hash; of a large file of sixteen parts, since a set prepared anew differs everywhere."""
+    """Name, size and a hash; of a large file of sixteen parts, since a set prepared anew differs
+    everywhere."""
     size, found = file.stat().st_size, hashlib.sha256()
     with file.open('rb') as stored:
         for place in range(0, size, max(PART, size // 16)):
@@ -151,10 +156,11 @@ def _contents(file: pathlib.Path) -> list[Any]:
 
 
 def _cached(builder: Any, name: str, examples: Examples) -> Arrays:
-    """The decoded arrays, from a cache file beside the prepared set or, that being read-only, in the user's cache.
+    """The decoded arrays, from a cache file beside the prepared set or, that being read-only, in
+    the user's cache.
 
-    The file's name tells the version, size and time of the record files, and the decoder, so a set prepared anew or
-    by another decoder is decoded anew.
+    The file's name tells the version, size and time of the record files, and the decoder, so a set
+    prepared anew or by another decoder is decoded anew.
     """
     stamp = _digest(
         builder, name, lambda file: [file.name, file.stat().st_size, file.stat().st_mtime_ns]
@@ -177,7 +183,8 @@ def _cached(builder: Any, name: str, examples: Examples) -> Arrays:
 
 @functools.cache
 def _tell(folder: pathlib.Path) -> None:
-    """Says once of a prepared set, which has several parts, that it is decoded anew each time, and what to set."""
+    """Says once of a prepared set, which has several parts, that it is decoded anew each time, and
+    what to set."""
     print(f'{folder} is read-only, and decoded anew each time: {without_cache()}', file=sys.stderr)
 
 
@@ -194,7 +201,8 @@ def _load(path: pathlib.Path, shape: tuple[int, ...]) -> Arrays | None:
 
 
 def _save(path: pathlib.Path, arrays: Arrays) -> None:
-    """Writes a cache file in one step, or none: it only saves time, so a full disk does not stop a run."""
+    """Writes a cache file in one step, or none: it only saves time, so a full disk does not stop a
+    run."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix='.decoding') as folder:

@@ -1,4 +1,5 @@
-"""An image file as the array that its set declares: by Pillow, whatever else is installed, and never with a loss.
+"""An image file as the array that its set declares: by Pillow, whatever else is installed, and
+never with a loss.
 
 Letters: H x W pixels, C channels.
 """
@@ -12,26 +13,30 @@ VERSION = 1  # of what `decode` gives: to be raised with every change of it
 FORMATS = 'PNG', 'JPEG', 'GIF', 'BMP', 'WEBP'
 EXACT = '1', 'L', 'LA', 'P', 'RGB', 'RGBA'  # modes that RGBA holds without a loss
 MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}  # by C
-DEPTH = 24  # where a PNG says how many bits a channel has: W3C, Portable Network Graphics, section 11.2.1
+# Where a PNG says how many bits a channel has: W3C, Portable Network Graphics, section 11.2.1
+DEPTH = 24
 
 
 def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     """The grey levels of an image file, uint8 [H, W, C].
 
-    C is 1 for grey, 2 for grey and alpha, 3 for RGB and 4 for RGBA. A file that has other channels is converted where
-    that loses nothing: one of fewer bits or of a palette always, grey to RGB by repeating it, RGB to grey where the
-    three channels agree in every pixel, alpha to none where every pixel is opaque, none to alpha by 255.
+    C is 1 for grey, 2 for grey and alpha, 3 for RGB and 4 for RGBA. A file that has other channels
+    is converted where
+    that loses nothing: one of fewer bits or of a palette always, grey to RGB by repeating it, RGB
+    to grey where the three channels agree in every pixel, alpha to none where every pixel is
+    opaque, none to alpha by 255.
 
-    Levels are as stored: colour profiles, gamma and a camera's orientation are not applied (OpenCV's IMREAD_UNCHANGED
-    and TensorFlow do not either). Those of JPEG and lossy WebP are what Pillow's libraries give, see `identity`.
+    Levels are as stored: colour profiles, gamma and a camera's orientation are not applied
+    (OpenCV's IMREAD_UNCHANGED and TensorFlow do not either). Those of JPEG and lossy WebP are what
+    Pillow's libraries give, see `identity`.
 
     Args:
       content: of the file, in one of FORMATS.
       shape: H, W, C.
 
     Raises:
-      ValueError: something would be lost, H or W is another, or the file is damaged or of another format. The line
-        says what the file is, and its subject is left to the caller.
+      ValueError: something would be lost, H or W is another, or the file is damaged or of another
+        format. The line says what the file is, and its subject is left to the caller.
     """
     if shape[2] not in MODES:
         raise ValueError(f'is declared with {shape[2]} channels; 1 to {max(MODES)} are read')
@@ -52,7 +57,8 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def identity() -> str:
-    """Tells decoders apart: by our version, and by the libraries whose rounding is in the levels of lossy files."""
+    """Tells decoders apart: by our version, and by the libraries whose rounding is in the levels of
+    lossy files."""
     libraries = 'libjpeg_turbo', 'jpg', 'webp'
     return f'{VERSION} {[features.version(library) for library in libraries]}'
 
@@ -88,7 +94,8 @@ def _opened(content: bytes) -> Image.Image:
 
 
 def _check_palette(image: Image.Image) -> None:
-    """Raises ValueError where a pixel names a colour that the palette does not hold; decoders differ on it."""
+    """Raises ValueError where a pixel names a colour that the palette does not hold; decoders
+    differ on it."""
     colours = len(image.getpalette() or ()) // 3
     _, last = image.getextrema()
     if last >= colours:

@@ -1,8 +1,8 @@
 """Image sets of TensorFlow Datasets, prepared, opened and decoded without TensorFlow.
 
-The builders here are the stock ones (names, versions, features, record keys and checksums) with an extraction
-of their own, because the stock extraction and image encoding call TensorFlow. Import this module where it is
-used: it imports tensorflow_datasets.
+The builders here are the stock ones (names, versions, features, record keys and checksums) with an
+extraction of their own, because the stock extraction and image encoding call TensorFlow. Import
+this module where it is used: it imports tensorflow_datasets.
 """
 
 import contextlib
@@ -138,7 +138,8 @@ def _check_labels(path: os.PathLike, labels: np.ndarray, images: int) -> None:
 
 
 def _unpacked(archive: os.PathLike, folder: str, names: list[str]) -> dict[str, bytes]:
-    """Files of a folder in a tar archive, in one pass: each step back would decompress from the start."""
+    """Files of a folder in a tar archive, in one pass: each step back would decompress from the
+    start."""
     try:
         with tarfile.open(archive, 'r:gz') as tar:
             files = {
@@ -156,7 +157,8 @@ def _line(error: Exception) -> str:
 
 
 def _png(image: np.ndarray) -> io.BytesIO:
-    """An image [H, W] or [H, W, 3] as an open PNG file, which TFDS stores as it is, without TensorFlow."""
+    """An image [H, W] or [H, W, 3] as an open PNG file, which TFDS stores as it is, without
+    TensorFlow."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, format='png')
     file.seek(0)
@@ -164,21 +166,24 @@ def _png(image: np.ndarray) -> io.BytesIO:
 
 
 def open_set(name: str, data_dir: str = '') -> tfds.core.DatasetBuilder:
-    """The prepared set of that name; mnist, fashion_mnist and cifar10 are prepared first where they are not.
+    """The prepared set of that name; mnist, fashion_mnist and cifar10 are prepared first where they
+    are not.
 
-    Files already downloaded are looked for in data_dir/NAME, data_dir/downloads/manual and data_dir; the rest is
-    downloaded. TFDS's registered checksums hold for both. Nothing that exists is overwritten, and a set appears
-    under its own name only when it is complete.
+    Files already downloaded are looked for in data_dir/NAME, data_dir/downloads/manual and
+    data_dir; the rest is downloaded. TFDS's registered checksums hold for both. Nothing that exists
+    is overwritten, and a set appears under its own name only when it is complete.
 
     Args:
       name: of the set, as TFDS spells it (`name/config:version`).
-      data_dir: folder of prepared sets, laid out by TFDS; '' means TFDS's default. What has to be prepared goes
-        there, or to TFDS's default where data_dir is read-only; only then, or without data_dir, is a home needed.
+      data_dir: folder of prepared sets, laid out by TFDS; '' means TFDS's default. What has to be
+        prepared goes there, or to TFDS's default where data_dir is read-only; only then, or without
+        data_dir, is a home needed.
 
     Raises:
-      ValueError: there is no set of that name, or what is there is damaged; a file has another checksum than the
-        registered one, or is none of the set.
-      FileNotFoundError: the set is neither prepared nor within reach, or there is nowhere to prepare it.
+      ValueError: there is no set of that name, or what is there is damaged; a file has another
+        checksum than the registered one, or is none of the set.
+      FileNotFoundError: the set is neither prepared nor within reach, or there is nowhere to
+        prepare it.
     """
     given = data_folder(data_dir)
     builder = _builder(name, given)
@@ -239,7 +244,8 @@ def _builder(name: str, folder: pathlib.Path) -> tfds.core.DatasetBuilder:
 
 @contextlib.contextmanager
 def _readable(path: pathlib.Path) -> Iterator[None]:
-    """What is wrong with the files of a prepared set can raise anything; here it is a ValueError of one line."""
+    """What is wrong with the files of a prepared set can raise anything; here it is a ValueError of
+    one line."""
     try:
         yield
     except Exception as error:

@@ -34,23 +34,29 @@ def images(
     resident_bytes: int = 2
     ** 30,  # kept decoded at the most, the training set on the device; a larger set is streamed
 ) -> Data:
-    """An image set by name. Its batches are {'image': float32 [B, H, W, C] in [-1, 1], 'label': int32 [B]}.
+    """An image set by name. Its batches are {'image': float32 [B, H, W, C] in [-1, 1], 'label':
+    int32 [B]}.
 
-    `train[step]` is a pure function of seed and step; `test` a sequence of numpy batches in a fixed order, the last one
-    shorter. A grey level g of 0 to 255 becomes (2 g - 255) / 255. Sets without labels have only the image.
+    `train[step]` is a pure function of seed and step; `test` a sequence of numpy batches in a fixed
+    order, the last one shorter. A grey level g of 0 to 255 becomes (2 g - 255) / 255. Sets without
+    labels have only the image.
 
     Args:
-      name: `digits` (8 x 8, of scikit-learn), `mnist`, `fashion_mnist`, `cifar10`, or any set of uint8 images of one
-        size that TFDS has prepared in data_dir. Its files are decoded by `pixels.decode` to the channels declared.
-      dequantize: whether to add uniform noise of one grey level to training images, (g + u) / 128 - 1 with u in
-        [0, 1); test images lie in the middle, u = 1/2. (Theis et al. 2016, arXiv:1511.01844, section 3.1.)
-      size: H and W in pixels; smaller images are put in the middle, on level 0. None: the set's own, for digits 16.
-      data_dir: folder of the sets as TFDS lays them out, and of files to prepare them from; '' is TFDS's default.
+      name: `digits` (8 x 8, of scikit-learn), `mnist`, `fashion_mnist`, `cifar10`, or any set of
+        uint8 images of one size that TFDS has prepared in data_dir. Its files are decoded by
+        `pixels.decode` to the channels declared.
+      dequantize: whether to add uniform noise of one grey level to training images, (g + u) / 128 -
+        1 with u in [0, 1); test images lie in the middle, u = 1/2. (Theis et al. 2016,
+        arXiv:1511.01844, section 3.1.)
+      size: H and W in pixels; smaller images are put in the middle, on level 0. None: the set's
+        own, for digits 16.
+      data_dir: folder of the sets as TFDS lays them out, and of files to prepare them from; '' is
+        TFDS's default.
 
     Raises:
-      ValueError: no set has that name, batch is larger than the set, or size smaller than its images or above 4,096; or
-        `pixels.decode` refuses an image, as of 16 bits or not opaque: any of a part that fits, of a streamed one the
-        first here and the rest as it is read.
+      ValueError: no set has that name, batch is larger than the set, or size smaller than its
+        images or above 4,096; or `pixels.decode` refuses an image, as of 16 bits or not opaque: any
+        of a part that fits, of a streamed one the first here and the rest as it is read.
       FileNotFoundError: the set is neither prepared nor within reach.
     """
     train, test = _digits() if name == 'digits' else _prepared(name, data_dir)
@@ -76,7 +82,8 @@ def images(
 
 
 def _side(name, size, shape):
-    """Pixels of H and W that images of a shape [H, W, C] are padded to; None for those that stay as they are."""
+    """Pixels of H and W that images of a shape [H, W, C] are padded to; None for those that stay as
+    they are."""
     if size is not None and size < max(shape[:2]):
         raise ValueError(
             f'size is {size}; {name} has images of {shape[0]} x {shape[1]} and needs at least that'
@@ -97,8 +104,9 @@ def _prepared(name: str, data_dir: str) -> tuple[Split, Split]:
 def _digits() -> tuple[Split, Split]:
     """The 1,797 digits of scikit-learn: 1,500 to train, 297 to test.
 
-    A level v of 0 to 16 becomes round(255 v / 16), from which round(16 g / 255) gives it back. The order is that
-    of the raw output of PCG64(0), which NumPy promises to keep; the last 297 rows in it are the test set.
+    A level v of 0 to 16 becomes round(255 v / 16), from which round(16 g / 255) gives it back. The
+    order is that of the raw output of PCG64(0), which NumPy promises to keep; the last 297 rows in
+    it are the test set.
     """
     from sklearn.datasets import load_digits
 
@@ -116,7 +124,8 @@ def _split_of(image: np.ndarray, label: np.ndarray) -> Split:
 
 
 def _padded(batch: Batch, side: int | None) -> Batch:
-    """Images [..., H, W, C] in the middle of side x side pixels of level 0; an odd pixel goes below or right."""
+    """Images [..., H, W, C] in the middle of side x side pixels of level 0; an odd pixel goes below
+    or right."""
     if side is None:
         return batch
     image = batch['image']
@@ -129,7 +138,8 @@ def _padded(batch: Batch, side: int | None) -> Batch:
 
 
 def _finished(batch: Batch, middle: bool) -> Batch:
-    """Grey levels as test images: the value of a level, or the middle of the interval that noise would fill."""
+    """Grey levels as test images: the value of a level, or the middle of the interval that noise
+    would fill."""
     return batch | {'image': _scaled(batch['image'].astype(np.float32), 0.5 if middle else None)}
 
 
@@ -143,7 +153,8 @@ def _cut(arrays: Batch, batch: int) -> list[Batch]:
 def _augmented(
     flip: bool, dequantize: bool, seed: jax.Array, batch: Batch, step: jax.Array
 ) -> Batch:
-    """Grey levels as training images; an example's noise depends on seed, step and its place in the batch."""
+    """Grey levels as training images; an example's noise depends on seed, step and its place in the
+    batch."""
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), NOISE), step)
     keys = jax.random.split(key, len(batch['image']))
     augment = partial(_augmented_image, flip=flip, dequantize=dequantize)
@@ -155,7 +166,8 @@ def _augmented_image(key: Key, image: jax.Array, flip: bool, dequantize: bool) -
     coin, noise = jax.random.split(key)
     if flip:
         image = jnp.where(jax.random.bernoulli(coin), image[:, ::-1], image)
-    # Sixteen bits below the level: all that float32 holds beside it, so that no noise rounds up to the next level.
+    # Sixteen bits below the level: all that float32 holds beside it, so that no noise rounds up to
+    # the next level.
     below = jax.random.bits(noise, image.shape, jnp.uint16).astype(jnp.float32) / 65536
     return _scaled(image.astype(jnp.float32), below if dequantize else None)
 
@@ -163,6 +175,7 @@ def _augmented_image(key: Key, image: jax.Array, flip: bool, dequantize: bool) -
 def _scaled(level: Any, below: Any | None) -> Any:
     """Levels of 0 to 255, or with what lies below them, in [-1, 1].
 
-    Each formula rounds once at most, so NumPy and every compiler give the same bits and nothing leaves [-1, 1].
+    Each formula rounds once at most, so NumPy and every compiler give the same bits and nothing
+    leaves [-1, 1].
     """
     return (2 * level - 255) * (1 / 255) if below is None else (level + below) / 128 - 1

@@ -1,4 +1,5 @@
-"""Text as numbers: a corpus is one array of word ids, read in one pass, of which memory holds ids and never the text.
+"""Text as numbers: a corpus is one array of word ids, read in one pass, of which memory holds ids
+and never the text.
 
 Letters: N places of a corpus, V words.
 """
@@ -29,7 +30,8 @@ SPACE = '\N{LOWER ONE EIGHTH BLOCK}'  # white space among characters, as sentenc
 
 
 class Vocabulary(NamedTuple):
-    """Words by falling count, those of one count in the order of their characters: a word's id is its place."""
+    """Words by falling count, those of one count in the order of their characters: a word's id is
+    its place."""
 
     words: tuple[str, ...]  # V different ones
     counts: np.ndarray  # [V] int64, in the text that the vocabulary was made from
@@ -56,9 +58,10 @@ LETTERS = r'[^\W_]'  # and digits
 FINAL_S = rf"'s(?!'?{LETTERS})"
 PLAIN_TOKEN = re.compile(rf"{LETTERS}+(?:(?:(?!{FINAL_S})'|(?<=\d)\.(?=\d)){LETTERS}+)*|{FINAL_S}")
 
-# The same in every script; of ASCII it gives the same. \B is where UAX 29 has no boundary of words: before a mark, a
-# joiner or a further letter, but not between two ideographs. Only letters that it joins are joined by an apostrophe.
-# Numerals that are no digits (m², H₂O, 1½) join as letters do, where UAX 29 parts them.
+# The same in every script; of ASCII it gives the same. \B is where UAX 29 has no boundary of words:
+# before a mark, a joiner or a further letter, but not between two ideographs. Only letters that it
+# joins are joined by an apostrophe. Numerals that are no digits (m², H₂O, 1½) join as letters do,
+# where UAX 29 parts them.
 INNER = r'\B[a-z0-9"[^\x00-\x7F\p{Word_Break=ExtendNumLet}]]'
 BEGIN = r'[\p{L}\p{N}]'
 LETTER = rf'[[{BEGIN}&&[\p{{Word_Break=ALetter}}\p{{Word_Break=Hebrew_Letter}}\p{{Word_Break=Numeric}}]]\p{{No}}]'
@@ -70,8 +73,9 @@ TOKEN = regex.compile(
 )
 GRAPHEME = regex.compile(r'\X')
 
-# ASCII, the letters of Latin, Greek and Cyrillic that are one character each, and punctuation around words: here both
-# patterns agree and nothing is to be composed, and the first one is three times as fast.
+# ASCII, the letters of Latin, Greek and Cyrillic that are one character each, and punctuation
+# around words: here both patterns agree and nothing is to be composed, and the first one is three
+# times as fast.
 PLAIN = re.compile(
     '[\0-\x7f\xa0\xab\xbb\xc0-\xd6\xd8-\xf6\xf8-\u012f\u0131-\u024f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03ce'
     '\u0400-\u0481\u048a-\u052f\u2013\u2014\u2019\u201c-\u201e\u2026]*'
@@ -81,11 +85,12 @@ INVISIBLE = re.compile('[\xad\u061c\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\
 
 
 def tokens(text: str) -> list[str]:
-    """The words of a text in lower case and in Unicode's composed form (NFC); what lies between them is dropped.
+    """The words of a text in lower case and in Unicode's composed form (NFC); what lies between
+    them is dropped.
 
-    A word is a run of letters and digits with their combining marks and joiners, between two boundaries of Unicode's
-    default segmentation (UAX 29, as the package regex has it). It has a letter or a digit at its beginning. Rules that
-    part or join differently:
+    A word is a run of letters and digits with their combining marks and joiners, between two
+    boundaries of Unicode's default segmentation (UAX 29, as the package regex has it). It has a
+    letter or a digit at its beginning. Rules that part or join differently:
 
     - Hyphens, underscores and other connectors part words, and so do an ASCII colon, comma or a point, but for a point
       between digits (1.5).
@@ -94,10 +99,12 @@ def tokens(text: str) -> list[str]:
     - Numerals such as ², ₂ and ½ join letters and digits (H₂O).
     - Soft hyphens, marks of direction and word joiners are left out.
 
-    A text that is already so, its words parted by spaces, comes out as text.split() would part it. UAX 29 has no
-    dictionary: in Chinese, in Japanese but for katakana, in Thai, Lao, Khmer and Burmese each character is a word; read
-    such a text with str.split once a segmenter for its language has parted it. Lower case is str.lower, of no language
-    (the Turkish capital I with a dot becomes i and a mark, in one word).
+    A text that is already so, its words parted by spaces, comes out as text.split() would part it.
+    UAX 29 has no
+    dictionary: in Chinese, in Japanese but for katakana, in Thai, Lao, Khmer and Burmese each
+    character is a word; read such a text with str.split once a segmenter for its language has
+    parted it. Lower case is str.lower, of no language (the Turkish capital I with a dot becomes i
+    and a mark, in one word).
     """
     if text.isascii() or PLAIN.fullmatch(text):
         return PLAIN_TOKEN.findall(text.lower().replace('\N{RIGHT SINGLE QUOTATION MARK}', "'"))
@@ -107,7 +114,8 @@ def tokens(text: str) -> list[str]:
 
 
 def characters(text: str) -> list[str]:
-    """The characters of a text as a reader counts them, a letter with its marks: grapheme clusters (UAX 29), after NFC.
+    """The characters of a text as a reader counts them, a letter with its marks: grapheme clusters
+    (UAX 29), after NFC.
 
     Their case stays. White space between them, however much, is one `SPACE`; none is at the ends.
     """
@@ -162,16 +170,18 @@ def read_corpus(
     """Reads a text and makes its vocabulary.
 
     Args:
-      source: a file with one sentence or paragraph a line (UTF-8, plain or .gz, .xz, .zip), or `docs` (the docstrings
-        of the packages that genjax requires), `text8`, or `tfds:NAME`, or the sentences themselves. In a file, a line
-        of more than 1,000 words between spaces is cut after every 1,000, and more than 2,000 characters without a space
-        after every 1,000 or fewer, between two words if there are two.
-      unknown: it counts what it stands for, has its place by that count, and is in the vocabulary even at 0.
+      source: a file with one sentence or paragraph a line (UTF-8, plain or .gz, .xz, .zip), or
+        `docs` (the docstrings of the packages that genjax requires), `text8`, or `tfds:NAME`, or
+        the sentences themselves. In a file, a line of more than 1,000 words between spaces is cut
+        after every 1,000, and more than 2,000 characters without a space after every 1,000 or
+        fewer, between two words if there are two.
+      unknown: it counts what it stands for, has its place by that count, and is in the vocabulary
+        even at 0.
       data_dir: folder of text8 and of the sets that TFDS has prepared; '' is TFDS's default.
 
     Raises:
-      ValueError: the source is not UTF-8, has a byte of 0, has no words, or fewer than two that are frequent enough; a
-        number is out of range, or the vocabulary given lacks `unknown`.
+      ValueError: the source is not UTF-8, has a byte of 0, has no words, or fewer than two that are
+        frequent enough; a number is out of range, or the vocabulary given lacks `unknown`.
       OSError: the source cannot be read.
     """
     name = source if isinstance(source, str | os.PathLike) else 'the text'
@@ -210,7 +220,8 @@ def _refuse(min_count, max_size, unknown, vocabulary):
 def _numbered(
     sentences: Iterable[str], tokenize: Callable[[str], Iterable[str]]
 ) -> tuple[np.ndarray, list[str]]:
-    """The words by first appearance, and the text in their numbers: 1, 2, ..., with a 0 after each sentence."""
+    """The words by first appearance, and the text in their numbers: 1, 2, ..., with a 0 after each
+    sentence."""
     number = collections.defaultdict()
     number.default_factory = number.__len__
     number[None] = 0
@@ -242,7 +253,8 @@ def _ranked(
 def _renumbered(
     numbers: np.ndarray, words: list[str], kept: tuple[str, ...], unknown: str | None
 ) -> np.ndarray:
-    """Numbers by first appearance as ids; sentences that lose all of their words lose their separator too."""
+    """Numbers by first appearance as ids; sentences that lose all of their words lose their
+    separator too."""
     place = {word: i for i, word in enumerate(kept)}
     other = DROPPED if unknown is None else place[unknown]
     ids = np.array([SEPARATOR, *(place.get(word, other) for word in words)], np.int32)[numbers]
@@ -274,11 +286,12 @@ def _live_line(stream: TextIO) -> Iterator[Callable[[int], None]]:
 
 
 def held_out(corpus: Corpus, *, words: int) -> tuple[Corpus, Corpus]:
-    """Parts a corpus into (train, test); the test part is taken from evenly over the whole, in runs of sentences.
+    """Parts a corpus into (train, test); the test part is taken from evenly over the whole, in runs
+    of sentences.
 
-    There are r = words // max(100, mean length of a sentence) runs, but 1 at the least and 100 at the most. Of n words
-    in all, the sentence that begins at word p is held out where r p mod n < words. Both parts keep the vocabulary, with
-    its counts of the whole.
+    There are r = words // max(100, mean length of a sentence) runs, but 1 at the least and 100 at
+    the most. Of n words in all, the sentence that begins at word p is held out where r p mod n <
+    words. Both parts keep the vocabulary, with its counts of the whole.
 
     Args:
       words: to hold out, more or less: sentences stay whole.

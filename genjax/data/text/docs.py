@@ -1,4 +1,5 @@
-"""A text that every installation has: the docstrings of the packages that genjax requires, as English sentences."""
+"""A text that every installation has: the docstrings of the packages that genjax requires, as
+English sentences."""
 
 import ast
 import importlib.util
@@ -29,8 +30,8 @@ PACKAGES = (
     'threadpoolctl',
 )
 
-# What is not English: fenced code, an example with its output up to the next empty line, what is indented under a
-# line that ends in two colons, the underline of a title.
+# What is not English: fenced code, an example with its output up to the next empty line, what is
+# indented under a line that ends in two colons, the underline of a title.
 FENCED = re.compile(r'```.*?(```|\Z)', re.DOTALL)
 EXAMPLE = re.compile(r'^ *>>>.*?(\n\s*\n|\Z)', re.DOTALL | re.MULTILINE)
 LITERAL = re.compile(
@@ -43,10 +44,11 @@ SENTENCE = re.compile(r'(?<=[.!?])\s+(?=[A-Z])')
 
 
 def docstrings(packages: Sequence[str] = PACKAGES) -> Iterator[str]:
-    """The sentences of the packages' docstrings, each once: packages as given, files by path, as they stand there.
+    """The sentences of the packages' docstrings, each once: packages as given, files by path, as
+    they stand there.
 
-    Packages are found and parsed but not imported. Those that are not installed are passed over, and so are tests and
-    files that this Python cannot parse.
+    Packages are found and parsed but not imported. Those that are not installed are passed over,
+    and so are tests and files that this Python cannot parse.
     """
     seen = set()
     for package in packages:

@@ -1,7 +1,7 @@
 """Batches of text: B excerpts of L consecutive places of a corpus, {'words': int32 [B, L]}.
 
-A place holds a word's id, or -1 where there is no word: between sentences and outside the corpus. The corpus
-stays on the device.
+A place holds a word's id, or -1 where there is no word: between sentences and outside the corpus.
+The corpus stays on the device.
 
 Letters: N places of the corpus, B excerpts a batch, L places an excerpt.
 """
@@ -20,8 +20,8 @@ def excerpts(
 ) -> Data:
     """Excerpts in random order, `epochs` times through the corpus in `steps` steps.
 
-    Every epoch cuts the corpus, closed to a ring, at places of its own into N // L excerpts, and visits them in an
-    order of its own; the N % L places left over are other ones each time.
+    Every epoch cuts the corpus, closed to a ring, at places of its own into N // L excerpts, and
+    visits them in an order of its own; the N % L places left over are other ones each time.
 
     Args:
       batch: B.
@@ -31,7 +31,8 @@ def excerpts(
       test: held-out text, served in order, as `passage` does.
 
     Raises:
-      ValueError: the corpus is too short for excerpts of at least 2 places, or the seed lies outside 0 to 2^32 - 1.
+      ValueError: the corpus is too short for excerpts of at least 2 places, or the seed lies
+        outside 0 to 2^32 - 1.
     """
     n = len(corpus.ids)
     length = round(n * epochs / (steps * batch))
@@ -62,7 +63,8 @@ def passage(
     Args:
       batch: B.
       steps: in which the corpus is read; L follows from this.
-      overlap: places repeated at the start of each excerpt from the end of the one before it; -1 for the first.
+      overlap: places repeated at the start of each excerpt from the end of the one before it; -1
+        for the first.
       test: held-out text, served in the same manner.
 
     Raises:
@@ -101,7 +103,8 @@ def _served(corpus, select, test, held_out):
 def _in_order(
     ids: np.ndarray, length: int, overlap: int, batch: int
 ) -> list[dict[str, np.ndarray]]:
-    """All of a text in excerpts of `length` places, each after the `overlap` places before it; the rest -1."""
+    """All of a text in excerpts of `length` places, each after the `overlap` places before it; the
+    rest -1."""
     rows = -(-len(ids) // length)
     padded = np.pad(ids, (overlap, rows * length - len(ids)), constant_values=SEPARATOR)
     words = np.lib.stride_tricks.sliding_window_view(padded, overlap + length)[::length]

@@ -1,13 +1,16 @@
-"""A planted corpus: sentences of a grammar so small that what a model of words has to find in them is known.
+"""A planted corpus: sentences of a grammar so small that what a model of words has to find in them
+is known.
 
-Targets stand in rows and columns: paris in the row of one topic with france, in the column of one role with london.
-In a sentence a target stands between two words of its topic, the same for the whole row, or of its role, the same for
-the whole column. So its row of positive pointwise mutual information (PPMI) is a topic's part plus a role's part, and
+Targets stand in rows and columns: paris in the row of one topic with france, in the column of one
+role with london. In a sentence a target stands between two words of its topic, the same for the
+whole row, or of its role, the same for the whole column. So its row of positive pointwise mutual
+information (PPMI) is a topic's part plus a role's part, and
 
     paris - france = (topic + capital) - (topic + country) = london - england
 
-holds exactly, for these rows and for every linear map of them. All targets of a relation are equally frequent and
-alike but for names, so their rows are equally long, and 3CosAdd finds the fourth word at cosine 1.
+holds exactly, for these rows and for every linear map of them. All targets of a relation are
+equally frequent and alike but for names, so their rows are equally long, and 3CosAdd finds the
+fourth word at cosine 1.
 """
 
 import itertools
@@ -74,7 +77,8 @@ RELATIONS = (
 
 
 def planted(seed: int, sentences: int) -> tuple[list[str], list[Analogy]]:
-    """Sentences of the grammar, drawn independently and uniformly, and the analogies that follow from it.
+    """Sentences of the grammar, drawn independently and uniformly, and the analogies that follow
+    from it.
 
     Args:
       seed: of the draw; by the raw output of PCG64, which NumPy promises to keep.
@@ -98,7 +102,8 @@ def population(relations: Sequence[Relation] = RELATIONS) -> list[str]:
 
 
 def analogies(relations: Sequence[Relation] = RELATIONS) -> list[Analogy]:
-    """All of them: from the first role of a relation to each other one, for every two rows in both orders."""
+    """All of them: from the first role of a relation to each other one, for every two rows in both
+    orders."""
     return [
         (role, first[0], first[i], second[0], second[i])
         for roles, rows in relations

@@ -1,4 +1,5 @@
-"""Where text comes from: files, the embedded docstrings, text8 and the sets of TFDS, all as a stream of sentences."""
+"""Where text comes from: files, the embedded docstrings, text8 and the sets of TFDS, all as a
+stream of sentences."""
 
 import difflib
 import gzip
@@ -32,7 +33,8 @@ BETWEEN_WORDS = regex.compile(PLACE, regex.VERSION1 | regex.WORD | regex.DOTALL 
 LAST_SPACE = regex.compile(r'\s', regex.REVERSE)
 GRAPHEME = regex.compile(r'\X')
 NAMES = 'docs', 'text8'
-# What the readers of archives raise; RuntimeError of one that is encrypted or packed in another way.
+# What the readers of archives raise; RuntimeError of one that is encrypted or packed in another
+# way.
 DAMAGED = (
     EOFError,
     RuntimeError,
@@ -47,7 +49,8 @@ TEXT8_MD5 = '3bea1919949baf155f99411df5fada7e'
 
 
 def sentences_of(source: str, data_dir: str = '') -> Iterator[str]:
-    """The sentences or paragraphs of a source: `docs`, `text8`, `tfds:NAME`, or a file (./docs is one).
+    """The sentences or paragraphs of a source: `docs`, `text8`, `tfds:NAME`, or a file (./docs is
+    one).
 
     Raises:
       ValueError, OSError: as `read_corpus` says; most of them only when the sentences are taken.
@@ -64,10 +67,11 @@ def sentences_of(source: str, data_dir: str = '') -> Iterator[str]:
 
 
 def lines(path: pathlib.Path) -> Iterator[str]:
-    """The lines of a text file in UTF-8, plain or .gz, .xz or .zip, without their ends; long ones come in parts.
+    """The lines of a text file in UTF-8, plain or .gz, .xz or .zip, without their ends; long ones
+    come in parts.
 
-    A part has 1,000 words between spaces, or, of more than 2,000 characters without a space, 1,000 or fewer, between
-    two words of UAX 29 if there are two. Memory holds one line or 128 KiB of it.
+    A part has 1,000 words between spaces, or, of more than 2,000 characters without a space, 1,000
+    or fewer, between two words of UAX 29 if there are two. Memory holds one line or 128 KiB of it.
 
     Raises:
       ValueError: the file is not UTF-8, or has a byte of 0.
@@ -108,7 +112,8 @@ def _near(path: pathlib.Path) -> str:
 def _pieces(file: io.BufferedReader, path: pathlib.Path) -> Iterator[str]:
     """The text in pieces, each within a line; the last one of a line ends with the line break.
 
-    Others end with a space, or where there is none in more than 2 STRETCH characters, between two words or characters.
+    Others end with a space, or where there is none in more than 2 STRETCH characters, between two
+    words or characters.
     """
     number = 1
     rest = ''  # of a piece, behind its last space
@@ -154,7 +159,8 @@ def _end_of_piece(text: str) -> int:
 
 
 def _parting(text: str) -> int:
-    """The last place between two words of a text without spaces, else between two of its last characters."""
+    """The last place between two words of a text without spaces, else between two of its last
+    characters."""
     if found := BETWEEN_WORDS.search(text):
         return found.start()
     known = text[:-CONTEXT]
@@ -205,7 +211,8 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _text8(data_dir: str) -> pathlib.Path:
-    """The file of text8 (Mahoney 2006: the first 10^8 bytes of cleaned Wikipedia), downloaded if it is not there."""
+    """The file of text8 (Mahoney 2006: the first 10^8 bytes of cleaned Wikipedia), downloaded if it
+    is not there."""
     folder = data_folder(data_dir)
     files = [folder / f'text8{suffix}' for suffix in ('', '.gz', '.xz', '.zip')]
     found = next((file for file in files if file.is_file()), None)

@@ -1,6 +1,8 @@
-"""Pairs of words with a relation: WordNet and BLESS, divided by words, with negatives beside the hypernyms.
+"""Pairs of words with a relation: WordNet and BLESS, divided by words, with negatives beside the
+hypernyms.
 
-A pair is (x, y, relation). The relation HYPER says that y is a hypernym of x; every other is a negative.
+A pair is (x, y, relation). The relation HYPER says that y is a hypernym of x; every other is a
+negative.
 """
 
 import hashlib
@@ -32,7 +34,8 @@ def read_wordnet(path: Path | str) -> list[Link]:
 
     Raises:
       OSError: the file cannot be read.
-      ValueError: it is not UTF-8; it, or a line of it, lacks a column; a sense or steps is no number of 1 or more.
+      ValueError: it is not UTF-8; it, or a line of it, lacks a column; a sense or steps is no
+        number of 1 or more.
     """
     links = []
     for number, lemma, hypernym, *counts in _rows(path, 'lemma', 'hypernym', 'sense', 'steps'):
@@ -48,13 +51,16 @@ def read_bless(pairs: Path | str, relations: Path | str) -> list[Pair]:
     """The noun pairs of BLESS (Baroni and Lenci 2011), each once, with their relations.
 
     Args:
-      pairs: a table with the columns word1, word2, label; label 1 says that word2 is a hypernym of word1.
-      relations: a table with the columns concept, relatum, relation. It names the relation of a pair that is no
-        hypernym (coord, mero, random, ...); one that it does not hold, or calls a hypernym, is `other`.
+      pairs: a table with the columns word1, word2, label; label 1 says that word2 is a hypernym of
+        word1.
+      relations: a table with the columns concept, relatum, relation. It names the relation of a
+        pair that is no hypernym (coord, mero, random, ...); one that it does not hold, or calls a
+        hypernym, is `other`.
 
     Raises:
       OSError: a file cannot be read.
-      ValueError: one is not UTF-8; one, or a line of one, lacks a column; a label is neither 0 nor 1.
+      ValueError: one is not UTF-8; one, or a line of one, lacks a column; a label is neither 0 nor
+        1.
     """
     named = {
         (x, y): relation for _, x, y, relation in _rows(relations, 'concept', 'relatum', 'relation')
@@ -69,7 +75,8 @@ def read_bless(pairs: Path | str, relations: Path | str) -> list[Pair]:
 
 
 def _rows(path, *columns):
-    """(line's number, its fields in these columns) of a table, columns parted by tabs; empty lines are passed over."""
+    """(line's number, its fields in these columns) of a table, columns parted by tabs; empty lines
+    are passed over."""
     try:
         header, *lines = Path(path).read_bytes().decode().split('\n')
     except UnicodeDecodeError as error:
@@ -90,13 +97,15 @@ def _rows(path, *columns):
 def lexical_split(
     pairs: Iterable[Pair], *, seed: int, fractions: Sequence[float]
 ) -> tuple[list[Pair], ...]:
-    """Divides pairs into parts that have no word in common, so that no part can profit from words of another.
+    """Divides pairs into parts that have no word in common, so that no part can profit from words
+    of another.
 
-    A supervised model otherwise learns which words are hypernyms of many, whatever the other word (Levy et al. 2015,
-    "Do Supervised Distributional Methods Really Learn Lexical Inference Relations?"). A word's part is a
-    hash of seed and word, so it is the same in every set of pairs: a model that was fitted to one part of WordNet may
-    be tested on another part of BLESS. A pair whose words lie in two parts is dropped: of a part with a fraction f of
-    the words about f squared of the pairs is left.
+    A supervised model otherwise learns which words are hypernyms of many, whatever the other word
+    (Levy et al. 2015, "Do Supervised Distributional Methods Really Learn Lexical Inference
+    Relations?"). A word's part is a hash of seed and word, so it is the same in every set of pairs:
+    a model that was fitted to one part of WordNet may be tested on another part of BLESS. A pair
+    whose words lie in two parts is dropped: of a part with a fraction f of the words about f
+    squared of the pairs is left.
 
     Args:
       fractions: of the words in each part.
@@ -112,8 +121,8 @@ def hyponym_split(
 ) -> tuple[list[Pair], ...]:
     """Divides pairs by their first word alone: hyponyms are new in every part, hypernyms are not.
 
-    Scores on it, beside those on a lexical split, show how much of them is memory of hypernyms. Arguments and errors
-    are those of lexical_split; no pair is dropped.
+    Scores on it, beside those on a lexical split, show how much of them is memory of hypernyms.
+    Arguments and errors are those of lexical_split; no pair is dropped.
     """
     return _divided(pairs, lambda x, y: (x,), seed, fractions)
 
@@ -134,8 +143,9 @@ def _divided(pairs, words, seed, fractions):
 def ancestors(links: Iterable[Link]) -> Callable[[str], set[str]]:
     """word -> its hypernyms and theirs, up to the root.
 
-    Every sense of the word itself counts, but of a hypernym the first alone: links do not say which sense of the
-    hypernym is meant, and over all senses nearly every noun leads to the same thousands.
+    Every sense of the word itself counts, but of a hypernym the first alone: links do not say which
+    sense of the hypernym is meant, and over all senses nearly every noun leads to the same
+    thousands.
     """
     above, first = defaultdict(set), defaultdict(set)
     for link in links:
@@ -156,16 +166,18 @@ def ancestors(links: Iterable[Link]) -> Callable[[str], set[str]]:
 def with_negatives(
     pairs: Sequence[Pair], *, ancestors: Callable[[str], Collection[str]], seed: int
 ) -> list[Pair]:
-    """Hypernym pairs, and four negatives for each made of words of the same pairs: about a fifth are positive.
+    """Hypernym pairs, and four negatives for each made of words of the same pairs: about a fifth
+    are positive.
 
     For a pair (x, y) these are
       reverse: (y, x);
       coord: x and another hyponym of y;
-      swap: x and the hypernym in another pair, so that knowing what hypernyms look like does not help;
+      swap: x and the hypernym in another pair, so that knowing what hypernyms look like does not
+        help;
       random: x and any word.
-    Fu et al. 2014 judge the pairs of words in a hierarchy, most of them reversed or unrelated, siblings among these.
-    No negative has one word twice or for its second word an ancestor of the first: another is drawn, and where there is
-    none, or the pair is there already, it is left out.
+    Fu et al. 2014 judge the pairs of words in a hierarchy, most of them reversed or unrelated,
+    siblings among these. No negative has one word twice or for its second word an ancestor of the
+    first: another is drawn, and where there is none, or the pair is there already, it is left out.
 
     Args:
       pairs: hypernym pairs of one part of a split.

@@ -1,6 +1,7 @@
 """Test sets of words: how similar people find two words, and analogies.
 
-Words are returned as they are written; whoever compares them with a vocabulary chooses how case is folded.
+Words are returned as they are written; whoever compares them with a vocabulary chooses how case is
+folded.
 """
 
 import math
@@ -28,7 +29,8 @@ ANALOGIES = 'questions-words.txt'
 
 
 def read_sets(folder: str | os.PathLike) -> WordSets:
-    """The similarity sets and the analogies in a folder, as FILES and ANALOGIES name them; a file may be missing.
+    """The similarity sets and the analogies in a folder, as FILES and ANALOGIES name them; a file
+    may be missing.
 
     WordSim-353 is its two halves, similarity and relatedness, united.
 
@@ -63,11 +65,11 @@ def united(*sets: list[Pair]) -> list[Pair]:
 def read_similarity(path: str | os.PathLike) -> list[Pair]:
     """Word pairs with a score: (word 1, word 2, score), in the file's order and scale.
 
-    A line holds two words and then, at once or after other columns, the score: its first number. Columns are set
-    apart by tabs, commas, semicolons or spaces. A first line without a number is a header; empty lines and lines that
-    begin with # are skipped. This is how MEN (natural form; Bruni et al. 2014), SimLex-999 (Hill et al. 2015),
-    WordSim-353 (Finkelstein et al. 2002, and its halves by Agirre et al. 2009) and RG-65 (Rubenstein and Goodenough
-    1965) are distributed.
+    A line holds two words and then, at once or after other columns, the score: its first number.
+    Columns are set apart by tabs, commas, semicolons or spaces. A first line without a number is a
+    header; empty lines and lines that begin with # are skipped. This is how MEN (natural form;
+    Bruni et al. 2014), SimLex-999 (Hill et al. 2015), WordSim-353 (Finkelstein et al. 2002, and its
+    halves by Agirre et al. 2009) and RG-65 (Rubenstein and Goodenough 1965) are distributed.
 
     Raises:
       OSError: the file cannot be read.
@@ -91,8 +93,8 @@ def read_similarity(path: str | os.PathLike) -> list[Pair]:
 def read_analogies(path: str | os.PathLike) -> list[Question]:
     """Analogy questions in the form of questions-words.txt (Mikolov et al. 2013, arXiv:1301.3781).
 
-    A line `: category` begins a category; each line after it holds four words, the first to the second as the third
-    to the fourth.
+    A line `: category` begins a category; each line after it holds four words, the first to the
+    second as the third to the fourth.
 
     Raises:
       OSError: the file cannot be read.

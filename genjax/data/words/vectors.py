@@ -1,8 +1,8 @@
 """Files of word vectors: the text and the binary format of word2vec, and safetensors.
 
-Each format is a pair of pure functions between an Embedding and bytes; `load` and `save` choose by a file's suffix.
-Vectors come back equal to the bit from every one of them. The two word2vec formats are byte for byte what gensim
-writes. Letters: V words, D dimensions.
+Each format is a pair of pure functions between an Embedding and bytes; `load` and `save` choose by
+a file's suffix. Vectors come back equal to the bit from every one of them. The two word2vec formats
+are byte for byte what gensim writes. Letters: V words, D dimensions.
 """
 
 import os
@@ -15,11 +15,13 @@ from genjax.base import Embedding
 
 
 def load(path: str | os.PathLike) -> Embedding:
-    """The words and vectors in a file: .txt or .vec (word2vec text), .bin (word2vec binary) or .safetensors.
+    """The words and vectors in a file: .txt or .vec (word2vec text), .bin (word2vec binary) or
+    .safetensors.
 
     Raises:
       OSError: the file cannot be read.
-      ValueError: the suffix is another, or the file is not what its suffix says, or a number in it is not finite.
+      ValueError: the suffix is another, or the file is not what its suffix says, or a number in it
+        is not finite.
     """
     _, decode = _format(path)
     try:
@@ -29,7 +31,8 @@ def load(path: str | os.PathLike) -> Embedding:
 
 
 def save(path: str | os.PathLike, embedding: Embedding) -> None:
-    """Writes words and vectors in the format that the suffix names, as for `load`; the file is whole or not there.
+    """Writes words and vectors in the format that the suffix names, as for `load`; the file is
+    whole or not there.
 
     Raises:
       OSError: the file cannot be written.
@@ -53,12 +56,14 @@ def _format(path):
 
 
 def to_text(embedding: Embedding) -> bytes:
-    """word2vec's text: a line `V D`, then a line for each word: it and its D numbers, with spaces between.
+    """word2vec's text: a line `V D`, then a line for each word: it and its D numbers, with spaces
+    between.
 
     A number is written as the shortest decimal that gives back the float32.
 
     Raises:
-      ValueError: a word is empty, holds a space or a newline, or is there twice; there is no word or no dimension.
+      ValueError: a word is empty, holds a space or a newline, or is there twice; there is no word
+        or no dimension.
     """
     words, vectors = _encoded(_parted(embedding))
     rows = (
@@ -98,7 +103,8 @@ def _read_row(i: int, line: bytes, size: int) -> tuple[bytes, np.ndarray]:
 
 
 def to_binary(embedding: Embedding) -> bytes:
-    """word2vec's binary: a line `V D`, then for each word: it, a space, and D little-endian float32.
+    """word2vec's binary: a line `V D`, then for each word: it, a space, and D little-endian
+    float32.
 
     Raises:
       ValueError: as `to_text`.
@@ -111,8 +117,8 @@ def to_binary(embedding: Embedding) -> bytes:
 
 
 def from_binary(content: bytes) -> Embedding:
-    """The Embedding in word2vec's binary; see `to_binary`. Newlines before a word, as the original tool writes them,
-    are left out.
+    """The Embedding in word2vec's binary; see `to_binary`. Newlines before a word, as the original
+    tool writes them, are left out.
 
     Raises:
       ValueError: the content is something else.
@@ -134,8 +140,8 @@ def from_binary(content: bytes) -> Embedding:
 
 
 def to_safetensors(embedding: Embedding) -> bytes:
-    """safetensors of three arrays: `vectors` float32 [V, D], `words` uint8, all words in UTF-8 one after another, and
-    `ends` int64 [V], the byte after each word.
+    """safetensors of three arrays: `vectors` float32 [V, D], `words` uint8, all words in UTF-8 one
+    after another, and `ends` int64 [V], the byte after each word.
 
     Raises:
       ValueError: a word is there twice; there is no word or no dimension.

@@ -1,9 +1,11 @@
-"""InceptionV3 as the Frechet inception distance uses it: the TensorFlow graph of 2015-12-05, layer for layer.
+"""InceptionV3 as the Frechet inception distance uses it: the TensorFlow graph of 2015-12-05, layer
+for layer.
 
-The network is that of Szegedy et al. 2015 (arXiv:1512.00567), with what the graph has of its own: average pools that
-do not count the padding, a maximum pool in the last block, and 1,008 logits.
+The network is that of Szegedy et al. 2015 (arXiv:1512.00567), with what the graph has of its own:
+average pools that do not count the padding, a maximum pool in the last block, and 1,008 logits.
 
-Shapes: B examples, H rows, W columns, kernels of K rows and L columns, I channels in, O channels out.
+Shapes: B examples, H rows, W columns, kernels of K rows and L columns, I channels in, O channels
+out.
 """
 
 from functools import partial
@@ -43,19 +45,22 @@ def mean_pool(x: jax.Array) -> jax.Array:
 def crop(x: jax.Array) -> jax.Array:
     """x [B, H, W, I] without its border, [B, H - 2, W - 2, I].
 
-    After a padded layer of 3 x 3 it leaves what one without padding gives, which `convolve` has no quick form for.
+    After a padded layer of 3 x 3 it leaves what one without padding gives, which `convolve` has no
+    quick form for.
     """
     return x[:, 1:-1, 1:-1]
 
 
 def _branch(name: str, *layers: tuple) -> tuple[Layer, ...]:
-    """Layers one after another, each given by all but its name; they are numbered where there are several."""
+    """Layers one after another, each given by all but its name; they are numbered where there are
+    several."""
     return tuple(
         Layer(f'{name}_{i}' if layers[1:] else name, *layer) for i, layer in enumerate(layers, 1)
     )
 
 
-# A step is a Layer, a function, or a block: a list of branches, tuples of steps, whose outputs are put side by side.
+# A step is a Layer, a function, or a block: a list of branches, tuples of steps, whose outputs are
+# put side by side.
 
 
 def _block_a(name, pooled):
@@ -132,12 +137,14 @@ STAGES = {  # by the number of channels at their end
 
 
 class InceptionV3(nn.Module):
-    """Features and logits of images; parameters and statistics are flat and named as in pytorch-fid's file."""
+    """Features and logits of images; parameters and statistics are flat and named as in
+    pytorch-fid's file."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
-        """x [B, 299, 299, 3] in [-1, 1] -> the features '64', '192', '768' and '2048', means over all pixels, [B, *];
-        'logits_unbiased' [B, 1008], which lack the bias and serve the Inception Score; and 'logits' [B, 1008].
+        """x [B, 299, 299, 3] in [-1, 1] -> the features '64', '192', '768' and '2048', means over
+        all pixels, [B, *]; 'logits_unbiased' [B, 1008], which lack the bias and serve the Inception
+        Score; and 'logits' [B, 1008].
         """
         features = {}
         for name, steps in STAGES.items():

@@ -1,7 +1,9 @@
-"""Named arrays from files: the state dicts that torch.save writes, in both of its formats, and safetensors.
+"""Named arrays from files: the state dicts that torch.save writes, in both of its formats, and
+safetensors.
 
-A file of torch.save is a pickle, which could run anything. It is read without torch: of all names only those that a
-state dict needs are known here, and they make plain descriptions of tensors; any other is refused.
+A file of torch.save is a pickle, which could run anything. It is read without torch: of all names
+only those that a state dict needs are known here, and they make plain descriptions of tensors; any
+other is refused.
 """
 
 import io
@@ -109,7 +111,8 @@ def _from_zip(file: BinaryIO) -> dict[str, np.ndarray]:
 
 
 def _from_stream(file: BinaryIO) -> dict[str, np.ndarray]:
-    """The format before: pickles of a number, a version, the machine, the tensors and the keys, then the storages."""
+    """The format before: pickles of a number, a version, the machine, the tensors and the keys,
+    then the storages."""
     if _unpickled(file) != MAGIC or _unpickled(file) != 1001:
         raise ValueError('this is no file of torch.save')
     machine = _unpickled(file)
@@ -134,7 +137,8 @@ class _Restricted(
     pickle._Unpickler
 ):  # in Python: the one in C takes memory by what a file claims, not by what it has
     def find_class(self, module: str, name: str) -> Any:
-        # A pickle may set attributes of what it holds: nothing returned here can be changed for longer than the file.
+        # A pickle may set attributes of what it holds: nothing returned here can be changed for
+        # longer than the file.
         if (module, name) == ('collections', 'OrderedDict'):
             return OrderedDict
         if (module, name) == ('torch._utils', '_rebuild_tensor_v2'):

@@ -1,7 +1,8 @@
-"""InceptionV3 with its published weights, as a function of images; the network itself is in `inceptionv3`.
+"""InceptionV3 with its published weights, as a function of images; the network itself is in
+`inceptionv3`.
 
-Before the network comes a resize, which is as much a part of the measure as the weights are: TensorFlow 1's bilinear
-one, with neither aligned corners nor half-pixel centres.
+Before the network comes a resize, which is as much a part of the measure as the weights are:
+TensorFlow 1's bilinear one, with neither aligned corners nor half-pixel centres.
 
 Shapes: B examples, H rows, W columns; of kernels: K rows, L columns, I channels in, O channels out.
 """
@@ -27,7 +28,8 @@ RESIZE = 'bilinear to 299 x 299, as TensorFlow 1'
 def resize_weights(size: int, target: int = 299) -> np.ndarray:
     """How much of each of `size` pixels goes into each of `target`, [target, size] float32.
 
-    Pixel i of the result lies at i size / target, between the two pixels beside it; beyond the last there is only it.
+    Pixel i of the result lies at i size / target, between the two pixels beside it; beyond the last
+    there is only it.
 
     Source: TensorFlow 1's resize_bilinear with align_corners=False.
     """
@@ -70,7 +72,8 @@ def variables_of(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarra
     """The variables of InceptionV3, from the arrays of a file in the pytorch-fid format.
 
     Args:
-      arrays: by name; kernels are [O, I, K, L], `fc.weight` is [1008, 2048]. Norms' counts of batches are left out.
+      arrays: by name; kernels are [O, I, K, L], `fc.weight` is [1008, 2048]. Norms' counts of
+        batches are left out.
 
     Raises:
       ValueError: an entry is unknown, missing or has another shape.
@@ -123,9 +126,9 @@ def inception(
     Args:
       path: of the file that pytorch-fid publishes, or of one with the same entries as .safetensors.
 
-    Returns: a function of images [B, H, W, 1 or 3] in [-1, 1] that gives pooled features [B, 2048] and logits without
-      the bias [B, 1008]; the digest of the weights; the resize in words. The function is compiled once a shape and
-      takes about 12 MB an image.
+    Returns: a function of images [B, H, W, 1 or 3] in [-1, 1] that gives pooled features [B, 2048]
+      and logits without the bias [B, 1008]; the digest of the weights; the resize in words. The
+      function is compiled once a shape and takes about 12 MB an image.
 
     Raises:
       FileNotFoundError: there is no such file.

@@ -39,7 +39,8 @@ def covariance(alpha_bar):
 
 
 def optimum(process):
-    """The weights [T + 1, 3, 3] and biases [T + 1, 3] of E[noise | x_t], which is linear; row 0 is unused."""
+    """The weights [T + 1, 3, 3] and biases [T + 1, 3] of E[noise | x_t], which is linear; row 0 is
+    unused."""
     bars = process.alphas_bar
     weights = np.stack([np.sqrt(1 - bar) * np.linalg.inv(covariance(bar)) for bar in bars])
     return weights, -np.einsum('tij,j,t->ti', weights, MU, np.sqrt(bars))
@@ -102,7 +103,8 @@ def test_posterior_at_the_first_step_is_the_data():
 
 
 def test_variances_are_best_for_normal_data_and_for_one_point():
-    """Section 3.2: x_{t-1} given x_t varies by beta_t for data N(0, 1), by the posterior for one point."""
+    """Section 3.2: x_{t-1} given x_t varies by beta_t for data N(0, 1), by the posterior for one
+    point."""
     conditional = lambda t: 1 - (np.sqrt(1 - BETAS[t - 1]) * 1) ** 2  # both have variance 1
     large, small = PROCESS.variances, diffusion(BETAS, fixed_small).variances
     np.testing.assert_allclose(large[2:], [conditional(t) for t in range(2, T + 1)], rtol=1e-12)
@@ -113,7 +115,8 @@ def test_variances_are_best_for_normal_data_and_for_one_point():
 def test_linear_schedule_is_the_papers():
     process = diffusion(diffusion_models.linear_schedule(1000))
     np.testing.assert_allclose(process.betas[[1, 1000]], [1e-4, 0.02])
-    # An integral in place of the product: log alpha_bar_T is about -T (mean beta + mean beta^2 / 2).
+    # An integral in place of the product: log alpha_bar_T is about -T (mean beta + mean beta^2 /
+    # 2).
     mean, square = (1e-4 + 0.02) / 2, (0.02**3 - 1e-12) / (3 * (0.02 - 1e-4))
     np.testing.assert_allclose(
         process.alphas_bar[-1], np.exp(-1000 * (mean + square / 2)), rtol=2e-3
@@ -165,7 +168,8 @@ def test_decoder_is_a_distribution_over_the_levels(mean, scale):
 
 
 def closed_bound():
-    """The expected L_1..L_T on normal data for the exact predictor and the large variance, bits/dim, float64."""
+    """The expected L_1..L_T on normal data for the exact predictor and the large variance,
+    bits/dim, float64."""
     terms = []
     for t in range(2, T + 1):
         bar, before, beta = PROCESS.alphas_bar[t], PROCESS.alphas_bar[t - 1], BETAS[t - 1]
@@ -190,7 +194,8 @@ def test_bound_on_normal_data_is_the_closed_form_term_by_term():
 
 
 def test_first_term_of_the_bound_is_the_quadrature():
-    """L_0 at fixed 8-bit data, its expectation over x_1 by Gauss-Hermite in float64, for a predictor of zero."""
+    """L_0 at fixed 8-bit data, its expectation over x_1 by Gauss-Hermite in float64, for a
+    predictor of zero."""
     x0 = np.array([-1.0, -1 + 2 * 100 / 255, 1.0])
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     bar, scale = PROCESS.alphas_bar[1], np.sqrt(PROCESS.variances[1])
@@ -243,7 +248,8 @@ def test_evaluation_is_unbiased_and_its_loss_the_optimum():
 
 
 def test_ancestral_chain_follows_the_exact_recursion():
-    """Algorithm 2, by equation 11 and the exact predictor, moves normals linearly: the recursion in float64."""
+    """Algorithm 2, by equation 11 and the exact predictor, moves normals linearly: the recursion in
+    float64."""
     weights, biases = optimum(PROCESS)
     mean, spread = np.zeros(3), np.eye(3)
     for t in range(T, 0, -1):
@@ -447,7 +453,8 @@ def test_impossible_values_are_refused_in_one_line(wrong, word):
 
 
 def test_training_on_normal_data_reaches_the_optimal_predictor():
-    """eps*(x, t) = sqrt(1 - abar) (abar Sigma + (1 - abar) I)^-1 (x - sqrt(abar) mu), each weight within 0.02."""
+    """eps*(x, t) = sqrt(1 - abar) (abar Sigma + (1 - abar) I)^-1 (x - sqrt(abar) mu), each weight
+    within 0.02."""
     steps = 1000
     optimizer = optax.sgd(optax.linear_schedule(8.0, 0.0, steps))
     algorithm = ddpm(Tabular(T), optimizer, shape=SHAPE, steps=T, betas=lambda _: BETAS, decay=0.99)

@@ -1,4 +1,5 @@
-"""The update of a GAN: who is refused, what is carried, what samples are made by. Optima are in test_gan_optima.py."""
+"""The update of a GAN: who is refused, what is carried, what samples are made by. Optima are in
+test_gan_optima.py."""
 
 import flax.linen as nn
 import jax
@@ -164,7 +165,8 @@ class Scaled(nn.Module):
 
 
 def test_every_turn_draws_noise_of_its_own():
-    """Players who pass on the noise: with 3 turns of 2 the loss is the mean of 6 normals, the generator's of 2 more."""
+    """Players who pass on the noise: with 3 turns of 2 the loss is the mean of 6 normals, the
+    generator's of 2 more."""
     options = dict(game=wasserstein, critic_steps=3)
     algorithm = gan(Model(Scaled(), Scaled(True), 1), optax.sgd(0.0), optax.sgd(0.0), **options)
     batch = {'x': jnp.zeros((6, 1))}
@@ -176,7 +178,8 @@ def test_every_turn_draws_noise_of_its_own():
 
 
 def test_saturation_counts_pairs_without_slope():
-    """Hinge is flat beyond 1 on both sides; a minimax discriminator that is sure has no slope either."""
+    """Hinge is flat beyond 1 on both sides; a minimax discriminator that is sure has no slope
+    either."""
     shifted = lambda real, fake: (jnp.array(real), jnp.array(fake))
     np.testing.assert_array_equal(
         saturation(hinge, *shifted([2.0, 0.5, 2.0], [-2.0, -2.0, 0.0])), [1, 0, 0]

@@ -1,4 +1,5 @@
-"""The games of a GAN against what is known of them: optima in closed form, hand-written steps, the papers' formulas."""
+"""The games of a GAN against what is known of them: optima in closed form, hand-written steps, the
+papers' formulas."""
 
 from functools import partial
 from typing import Any
@@ -124,14 +125,16 @@ def test_a_conditional_game_is_one_game_for_each_label(optimizer):
     assert error > 0.1 if optimizer is FROZEN else error < 1e-3
 
 
-# The Wasserstein critic in one dimension. With P, Q the distribution functions of real and generated examples and r the
-# density of the points between them, the critic's loss is an integral of -(Q - P) f' + w r (|f'| - 1)^2: the least is
-# at f' = sign(Q - P) (1 + |Q - P| / (2 w r)), point by point, and E f(real) - E f(fake) there
-# W1 + integral (Q - P)^2 / (2 w r), for two points at a distance d, where r = 1 / d, just d + d^2 / (2 w).
+# The Wasserstein critic in one dimension. With P, Q the distribution functions of real and
+# generated examples and r the density of the points between them, the critic's loss is an integral
+# of -(Q - P) f' + w r (|f'| - 1)^2: the least is at f' = sign(Q - P) (1 + |Q - P| / (2 w r)), point
+# by point, and E f(real) - E f(fake) there W1 + integral (Q - P)^2 / (2 w r), for two points at a
+# distance d, where r = 1 / d, just d + d^2 / (2 w).
 
 
 def critic(real, scale, weight, *, steps, batch=256):
-    """The critic f after a run, on rows [N, 1], between draws of `real` and a generator that stays at scale * z."""
+    """The critic f after a run, on rows [N, 1], between draws of `real` and a generator that stays
+    at scale * z."""
     still = MLP((), (1,), kernel_init=nn.initializers.constant(scale))
     model = Model(still, MLP((64, 64), (), nn.gelu), latent=1)
     adam = optax.adam(optax.cosine_decay_schedule(3e-3, steps), b1=0.5, b2=0.99)
@@ -153,7 +156,8 @@ def test_the_critic_between_two_points_has_the_slope_that_its_penalty_allows(wei
 
 
 def by_quadrature(real, fake, weight):
-    """(W1, E f(real) - E f(fake) of the best critic, (grid, densities)) between two normal distributions."""
+    """(W1, E f(real) - E f(fake) of the best critic, (grid, densities)) between two normal
+    distributions."""
     x, cell = np.linspace(-12, 12, 6_001, retstep=True)
     u = ((np.arange(200) + 0.5) / 200)[:, None]
     mean, scale = (
@@ -215,7 +219,8 @@ def shares(key, n):
     return np.sqrt(gradient_penalty(1.0)(key, lambda x: jnp.sum(x**2, 1) / 2, 3 * ones, ones)) / 2
 
 
-PRICES = {  # of slopes [3, 4], as in the papers, and where they are taken: a share of the way from fake to real
+# Of slopes [3, 4], as in the papers, and where they are taken: a share of the way from fake to real
+PRICES = {
     'gradient_penalty': (
         gradient_penalty(10.0),
         lambda g: 10 * (np.sqrt((g**2).sum(-1)) - 1) ** 2,
@@ -362,7 +367,8 @@ def test_a_frozen_side_stays_and_the_loss_holds_what_is_stated(penalties):
 
 log_d = lambda t: -np.logaddexp(0, -t)  # of D = sigmoid(t), and that of 1 - D:
 log_not_d = lambda t: -np.logaddexp(0, t)
-FORMULAS = {  # (the discriminator's, the generator's) of logits r of a real and f of a generated example
+# (the discriminator's, the generator's) of logits r of a real and f of a generated example
+FORMULAS = {
     'minimax': (
         minimax,
         lambda r, f: -(log_d(r) + log_not_d(f)),

@@ -58,7 +58,8 @@ def learner(model, output, **options):
 
 
 def predictions(model, key, words):
-    """Every prediction of one update that has a single block: (input words, the word that they predict)."""
+    """Every prediction of one update that has a single block: (input words, the word that they
+    predict)."""
     packed, blocks = model(window=2, block=T).pack(
         jax.vmap(jax.random.split)(keys_of_texts(key))[:, 0], words, jnp.ones(V)
     )
@@ -81,7 +82,8 @@ def short_texts():
 
 
 def by_definition(model, key, words, table, loss):
-    """The step of plain descent: the gradient of every prediction's loss, each input word given the whole error."""
+    """The step of plain descent: the gradient of every prediction's loss, each input word given the
+    whole error."""
     step = np.zeros_like(table)
     for inputs, target in predictions(model, key, words):
         v = table[np.array(inputs)].mean(0)
@@ -104,13 +106,15 @@ def test_without_negatives_the_step_is_that_of_the_definition(model):
 
 @models
 def test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair(model):
-    """The expectation is exact over the noise words; the mean over many draws comes as near as its own error says."""
+    """The expectation is exact over the noise words; the mean over many draws comes as near as its
+    own error says."""
     state, batch, draws, k = vectors(), short_texts(), 4000, 5
     noise = jnp.asarray(COUNTS**0.75 / np.sum(COUNTS**0.75), jnp.float32)
     expected_loss = lambda v, u, target: (
         jax.nn.softplus(-u[target] @ v) + k * noise @ jax.vmap(lambda w: jax.nn.softplus(w @ v))(u)
     )
-    # The windows are drawn by the text's key too, so the same keys are held and the noise drawn anew by hand.
+    # The windows are drawn by the text's key too, so the same keys are held and the noise drawn
+    # anew by hand.
     key = jax.random.key(3)
     expected = by_definition(model, key, batch['words'], state.table, expected_loss)
     output = negative_sampling(COUNTS, negatives=k, shared=3)
@@ -368,7 +372,8 @@ def run(algorithm, data, steps, **options):
 
 
 def chain_text(size=8, length=40_000):
-    """A text from a Markov chain in which every pair of words occurs, and its counts of neighbours [size, size]."""
+    """A text from a Markov chain in which every pair of words occurs, and its counts of neighbours
+    [size, size]."""
     rng = np.random.default_rng(0)
     moves = (rng.dirichlet(np.full(size, 2.0), size) + 0.02).cumsum(1)
     ids = np.zeros(length, np.int32)
@@ -384,7 +389,8 @@ def falling(start, steps):
 
 
 def test_negative_sampling_at_full_rank_reaches_pmi_less_log_k():
-    """Levy and Goldberg 2014, equation 7: u.v = log(#(w, c) |D| / (#(w) #(c))) - log k, for noise by the counts."""
+    """Levy and Goldberg 2014, equation 7: u.v = log(#(w, c) |D| / (#(w) #(c))) - log k, for noise
+    by the counts."""
     corpus, pairs = chain_text()
     counts, k, steps = corpus.vocabulary.counts, 2, 1500
     output = negative_sampling(counts, negatives=k, shared=16, power=1.0)
@@ -409,7 +415,8 @@ def test_the_full_softmax_at_full_rank_reaches_the_conditional_counts():
 
 
 def test_a_large_block_learns_if_it_is_bounded_and_only_then():
-    """A thousand centres of eight words: each row's step is the sum of hundreds, all taken at one point."""
+    """A thousand centres of eight words: each row's step is the sum of hundreds, all taken at one
+    point."""
     corpus, _ = chain_text(length=20_000)
     output = negative_sampling(corpus.vocabulary.counts)
     data = excerpts(corpus, batch=16, steps=50, epochs=5, seed=0, test=corpus)
@@ -474,7 +481,8 @@ def crowded_texts():
     ],
 )
 def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
-    """In some 120 blocks of 512 centres it comes within a tenth of what there is to learn by skip-gram."""
+    """In some 120 blocks of 512 centres it comes within a tenth of what there is to learn by
+    skip-gram."""
     ids = crowded_texts()[name].astype(np.int32)
     counts = np.bincount(ids, minlength=20)
     order = np.argsort(-counts, kind='stable')

@@ -1,4 +1,5 @@
-"""Differentiable augmentation: the paper's ranges, numpy's shifts and squares, and gradients that flow."""
+"""Differentiable augmentation: the paper's ranges, numpy's shifts and squares, and gradients that
+flow."""
 
 import itertools
 from functools import partial
@@ -114,7 +115,8 @@ def test_cutout_sets_exactly_a_rectangle_to_zero(share, sides):
 
 
 def test_cutout_hides_every_pixel_of_a_line_almost_as_often():
-    """Centres are uniform on the line (one more for even sides), so that rows and columns are independent."""
+    """Centres are uniform on the line (one more for even sides), so that rows and columns are
+    independent."""
     gone = np.all(each(cutout) == 0, axis=-1).mean(0)
     starts = [np.arange(8 + 1) - 2, np.arange(10) - 2]
     along = [

@@ -1,4 +1,5 @@
-"""The cache of decoded images, and which prepared sets can serve: on sets of our own that TFDS has no code for."""
+"""The cache of decoded images, and which prepared sets can serve: on sets of our own that TFDS has
+no code for."""
 
 import shutil
 import sys
@@ -26,7 +27,8 @@ def cache(monkeypatch, tmp_path):
 
 
 def prepared(folder, parts, shape=(4, 6, 3), first=0):
-    """Prepares a set of that many images a part, image i all of level first + i, with two labels each."""
+    """Prepares a set of that many images a part, image i all of level first + i, with two labels
+    each."""
     kinds = tfds.features.Sequence(tfds.features.ClassLabel(num_classes=9))
     features = {'image': tfds.features.Image(shape=shape), 'label': kinds}
     image = lambda i: prepare._png(np.full((4, 6, 3), first + i, np.uint8))

@@ -1,4 +1,5 @@
-"""Image files of every mode against what they were written from; PNG by a writer of our own, from its specification."""
+"""Image files of every mode against what they were written from; PNG by a writer of our own, from
+its specification."""
 
 import io
 import struct

@@ -161,7 +161,8 @@ def test_each_set_finds_the_files_in_its_own_folder_first(place, tmp_path):
 
 
 def test_tensorflow_is_never_imported(place, tmp_path):
-    """Another program opens a prepared set, decodes, streams; it ends at once if it imports TensorFlow."""
+    """Another program opens a prepared set, decodes, streams; it ends at once if it imports
+    TensorFlow."""
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
     prepare.open_set('mnist', str(tmp_path))
     (tmp_path / 'fake' / 'tensorflow').mkdir(parents=True)

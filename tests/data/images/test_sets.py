@@ -170,8 +170,8 @@ def test_import_is_light():
 
 
 def test_keys_are_not_the_trainers():
-    # A trainer folds steps, below 2**31, and the last eight numbers of uint32 into the same key; fold_in is one
-    # to one in its number.
+    # A trainer folds steps, below 2**31, and the last eight numbers of uint32 into the same key;
+    # fold_in is one to one in its number.
     assert len({NOISE, ORDER}) == 2 and all(
         2**31 <= number < 2**32 - 8 for number in (NOISE, ORDER)
     )

@@ -56,10 +56,11 @@ def tiny_cifar(rng):
 
 
 def png(samples, depth, kind, chunks=(), interlaced=False):
-    """A PNG file as its specification has it (W3C, Portable Network Graphics), of samples [H, W, S] of so many bits.
+    """A PNG file as its specification has it (W3C, Portable Network Graphics), of samples [H, W, S]
+    of so many bits.
 
-    kind: the colour type: 0 grey, 2 RGB, 3 of a palette, 4 grey and alpha, 6 RGBA. chunks: (name, bytes) that come
-    before the data.
+    kind: the colour type: 0 grey, 2 RGB, 3 of a palette, 4 grey and alpha, 6 RGBA. chunks: (name,
+    bytes) that come before the data.
     """
     height, width, _ = samples.shape
     header = struct.pack('>IIBBBBB', width, height, depth, kind, 0, 0, interlaced)

@@ -1,4 +1,5 @@
-"""Reading a text, against a plain definition that keeps all of it in memory; what is refused; where texts come from."""
+"""Reading a text, against a plain definition that keeps all of it in memory; what is refused; where
+texts come from."""
 
 import gzip
 import hashlib
@@ -45,7 +46,8 @@ def sentences(corpus):
 
 
 def random_sentences(seed, n=300):
-    """Words w0, w1, ... with frequencies by a power law, many of equal count, and a few empty sentences."""
+    """Words w0, w1, ... with frequencies by a power law, many of equal count, and a few empty
+    sentences."""
     draw = np.random.default_rng(seed)
     return [
         ' '.join(f'w{i}' for i in draw.zipf(1.4, draw.integers(0, 12)) if i < 500) for _ in range(n)
@@ -90,7 +92,8 @@ def test_a_tokenised_corpus_reads_as_its_spaces_part_it(real_data):
             assert tokens(line) == line.split()
 
 
-# What is written with spaces between words, marks and joiners among them: a text comes out as its spaces part it.
+# What is written with spaces between words, marks and joiners among them: a text comes out as its
+# spaces part it.
 SPACED = {
     'Hindi': 'दिल्ली में बारिश हुई क्योंकि',
     'Bengali': 'বাংলাদেশের রাষ্ট্রভাষা ক্ষেত্রে',
@@ -210,7 +213,8 @@ def test_words_are_composed_lower_and_stay_as_they_are(drawn):
     assert letters_of(''.join(words)) == letters_of(whole)
 
 
-# One character of each class of UAX 29, table 3, as in WordBreakTest.txt, and the rules as they stand there.
+# One character of each class of UAX 29, table 3, as in WordBreakTest.txt, and the rules as they
+# stand there.
 CLASSES = {
     'CR': '\r',
     'LF': '\n',
@@ -457,7 +461,8 @@ def test_text_without_spaces_of_any_length_is_text(tmp_path, script, end):
 @pytest.mark.parametrize('piece', [7, 4096])
 @pytest.mark.parametrize('seed', range(4))
 def test_no_word_of_a_text_without_spaces_is_cut(tmp_path, monkeypatch, piece, seed):
-    """However it is read, its words are those of the whole: also those with an apostrophe, a point, a mark."""
+    """However it is read, its words are those of the whole: also those with an apostrophe, a point,
+    a mark."""
     monkeypatch.setattr(sources, 'PIECE', piece)
     draw = np.random.default_rng(seed)
     parts = [
@@ -562,7 +567,8 @@ def test_the_smallest_corpus_is_parted():
 
 @pytest.mark.parametrize('words', [500, 2000, 20_000, 40_000])
 def test_of_long_sentences_about_as_much_is_held_out(words):
-    """Fifty sentences of 1,000 words, as a line of 50,000 characters gives: a run is a sentence at the least."""
+    """Fifty sentences of 1,000 words, as a line of 50,000 characters gives: a run is a sentence at
+    the least."""
     train, test = held_out(read_corpus(['w v ' * 500] * 50, min_count=1), words=words)
     assert (test.ids >= 0).sum() == max(words, 1000) and (train.ids >= 0).sum() == 50_000 - max(
         words, 1000
@@ -726,7 +732,8 @@ def lengths(data_dir):
 
 @pytest.fixture
 def net(monkeypatch):
-    """Answers every request with the zipped text; net.content is None where the net is out of reach."""
+    """Answers every request with the zipped text; net.content is None where the net is out of
+    reach."""
 
     def get(url, **options):
         get.asked += [url]

@@ -1,4 +1,5 @@
-"""The planted analogies: exactly true of the grammar, and answered right from a sample, by plain numpy."""
+"""The planted analogies: exactly true of the grammar, and answered right from a sample, by plain
+numpy."""
 
 import itertools
 from collections import Counter
@@ -10,7 +11,8 @@ from genjax.data.text.planted import RELATIONS, analogies, planted, population
 
 
 def ppmi(sentences):
-    """(words, [V, V]): the positive part of log p(x, y) / p(x) p(y) over the pairs of words in a sentence."""
+    """(words, [V, V]): the positive part of log p(x, y) / p(x) p(y) over the pairs of words in a
+    sentence."""
     pairs = Counter(pair for s in sentences for pair in itertools.permutations(s.split(), 2))
     words = sorted({x for x, _ in pairs})
     place = {word: i for i, word in enumerate(words)}

@@ -17,7 +17,8 @@ def write(path, text):
     [
         'tiger\tcat\t7.35\nJerusalem\tIsrael\t8.46\n',  # the halves of WordSim-353
         'tiger cat 7.350000\nJerusalem Israel 8.460000',  # MEN
-        'Word 1,Word 2,Human (mean)\r\ntiger,cat,7.35\r\nJerusalem,Israel,8.46\r\n',  # WordSim-353, combined
+        # WordSim-353, combined
+        'Word 1,Word 2,Human (mean)\r\ntiger,cat,7.35\r\nJerusalem,Israel,8.46\r\n',
         'word1\tword2\tPOS\tSimLex999\tconc(w1)\ntiger\tcat\tN\t7.35\t4.9\nJerusalem\tIsrael\tN\t8.46\t4.4\n',
         '\ufeff# made up\ntiger ; cat ; 7.35\n\n# more\nJerusalem;Israel;8.46\n',  # RG-65, by some
     ],

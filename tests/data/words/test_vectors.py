@@ -200,7 +200,8 @@ def keyed_vectors():
 
 
 def gensims(embedding):
-    """The words that gensim's text reader does not mangle: it splits lines at blanks that are no spaces."""
+    """The words that gensim's text reader does not mangle: it splits lines at blanks that are no
+    spaces."""
     keep = [i for i, word in enumerate(embedding.words) if word.strip()]
     return Embedding([embedding.words[i] for i in keep], embedding.vectors[keep])
 

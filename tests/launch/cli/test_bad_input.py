@@ -1,9 +1,9 @@
 """Wrong inputs of every kind: each is told in exactly one line, and leaves the disk as it was.
 
-More rows of the same table stand where their subjects are tested: command lines in test_launch.py and test_slurm.py,
-sweeps in test_sweep.py, images in test_pixels.py, files of word vectors in test_vectors.py, state dicts in
-test_statedict.py, test sets of words in test_wordsets.py, checkpoints in test_checkpoint.py. In messages FILE is
-the path of the file that is wrong.
+More rows of the same table stand where their subjects are tested: command lines in test_launch.py
+and test_slurm.py, sweeps in test_sweep.py, images in test_pixels.py, files of word vectors in
+test_vectors.py, state dicts in test_statedict.py, test sets of words in test_wordsets.py,
+checkpoints in test_checkpoint.py. In messages FILE is the path of the file that is wrong.
 """
 
 import gzip
@@ -49,7 +49,8 @@ def digest(folder):
 
 
 def told(folder, file, act, *arguments, **options):
-    """The one line with which something is refused that changes nothing in the folder; FILE stands for the file."""
+    """The one line with which something is refused that changes nothing in the folder; FILE stands
+    for the file."""
     before = digest(folder)
     with pytest.raises((ValueError, OSError)) as error:
         act(*arguments, **options)
@@ -511,7 +512,8 @@ FILES = {
 ROWS = [(*file, *row) for file, rows in FILES.items() for row in rows]
 
 
-# Files packed here may hold the time, and a test's name must be the same in every worker: content is not in it.
+# Files packed here may hold the time, and a test's name must be the same in every worker: content
+# is not in it.
 @pytest.mark.parametrize(
     ('name', 'read', 'content', 'line'), ROWS, ids=[f'{row[0]}-{row[3]}' for row in ROWS]
 )
@@ -730,7 +732,8 @@ def extremes(value):
 
 
 def points(names):
-    """(experiment, its smoke command's settings, a key, an extreme of it) for every number in the configs."""
+    """(experiment, its smoke command's settings, a key, an extreme of it) for every number in the
+    configs."""
     for name in names:
         module, config = smoke(name)
         small, own = (flat(c.to_dict()) for c in (config, module.get_config()))

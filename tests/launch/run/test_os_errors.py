@@ -1,4 +1,5 @@
-"""What the operating system refuses: a disk that fills up, a file that goes, a directory that cannot be used."""
+"""What the operating system refuses: a disk that fills up, a file that goes, a directory that
+cannot be used."""
 
 import json
 import os
@@ -47,7 +48,8 @@ def rows(run):
 
 
 def goes_on(command, run, whole):
-    """The same command goes on from what was left, which is the beginning of a run that met nothing."""
+    """The same command goes on from what was left, which is the beginning of a run that met
+    nothing."""
     before = rows(run) if (run / 'metrics.jsonl').exists() else []
     assert before == whole[: len(before)]
     assert main(command) == 0
@@ -142,7 +144,8 @@ def test_what_is_an_error_of_the_system():
 
 @pytest.mark.slow
 def test_every_mishap_of_a_sweep_is_a_line_of_its_table_and_the_others_go_on(disk, tmp_path):
-    """Two points are not finite from the second step on; a worker is killed; then the same on a disk that fills up."""
+    """Two points are not finite from the second step on; a worker is killed; then the same on a
+    disk that fills up."""
     axes = [
         '--sweep=generator.learning_rate=1.0,1e39',
         '--sweep=seed=0:2',

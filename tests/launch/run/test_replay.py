@@ -1,4 +1,5 @@
-"""Replay: a run comes out again to the bit, or what differs is named; the recorder says where one went wrong."""
+"""Replay: a run comes out again to the bit, or what differs is named; the recorder says where one
+went wrong."""
 
 import json
 import pathlib
@@ -238,7 +239,8 @@ def overflow(x):
 
 @pytest.fixture
 def wrong(folder, monkeypatch):
-    """The toy gone wrong: after step 3 the leaf b/big is infinite, by which the loss of step 4 becomes a NaN."""
+    """The toy gone wrong: after step 3 the leaf b/big is infinite, by which the loss of step 4
+    becomes a NaN."""
     module = catalogue.load('toy')
 
     def build(config):

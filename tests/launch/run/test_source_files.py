@@ -1,4 +1,5 @@
-"""The source of a run: which files it is, that their digest depends on their contents alone, that a change is told."""
+"""The source of a run: which files it is, that their digest depends on their contents alone, that a
+change is told."""
 
 import pathlib
 import shutil

@@ -1,4 +1,5 @@
-"""Config liveness: what counts as read, what is refused, and that every experiment reads what its config has."""
+"""Config liveness: what counts as read, what is refused, and that every experiment reads what its
+config has."""
 
 import copy
 import types

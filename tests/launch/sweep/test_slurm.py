@@ -1,4 +1,5 @@
-"""Jobs of Slurm: what it is asked for, by programs in its place; and, on two emulated nodes, what becomes of jobs."""
+"""Jobs of Slurm: what it is asked for, by programs in its place; and, on two emulated nodes, what
+becomes of jobs."""
 
 import json
 import os
@@ -46,7 +47,8 @@ REFUSED = {
 
 @pytest.fixture
 def slurm(folder, monkeypatch):
-    """Programs in the place of Slurm's: sbatch keeps scripts as job 7, 8, ...; squeue shows what lies in `queue`."""
+    """Programs in the place of Slurm's: sbatch keeps scripts as job 7, 8, ...; squeue shows what
+    lies in `queue`."""
     programs = folder / 'bin'
     programs.mkdir()
     (folder / 'queue').write_text('')

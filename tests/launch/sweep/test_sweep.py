@@ -1,4 +1,5 @@
-"""Sweeps: which points there are, that all are checked before the first starts, and how they are run."""
+"""Sweeps: which points there are, that all are checked before the first starts, and how they are
+run."""
 
 import contextlib
 import hashlib

@@ -69,7 +69,8 @@ def browser(whole_machine, tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, address):
-    """The page, at the size of a desktop; whatever the test does, the console stays empty and nothing is fetched."""
+    """The page, at the size of a desktop; whatever the test does, the console stays empty and
+    nothing is fetched."""
     resize(browser, 1280)
     browser.get_log('browser')
     browser.get(address)
@@ -127,7 +128,8 @@ FIRST = """
 
 
 def test_two_hundred_runs_answer_within_a_second(opened):
-    """From the start of loading to the end of a first answer, in which six charts draw the curves of all runs but those
+    """From the start of loading to the end of a first answer, in which six charts draw the curves
+    of all runs but those
     that were unticked: the best of five, since other processes may hold the machine."""
     times = []
     for _ in range(5):

@@ -1,4 +1,5 @@
-"""The page of runs: what it says, that nothing in a run directory can break it, and that it works in a browser."""
+"""The page of runs: what it says, that nothing in a run directory can break it, and that it works
+in a browser."""
 
 import base64
 import hashlib
@@ -55,7 +56,8 @@ def course(level=1.0, steps=4):
 
 
 class Reader(html.parser.HTMLParser):
-    """The elements of a page in order, as (tag, attributes, text within), and that each is closed where it must be."""
+    """The elements of a page in order, as (tag, attributes, text within), and that each is closed
+    where it must be."""
 
     EMPTY = ('meta', 'input', 'img', 'path', 'br')
 

@@ -144,9 +144,8 @@ def losses(
     Raises:
       ValueError: the decoder gives no x.
     """
-    h = coded(
-        model, params, x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)
-    )
+    corrupted = x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)
+    h = coded(model, params, corrupted)
     parameters = parameters_of_x(model, params, h)
     _require_shape(jax.eval_shape(jax.vmap(model.likelihood.mean), parameters), x)
     nats = -jax.vmap(model.likelihood.log_prob)(parameters, x)

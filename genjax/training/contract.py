@@ -119,7 +119,8 @@ def _require_alike(test):
             raise ValueError(f'test batch {i + 1} has examples of {own}; the first has {first}')
         if batch_length(batch) > batch_length(test[0]):
             raise ValueError(
-                f'test batch {i + 1} has {length(batch)} examples; the first, {length(test[0])}, is longest'
+                f'test batch {i + 1} has {batch_length(batch)} examples; '
+                f'the first, {batch_length(test[0])}, is longest'
             )
 
 

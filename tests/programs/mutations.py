@@ -109,8 +109,8 @@ FAULTS = (
     Fault(
         'a state is saved without a look for NaN',
         'genjax/training/observe.py',
-        'strict=True) if nan]',
-        'strict=True) if nan and step < 0]',
+        'strict=True) if nan\n    ]',
+        'strict=True) if nan and step < 0\n    ]',
         'training/test_train.py::test_a_state_with_a_nan_is_never_saved',
     ),
     Fault(
@@ -273,7 +273,8 @@ FAULTS = (
     Fault(
         'a denoising autoencoder is compared with what was corrupted',
         'genjax/algorithms/autoencoder.py',
-        '    h = coded(model, params, x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x))',
+        '    corrupted = x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)\n'
+        '    h = coded(model, params, corrupted)',
         '    x = x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)\n'
         '    h = coded(model, params, x)',
         'algorithms/test_autoencoder.py::test_the_loss_compares_with_the_clean_example',
@@ -303,8 +304,8 @@ FAULTS = (
     Fault(
         'the generator answers the discriminator of a step ago',
         'genjax/algorithms/gan/gan.py',
-        'second, State(state.generator, player), last)',
-        'second, state, last)',
+        'met = State(state.generator, player)',
+        'met = state',
         'algorithms/gan/test_optima.py::test_the_discriminator_steps_first_on_its_rows_and_the_generator_answers_the_new_one',
     ),
     Fault(

@@ -213,9 +213,8 @@ def play(
         turn, state.discriminator, (jax.random.split(first, steps), parts)
     )
     last = jax.tree.map(lambda rows: rows[-1], parts)
-    generator, more = generate(
-        rules, descents.generator, second, State(state.generator, player), last
-    )
+    met = State(state.generator, player)
+    generator, more = generate(rules, descents.generator, second, met, last)
     return State(generator, player), jax.tree.map(jnp.mean, metrics) | more
 
 

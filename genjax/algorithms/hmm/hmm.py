@@ -153,9 +153,8 @@ def posterior(chain: Chain, seen: Seen, scan: Scan = sequential, product: Produc
     the sum over t of P(q_t = i, q_{t+1} = j | x), [B, K, K] (eq. 37)."""
     ahead, nats = forward(chain, seen, scan, product)
     log_a, log_b = jnp.log(chain.transition), seen.log_prob
-    behind = scan(product, jnp.zeros_like(ahead[0]), log_a.T, log_b[::-1])[
-        ::-1
-    ]  # log p(x_{t+1} .. x_L | q_t), eq. 25
+    # log p(x_{t+1} .. x_L | q_t), eq. 25
+    behind = scan(product, jnp.zeros_like(ahead[0]), log_a.T, log_b[::-1])[::-1]
     whole = logsumexp(ahead + log_b + behind, -1, keepdims=True)
     states = jnp.where(seen.real[..., None], jnp.exp(ahead + log_b + behind - whole), 0.0)
     left = jnp.roll(ahead + log_b + nats[..., None], 1, 0)  # the place before; the first has none

@@ -303,9 +303,8 @@ def held_out(corpus: Corpus, *, words: int) -> tuple[Corpus, Corpus]:
     ends = np.flatnonzero(corpus.ids == SEPARATOR)
     total = int(before[-1])
     begins = np.concatenate([[0], before[ends[:-1]]])
-    run = max(
-        RUN, total / len(ends)
-    )  # of shorter ones a text of long sentences would lose too many, or all
+    # Of shorter ones a text of long sentences would lose too many, or all.
+    run = max(RUN, total / len(ends))
     runs = int(min(max(words // run, 1), RUNS))
     out = runs * begins % total < words
     if words < 1 or out.all():

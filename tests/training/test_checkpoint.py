@@ -28,7 +28,8 @@ from genjax.training.checkpoint import (
 )
 from genjax.training.digest import digest
 from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, train
+from genjax.training.schedule import Every
+from genjax.training.train import train
 from launch.__main__ import main
 from launch.run import rundir
 from tests.training.toy import toy

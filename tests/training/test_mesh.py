@@ -9,8 +9,10 @@ from jax.sharding import PartitionSpec as P
 
 from genjax.base import Algorithm, Data
 from genjax.descent import descend
+from genjax.training.experiment import Experiment
 from genjax.training.mesh import by_pmap, make_mesh, placement
-from genjax.training.train import Every, Experiment, train
+from genjax.training.schedule import Every
+from genjax.training.train import train
 from tests.training.toy import assert_close, gaussian_batches
 
 

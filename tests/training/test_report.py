@@ -12,7 +12,8 @@ from PIL import Image
 
 from genjax.base import Embedding
 from genjax.probes.figures import film, grid, strip, tile, to_pixels
-from genjax.training.report import open_report, write_curve
+from genjax.training.report import open_report
+from genjax.training.samples import write_curve
 
 
 def test_every_kind_of_value_lands_where_it_is_looked_for(tmp_path):

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from genjax.base import Data, Resident
-from genjax.training import checkpoint, observe, seeds
+from genjax.training import checkpoint, loop, observe
 from genjax.training.joint import distinct
 from genjax.training.mesh import make_mesh
-from genjax.training.seeds import Unlike, groups, train_together
-from genjax.training.train import Every, NonFinite, train
+from genjax.training.observe import NonFinite
+from genjax.training.schedule import Every
+from genjax.training.seeds import Unlike, groups, train_seeds
+from genjax.training.train import train
 from launch.__main__ import main
 from launch.run import rundir, seed_runs, signals
 from launch.sweep import local
@@ -29,7 +31,7 @@ SEEDS = (3, 0, 8)
 
 def own(seed):
     """The toy with batches that the seed draws."""
-    draw = gaussian_batches().batch
+    draw = gaussian_batches().make_batch
     return toy()._replace(data=Data(Resident(jax.random.key(seed), draw), toy().data.test))
 
 
@@ -42,7 +44,7 @@ def run(experiments, folder=None, devices=1, **options):
         every=EVERY,
         workdirs=workdirs,
     )
-    return train_together(experiments, **given | options)
+    return train_seeds(experiments, **given | options)
 
 
 def alone(experiment, seed, **options):
@@ -84,7 +86,7 @@ def test_each_run_is_what_it_is_alone(devices, tmp_path):
 
 def test_as_many_runs_as_devices_are_split_over_them():
     seeds, mesh = range(8), make_mesh()
-    states = train_together([own(s) for s in seeds], seeds=seeds, steps=20, mesh=mesh, every=EVERY)
+    states = train_seeds([own(s) for s in seeds], seeds=seeds, steps=20, mesh=mesh, every=EVERY)
     for seed in (0, 7):
         assert_close(states[seed], alone(own(seed), seed, steps=20), 1e-5)
 
@@ -114,7 +116,7 @@ def test_host_data_of_each_run_arrive_in_its_own_order():
 
     host = [toy()._replace(data=Data(Host(seed), toy().data.test)) for seed in SEEDS]
     for ours, expected in zip(
-        run(host, fold=7), run([own(seed) for seed in SEEDS], fold=7), strict=True
+        run(host, steps_per_call=7), run([own(seed) for seed in SEEDS], steps_per_call=7), strict=True
     ):
         assert_close(ours, expected, 1e-6)
 
@@ -129,13 +131,14 @@ def test_a_kill_between_two_saves_is_made_up_for_to_the_bit(saved, tmp_path, mon
     experiments = [own(seed) for seed in SEEDS]
     whole = run(experiments, tmp_path / 'whole')
 
-    def save(checkpoints, best, step, *rest):
-        if step == 40 and checkpoints.directory.parent.name == str(SEEDS[saved]):
+    def save_call(recorder, tally, call, observations):
+        workdir = recorder.checkpoints.directory.parent
+        if call.step == 40 and workdir.name == str(SEEDS[saved]):
             raise Killed
-        return observe.save(checkpoints, best, step, *rest)
+        return observe.save_call(recorder, tally, call, observations)
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(seeds, 'save', save)
+        patched.setattr(loop, 'save_call', save_call)
         run(experiments, tmp_path / 'parts')
     has = [(tmp_path / 'parts' / str(seed) / 'checkpoints/40').exists() for seed in SEEDS]
     assert has == [i < saved for i in range(len(SEEDS))]
@@ -148,7 +151,7 @@ def test_a_kill_between_two_saves_is_made_up_for_to_the_bit(saved, tmp_path, mon
 def test_an_interruption_saves_all_and_each_may_go_on_alone(tmp_path):
     whole = run([own(seed) for seed in SEEDS], tmp_path / 'whole')
     asked = iter([False] * 3 + [True] * 100)
-    run([own(seed) for seed in SEEDS], tmp_path / 'parts', fold=7, interrupted=lambda: next(asked))
+    run([own(seed) for seed in SEEDS], tmp_path / 'parts', steps_per_call=7, interrupted=lambda: next(asked))
     for seed, state in zip(SEEDS, whole, strict=True):
         assert_close(alone(own(seed), seed, workdir=tmp_path / 'parts' / str(seed)), state, 1e-5)
         assert_alike(tmp_path / 'parts' / str(seed), tmp_path / 'whole' / str(seed))
@@ -172,7 +175,7 @@ def test_groups_come_to_the_same_end(tmp_path):
 def test_a_run_that_is_not_finite_ends_alone(tmp_path):
     bad = own(SEEDS[1])
     draw = lambda held, step: {
-        'x': jnp.where(step == 36, jnp.nan, gaussian_batches().batch(held, step)['x'])
+        'x': jnp.where(step == 36, jnp.nan, gaussian_batches().make_batch(held, step)['x'])
     }
     bad = bad._replace(data=bad.data._replace(train=Resident(jax.random.key(SEEDS[1]), draw)))
     experiments = [own(SEEDS[0]), bad, own(SEEDS[2])]

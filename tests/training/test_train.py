@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from genjax.base import Data, Resident
-from genjax.training.loop import spans
+from genjax.training.experiment import Probe, run_keys
+from genjax.training.inspection import evaluate, restore
 from genjax.training.mesh import by_jit, by_pmap, make_mesh
-from genjax.training.train import Every, NonFinite, Probe, evaluate, keys_of, restore, train
+from genjax.training.observe import NonFinite
+from genjax.training.schedule import Every, spans
+from genjax.training.train import train
 from tests.training.toy import BATCH, assert_close, toy
 
 EVERY = Every(log=10, evaluate=20, save=20)
@@ -39,7 +42,7 @@ def by_hand(steps, seed=0):
     """The fold as its definition says it: no scan, no donation, no device but one. (state, metrics
     by step)."""
     algorithm, data = toy()[:2]
-    state = algorithm.init(keys_of(seed).init, data.train[0])
+    state = algorithm.init(run_keys(seed).init, data.train[0])
     seen = []
     for step in range(steps):
         state, metrics = jax.jit(algorithm.update)(
@@ -58,11 +61,11 @@ def test_train_is_the_fold_of_its_definition(tmp_path):
     assert [row['step'] for row in lines(tmp_path)] == [10, 20, 30, 40, 50]
 
 
-@pytest.mark.parametrize('fold', [2, 7, 100])
-def test_steps_in_a_call_do_not_matter(fold, tmp_path):
+@pytest.mark.parametrize('steps_per_call', [2, 7, 100])
+def test_steps_in_a_call_do_not_matter(steps_per_call, tmp_path):
     assert_close(
-        run(toy(), fold=1, workdir=tmp_path / '1'),
-        run(toy(), fold=fold, workdir=tmp_path / 'n'),
+        run(toy(), steps_per_call=1, workdir=tmp_path / '1'),
+        run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'n'),
         1e-6,
     )
     for one, many in zip(lines(tmp_path / '1'), lines(tmp_path / 'n'), strict=True):
@@ -81,23 +84,23 @@ def on_host():
 
 
 def test_a_host_data_set_trains_as_the_resident_one():
-    assert_close(run(toy(), fold=7), run(on_host(), fold=7), 1e-6)
-    assert_close(run(toy(), fold=7), run(on_host(), fold=1), 1e-6)
+    assert_close(run(toy(), steps_per_call=7), run(on_host(), steps_per_call=7), 1e-6)
+    assert_close(run(toy(), steps_per_call=7), run(on_host(), steps_per_call=1), 1e-6)
 
 
 def test_host_data_go_on_from_where_a_run_stopped(tmp_path):
-    whole = run(on_host(), fold=7)
+    whole = run(on_host(), steps_per_call=7)
     for until in (7, 33):
-        run(on_host(), fold=7, workdir=tmp_path, until=until)
-    assert_equal(run(on_host(), fold=7, workdir=tmp_path), whole)
+        run(on_host(), steps_per_call=7, workdir=tmp_path, until=until)
+    assert_equal(run(on_host(), steps_per_call=7, workdir=tmp_path), whole)
 
 
-@pytest.mark.parametrize('fold', [1, 7])
-def test_resume_is_exact_to_the_bit(fold, tmp_path):
-    whole = run(toy(), fold=fold, workdir=tmp_path / 'whole')
+@pytest.mark.parametrize('steps_per_call', [1, 7])
+def test_resume_is_exact_to_the_bit(steps_per_call, tmp_path):
+    whole = run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'whole')
     for until in (7, 20, 33):
-        run(toy(), fold=fold, workdir=tmp_path / 'parts', until=until)
-    assert_equal(run(toy(), fold=fold, workdir=tmp_path / 'parts'), whole)
+        run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts', until=until)
+    assert_equal(run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts'), whole)
     assert lines(tmp_path / 'parts') == lines(tmp_path / 'whole')
 
 
@@ -144,10 +147,10 @@ def test_restore_without_a_checkpoint_says_so(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('fold', [1, 7])
-def test_one_trace_of_update_and_one_of_evaluate_a_run(fold):
+@pytest.mark.parametrize('steps_per_call', [1, 7])
+def test_one_trace_of_update_and_one_of_evaluate_a_run(steps_per_call):
     traces = []
-    run(toy(observe=lambda: traces.append(1)), fold=fold, until=43)
+    run(toy(observe=lambda: traces.append(1)), steps_per_call=steps_per_call, until=43)
     assert len(traces) == 2
 
 
@@ -165,7 +168,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(
     with pytest.raises(NonFinite, match=r'^step 1: loss is inf$'):
         run(at_step, mesh=mesh, parallel=parallel)
     with pytest.raises(NonFinite, match=r'^step 37: loss is nan$'):
-        run(late, fold=7, workdir=tmp_path, mesh=mesh, parallel=parallel)
+        run(late, steps_per_call=7, workdir=tmp_path, mesh=mesh, parallel=parallel)
     assert restore(late, mesh=mesh, workdir=tmp_path)[0] == 20
 
 
@@ -210,7 +213,7 @@ def test_an_evaluate_that_is_not_per_example_is_refused():
     [
         ({'steps': 0}, 'steps is 0; at least 1 step is needed'),
         ({'until': 0}, 'until is 0; at least 1 step is needed'),
-        ({'fold': 0}, 'fold is 0; at least 1 step is needed'),
+        ({'steps_per_call': 0}, 'steps_per_call is 0; at least 1 step is needed'),
         ({'every': Every(log=0)}, 'log is 0; at least 1 step is needed'),
         ({'mesh': 3}, f'batch is {BATCH}, which the 3 devices do not divide'),
     ],
@@ -233,12 +236,12 @@ def test_spans_cut_at_every_interval_and_cover_every_step_once():
     assert max(count for _, count in made) <= 10
 
 
-@pytest.mark.parametrize('fold', [1, 7])
-def test_an_interrupted_run_saves_where_it_is_and_goes_on_to_the_bit(fold, tmp_path):
-    whole = run(toy(), fold=fold, workdir=tmp_path / 'whole')
+@pytest.mark.parametrize('steps_per_call', [1, 7])
+def test_an_interrupted_run_saves_where_it_is_and_goes_on_to_the_bit(steps_per_call, tmp_path):
+    whole = run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'whole')
     asked = iter([False] * 3 + [True] * 100)
-    run(toy(), fold=fold, workdir=tmp_path / 'parts', interrupted=lambda: next(asked))
+    run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts', interrupted=lambda: next(asked))
     step, _ = restore(toy(), mesh=one_device(), workdir=tmp_path / 'parts')
     assert 0 < step < 50
-    assert_equal(run(toy(), fold=fold, workdir=tmp_path / 'parts'), whole)
+    assert_equal(run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts'), whole)
     assert lines(tmp_path / 'parts') == lines(tmp_path / 'whole')

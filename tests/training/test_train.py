@@ -14,7 +14,8 @@ from genjax.training.mesh import by_jit, by_pmap, make_mesh
 from genjax.training.observe import NonFinite
 from genjax.training.schedule import Every, spans
 from genjax.training.train import train
-from tests.training.toy import BATCH, assert_close, toy
+from tests.training.toy import BATCH, toy
+from tests.trees import assert_trees_close_in_norm, assert_trees_equal
 
 EVERY = Every(log=10, evaluate=20, save=20)
 
@@ -27,10 +28,6 @@ def run(experiment, **options):
     return train(
         experiment, **{'seed': 0, 'steps': 50, 'mesh': one_device(), 'every': EVERY, **options}
     )
-
-
-def assert_equal(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def lines(workdir):
@@ -54,7 +51,7 @@ def by_hand(steps, seed=0):
 
 def test_train_is_the_fold_of_its_definition(tmp_path):
     state, seen = by_hand(50)
-    assert_close(run(toy(), workdir=tmp_path), state, 1e-5)
+    assert_trees_close_in_norm(run(toy(), workdir=tmp_path), state, 1e-5)
     for row in lines(tmp_path):
         steps = seen[row['step'] - 10 : row['step']]
         assert row['loss'] == pytest.approx(np.mean([m['loss'] for m in steps]), rel=1e-5)
@@ -63,7 +60,7 @@ def test_train_is_the_fold_of_its_definition(tmp_path):
 
 @pytest.mark.parametrize('steps_per_call', [2, 7, 100])
 def test_steps_in_a_call_do_not_matter(steps_per_call, tmp_path):
-    assert_close(
+    assert_trees_close_in_norm(
         run(toy(), steps_per_call=1, workdir=tmp_path / '1'),
         run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'n'),
         1e-6,
@@ -84,15 +81,15 @@ def on_host():
 
 
 def test_a_host_data_set_trains_as_the_resident_one():
-    assert_close(run(toy(), steps_per_call=7), run(on_host(), steps_per_call=7), 1e-6)
-    assert_close(run(toy(), steps_per_call=7), run(on_host(), steps_per_call=1), 1e-6)
+    assert_trees_close_in_norm(run(toy(), steps_per_call=7), run(on_host(), steps_per_call=7), 1e-6)
+    assert_trees_close_in_norm(run(toy(), steps_per_call=7), run(on_host(), steps_per_call=1), 1e-6)
 
 
 def test_host_data_go_on_from_where_a_run_stopped(tmp_path):
     whole = run(on_host(), steps_per_call=7)
     for until in (7, 33):
         run(on_host(), steps_per_call=7, workdir=tmp_path, until=until)
-    assert_equal(run(on_host(), steps_per_call=7, workdir=tmp_path), whole)
+    assert_trees_equal(run(on_host(), steps_per_call=7, workdir=tmp_path), whole)
 
 
 @pytest.mark.parametrize('steps_per_call', [1, 7])
@@ -100,7 +97,7 @@ def test_resume_is_exact_to_the_bit(steps_per_call, tmp_path):
     whole = run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'whole')
     for until in (7, 20, 33):
         run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts', until=until)
-    assert_equal(run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts'), whole)
+    assert_trees_equal(run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts'), whole)
     assert lines(tmp_path / 'parts') == lines(tmp_path / 'whole')
 
 
@@ -119,7 +116,7 @@ def test_lines_after_the_checkpoint_are_written_again_not_twice(tmp_path):
 def test_a_finished_run_is_left_as_it_is(tmp_path):
     state = run(toy(), workdir=tmp_path)
     before = (tmp_path / 'metrics.jsonl').read_bytes()
-    assert_equal(run(toy(), workdir=tmp_path), state)
+    assert_trees_equal(run(toy(), workdir=tmp_path), state)
     assert (tmp_path / 'metrics.jsonl').read_bytes() == before
 
 
@@ -137,7 +134,7 @@ def test_a_checkpoint_restores_on_another_number_of_devices(tmp_path):
     for devices in (1, 8):
         step, found = restore(toy(), mesh=make_mesh(jax.devices()[:devices]), workdir=tmp_path)
         assert step == 50
-        assert_equal(found, state)
+        assert_trees_equal(found, state)
         assert found.params['mean'].sharding.num_devices == devices
 
 
@@ -160,9 +157,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(
     parallel, devices, tmp_path
 ):
     at_step = toy(factor=lambda e: jnp.where(jnp.arange(len(e)) == 3, jnp.inf, 1.0))
-    bad = lambda held, step: {
-        'x': jnp.where(step == 36, jnp.nan, toy().data.train.make_batch(held, step)['x'])
-    }
+
+    def bad(held, step):
+        return {'x': jnp.where(step == 36, jnp.nan, toy().data.train.make_batch(held, step)['x'])}
+
     late = toy()._replace(data=toy().data._replace(train=Resident(jax.random.key(7), bad)))
     mesh = make_mesh(jax.devices()[:devices])
     with pytest.raises(NonFinite, match=r'^step 1: loss is inf$'):
@@ -174,9 +172,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(
 
 def test_a_state_with_a_nan_is_never_saved(tmp_path):
     experiment = toy()
-    init = lambda key, batch: experiment.algorithm.init(key, batch)._replace(
-        average={'mean': jnp.full(3, jnp.nan)}
-    )
+
+    def init(key, batch):
+        return experiment.algorithm.init(key, batch)._replace(
+            average={'mean': jnp.full(3, jnp.nan)}
+        )
+
     with pytest.raises(NonFinite, match='step 20: average/mean holds a NaN'):
         run(
             experiment._replace(algorithm=experiment.algorithm._replace(init=init)),
@@ -188,9 +189,10 @@ def test_a_state_with_a_nan_is_never_saved(tmp_path):
 @pytest.mark.parametrize('devices', [1, 8])
 def test_evaluation_is_the_exact_mean_over_the_test_set(devices):
     experiment = toy()
-    distance = lambda key, state, batch: {
-        'square': jnp.sum((batch['x'] - state.params['mean'][None]) ** 2, -1)
-    }
+
+    def distance(key, state, batch):
+        return {'square': jnp.sum((batch['x'] - state.params['mean'][None]) ** 2, -1)}
+
     experiment = experiment._replace(algorithm=experiment.algorithm._replace(evaluate=distance))
     mesh = make_mesh(jax.devices()[:devices])
     state = run(experiment, mesh=mesh)
@@ -202,7 +204,10 @@ def test_evaluation_is_the_exact_mean_over_the_test_set(devices):
 
 def test_an_evaluate_that_is_not_per_example_is_refused():
     experiment = toy()
-    mean = lambda key, state, batch: {'square': jnp.mean(batch['x'])}
+
+    def mean(key, state, batch):
+        return {'square': jnp.mean(batch['x'])}
+
     experiment = experiment._replace(algorithm=experiment.algorithm._replace(evaluate=mean))
     with pytest.raises(ValueError, match=r'evaluate gave square of shape \(\) for 16 examples'):
         run(experiment)
@@ -240,8 +245,13 @@ def test_spans_cut_at_every_interval_and_cover_every_step_once():
 def test_an_interrupted_run_saves_where_it_is_and_goes_on_to_the_bit(steps_per_call, tmp_path):
     whole = run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'whole')
     asked = iter([False] * 3 + [True] * 100)
-    run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts', interrupted=lambda: next(asked))
+    run(
+        toy(),
+        steps_per_call=steps_per_call,
+        workdir=tmp_path / 'parts',
+        interrupted=lambda: next(asked),
+    )
     step, _ = restore(toy(), mesh=one_device(), workdir=tmp_path / 'parts')
     assert 0 < step < 50
-    assert_equal(run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts'), whole)
+    assert_trees_equal(run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts'), whole)
     assert lines(tmp_path / 'parts') == lines(tmp_path / 'whole')

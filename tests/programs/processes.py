@@ -13,8 +13,11 @@ import numpy as np
 
 from genjax.base import Streamed
 from genjax.data.batches import shuffled
+from genjax.training.experiment import Experiment
+from genjax.training.inspection import evaluate
 from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, Experiment, evaluate, train
+from genjax.training.schedule import Every
+from genjax.training.train import train
 from launch.run import distributed
 from tests.contracts.cases import ALGORITHMS, BATCH
 
@@ -27,7 +30,7 @@ def experiment(case: str, fetched=lambda row: None) -> Experiment:
     if case != 'streamed':
         return ALGORITHMS[case]()
     vae = ALGORITHMS['vae']()
-    records = [{'x': row} for row in np.asarray(vae.data.train.arrays)]
+    records = [{'x': row} for row in np.asarray(vae.data.train.arrays['x'])]
 
     def read(record):
         fetched(record)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from genjax.data.images import prepare
+from genjax.data.images import builders
 from genjax.training.loop import as_feed, feeder, folded
 from genjax.training.mesh import by_jit, by_pmap, make_mesh, placement
 from genjax.training.train import Every, check, keys_of, train
@@ -190,7 +190,7 @@ def tiny_sets(place, tmp_path):
     """A folder with every set that the experiments read, of a few images each."""
     draw = np.random.default_rng(0)
     place(tmp_path / 'mnist', tiny_mnist(draw)[1])
-    place(tmp_path / 'cifar10', tiny_cifar(draw)[1], prepare.Cifar10)
+    place(tmp_path / 'cifar10', tiny_cifar(draw)[1], builders.Cifar10)
     return tmp_path
 
 

@@ -190,10 +190,10 @@ FAULTS = (
     ),
     Fault(
         'images that another decoder left in the cache are used',
-        'genjax/data/images/decoded.py',
-        'name, files, pixels.identity()',
+        'genjax/data/images/splits.py',
+        'name, files, pixels.decoder_version()',
         'name, files',
-        'data/images/test_decoded.py::test_a_cache_of_another_decoder_is_not_used',
+        'data/images/test_cache.py::test_a_cache_of_another_decoder_is_not_used',
     ),
     # Diffusion.
     Fault(

@@ -45,7 +45,7 @@ def build(config):
     encoder, decoder = MLP(config.widths, (config.code,)), MLP(config.widths[::-1], (784,))
     optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
     model = autoencoder(Model(encoder, decoder, bernoulli), optimizer, decay=config.decay)
-    count = min(config.known, len(data.train.held['image'])) // config.batch
+    count = min(config.known, len(data.train.arrays['image'])) // config.batch
     known, test = [data.train[step] for step in range(count)], data.test
     view = unit_images((28, 28, 1))
     maps, first = (model.encode, model.decode), lambda n: {'x': test[0]['x'][:n]}

@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 from genjax.algorithms.gan.games import expected, minimax, non_saturating
 from genjax.algorithms.gan.gan import Model, gan
-from genjax.data.toys import anew, itself
+from genjax.data.toys import constant, sampled
 from genjax.networks.finite import Atoms, Table
 from genjax.probes.figures import drawn
 from genjax.training.train import Experiment, Probe
@@ -47,7 +47,7 @@ def get_config():
 def build(config):
     if config.game not in GAMES:
         raise ValueError(f'game is {config.game}; it must be one of {", ".join(GAMES)}')
-    data = anew(itself(config.p), batch=config.batch, seed=config.seed, test=config.batch)
+    data = sampled(constant(config.p), batch=config.batch, seed=config.seed, test=config.batch)
     model = Model(Atoms(len(config.p)), Table(len(config.p)), latent=1)
     optimizers = optax.sgd(**config.generator), optax.sgd(**config.discriminator)
     algorithm = gan(model, *optimizers, game=expected(GAMES[config.game]))

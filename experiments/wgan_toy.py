@@ -28,7 +28,7 @@ from genjax.algorithms.gan.games import (
     wasserstein,
 )
 from genjax.algorithms.gan.gan import Model, gan
-from genjax.data.toys import anew, lattice, planar, ring
+from genjax.data.toys import gaussian_mixture, lattice, ring, sampled
 from genjax.networks.mlp import MLP
 from genjax.probes.fields import landscape, modes
 from genjax.training.train import Experiment, Probe
@@ -70,7 +70,9 @@ def sweep():
 def build(config):
     gaussians = chosen(SHAPES, 'shape', config.shape)(deviation=config.deviation)
     game, penalties = chosen(GAMES, 'game', config.game)
-    data = anew(planar(gaussians), batch=config.batch * config.critic_steps, seed=config.seed)
+    data = sampled(
+        gaussian_mixture(gaussians), batch=config.batch * config.critic_steps, seed=config.seed
+    )
     model = Model(MLP(config.widths, (2,)), MLP(config.widths, ()), config.latent)
     rate = optax.cosine_decay_schedule(config.learning_rate, config.steps)
     generator = optax.adam(rate, b1=0.0, b2=0.9)

@@ -15,36 +15,28 @@ jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_numpy_dtype_promotion', 'strict')
 # Most of the time goes into compiling, and much of that into the same programs.
-jax.config.update(
-    'jax_compilation_cache_dir', str(pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'xla')
-)
+CACHE = pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'xla'
+jax.config.update('jax_compilation_cache_dir', str(CACHE))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 jax.config.update('jax_disable_most_optimizations', True)  # of machine code; what is computed stays
-# Tracing records for each operation where it stands in the source, which takes a sixth of the time
-# of a test.
+# Tracing records the source line of each operation, which takes a sixth of the time of a test.
 jax.config.update('jax_traceback_in_locations_limit', 0)
 # Another sixth goes into looking for garbage among jax's millions of long-lived objects.
 gc.set_threshold(200_000, 20, 50)
-with (
-    pytest.MonkeyPatch.context() as patch
-):  # XLA reads it once, and no launch of a test inherits it
-    # Plain loops compile in half the time that fused ones take.
-    patch.setenv(
-        'XLA_FLAGS', f'{os.environ.get("XLA_FLAGS", "")} --xla_cpu_use_fusion_emitters=false'
-    )
+# Plain loops compile in half the time that fused ones take. XLA reads the flags once, so no launch
+# of a test inherits them.
+with pytest.MonkeyPatch.context() as patch:
+    flags = os.environ.get('XLA_FLAGS', '')
+    patch.setenv('XLA_FLAGS', f'{flags} --xla_cpu_use_fusion_emitters=false')
     jax.devices()
 
-
-ASKS = (
-    'browser',
-    'peers',
-    'slurm',
-)  # the markers of tests that want what a machine may have or not
+# The markers of tests that want what not every machine has.
+WHOLE_MACHINE = ('browser', 'peers', 'slurm')
 
 
 @pytest.fixture(scope='session', autouse=True)
 def fresh_machine(tmp_path_factory):
-    """What is optional on this machine is hidden; see tests/machine.py."""
+    """Hides what not every machine has; see tests/machine.py."""
     machine = Machine(tmp_path_factory.mktemp('machine'))
     machine.hide()
     yield machine
@@ -53,19 +45,21 @@ def fresh_machine(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def whole_machine(fresh_machine):
-    """The machine as it is, for the fixtures of a module; its tests, which have a marker, hide it
-    again."""
+    """The machine as it is, for the fixtures of a module, whose tests have a marker.
+
+    The first of these tests hides it again when it ends.
+    """
     fresh_machine.show()
 
 
 @pytest.fixture(autouse=True)
 def machine_as_asked(request, fresh_machine):
-    """Shows the whole machine to a test that says by its marker that it wants it."""
-    asks = any(request.node.get_closest_marker(marker) for marker in ASKS)
-    if asks:
+    """Shows the whole machine to a test with a marker that asks for it."""
+    asked = any(request.node.get_closest_marker(marker) for marker in WHOLE_MACHINE)
+    if asked:
         fresh_machine.show()
     yield
-    if asks:
+    if asked:
         fresh_machine.hide()
 
 
@@ -80,11 +74,9 @@ def real_data() -> pathlib.Path:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty working directory, and the experiments of tests/experiments in place of the real
-    ones."""
-    monkeypatch.setattr(
-        experiments, '__path__', [str(pathlib.Path(__file__).parent / 'experiments')]
-    )
+    """An empty working directory, with tests/experiments in place of the real experiments."""
+    toys = pathlib.Path(__file__).parent / 'experiments'
+    monkeypatch.setattr(experiments, '__path__', [str(toys)])
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     for name in ('toy', 'other'):
@@ -94,13 +86,11 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def place(monkeypatch, tmp_path):
-    """Writes files to a folder and has TFDS know their checksums; no source on the net can be
-    reached."""
-
+    """Writes files to a folder, with checksums that TFDS knows; the net is out of reach."""
     import requests
     from tensorflow_datasets.core.download import checksums
 
-    from genjax.data.images import prepare
+    from genjax.data.images import builders
 
     def unreachable(url, **options):
         raise requests.exceptions.ConnectionError(url)
@@ -109,16 +99,13 @@ def place(monkeypatch, tmp_path):
     monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'default'))
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
-    known = {}
+    known = {}  # url -> checksum
 
-    def write(folder, files, builder=None):
+    def write(folder, files, builder=builders.Mnist):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        urls = {
-            url.rpartition('/')[2]: url
-            for url in (builder or prepare.Mnist)(data_dir=tmp_path / 'unused').urls
-        }
+        urls = {url.rpartition('/')[2]: url for url in builder(data_dir=tmp_path / 'unused').urls}
         known.update({urls[name]: checksums.compute_url_info(folder / name) for name in files})
         monkeypatch.setattr(checksums, 'get_all_url_infos', lambda: known)
 

@@ -1,11 +1,11 @@
-"""The machine that the tests see: what every machine has, whatever else is installed on the one at
-hand.
+"""The machine that the tests see: what every machine has, whatever else is installed on this one.
 
-A test that passes only where Slurm, a browser or PyTorch happens to be installed tells nothing of a
-machine that has Python alone. So these are hidden, as are the user's home, locale and settings, and
-all cores but two, from every test that does not ask for them by a marker or a fixture.
+A test that passes only where Slurm, a browser or PyTorch is installed says nothing of a machine
+that has Python alone. So these are hidden, as are the user's home, locale and settings, and all
+cores but two, from every test that does not ask for them by a marker or a fixture.
 """
 
+import importlib.abc
 import os
 import pathlib
 import shutil
@@ -13,9 +13,10 @@ import sys
 
 import pytest
 
-PROGRAMS = pathlib.Path(__file__).with_name(
-    'machine_programs.txt'
-)  # one name a line: all that tests may start
+# One name a line: all programs that tests may start.
+PROGRAMS = pathlib.Path(__file__).with_name('machine_programs.txt')
+
+# Packages that are hidden.
 MODULES = (
     'IPython',
     'cv2',
@@ -31,7 +32,8 @@ MODULES = (
     'torchvision',
     'transformers',
 )
-# Of the user or of a scheduler, not of the machine.
+
+# How the variables begin that are hidden: those of the user or of a scheduler.
 SETTINGS = (
     'JAX_COORDINATOR',
     'LANG',
@@ -46,47 +48,47 @@ SETTINGS = (
 CORES = 2
 
 
-def optional(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Whether a module belongs to a package of MODULES."""
     return name.partition('.')[0] in MODULES
 
 
 class Finder:
-    """A finder of modules that finds no optional ones."""
+    """A finder of modules that does not find the hidden ones."""
 
-    def __init__(self, finder):
+    def __init__(self, finder: importlib.abc.MetaPathFinder):
         self.finder = finder
 
     def __getattr__(self, name):
         return getattr(self.finder, name)
 
     def find_spec(self, name, path=None, target=None):
-        return None if optional(name) else self.finder.find_spec(name, path, target)
+        return None if is_hidden(name) else self.finder.find_spec(name, path, target)
 
 
 class Machine:
-    """Hides and shows again what is optional."""
+    """Hides what not every machine has, and shows it again."""
 
     def __init__(self, folder: pathlib.Path):
+        """Makes the folders of programs, modules and an empty home, in an empty folder."""
         self.patch = pytest.MonkeyPatch()
         self.programs = folder / 'programs'
         self.modules = folder / 'modules'
         self.home = folder / 'home'
-        for made in (self.programs, self.modules, self.home):
-            made.mkdir()
+        for subfolder in (self.programs, self.modules, self.home):
+            subfolder.mkdir()
         for name in PROGRAMS.read_text().split():
-            found = shutil.which(name)
-            if found:
-                (self.programs / name).symlink_to(found)
+            program = shutil.which(name)
+            if program:
+                (self.programs / name).symlink_to(program)
+        # For processes that tests start: modules that come first on their path, and cannot be
+        # imported.
         for name in MODULES:
-            # For processes that tests start; where it is found first, the module is as if it were
-            # not there.
             text = f'raise ModuleNotFoundError("No module named {name!r}", name={name!r})\n'
             (self.modules / f'{name}.py').write_text(text)
 
     def hide(self):
-        """Leaves the programs of PROGRAMS, an empty home, the packages of requirements.txt and two
-        cores."""
+        """Leaves the programs of PROGRAMS, an empty home, required packages and two cores."""
         self.patch.undo()
         self.patch.setenv('PATH', str(self.programs))
         self.patch.setenv('HOME', str(self.home))
@@ -95,18 +97,18 @@ class Machine:
             if name.startswith(SETTINGS):
                 self.patch.delenv(name)
         for name in list(sys.modules):
-            if optional(name):
+            if is_hidden(name):
                 self.patch.delitem(sys.modules, name)
         self.patch.setattr(sys, 'meta_path', [Finder(finder) for finder in sys.meta_path])
         self.patch.setattr(os, 'cpu_count', lambda: CORES)
         if hasattr(os, 'sched_getaffinity'):
-            whole = os.sched_getaffinity
+            all_cores = os.sched_getaffinity
 
-            def of_two_cores(pid):
-                return set(sorted(whole(pid))[:CORES])
+            def first_cores(pid):
+                return set(sorted(all_cores(pid))[:CORES])
 
-            self.patch.setattr(os, 'sched_getaffinity', of_two_cores)
+            self.patch.setattr(os, 'sched_getaffinity', first_cores)
 
     def show(self):
-        """Everything as it was."""
+        """Shows everything as it was."""
         self.patch.undo()

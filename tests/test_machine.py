@@ -1,4 +1,4 @@
-"""Tests see the machine that everyone has, and not what is installed on the one that they run on."""
+"""Tests see the machine that everyone has, not what is installed on the one that they run on."""
 
 import importlib.util
 import os
@@ -13,6 +13,16 @@ from tests.machine import CORES, MODULES
 
 FOREIGN = ('sbatch', 'scontrol', 'chromium')
 
+# A process that a test starts, which sees as little.
+CHILD = """
+import shutil
+print(shutil.which('sbatch'))
+try:
+    import cv2
+except ImportError:
+    print('hidden')
+"""
+
 
 def test_nothing_optional_is_seen():
     assert not any(shutil.which(name) for name in FOREIGN)
@@ -20,8 +30,7 @@ def test_nothing_optional_is_seen():
     assert not (pathlib.Path.home() / FOREIGN[0]).exists()
     assert not [name for name in os.environ if name.startswith(('LC_', 'LANG', 'SLURM_'))]
     assert os.cpu_count() == CORES
-    code = 'import importlib.util, shutil; print(shutil.which("sbatch"))\ntry: import cv2\nexcept ImportError: print(0)'
-    assert subprocess.check_output([sys.executable, '-c', code], text=True).split() == ['None', '0']
+    assert subprocess.check_output([sys.executable, '-c', CHILD], text=True) == 'None\nhidden\n'
 
 
 @pytest.mark.peers
@@ -35,7 +44,7 @@ def test_whatever_is_installed_a_test_does_not_see_it_unless_it_asks(tmp_path, r
         (tmp_path / name).chmod(0o755)
     for name in MODULES:
         (tmp_path / f'{name}.py').touch()
-    given = os.environ | {
+    environ = os.environ | {
         'PATH': f'{tmp_path}{os.pathsep}{os.environ["PATH"]}',
         'PYTHONPATH': str(tmp_path),
         'HOME': str(tmp_path),
@@ -43,21 +52,16 @@ def test_whatever_is_installed_a_test_does_not_see_it_unless_it_asks(tmp_path, r
         'SLURM_JOB_ID': '7',
         'FOREIGN': ' '.join(FOREIGN),
     }
-    here = pathlib.Path(__file__)
-    tests = [f'{here}::test_nothing_optional_is_seen', f'{here}::test_a_marker_shows_what_there_is']
-    command = [
-        sys.executable,
-        '-m',
-        'pytest',
-        '-n',
-        '0',
-        '-m',
-        '',
-        '-p',
-        'no:cacheprovider',
-        *tests,
+    tests = [
+        f'{__file__}::{test.__name__}'
+        for test in (test_nothing_optional_is_seen, test_a_marker_shows_what_there_is)
     ]
+    options = ['-n', '0', '-m', '', '-p', 'no:cacheprovider']
     done = subprocess.run(
-        command, cwd=request.config.rootpath, env=given, capture_output=True, text=True
+        [sys.executable, '-m', 'pytest', *options, *tests],
+        cwd=request.config.rootpath,
+        env=environ,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout

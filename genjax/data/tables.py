@@ -1,5 +1,4 @@
-"""Rows of numbers as a data set: {'x': float32 [B, D]} and, where they have one, {'label': int32
-[B]}.
+"""Rows of numbers as a data set: {'x': float32 [B, D]}, and {'label': int32 [B]} if there are any.
 
 Letters: N rows, D columns, B rows a batch, C classes.
 """
@@ -7,7 +6,7 @@ Letters: N rows, D columns, B rows a batch, C classes.
 import numpy as np
 
 from genjax.base import Batch, Data, Resident
-from genjax.data.resident import fingerprint, marked, resident
+from genjax.data.resident import fingerprint, resident, with_fingerprints
 
 
 def table(
@@ -20,15 +19,15 @@ def table(
     classes: int | None = None,
     constant: bool = False,
 ) -> Data:
-    """Rows on the device, shuffled in batches, or all of them at every step.
+    """Rows on the device, in shuffled batches or all of them at every step.
 
     Args:
-      x: [N, D].
-      label: [N], 0 to C - 1.
+      x: the training rows, [N, D].
+      label: their classes [N], 0 to C - 1; None for rows without labels.
       batch: B; None serves all rows in their own order, as full-batch EM wants them.
-      seed: of the order.
-      test: {'x', 'label'}, cut into batches of the same size.
-      classes: C; every class must then have an example.
+      seed: seed of the order.
+      test: {'x', 'label'} of the test rows, which are cut into batches of the same size.
+      classes: C; every class must then have an example. None leaves labels unchecked.
       constant: whether a column may have one value in all rows.
 
     Raises:
@@ -36,36 +35,52 @@ def table(
         outside 0 to C - 1, or batch outside 1 to N.
     """
     arrays = _checked(x, label, classes, constant)
-    size = len(arrays['x']) if batch is None else batch
-    rows = None if test is None else _checked(test['x'], test.get('label'), None, True)
-    tests = [] if test is None else _cut(rows, size)
-    if batch is not None:
-        return marked(Data(resident(arrays, batch=batch, seed=seed), tests), fingerprint(rows))
+    test_arrays = None
+    tests = []
+    if test is not None:
+        test_arrays = _checked(test['x'], test.get('label'), None, True)
+        tests = _cut(test_arrays, len(arrays['x']) if batch is None else batch)
+
+    train = _whole(arrays) if batch is None else resident(arrays, batch=batch, seed=seed)
+    return with_fingerprints(Data(train, tests), fingerprint(test_arrays))
+
+
+def _whole(arrays: Batch) -> Resident:
+    """A training set whose batch is all of its rows at every step."""
     import jax.numpy as jnp
 
-    held = {name: jnp.asarray(rows) for name, rows in arrays.items()}
-    return marked(
-        Data(Resident(held, lambda held, step: held, fingerprint(arrays)), tests), fingerprint(rows)
-    )
+    def make_batch(arrays, step):
+        return arrays
+
+    on_device = {name: jnp.asarray(rows) for name, rows in arrays.items()}
+    return Resident(on_device, make_batch, fingerprint(arrays))
 
 
-def _checked(x, label, classes, constant):
+def _checked(
+    x: np.ndarray, label: np.ndarray | None, classes: int | None, constant: bool
+) -> dict[str, np.ndarray]:
+    """Rows and labels in their dtypes, after the checks that `table` promises."""
     x = np.asarray(x)
     if x.ndim != 2 or not x.size:
         raise ValueError(f'x has shape {x.shape}; a table needs rows and columns, [N, D]')
-    # Before float32, in which a large float64 would become infinite and small differences would
-    # vanish.
+
+    # By what float32 holds, in which a large float64 is infinite and small differences vanish.
     bad = np.argwhere(~np.isfinite(x.astype(np.float32)))
     if len(bad):
+        row, column = bad[0]
         raise ValueError(
-            f'x has {x[tuple(bad[0])]} in column {bad[0][1]}, row {bad[0][0]}; all entries must be finite'
+            f'x has {x[row, column]} in column {column}, row {row}; all entries must be finite'
         )
+
     x = np.ascontiguousarray(x, np.float32)
     same = np.flatnonzero((x == x[:1]).all(0))
     if len(same) and not constant:
+        column = same[0]
         raise ValueError(
-            f'column {same[0]} of x is {x[0, same[0]]} in all {len(x)} rows; leave it out, or allow it'
+            f'column {column} of x is {x[0, column]} in all {len(x)} rows; '
+            'leave it out, or allow it'
         )
+
     if label is None:
         return {'x': x}
     label = np.ascontiguousarray(label, np.int32)
@@ -73,7 +88,7 @@ def _checked(x, label, classes, constant):
     return {'x': x, 'label': label}
 
 
-def _check_labels(label, rows, classes):
+def _check_labels(label: np.ndarray, rows: int, classes: int | None) -> None:
     if label.shape != (rows,):
         raise ValueError(f'label has shape {label.shape}; x has {rows} rows')
     if classes is None:
@@ -91,7 +106,6 @@ def _check_labels(label, rows, classes):
 
 
 def _cut(arrays: Batch, size: int) -> list[Batch]:
-    return [
-        {name: rows[i : i + size] for name, rows in arrays.items()}
-        for i in range(0, len(arrays['x']), size)
-    ]
+    """Arrays in batches of a size, the last of which may be shorter."""
+    starts = range(0, len(arrays['x']), size)
+    return [{name: rows[start : start + size] for name, rows in arrays.items()} for start in starts]

@@ -1,8 +1,8 @@
-"""Distributions that are known exactly, of which every step draws anew: Gaussians in the plane, and
-finite ones.
+"""Distributions that are known exactly, sampled anew at every step.
 
-A distribution is given by `draw`: key -> one example, a dict of arrays. Letters: B examples a
-batch, K Gaussians or atoms.
+They are mixtures of Gaussians in the plane, and distributions over finitely many outcomes.
+
+Letters: B examples a batch, K Gaussians or outcomes.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,25 +13,30 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from genjax.base import Data, Key, Resident
+from genjax.base import Batch, Data, Key, Resident
 from genjax.data.resident import fingerprint
 
-ANEW = (
-    2**31 + 3
-)  # folded into key(seed); a trainer's steps lie below 2**31, its own keys at the end of uint32
+# Folded into key(seed). A trainer's steps lie below 2**31, its own keys at the end of uint32.
+SAMPLES = 2**31 + 3
 
+# key -> one example of a distribution, a dict of arrays
 Draw = Callable[[Key], dict[str, Array]]
 
 
 class Gaussians(NamedTuple):
-    """Equally likely Gaussians in the plane, all round and equally wide."""
+    """Equally likely isotropic Gaussians in the plane, all of one deviation."""
 
     centres: np.ndarray  # [K, 2]
     deviation: float  # along each axis
 
 
 def ring(modes: int = 8, radius: float = 2.0, deviation: float = 0.02) -> Gaussians:
-    """Gaussians evenly around the origin (Metz et al. 2017, arXiv:1611.02163).
+    """Gaussians evenly spaced on a circle (Metz et al. 2017, arXiv:1611.02163).
+
+    Args:
+      modes: K.
+      radius: distance of the centres from the origin.
+      deviation: standard deviation of each Gaussian along each axis.
 
     Raises:
       ValueError: modes is below 1, or a length is not positive.
@@ -45,54 +50,76 @@ def ring(modes: int = 8, radius: float = 2.0, deviation: float = 0.02) -> Gaussi
 
 
 def lattice(side: int = 5, spacing: float = 2.0, deviation: float = 0.05) -> Gaussians:
-    """Gaussians on a square grid around the origin, side^2 of them (Lin et al. 2018,
-    arXiv:1712.04086).
+    """Gaussians on a square grid about the origin (Lin et al. 2018, arXiv:1712.04086).
+
+    Args:
+      side: Gaussians along a side of the grid; K = side^2.
+      spacing: distance between neighbouring centres.
+      deviation: standard deviation of each Gaussian along each axis.
 
     Raises:
       ValueError: side is below 1, or a length is not positive.
     """
     if not (side >= 1 and spacing > 0 and deviation > 0):
         raise ValueError(
-            f'lattice of side {side}, spacing {spacing}, deviation {deviation}; all must be positive'
+            f'lattice of side {side}, spacing {spacing}, deviation {deviation}; '
+            'all must be positive'
         )
     line = spacing * (np.arange(side) - (side - 1) / 2)
-    return Gaussians(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2), deviation)
+    grid = np.stack(np.meshgrid(line, line), -1)
+    return Gaussians(grid.reshape(-1, 2), deviation)
 
 
-def planar(gaussians: Gaussians) -> Draw:
-    """Draws {'x': float32 [2]}."""
+def gaussian_mixture(gaussians: Gaussians) -> Draw:
+    """Draws {'x': float32 [2]} of an even mixture of Gaussians."""
     centres = np.asarray(gaussians.centres, np.float32)
 
     def draw(key):
-        which, where = jax.random.split(key)
-        centre = jnp.asarray(centres)[jax.random.randint(which, (), 0, len(centres))]
-        return {'x': centre + gaussians.deviation * jax.random.normal(where, (2,))}
+        component_key, noise_key = jax.random.split(key)
+        component = jax.random.randint(component_key, (), 0, len(centres))
+        noise = jax.random.normal(noise_key, (2,))
+        return {'x': jnp.asarray(centres)[component] + gaussians.deviation * noise}
 
     return draw
 
 
-def atoms(p: Sequence[float]) -> Draw:
-    """Draws {'x': float32 [K]}, one of K atoms with probabilities p [K], as one-hot.
+def categorical(p: Sequence[float]) -> Draw:
+    """Draws {'x': float32 [K]}, one of K outcomes as one-hot.
+
+    Args:
+      p: probabilities of the outcomes, [K].
 
     Raises:
       ValueError: p is no distribution.
     """
-    log_p = np.log(_distribution(p))
-    return lambda key: {'x': jax.nn.one_hot(jax.random.categorical(key, log_p), len(log_p))}
+    log_p = np.log(_require_distribution(p))
+
+    def draw(key):
+        return {'x': jax.nn.one_hot(jax.random.categorical(key, log_p), len(log_p))}
+
+    return draw
 
 
-def itself(p: Sequence[float]) -> Draw:
-    """Gives {'x': p}, float32 [K], whatever the key: expectations over p without the noise of
-    draws.
+def constant(p: Sequence[float]) -> Draw:
+    """Gives {'x': p}, float32 [K], whatever the key: expectations over p without sampling noise.
+
+    Args:
+      p: probabilities of the outcomes, [K].
 
     Raises:
       ValueError: p is no distribution.
     """
-    p = _distribution(p)
-    return lambda key: {'x': jnp.asarray(p)}
+    p = _require_distribution(p)
+
+    def draw(key):
+        del key
+        return {'x': jnp.asarray(p)}
+
+    return draw
 
 
-def _distribution(p):
+def _require_distribution(p: Sequence[float]) -> np.ndarray:
+    """p as float32 [K], if it is a distribution."""
     p = np.asarray(p, np.float32)
     if not (p.ndim == 1 and len(p) and np.all(p > 0) and abs(p.sum() - 1) < 1e-5):
         raise ValueError(
@@ -101,25 +128,27 @@ def _distribution(p):
     return p
 
 
-def anew(draw: Draw, *, batch: int, seed: int, test: int = 1000) -> Data:
-    """Batches of independent draws, other ones at every step, and a test set that stays; both
-    follow from the seed.
+def sampled(draw: Draw, *, batch: int, seed: int, test: int = 1000) -> Data:
+    """Batches of independent draws, new at every step, and a fixed test set.
 
     Args:
-      draw: of one example.
+      draw: key -> one example.
       batch: B.
-      seed: of all draws.
-      test: number of test examples, in one batch.
+      seed: seed of all draws.
+      test: number of test examples, which are one batch.
 
     Raises:
       ValueError: batch or test lies outside 1 to 10^6.
     """
     if not (1 <= batch <= 10**6 and 1 <= test <= 10**6):
         raise ValueError(f'batch is {batch}, test {test}; both take 1 to {10**6}')
-    train, held_out = jax.random.split(jax.random.fold_in(jax.random.key(seed), ANEW))
-    draws = lambda key, n: jax.vmap(draw)(jax.random.split(key, n))
-    tests = jax.device_get(jax.jit(draws, static_argnums=1)(held_out, test))
-    feed = Resident(
-        train, lambda key, step: draws(jax.random.fold_in(key, step), batch), fingerprint(tests)
-    )
-    return Data(feed, [tests])
+
+    def draw_batch(key: Key, n: int) -> Batch:
+        return jax.vmap(draw)(jax.random.split(key, n))
+
+    def make_batch(key: Key, step: Array) -> Batch:
+        return draw_batch(jax.random.fold_in(key, step), batch)
+
+    train_key, test_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), SAMPLES))
+    test_batch = jax.device_get(jax.jit(draw_batch, static_argnums=1)(test_key, test))
+    return Data(Resident(train_key, make_batch, fingerprint(test_batch)), [test_batch])

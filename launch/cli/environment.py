@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import absl.logging
 
-from genjax.home import cache_folder, without_cache, writable
+from genjax.home import cache_folder, is_writable, why_no_cache
 
 COMPILED = 'JAX_COMPILATION_CACHE_DIR'
 
@@ -34,7 +34,7 @@ def tell_of_cache() -> None:
 
 def _keeps():
     folder = cache_folder()
-    return folder is not None and writable(folder / 'xla')
+    return folder is not None and is_writable(folder / 'xla')
 
 
 def leave(main: Callable[[Sequence[str]], int]) -> None:

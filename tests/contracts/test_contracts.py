@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from genjax.data.images import prepare
+from genjax.data.images import builders
 from genjax.training.experiment import run_keys
 from genjax.training.feed import as_feed, feed_args
 from genjax.training.loop import fold_steps
@@ -201,7 +201,7 @@ def tiny_sets(place, tmp_path):
     """A folder with every set that the experiments read, of a few images each."""
     draw = np.random.default_rng(0)
     place(tmp_path / 'mnist', tiny_mnist(draw)[1])
-    place(tmp_path / 'cifar10', tiny_cifar(draw)[1], prepare.Cifar10)
+    place(tmp_path / 'cifar10', tiny_cifar(draw)[1], builders.Cifar10)
     return tmp_path
 
 

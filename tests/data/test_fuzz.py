@@ -1,13 +1,14 @@
-"""Readers of what others wrote: whatever the bytes, a value or one line; and a value that can be
-written comes back.
+"""Readers of files and flags: whatever the bytes, they give a value or a refusal of one line.
 
-GENJAX_FUZZ=20000 sets the number of examples of each test, which are the same in every run.
+A value that can be written is read back as it was. GENJAX_FUZZ=20000 sets the number of examples of
+each test, which are the same in every run.
 """
 
 import gzip
 import lzma
 import os
 import string
+from functools import partial
 
 import hypothesis
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import strategies as st
 
 from genjax.base import Embedding
-from genjax.data.images import prepare
+from genjax.data.images import builders
 from genjax.data.text.corpus import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
 from genjax.data.words.hypernyms import read_bless, read_wordnet
 from genjax.data.words.sets import read_analogies, read_similarity
@@ -42,9 +43,8 @@ fuzz = hypothesis.settings(
     derandomize=True,
     database=None,
     deadline=None,
-    suppress_health_check=list(
-        hypothesis.HealthCheck
-    ),  # a folder for all examples is enough, and mutations are slow
+    # One folder is enough for all examples, and damage is slow to make.
+    suppress_health_check=list(hypothesis.HealthCheck),
 )
 WORDS = st.text(min_size=1, max_size=6).filter(lambda word: word.isprintable() and ' ' not in word)
 TEXTS = st.lists(
@@ -53,7 +53,7 @@ TEXTS = st.lists(
 
 
 def value_or_line(read, *arguments):
-    """What is read; None where it is refused, in one line that says something."""
+    """The value that is read; None where it is refused, in one line."""
     try:
         return read(*arguments)
     except (ValueError, OSError, Refused) as error:
@@ -63,14 +63,12 @@ def value_or_line(read, *arguments):
 
 @st.composite
 def damaged(draw, whole):
-    """Bytes with a few pieces replaced, put in or taken out; at times none, at times any bytes at
-    all."""
+    """Bytes with up to three pieces replaced, put in or taken out; one time in ten, any bytes."""
     content = bytearray(draw(whole))
-    for place, gone, come in draw(
-        st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9), st.binary(max_size=4)), max_size=3)
-    ):
+    damage = st.tuples(st.floats(0, 1), st.integers(0, 9), st.binary(max_size=4))
+    for place, length, replacement in draw(st.lists(damage, max_size=3)):
         start = int(place * len(content))
-        content[start : start + gone] = come
+        content[start : start + length] = replacement
     return bytes(content) if draw(st.integers(0, 9)) else draw(st.binary())
 
 
@@ -98,44 +96,46 @@ def test_word_vectors(form, data):
     found = value_or_line(decode, data.draw(damaged(embeddings().map(encode))))
     if found is not None:
         again = decode(encode(found))
-        assert (
-            list(again.words) == list(found.words)
-            and again.vectors.tobytes() == found.vectors.tobytes()
-        )
-        assert np.isfinite(found.vectors).all() and len(found.words) == len(found.vectors)
+        assert list(again.words) == list(found.words)
+        assert again.vectors.tobytes() == found.vectors.tobytes()
+        assert np.isfinite(found.vectors).all()
+        assert len(found.words) == len(found.vectors)
 
 
-PACKED = {
-    'txt': bytes,
-    'gz': gzip.compress,
-    'xz': lzma.compress,
-    'zip': lambda content: zipped({'a': content}),
-}
+def zipped_file(content):
+    return zipped({'a': content})
+
+
+PACKED = {'txt': bytes, 'gz': gzip.compress, 'xz': lzma.compress, 'zip': zipped_file}
 
 
 @pytest.mark.parametrize('suffix', PACKED)
 @fuzz
 @hypothesis.given(data=st.data())
 def test_corpora(suffix, data, tmp_path):
+    def packed(lines):
+        return PACKED[suffix]('\n'.join(map(' '.join, lines)).encode())
+
     path = tmp_path / f'corpus.{suffix}'
-    whole = TEXTS.map(lambda lines: PACKED[suffix]('\n'.join(map(' '.join, lines)).encode()))
-    path.write_bytes(data.draw(damaged(whole)))
-    found = value_or_line(lambda: read_corpus(path, min_count=1))
+    path.write_bytes(data.draw(damaged(TEXTS.map(packed))))
+    found = value_or_line(partial(read_corpus, path, min_count=1))
     if found is not None:
         size = len(found.vocabulary.words)
-        assert found.ids.min() >= SEPARATOR and found.ids.max() < size
+        assert found.ids.min() >= SEPARATOR
+        assert found.ids.max() < size
         counts = np.bincount(found.ids[found.ids >= 0], minlength=size)
         np.testing.assert_array_equal(counts, found.vocabulary.counts)
 
 
+def vocabulary_file(counts):
+    return ''.join(f'{word}\t{count}\n' for word, count in counts.items()).encode()
+
+
+VOCABULARIES = st.dictionaries(WORDS, st.integers(0, 9)).map(vocabulary_file)
+
+
 @fuzz
-@hypothesis.given(
-    content=damaged(
-        st.dictionaries(WORDS, st.integers(0, 9)).map(
-            lambda counts: ''.join(f'{word}\t{count}\n' for word, count in counts.items()).encode()
-        )
-    )
-)
+@hypothesis.given(content=damaged(VOCABULARIES))
 def test_vocabularies(content, tmp_path):
     path = tmp_path / 'vocabulary.tsv'
     path.write_bytes(content)
@@ -143,18 +143,22 @@ def test_vocabularies(content, tmp_path):
     if found is not None:
         write_vocabulary(path, found)
         again = read_vocabulary(path)
-        assert again.words == found.words and again.counts.tolist() == found.counts.tolist()
+        assert again.words == found.words
+        assert again.counts.tolist() == found.counts.tolist()
 
 
-LINES = st.lists(st.lists(WORDS | st.sampled_from(['1', '0', '-1', '7.5', 'nan', ':']), max_size=5))
+def read_bless_twice(path):
+    return read_bless(path, path)
+
+
+CELLS = WORDS | st.sampled_from(['1', '0', '-1', '7.5', 'nan', ':'])
+ROWS = st.lists(st.lists(CELLS, max_size=5))
+# reader -> (first line of its files, what separates their cells)
 TABLES = {
     read_similarity: ('', ' '),
     read_analogies: (': family\n', ' '),
     read_wordnet: ('lemma\thypernym\tsense\tsteps\n', '\t'),
-    lambda path: read_bless(path, path): (
-        'word1\tword2\tlabel\tconcept\trelatum\trelation\n',
-        '\t',
-    ),
+    read_bless_twice: ('word1\tword2\tlabel\tconcept\trelatum\trelation\n', '\t'),
 }
 
 
@@ -163,12 +167,12 @@ TABLES = {
 @hypothesis.given(data=st.data())
 def test_tables_of_words(read, data, tmp_path):
     head, separator = TABLES[read]
+
+    def table_file(rows):
+        return (head + '\n'.join(map(separator.join, rows))).encode()
+
     path = tmp_path / 'table'
-    path.write_bytes(
-        data.draw(
-            damaged(LINES.map(lambda rows: (head + '\n'.join(map(separator.join, rows))).encode()))
-        )
-    )
+    path.write_bytes(data.draw(damaged(ROWS.map(table_file))))
     found = value_or_line(read, path)
     assert found is None or isinstance(found, list)
 
@@ -183,8 +187,10 @@ ARRAYS = st.integers(1, 3).map(lambda n: np.arange(n * 4, dtype=np.uint8).reshap
 def test_idx(content, raw, tmp_path):
     for written in (content, gzip.compress(raw)):
         (tmp_path / 'idx').write_bytes(written)
-        found = value_or_line(prepare.read_idx, tmp_path / 'idx', 2, 2)
-        assert found is None or (found.dtype == np.uint8 and found.shape == (len(found), 2, 2))
+        found = value_or_line(builders.read_idx, tmp_path / 'idx', 2, 2)
+        if found is not None:
+            assert found.dtype == np.uint8
+            assert found.shape == (len(found), 2, 2)
 
 
 @pytest.mark.parametrize('form', test_state_dict.FORMATS)
@@ -210,7 +216,10 @@ def test_sweep_axes(text):
     found = value_or_line(axis, text)
     if found is not None:
         key, values = found
-        assert key and values and all(values) and len(set(values)) == len(values)
+        assert key
+        assert values
+        assert all(values)
+        assert len(set(values)) == len(values)
 
 
 @fuzz
@@ -236,13 +245,16 @@ NAMES = [
     'dry_run',
     'workdir',
 ]
-FLAGS = st.tuples(
-    st.sampled_from(NAMES) | st.text(string.ascii_letters), st.sampled_from(['=', ' ', '']), VALUES
+FLAGS = st.builds(
+    '--{}{}{}'.format,
+    st.sampled_from(NAMES) | st.text(string.ascii_letters),
+    st.sampled_from(['=', ' ', '']),
+    VALUES,
 )
 
 
 @fuzz
-@hypothesis.given(words=st.lists(FLAGS.map(lambda flag: f'--{"".join(flag)}') | VALUES, max_size=4))
+@hypothesis.given(words=st.lists(FLAGS | VALUES, max_size=4))
 def test_flags(words):
     found = value_or_line(parse, ['--exp=toy', *words])
     assert found is None or isinstance(found, Flags)

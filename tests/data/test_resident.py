@@ -1,5 +1,4 @@
-"""The permutation is checked as a permutation and as a random one; the batches against plain Python
-arithmetic."""
+"""The permutation is one and looks random; batches agree with plain Python's arithmetic."""
 
 import math
 from functools import partial
@@ -11,13 +10,17 @@ import pytest
 from scipy import stats
 
 from genjax.data.resident import epoch_rows, fingerprint, permutation, resident
+from tests.trees import assert_trees_equal
 
 
 def permutations(n, draws, seed=0):
+    """Several permutations of n, [draws, n]."""
+
+    def draw(key):
+        return permutation(key, n, jnp.arange(n))
+
     keys = jax.random.split(jax.random.key(seed), draws)
-    return np.asarray(
-        jax.jit(jax.vmap(lambda key: permutation(key, n, jnp.arange(n))))(keys)
-    )  # [draws, n]
+    return np.asarray(jax.jit(jax.vmap(draw))(keys))
 
 
 def chi_square(counts):
@@ -50,9 +53,8 @@ def test_neighbours_are_independent(n):
 
 @pytest.mark.parametrize('n', [3, 5, 6])
 def test_every_order_of_a_few_is_equally_likely(n):
-    _, counts = np.unique(
-        permutations(n, 200 * math.factorial(n), seed=2), axis=0, return_counts=True
-    )
+    draws = permutations(n, 200 * math.factorial(n), seed=2)
+    _, counts = np.unique(draws, axis=0, return_counts=True)
     assert len(counts) == math.factorial(n)
     assert chi_square(counts) > 1e-3
 
@@ -60,26 +62,27 @@ def test_every_order_of_a_few_is_equally_likely(n):
 def test_one_large_permutation_looks_uniform():
     n = 50_000
     image = np.asarray(permutation(jax.random.key(0), n, jnp.arange(n)))
-    where, step = np.arange(n) * 20 // n, np.diff(image) % n * 20 // n
+    where = np.arange(n) * 20 // n
+    step = np.diff(image) % n * 20 // n
     assert chi_square(np.bincount(where * 20 + image * 20 // n, minlength=400)) > 1e-3
     assert chi_square(np.bincount(step, minlength=20)) > 1e-3
-    assert (
-        np.sum(image == np.arange(n)) < 10
-    )  # fixed points of a random permutation: Poisson of mean 1
+    # The number of fixed points of a random permutation is Poisson of mean 1.
+    assert np.sum(image == np.arange(n)) < 10
 
 
 def test_no_table_is_made():
-    jaxpr = jax.make_jaxpr(partial(epoch_rows, n=10**9, batch=8))(
-        jax.random.key(0), step=jnp.int32(5)
-    )
-    assert '1000000000' in str(jaxpr) and '[1000000000' not in str(jaxpr)
-    assert len(set(epoch_rows(jax.random.key(0), 2**31 - 1, 8, 5).tolist())) == 8
+    key = jax.random.key(0)
+    jaxpr = str(jax.make_jaxpr(partial(epoch_rows, n=10**9, batch=8))(key, step=jnp.int32(5)))
+    assert '1000000000' in jaxpr
+    assert '[1000000000' not in jaxpr
+    assert len(set(epoch_rows(key, 2**31 - 1, 8, 5).tolist())) == 8
 
 
 @pytest.mark.parametrize('n, batch', [(10, 3), (10, 10), (1797, 128)])
 def test_an_epoch_visits_distinct_examples_and_the_next_one_others(n, batch):
-    key, steps = jax.random.key(3), n // batch
-    rows = jax.vmap(lambda step: epoch_rows(key, n, batch, step))(jnp.arange(3 * steps))
+    steps = n // batch
+    rows_of_step = partial(epoch_rows, jax.random.key(3), n, batch)
+    rows = jax.vmap(rows_of_step)(jnp.arange(3 * steps))
     epochs = np.asarray(rows).reshape(3, steps * batch)
     assert all(len(set(epoch)) == steps * batch for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
@@ -89,12 +92,16 @@ def test_an_epoch_visits_distinct_examples_and_the_next_one_others(n, batch):
 
 @pytest.mark.parametrize('n', [50_000, 10**9])
 def test_late_steps_do_not_overflow(n):
-    key, step, batch = jax.random.key(0), 10_000_000, 16_384
-    rows = np.asarray(jax.jit(lambda step: epoch_rows(key, n, batch, step))(step))
+    key = jax.random.key(0)
+    step = 10_000_000
+    batch = 16_384
+    rows = np.asarray(jax.jit(partial(epoch_rows, key, n, batch))(step))
     epoch, place = divmod(step, n // batch)  # in Python's integers, which do not overflow
     index = np.arange(place * batch, (place + 1) * batch, dtype=np.int32)
     np.testing.assert_array_equal(rows, permutation(jax.random.fold_in(key, epoch), n, index))
-    assert len(set(rows)) == batch and rows.min() >= 0 and rows.max() < n
+    assert len(set(rows)) == batch
+    assert rows.min() >= 0
+    assert rows.max() < n
 
 
 def test_batches_are_rows_and_a_pure_function_of_seed_and_step():
@@ -106,18 +113,21 @@ def test_batches_are_rows_and_a_pure_function_of_seed_and_step():
     traced = jax.jit(lambda train, step: train[step])
     for step in (0, 7):
         rows = train[step]
-        assert rows['x'].shape == (6, 1) and rows['x'].dtype == np.uint8
+        assert rows['x'].shape == (6, 1)
+        assert rows['x'].dtype == np.uint8
         np.testing.assert_array_equal(rows['x'][:, 0], arrays['x'][rows['y'], 0])
-        jax.tree.map(np.testing.assert_array_equal, traced(train, step), rows)
+        assert_trees_equal(traced(train, step), rows)
     assert (resident(arrays, batch=6, seed=2)[0]['y'] != train[0]['y']).any()
 
 
 def test_transform_sees_the_rows_and_the_step():
-    train = resident(
-        np.arange(4), batch=4, seed=0, transform=lambda rows, step: (jnp.sort(rows), step)
-    )
-    np.testing.assert_array_equal(train[9][0], np.arange(4))
-    assert train[9][1] == 9
+    def transform(rows, step):
+        return jnp.sort(rows), step
+
+    train = resident(np.arange(4), batch=4, seed=0, transform=transform)
+    rows, step = train[9]
+    np.testing.assert_array_equal(rows, np.arange(4))
+    assert step == 9
 
 
 @pytest.mark.parametrize('batch', [0, 5])
@@ -141,7 +151,6 @@ def test_fingerprint_tells_names_types_shapes_and_values():
         {'x': x.astype(np.int8)},
     ]
     assert len({fingerprint(arrays) for arrays in variants}) == len(variants)
-    assert fingerprint({'x': jnp.asarray(x)}) == fingerprint(
-        {'x': np.arange(12, dtype=np.uint8)[:6]}
-    )
+    part = np.arange(12, dtype=np.uint8)[:6]
+    assert fingerprint({'x': jnp.asarray(x)}) == fingerprint({'x': part})
     assert resident({'x': x}, batch=2, seed=5).fingerprint == fingerprint({'x': x})

@@ -1,29 +1,31 @@
-"""Known distributions: what is drawn has their moments, and follows from seed and step alone."""
+"""Known distributions: samples have their moments, and follow from seed and step alone."""
+
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
 
-from genjax.data.toys import anew, atoms, itself, lattice, planar, ring
+from genjax.data.toys import categorical, constant, gaussian_mixture, lattice, ring, sampled
 
 
 def nearest(x, centres):
+    """The nearest centre of each row, and the distance to it."""
     distances = np.linalg.norm(x[:, None].astype(np.float64) - centres[None], axis=-1)
     return distances.argmin(1), distances.min(1)
 
 
 def test_centres_are_the_literatures():
-    angles = np.exp(2j * np.pi * np.arange(8) / 8)
-    np.testing.assert_allclose(
-        ring().centres, 2 * np.stack([angles.real, angles.imag], -1), atol=1e-12
-    )
-    places = {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
-    assert {tuple(centre) for centre in lattice().centres} == places
+    roots = 2 * np.exp(2j * np.pi * np.arange(8) / 8)
+    on_ring = np.stack([roots.real, roots.imag], -1)
+    np.testing.assert_allclose(ring().centres, on_ring, atol=1e-12)
+    on_lattice = {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
+    assert {tuple(centre) for centre in lattice().centres} == on_lattice
 
 
 @pytest.mark.parametrize('gaussians', [ring(), lattice()], ids=['ring', 'lattice'])
 def test_draws_fill_every_mode_alike_with_the_deviation_stated(gaussians):
-    x = anew(planar(gaussians), batch=20_000, seed=1).train[0]['x']
+    x = sampled(gaussian_mixture(gaussians), batch=20_000, seed=1).train[0]['x']
     mode, distance = nearest(np.asarray(x), gaussians.centres)
     share = 1 / len(gaussians.centres)
     counts = np.bincount(mode, minlength=len(gaussians.centres)) / len(x)
@@ -34,52 +36,55 @@ def test_draws_fill_every_mode_alike_with_the_deviation_stated(gaussians):
 
 
 def test_batches_follow_from_seed_and_step_and_are_never_the_same_again():
-    data, same, other = (anew(planar(ring()), batch=16, seed=seed, test=50) for seed in (0, 0, 1))
+    draw = gaussian_mixture(ring())
+    data, same, other = (sampled(draw, batch=16, seed=seed, test=50) for seed in (0, 0, 1))
     np.testing.assert_array_equal(data.train[5]['x'], same.train[5]['x'])
     batches = [data.train[0], data.train[1], other.train[0], data.test[0], other.test[0]]
-    drawn = np.concatenate([batch['x'] for batch in batches])
-    assert len(np.unique(drawn, axis=0)) == 3 * 16 + 2 * 50
+    rows = np.concatenate([batch['x'] for batch in batches])
+    assert len(np.unique(rows, axis=0)) == 3 * 16 + 2 * 50
     assert data.train.fingerprint == same.train.fingerprint != other.train.fingerprint
-    assert [batch['x'].shape for batch in data.test] == [(50, 2)] and isinstance(
-        data.test[0]['x'], np.ndarray
-    )
-    inside = jax.jit(data.train.make_batch)(data.train.arrays, 5)  # as the trainer traces it
-    np.testing.assert_array_equal(inside['x'], data.train[5]['x'])
+    assert [batch['x'].shape for batch in data.test] == [(50, 2)]
+    assert isinstance(data.test[0]['x'], np.ndarray)
+    traced = jax.jit(data.train.make_batch)(data.train.arrays, 5)  # as the trainer traces it
+    np.testing.assert_array_equal(traced['x'], data.train[5]['x'])
 
 
-def test_atoms_are_one_hot_and_as_frequent_as_p_says():
+def test_outcomes_are_one_hot_and_as_frequent_as_p_says():
     p = np.array([0.5, 0.3, 0.15, 0.05])
-    x = np.asarray(anew(atoms(p), batch=20_000, seed=0).train[3]['x'])
-    assert set(np.unique(x)) == {0, 1} and np.all(x.sum(1) == 1)
+    x = np.asarray(sampled(categorical(p), batch=20_000, seed=0).train[3]['x'])
+    assert set(np.unique(x)) == {0, 1}
+    assert np.all(x.sum(1) == 1)
     assert np.all(np.abs(x.mean(0) - p) < 4.5 * np.sqrt(p * (1 - p) / len(x)))
-    whole = anew(itself(p), batch=3, seed=0, test=2)
-    np.testing.assert_array_equal(whole.train[1]['x'], np.float32([p] * 3))
-    np.testing.assert_array_equal(whole.test[0]['x'], np.float32([p] * 2))
+    data = sampled(constant(p), batch=3, seed=0, test=2)
+    np.testing.assert_array_equal(data.train[1]['x'], np.float32([p] * 3))
+    np.testing.assert_array_equal(data.test[0]['x'], np.float32([p] * 2))
 
 
-@pytest.mark.parametrize(
-    ('wrong', 'message'),
-    [
-        (lambda: ring(0), 'ring of modes 0, radius 2.0, deviation 0.02; all must be positive'),
-        (
-            lambda: lattice(deviation=0),
-            'lattice of side 5, spacing 2.0, deviation 0; all must be positive',
-        ),
-        (
-            lambda: atoms([0.5, 0.6]),
-            'p is [0.5, 0.6000000238418579]; probabilities must be a row of positive numbers',
-        ),
-        (
-            lambda: itself([1.5, -0.5]),
-            'p is [1.5, -0.5]; probabilities must be a row of positive numbers',
-        ),
-        (
-            lambda: anew(planar(ring()), batch=0, seed=0),
-            'batch is 0, test 1000; both take 1 to 1000000',
-        ),
-    ],
-)
-def test_what_is_refused(wrong, message):
+# (what is called with which arguments, how the refusal begins)
+REFUSED = [
+    (partial(ring, 0), 'ring of modes 0, radius 2.0, deviation 0.02; all must be positive'),
+    (
+        partial(lattice, deviation=0),
+        'lattice of side 5, spacing 2.0, deviation 0; all must be positive',
+    ),
+    (
+        partial(categorical, [0.5, 0.6]),
+        'p is [0.5, 0.6000000238418579]; probabilities must be a row of positive numbers',
+    ),
+    (
+        partial(constant, [1.5, -0.5]),
+        'p is [1.5, -0.5]; probabilities must be a row of positive numbers',
+    ),
+    (
+        partial(sampled, gaussian_mixture(ring()), batch=0, seed=0),
+        'batch is 0, test 1000; both take 1 to 1000000',
+    ),
+]
+
+
+@pytest.mark.parametrize(('call', 'message'), REFUSED)
+def test_what_is_refused(call, message):
     with pytest.raises(ValueError) as error:
-        wrong()
-    assert str(error.value).startswith(message) and '\n' not in str(error.value)
+        call()
+    assert str(error.value).startswith(message)
+    assert '\n' not in str(error.value)

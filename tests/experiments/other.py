@@ -1,4 +1,4 @@
-"""Another, which reads no data and leaves the intervals to the trainer."""
+"""Walks to 3 without data of its own, at the trainer's intervals."""
 
 from experiments import toy
 

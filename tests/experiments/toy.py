@@ -1,7 +1,7 @@
 """Walks to 3.
 
 For the tests of launch: gradient descent on (x - 3)^2 / 2 from x = 0, so that the loss after s
-steps is 9/2 (1 - rate)^(2s).
+steps is 9/2 (1 - rate)^(2s). `config.fails` has it fail in some way.
 """
 
 import os
@@ -15,14 +15,20 @@ from genjax.base import Algorithm, Data, Resident
 from genjax.parallel import device_mean
 from genjax.training.train import Experiment, Probe
 
-ERRORS = {'value': ValueError, 'file': FileNotFoundError}  # of build
+ERRORS = {'value': ValueError, 'file': FileNotFoundError}  # that build raises, by config.fails
 
 
 def get_config():
-    walk = dict(rate=0.5, sizes=(1, 2), fast=True, name='', limit=None)
-    every = dict(log=2, evaluate=2, save=2)
     return ConfigDict(
-        dict(seed=0, steps=4, batch=16, data_dir='', fails='', walk=walk, every=every)
+        dict(
+            seed=0,
+            steps=4,
+            batch=16,
+            data_dir='',
+            fails='',
+            walk=dict(rate=0.5, sizes=(1, 2), fast=True, name='', limit=None),
+            every=dict(log=2, evaluate=2, save=2),
+        )
     )
 
 
@@ -40,9 +46,14 @@ def build(config):
         loss = device_mean(jnp.mean(losses(key, state, batch)['loss']))
         return {'position': state['position'] - step}, {'loss': loss}
 
-    algorithm = Algorithm(lambda key, batch: {'position': jnp.zeros(())}, update, losses)
+    def init(key, batch):
+        return {'position': jnp.zeros(())}
+
+    def whole(target, step):
+        return target
+
     target = jnp.full(config.batch, 3.0)
-    train = Resident(target, lambda held, step: held, config.get('data_dir') or 'threes')
+    train = Resident(target, whole, config.get('data_dir') or 'threes')
     data = Data(train, [np.full(5, 3, np.float32)])
 
     def where(key, state):
@@ -52,15 +63,23 @@ def build(config):
             raise KeyError('late')
         return {'where': f'at {state["position"]}'}
 
+    def near(key, state):
+        return {'near': 'yes'}
+
+    def picture(key, state):
+        return {'picture': np.zeros((2, 2, 3), np.uint8)}
+
     probes = {
         'where': Probe(2, where),
-        'near': Probe(4, lambda key, state: {'near': 'yes'}, scores=True),
-        'picture': Probe(4, lambda key, state: {'picture': np.zeros((2, 2, 3), np.uint8)}),
+        'near': Probe(4, near, scores=True),
+        'picture': Probe(4, picture),
     }
-    return Experiment(algorithm, data, probes, ask if config.get('data_dir') is not None else None)
+    asked = ask if config.get('data_dir') is not None else None
+    return Experiment(Algorithm(init, update, losses), data, probes, asked)
 
 
 def ask(key, state, question):
     if question != 'where':
         raise ValueError(f'{question!r} is no question')
-    return {'far': 3 - state['position'], 'places': [{'from': 0, 'to': 3}, {'from': 10, 'to': 3}]}
+    places = [{'from': 0, 'to': 3}, {'from': 10, 'to': 3}]
+    return {'far': 3 - state['position'], 'places': places}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.data.toys import anew, lattice, planar, ring
+from genjax.data.toys import gaussian_mixture, lattice, ring, sampled
 from genjax.probes.fields import coverage, field, field_picture, landscape, modes
 
 KEY = jax.random.key(0)
@@ -23,7 +23,7 @@ def test_coverage_by_hand():
 
 @pytest.mark.parametrize('gaussians', [ring(), lattice()], ids=['ring', 'lattice'])
 def test_the_data_itself_covers_all_and_a_collapsed_sampler_one(gaussians):
-    draw = planar(gaussians)
+    draw = gaussian_mixture(gaussians)
     n, reach = 2000, 3 * gaussians.deviation
     real = lambda key, state, n: jax.vmap(lambda key: draw(key)['x'])(jax.random.split(key, n))
     found = modes(real, gaussians.centres, reach, n=n)(KEY, None)
@@ -61,7 +61,7 @@ def test_the_picture_shows_samples_where_they_are():
 
 
 def test_landscape_draws_the_state_it_is_given():
-    real = anew(planar(ring()), batch=8, seed=0, test=50).test[0]['x']
+    real = sampled(gaussian_mixture(ring()), batch=8, seed=0, test=50).test[0]['x']
     sample = lambda key, state, n: jax.random.normal(key, (n, 2)) * state['scale']
     logit = lambda state, x: -state['scale'] * jnp.sum(x**2, -1)
     measure = landscape(sample, logit, real, extent=3.0, points=31)

@@ -1,10 +1,11 @@
-"""Faults put in on purpose, one at a time, to see that the suite catches each: python -m
-tests.programs.mutations [WORD ...]
+"""Puts faults into a copy of the tree, one at a time, and checks that the tests catch each.
 
-The words choose faults by what they say; without any, all are tried, in a copy of the tree. A fault
-counts as caught where the quick test that is named for it passes in the sound copy and fails in the
-faulty one, because something is not as it is said to be and not because Python stumbled. The exit
-code is the number of faults that were not caught.
+    python -m tests.programs.mutations [WORD ...]
+
+The words choose faults by their descriptions; without any, all are tried. A fault counts as caught
+where the quick test that is named for it passes in the sound copy and fails in the faulty one by an
+assertion of its own, not by an error such as a NameError. The exit code is the number of faults
+that were not caught.
 """
 
 import os
@@ -19,19 +20,19 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[2]
-CLAIMS = (
-    'AssertionError',
-    'assert ',
-    'Failed: DID NOT RAISE',
-)  # how a test says that something is not so
+
+# How a failure that pytest reports begins where the test itself denies something.
+ASSERTIONS = ('AssertionError', 'assert ', 'Failed: DID NOT RAISE')
 
 
 class Fault(NamedTuple):
-    says: str
+    """One fault: in `file`, `right` is replaced by `wrong`, and `test` must fail."""
+
+    description: str
     file: str
-    right: str  # stands in the file once
+    right: str  # stands in the file exactly once
     wrong: str
-    test: str  # that fails, under tests/
+    test: str  # below tests/
 
 
 FAULTS = (
@@ -104,7 +105,8 @@ FAULTS = (
         'genjax/training/observe.py',
         'if not math.isfinite(row[i]):',
         'if math.isnan(row[i]):',
-        'training/test_train.py::test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric',
+        'training/test_train.py'
+        '::test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric',
     ),
     Fault(
         'a state is saved without a look for NaN',
@@ -175,21 +177,23 @@ FAULTS = (
         'genjax/data/images/pixels.py',
         "image.mode == MODES[shape[2]] and 'transparency' not in image.info",
         'image.mode == MODES[shape[2]]',
-        'data/images/test_pixels.py::test_every_png_gives_the_levels_of_its_specification_in_the_channels_declared',
+        'data/images/test_pixels.py'
+        '::test_every_png_gives_the_levels_of_its_specification_in_the_channels_declared',
     ),
     Fault(
         'colours of 16 bits are cut to 8',
         'genjax/data/images/pixels.py',
         "image.format == 'PNG' and content[DEPTH] == 16",
         "image.mode == 'I;16'",
-        'data/images/test_pixels.py::test_what_would_lose_something_is_refused_by_name[RGB of 16 bits]',
+        'data/images/test_pixels.py'
+        '::test_what_would_lose_something_is_refused_by_name[RGB of 16 bits]',
     ),
     Fault(
         'images that another decoder left in the cache are used',
-        'genjax/data/images/decoded.py',
-        'name, files, pixels.identity()',
+        'genjax/data/images/splits.py',
+        'name, files, pixels.decoder_version()',
         'name, files',
-        'data/images/test_decoded.py::test_a_cache_of_another_decoder_is_not_used',
+        'data/images/test_cache.py::test_a_cache_of_another_decoder_is_not_used',
     ),
     # Diffusion.
     Fault(
@@ -273,7 +277,8 @@ FAULTS = (
     Fault(
         'a denoising autoencoder is compared with what was corrupted',
         'genjax/algorithms/autoencoder.py',
-        '    corrupted = x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)\n'
+        '    corrupted = x if corrupt is None else '
+        'jax.vmap(corrupt)(example_keys(key, len(x)), x)\n'
         '    h = coded(model, params, corrupted)',
         '    x = x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)\n'
         '    h = coded(model, params, x)',
@@ -284,7 +289,8 @@ FAULTS = (
         'genjax/algorithms/autoencoder.py',
         'rate, shift = 1 / weight, ',
         'rate, shift = max(1 - memory, 1e-3), ',
-        'algorithms/test_autoencoder.py::test_moments_are_weighted_means_over_the_batches_even_far_from_0',
+        'algorithms/test_autoencoder.py'
+        '::test_moments_are_weighted_means_over_the_batches_even_far_from_0',
     ),
     # Adversaries.
     Fault(
@@ -292,21 +298,24 @@ FAULTS = (
         'genjax/algorithms/gan/games.py',
         '_squared_slope(gamma, lambda real, fake: real)',
         '_squared_slope(gamma, lambda real, fake: fake)',
-        'algorithms/gan/test_optima.py::test_penalties_and_their_gradients_are_those_of_finite_differences',
+        'algorithms/gan/test_optima.py'
+        '::test_penalties_and_their_gradients_are_those_of_finite_differences',
     ),
     Fault(
         'the gradient penalty looks at real examples alone',
         'genjax/algorithms/gan/games.py',
         'share * x + (1 - share) * y)(share',
         'x)(share',
-        'algorithms/gan/test_optima.py::test_the_gradient_penalty_looks_everywhere_between_and_holds_where_a_critic_is_flat',
+        'algorithms/gan/test_optima.py'
+        '::test_the_gradient_penalty_looks_everywhere_between_and_holds_where_a_critic_is_flat',
     ),
     Fault(
         'the generator answers the discriminator of a step ago',
         'genjax/algorithms/gan/gan.py',
         'met = State(state.generator, player)',
         'met = state',
-        'algorithms/gan/test_optima.py::test_the_discriminator_steps_first_on_its_rows_and_the_generator_answers_the_new_one',
+        'algorithms/gan/test_optima.py'
+        '::test_the_discriminator_steps_first_on_its_rows_and_the_generator_answers_the_new_one',
     ),
     Fault(
         'every step of the discriminator draws the same noise',
@@ -321,7 +330,8 @@ FAULTS = (
         'genjax/algorithms/word2vec/outputs.py',
         'hidden, rows)).sum(-1)',
         'hidden, rows[:, 1:])).sum(-1)',
-        'algorithms/word2vec/test_word2vec.py::test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair',
+        'algorithms/word2vec/test_word2vec.py'
+        '::test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair',
     ),
     Fault(
         'noise words are drawn without the power 0.75',
@@ -342,14 +352,16 @@ FAULTS = (
         'genjax/algorithms/word2vec/word2vec.py',
         'jnp.zeros(buckets).at[which].add(',
         'jnp.zeros(buckets).at[which].max(',
-        'algorithms/word2vec/test_word2vec.py::test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row',
+        'algorithms/word2vec/test_word2vec.py'
+        '::test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row',
     ),
     Fault(
         'windows never reach their full width',
         'genjax/algorithms/word2vec/windows.py',
         'words.shape, 1, window + 1)',
         'words.shape, 1, window)',
-        'algorithms/word2vec/test_windows.py::test_windows_are_drawn_evenly_and_occurrences_kept_by_their_probability',
+        'algorithms/word2vec/test_windows.py'
+        '::test_windows_are_drawn_evenly_and_occurrences_kept_by_their_probability',
     ),
     Fault(
         'mutual information lacks its shift by log k',
@@ -371,7 +383,8 @@ FAULTS = (
         'genjax/algorithms/ngram/ngram.py',
         'whole = total + k * outcomes',
         'whole = total + k * (outcomes - 1)',
-        'algorithms/test_ngram.py::test_probabilities_are_the_textbooks_for_every_context_seen_or_not_and_sum_to_one',
+        'algorithms/test_ngram.py'
+        '::test_probabilities_are_the_textbooks_for_every_context_seen_or_not_and_sum_to_one',
     ),
     Fault(
         'a key that finds no room in a table is lost without a word',
@@ -392,7 +405,8 @@ FAULTS = (
         'genjax/algorithms/naive_bayes/naive_bayes.py',
         'jnp.where(bad, jnp.inf, values)',
         'values',
-        'algorithms/test_naive_bayes.py::test_what_training_refuses_is_no_score_at_evaluation[bernoulli]',
+        'algorithms/test_naive_bayes.py'
+        '::test_what_training_refuses_is_no_score_at_evaluation[bernoulli]',
     ),
     Fault(
         'EM of a hidden Markov model forgets the prior of transitions',
@@ -427,14 +441,17 @@ FAULTS = (
         'genjax/algorithms/mixture/covariances.py',
         'least = floor + resolved if floor > 0',
         'least = floor + 0 * resolved if floor > 0',
-        'algorithms/test_mixture.py::test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls[full]',
+        'algorithms/test_mixture.py'
+        '::test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls[full]',
     ),
     Fault(
         'a mixture whitens about one centre in place of each mean',
         'genjax/algorithms/mixture/covariances.py',
         "white = einsum('kcd,ked->kce', x[None] - means[:, None], inverses)",
-        "white = einsum('cd,ked->kce', x, inverses) - einsum('kd,ked->ke', means, inverses)[:, None]",
-        'algorithms/test_mixture.py::test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls[full]',
+        "white = einsum('cd,ked->kce', x, inverses) - einsum('kd,ked->ke', means, "
+        'inverses)[:, None]',
+        'algorithms/test_mixture.py'
+        '::test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls[full]',
     ),
     Fault(
         "a hidden Markov model's sums stay in the coordinates of the old factors",
@@ -444,11 +461,13 @@ FAULTS = (
         'algorithms/test_hmm.py::test_sums_of_points_are_weighed_by_the_steps_sizes',
     ),
     Fault(
-        "a hidden Markov model's covariances have the floor alone under them, whatever float32 resolves",
+        "a hidden Markov model's covariances have the floor alone under them, whatever "
+        'float32 resolves',
         'genjax/algorithms/hmm/emissions.py',
         'least = floor + RESOLUTION**2 * _whole(covariance, gaussians, weights)',
         'least = floor + 0 * _whole(covariance, gaussians, weights)',
-        'algorithms/test_hmm.py::test_columns_that_determine_each_other_are_finite_and_the_likelihood_never_falls',
+        'algorithms/test_hmm.py'
+        '::test_columns_that_determine_each_other_are_finite_and_the_likelihood_never_falls',
     ),
     Fault(
         'PCA does not centre its rows',
@@ -469,7 +488,8 @@ FAULTS = (
         'genjax/algorithms/pca/pca.py',
         'rest = jnp.trace(deflated(covariance, directions))',
         'rest = jnp.trace(covariance) - jnp.sum(variances)',
-        'algorithms/test_pca.py::test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_float32_holds_the_spectrum',
+        'algorithms/test_pca.py'
+        '::test_the_loss_is_the_density_of_its_own_parameters_and_the_likeliest_while_float32_holds_the_spectrum',
     ),
     Fault(
         'one eigendecomposition finds variances of every size',
@@ -534,7 +554,8 @@ FAULTS = (
         'genjax/training/report.py',
         'first = step, now',
         'first = start, began',
-        'training/test_report.py::test_the_time_left_is_of_the_steps_since_the_program_was_compiled[0]',
+        'training/test_report.py'
+        '::test_the_time_left_is_of_the_steps_since_the_program_was_compiled[0]',
     ),
     Fault(
         'a negative zero makes another run',
@@ -546,97 +567,97 @@ FAULTS = (
 )
 
 
-def row(fault: Fault) -> str:
-    """As it stands in README.md's table."""
-    return f'| {fault.says} | `{fault.file}` | `{fault.test}` |'
+def readme_row(fault: Fault) -> str:
+    """The row of a fault in the table of tests/README.md."""
+    return f'| {fault.description} | `{fault.file}` | `{fault.test}` |'
 
 
-def copied(root: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
-    """All files of a checkout but the ignored ones, as they are now."""
-    listed = ['git', 'ls-files', '-co', '--exclude-standard', '-z']
-    names = subprocess.run(
-        listed, cwd=root, check=True, capture_output=True, text=True
-    ).stdout.split('\0')
-    for name in filter(lambda name: (root / name).is_file(), names):
-        (to / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / name, to / name)
+def copy_tree(root: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
+    """Copies all files of a checkout that git does not ignore, as they are now."""
+    command = ['git', 'ls-files', '-co', '--exclude-standard', '-z']
+    listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+    for name in listed.stdout.split('\0'):
+        if (root / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, to / name)
     return to
 
 
-def ran(tree: pathlib.Path, tests: Iterable[str]) -> subprocess.CompletedProcess:
-    """pytest's end, at the first test that fails. It writes nothing that a later fault could be
-    mistaken for."""
-    command = [
-        sys.executable,
-        '-m',
-        'pytest',
-        '-n',
-        '0',
-        '-x',
-        '--tb=no',
-        '-rfE',
-        '-p',
-        'no:cacheprovider',
-    ]
-    given = os.environ | dict(
-        PYTHONDONTWRITEBYTECODE='1', COLUMNS='1000'
-    )  # so that no reason is cut short
-    return subprocess.run(
-        [*command, *(f'tests/{test}' for test in tests)],
-        cwd=tree,
-        env=given,
-        capture_output=True,
-        text=True,
-    )
+def run_tests(tree: pathlib.Path, tests: Iterable[str]) -> subprocess.CompletedProcess:
+    """Runs tests of a tree by pytest, up to the first that fails.
+
+    It leaves no bytecode and no cache behind, which the run of a later fault could read.
+    """
+    options = ['-n', '0', '-x', '--tb=no', '-rfE', '-p', 'no:cacheprovider']
+    paths = [f'tests/{test}' for test in tests]
+    environ = os.environ | {
+        'PYTHONDONTWRITEBYTECODE': '1',
+        'COLUMNS': '1000',  # so that pytest does not cut the reasons short
+    }
+    command = [sys.executable, '-m', 'pytest', *options, *paths]
+    return subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True)
 
 
-def put_in(fault: Fault, text: str) -> str:
-    """The text of a file with the fault in it; a ValueError unless there is one place for it."""
-    if (found := text.count(fault.right)) != 1:
+def inject(fault: Fault, text: str) -> str:
+    """The text of a file with the fault in it.
+
+    Raises:
+      ValueError: the text has no place for it, or several.
+    """
+    count = text.count(fault.right)
+    if count != 1:
         raise ValueError(
-            f'{fault.file} has {fault.right!r} {found} times; a fault replaces what stands there once'
+            f'{fault.file} has {fault.right!r} {count} times; '
+            'a fault replaces what stands there once'
         )
     return text.replace(fault.right, fault.wrong)
 
 
-def tried(tree: pathlib.Path, fault: Fault) -> tuple[bool, str]:
-    """Whether the fault is caught, and what the test says."""
+def try_fault(tree: pathlib.Path, fault: Fault) -> tuple[bool, str]:
+    """Whether the fault is caught, and the reason that pytest gives."""
     path = tree / fault.file
-    right = path.read_text()
-    path.write_text(put_in(fault, right))
+    original = path.read_text()
+    path.write_text(inject(fault, original))
     try:
-        ended = ran(tree, [fault.test])
+        finished = run_tests(tree, [fault.test])
     finally:
-        path.write_text(right)
-    failure = re.search(r'^FAILED .+? - (.+)$', ended.stdout, re.MULTILINE)
-    if ended.returncode != 1 or not failure:
-        last = (ended.stdout + ended.stderr).strip().rpartition('\n')[2]
-        return (
-            False,
-            'the test passes' if ended.returncode == 0 else f'the test does not run: {last}',
-        )
-    return failure[1].startswith(CLAIMS), failure[1]
+        path.write_text(original)
+
+    if finished.returncode == 0:
+        return False, 'the test passes'
+    failure = re.search(r'^FAILED .+? - (.+)$', finished.stdout, re.MULTILINE)
+    if finished.returncode != 1 or not failure:
+        last_line = (finished.stdout + finished.stderr).strip().rpartition('\n')[2]
+        return False, f'the test does not run: {last_line}'
+    reason = failure[1]
+    return reason.startswith(ASSERTIONS), reason
+
+
+def report_fault(tree: pathlib.Path, fault: Fault) -> bool:
+    """Tries a fault and prints a line about it; returns whether it is caught."""
+    start = time.monotonic()
+    caught, reason = try_fault(tree, fault)
+    seconds = time.monotonic() - start
+    outcome = 'caught' if caught else 'MISSED'
+    print(
+        f'{outcome} {seconds:4.0f} s  {fault.description}  {fault.test}: {reason:.100}', flush=True
+    )
+    return caught
 
 
 def main(words: list[str]) -> int:
-    faults = [fault for fault in FAULTS if not words or any(word in fault.says for word in words)]
+    """Tries the chosen faults; returns how many were not caught."""
+    faults = [
+        fault for fault in FAULTS if not words or any(word in fault.description for word in words)
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        tree = copied(ROOT, pathlib.Path(folder))
-        sound = ran(tree, dict.fromkeys(fault.test for fault in faults))
+        tree = copy_tree(ROOT, pathlib.Path(folder))
+        sound = run_tests(tree, dict.fromkeys(fault.test for fault in faults))
         if sound.returncode:
             sys.exit(f'without any fault the tests do not pass:\n{sound.stdout}{sound.stderr}')
-        caught = [shown(tree, fault) for fault in faults]
+        caught = [report_fault(tree, fault) for fault in faults]
     print(f'{sum(caught)} of {len(caught)} faults were caught')
     return caught.count(False)
-
-
-def shown(tree: pathlib.Path, fault: Fault) -> bool:
-    """Whether the fault is caught, told in a line."""
-    began = time.monotonic()
-    caught, why = tried(tree, fault)
-    told = f'{"caught" if caught else "MISSED"} {time.monotonic() - began:4.0f} s  {fault.says}  {fault.test}: {why:.100}'
-    print(told, flush=True)
-    return caught
 
 
 if __name__ == '__main__':

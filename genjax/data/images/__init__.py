@@ -1,0 +1,14 @@
+"""Image sets by name, decoded without TensorFlow and never with a loss.
+
+sets        images: a set as `base.Data`
+levels      grey levels as images: padded, mirrored, with noise, scaled
+augment     DiffAugment: compose, brightness, saturation, contrast, translation, cutout
+splits      the splits of a prepared set: open_splits, Split
+examples    a split's examples, decoded on access: Examples
+cache       a split's arrays, decoded once: cached_arrays
+pixels      an image file as an array: decode
+prepare     sets as TFDS prepares them: open_set, open_records
+builders    MNIST, Fashion-MNIST and CIFAR-10 from their files: Mnist, FashionMnist, Cifar10
+
+Nothing is imported here, since digits need neither Pillow nor tensorflow_datasets.
+"""

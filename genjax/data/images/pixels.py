@@ -1,5 +1,4 @@
-"""An image file as the array that its set declares: by Pillow, whatever else is installed, and
-never with a loss.
+"""An image file as the array that its set declares: by Pillow alone, and never with a loss.
 
 Letters: H x W pixels, C channels.
 """
@@ -9,11 +8,13 @@ import io
 import numpy as np
 from PIL import Image, features
 
+from genjax.data.images.errors import one_line
+
 VERSION = 1  # of what `decode` gives: to be raised with every change of it
-FORMATS = 'PNG', 'JPEG', 'GIF', 'BMP', 'WEBP'
-EXACT = '1', 'L', 'LA', 'P', 'RGB', 'RGBA'  # modes that RGBA holds without a loss
+FORMATS = ('PNG', 'JPEG', 'GIF', 'BMP', 'WEBP')
+EXACT = ('1', 'L', 'LA', 'P', 'RGB', 'RGBA')  # modes that RGBA holds without a loss
 MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}  # by C
-# Where a PNG says how many bits a channel has: W3C, Portable Network Graphics, section 11.2.1
+# The byte of a PNG that has the bits of a channel: W3C, Portable Network Graphics, section 11.2.1
 DEPTH = 24
 
 
@@ -21,26 +22,25 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     """The grey levels of an image file, uint8 [H, W, C].
 
     C is 1 for grey, 2 for grey and alpha, 3 for RGB and 4 for RGBA. A file that has other channels
-    is converted where
-    that loses nothing: one of fewer bits or of a palette always, grey to RGB by repeating it, RGB
-    to grey where the three channels agree in every pixel, alpha to none where every pixel is
-    opaque, none to alpha by 255.
+    is converted where that loses nothing: one of fewer bits or of a palette always, grey to RGB by
+    repeating it, RGB to grey where the three channels agree in every pixel, alpha to none where
+    every pixel is opaque, none to alpha by 255.
 
     Levels are as stored: colour profiles, gamma and a camera's orientation are not applied
     (OpenCV's IMREAD_UNCHANGED and TensorFlow do not either). Those of JPEG and lossy WebP are what
-    Pillow's libraries give, see `identity`.
+    Pillow's libraries give, see `decoder_version`.
 
     Args:
-      content: of the file, in one of FORMATS.
-      shape: H, W, C.
+      content: bytes of the file, in one of FORMATS.
+      shape: (H, W, C), as declared.
 
     Raises:
       ValueError: something would be lost, H or W is another, or the file is damaged or of another
-        format. The line says what the file is, and its subject is left to the caller.
+        format. The message is a predicate, as 'is damaged: ...'; its subject is the caller's.
     """
     if shape[2] not in MODES:
         raise ValueError(f'is declared with {shape[2]} channels; 1 to {max(MODES)} are read')
-    image = _opened(content)
+    image = _open(content)
     if (image.height, image.width) != shape[:2]:
         raise ValueError(
             f'has {image.height} x {image.width} pixels; {shape[0]} x {shape[1]} are declared'
@@ -48,63 +48,71 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     try:
         image.load()
     except Exception as error:
-        raise ValueError(f'is damaged: {_line(error)}') from None
+        raise ValueError(f'is damaged: {one_line(error)}') from None
+
     if image.mode == MODES[shape[2]] and 'transparency' not in image.info:
         return np.asarray(image).reshape(shape)
     if image.mode == 'P':
         _check_palette(image)
-    return _projected(np.asarray(image.convert('RGBA')), shape[2])
+    return _project(np.asarray(image.convert('RGBA')), shape[2])
 
 
-def identity() -> str:
-    """Tells decoders apart: by our version, and by the libraries whose rounding is in the levels of
-    lossy files."""
-    libraries = 'libjpeg_turbo', 'jpg', 'webp'
+def decoder_version() -> str:
+    """Our version, and those of the libraries whose rounding is in the levels of lossy files."""
+    libraries = ('libjpeg_turbo', 'jpg', 'webp')
     return f'{VERSION} {[features.version(library) for library in libraries]}'
 
 
-def _opened(content: bytes) -> Image.Image:
-    """A file whose one image `decode` can give without a loss, not read yet."""
+def _open(content: bytes) -> Image.Image:
+    """A file whose one image `decode` can give without a loss, not read yet.
+
+    Raises:
+      ValueError: see `decode`.
+    """
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
-        several = getattr(image, 'is_animated', False)
+        animated = getattr(image, 'is_animated', False)
     except Image.UnidentifiedImageError:
         raise ValueError(
             f'is no sound file of {", ".join(FORMATS)}; it begins with {content[:8]!r}'
         ) from None
     except Exception as error:
-        raise ValueError(f'is damaged: {_line(error)}') from None
-    if several:
+        raise ValueError(f'is damaged: {one_line(error)}') from None
+
+    if animated:
         raise ValueError(f'has {image.n_frames} frames; only files of one are read')
-    if (
-        image.format == 'PNG' and content[DEPTH] == 16
-    ):  # of which Pillow would cut all but grey to 8
+    # Of 16 bits Pillow would cut all but grey to 8.
+    if image.format == 'PNG' and content[DEPTH] == 16:
         raise ValueError('has 16 bits a channel; at most 8 are read')
     if image.mode not in EXACT:
         raise ValueError(f'has the mode {image.mode}; those read are {", ".join(EXACT)}')
-    if (
-        image.format == 'PNG'
-        and content[DEPTH] in (2, 4)
-        and image.mode == 'L'
-        and 'transparency' in image.info
-    ):
-        # Pillow compares that level, of 2 or 4 bits, with levels that it has scaled to 8.
+    # Pillow compares a transparent level of 2 or 4 bits with levels that it has scaled to 8.
+    few_bits = image.format == 'PNG' and content[DEPTH] in (2, 4)
+    if few_bits and image.mode == 'L' and 'transparency' in image.info:
         raise ValueError(f'has a transparent level of {content[DEPTH]} bits; one of 1 or 8 is read')
     return image
 
 
 def _check_palette(image: Image.Image) -> None:
-    """Raises ValueError where a pixel names a colour that the palette does not hold; decoders
-    differ on it."""
+    """Refuses a pixel that names a colour beyond its palette, on which decoders differ.
+
+    Raises:
+      ValueError: there is one.
+    """
     colours = len(image.getpalette() or ()) // 3
     _, last = image.getextrema()
     if last >= colours:
         raise ValueError(f'is damaged: a pixel names colour {last} of a palette of {colours}')
 
 
-def _projected(rgba: np.ndarray, channels: int) -> np.ndarray:
-    """RGBA [H, W, 4] on so many channels, of which nothing is lost."""
-    colour, alpha = rgba[..., :3], rgba[..., 3:]
+def _project(rgba: np.ndarray, channels: int) -> np.ndarray:
+    """RGBA [H, W, 4] as [H, W, channels].
+
+    Raises:
+      ValueError: that would lose something.
+    """
+    colour = rgba[..., :3]
+    alpha = rgba[..., 3:]
     if channels in (1, 2):
         grey = colour[..., :1]
         if (colour != grey).any():
@@ -117,7 +125,3 @@ def _projected(rgba: np.ndarray, channels: int) -> np.ndarray:
             f'has an alpha of {alpha.min()}; {MODES[channels]} is declared, which holds 255 alone'
         )
     return colour
-
-
-def _line(error: Exception) -> str:
-    return ' '.join(str(error).split()) or type(error).__name__

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.base import Data, Resident
-from genjax.data.resident import ORDER, epoch_rows, fingerprint, marked, seeded
+from genjax.data.resident import ORDER, epoch_rows, fingerprint, seeded, with_fingerprints
 from genjax.data.text.corpus import SEPARATOR, Corpus
 
 
@@ -95,7 +95,7 @@ def passage(
 
 def _served(corpus, select, test, held_out):
     told = fingerprint([] if test is None else test.ids)
-    return marked(
+    return with_fingerprints(
         Data(Resident(jnp.asarray(corpus.ids), select, corpus.fingerprint), held_out), told
     )
 

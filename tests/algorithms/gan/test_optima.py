@@ -26,7 +26,7 @@ from genjax.algorithms.gan.games import (
     wasserstein,
 )
 from genjax.algorithms.gan.gan import Model, gan
-from genjax.data.toys import anew, itself
+from genjax.data.toys import constant, sampled
 from genjax.networks.finite import Atoms, Table
 from genjax.networks.mlp import MLP
 from genjax.training.mesh import make_mesh
@@ -60,7 +60,7 @@ def tables(state):
 
 def test_the_discriminator_reaches_its_optimum_and_the_value_tells_the_divergence():
     model = Model(Atoms(5, ODD), Table(5), latent=1)
-    data = anew(itself(P), batch=4, seed=0, test=4)
+    data = sampled(constant(P), batch=4, seed=0, test=4)
     state, means = played(data, model, FROZEN, optax.sgd(8.0), game=expected(minimax), steps=600)
     q, d = tables(state)
     assert jensenshannon(P, q) > 0.2
@@ -73,7 +73,7 @@ def test_the_discriminator_reaches_its_optimum_and_the_value_tells_the_divergenc
 @pytest.mark.parametrize('game', [minimax, non_saturating], ids=['minimax', 'non_saturating'])
 def test_the_generator_reaches_the_data_and_the_value_its_least(game):
     model = Model(Atoms(5, ODD), Table(5, ODD), latent=1)
-    data = anew(itself(P), batch=4, seed=0, test=4)
+    data = sampled(constant(P), batch=4, seed=0, test=4)
     state, means = played(
         data, model, optax.sgd(1.0), optax.sgd(2.0), game=expected(game), steps=1500
     )
@@ -111,7 +111,7 @@ def test_a_conditional_game_is_one_game_for_each_label(optimizer):
     draw = lambda key: (lambda label: {'x': jnp.asarray(p)[label], 'label': label})(labels(key))
     model = Model(Conditional(Atoms(5), 3), Conditional(Table(5), 3), latent=1, classes=3)
     state, _ = played(
-        anew(draw, batch=32, seed=0),
+        sampled(draw, batch=32, seed=0),
         model,
         optimizer,
         optax.sgd(8.0),
@@ -138,7 +138,7 @@ def critic(real, scale, weight, *, steps, batch=256):
     still = MLP((), (1,), kernel_init=nn.initializers.constant(scale))
     model = Model(still, MLP((64, 64), (), nn.gelu), latent=1)
     adam = optax.adam(optax.cosine_decay_schedule(3e-3, steps), b1=0.5, b2=0.99)
-    data = anew(real, batch=batch, seed=0)
+    data = sampled(real, batch=batch, seed=0)
     options = dict(game=wasserstein, penalties=[gradient_penalty(weight)], steps=steps)
     state, _ = played(data, model, FROZEN, adam, **options)
     params = {'params': state.discriminator.fit.params}

@@ -1,5 +1,4 @@
-"""Differentiable augmentation: the paper's ranges, numpy's shifts and squares, and gradients that
-flow."""
+"""Differentiable augmentation: the paper's ranges, numpy's shifts and rectangles, gradients."""
 
 import itertools
 from functools import partial
@@ -12,7 +11,7 @@ from jax.test_util import check_grads
 
 from genjax.data.images.augment import (
     brightness,
-    composed,
+    compose,
     contrast,
     cutout,
     saturation,
@@ -26,20 +25,19 @@ ALL = (brightness, saturation, contrast, translation, cutout)
 
 
 def each(function, image=IMAGE):
-    """What every key makes of one image, [N, H, W, C]."""
+    """The result for every key, [N, H, W, C]."""
     return np.asarray(jax.vmap(function, (0, None))(KEYS, image))
 
 
 def assert_uniform(x, low, high):
-    """Fills an interval and has its mean and variance."""
-    x, width = x.astype(np.float64), high - low
-    assert (
-        low - 1e-5 <= x.min() < low + 0.01 * width and high - 0.01 * width < x.max() <= high + 1e-5
-    )
+    """Values fill an interval and have its mean and variance."""
+    x = x.astype(np.float64)
+    width = high - low
+    assert low - 1e-5 <= x.min() < low + 0.01 * width
+    assert high - 0.01 * width < x.max() <= high + 1e-5
     assert abs(x.mean() - (low + high) / 2) < 4.5 * width / np.sqrt(12 * len(x))
-    assert abs(x.var() / width**2 - 1 / 12) < 4.5 * np.sqrt(
-        1 / 180 / len(x)
-    )  # E (u - 1/2)^4 = 1/80
+    # E (u - 1/2)^4 = 1/80, so the variance of (u - 1/2)^2 is 1/180.
+    assert abs(x.var() / width**2 - 1 / 12) < 4.5 * np.sqrt(1 / 180 / len(x))
 
 
 def test_brightness_adds_one_number_between_minus_and_plus_a_half():
@@ -49,61 +47,61 @@ def test_brightness_adds_one_number_between_minus_and_plus_a_half():
 
 
 @pytest.mark.parametrize(
-    ('function', 'axes', 'range_'), [(saturation, 2, (0, 2)), (contrast, (0, 1, 2), (0.5, 1.5))]
+    ('function', 'axes', 'interval'), [(saturation, 2, (0, 2)), (contrast, (0, 1, 2), (0.5, 1.5))]
 )
-def test_saturation_and_contrast_scale_about_the_mean(function, axes, range_):
+def test_saturation_and_contrast_scale_about_the_mean(function, axes, interval):
     image = np.asarray(IMAGE, np.float64)
     mean = image.mean(axes, keepdims=True)
-    seen = each(function)
-    factor = ((seen - mean[None]) * (image - mean)[None]).sum((1, 2, 3)) / (
-        (image - mean) ** 2
-    ).sum()
-    np.testing.assert_allclose(
-        seen, mean[None] + factor[:, None, None, None] * (image - mean)[None], atol=1e-5
-    )
-    assert_uniform(factor, *range_)
+    centred = (image - mean)[None]
+    results = each(function)
+    factor = ((results - mean[None]) * centred).sum((1, 2, 3)) / (centred**2).sum()
+    expected = mean[None] + factor[:, None, None, None] * centred
+    np.testing.assert_allclose(results, expected, atol=1e-5)
+    assert_uniform(factor, *interval)
 
 
 def shifted(image, down, right):
     """numpy's: the rows and columns that stay, and zeros."""
+
+    def overlap(shift, side):
+        return slice(max(0, shift), side + min(0, shift))
+
     height, width, _ = image.shape
     out = np.zeros_like(image)
-    rows, columns = (slice(max(0, s), n + min(0, s)) for s, n in ((down, height), (right, width)))
-    back = tuple(slice(max(0, -s), n + min(0, -s)) for s, n in ((down, height), (right, width)))
-    out[rows, columns] = image[back]
+    kept = image[overlap(-down, height), overlap(-right, width)]
+    out[overlap(down, height), overlap(right, width)] = kept
     return out
 
 
-@pytest.mark.parametrize(('share', 'reach'), [(1 / 8, (1, 1)), (0.25, (2, 3)), (0, (0, 0))])
-def test_translation_is_each_shift_with_zeros_equally_often(share, reach):
-    seen = each(partial(translation, share=share))
+@pytest.mark.parametrize(('ratio', 'reach'), [(1 / 8, (1, 1)), (0.25, (2, 3)), (0, (0, 0))])
+def test_translation_is_each_shift_with_zeros_equally_often(ratio, reach):
+    results = each(partial(translation, ratio=ratio))
     shifts = itertools.product(*(range(-pixels, pixels + 1) for pixels in reach))
-    found = [
-        np.mean(np.all(seen == shifted(np.asarray(IMAGE), *shift)[None], axis=(1, 2, 3)))
-        for shift in shifts
-    ]
-    assert sum(found) == pytest.approx(1)
-    p = 1 / len(found)
-    assert np.all(np.abs(np.array(found) - p) <= 4.5 * np.sqrt(p * (1 - p) / len(KEYS)))
+    expected = [shifted(np.asarray(IMAGE), *shift)[None] for shift in shifts]
+    frequency = np.array([np.mean(np.all(results == x, axis=(1, 2, 3))) for x in expected])
+    assert sum(frequency) == pytest.approx(1)
+    p = 1 / len(frequency)
+    assert np.all(np.abs(frequency - p) <= 4.5 * np.sqrt(p * (1 - p) / len(KEYS)))
 
 
 def test_a_shift_over_the_whole_image_leaves_nothing():
-    seen = each(partial(translation, share=1))
-    assert np.any(np.all(seen == 0, axis=(1, 2, 3)))
+    results = each(partial(translation, ratio=1))
+    assert np.any(np.all(results == 0, axis=(1, 2, 3)))
 
 
 @pytest.mark.parametrize(
-    ('share', 'sides'), [(0.5, (4, 5)), (0.3, (2, 3)), (0, (0, 0)), (1, (8, 10))]
+    ('ratio', 'sides'), [(0.5, (4, 5)), (0.3, (2, 3)), (0, (0, 0)), (1, (8, 10))]
 )
-def test_cutout_sets_exactly_a_rectangle_to_zero(share, sides):
-    seen, image = each(partial(cutout, share=share)), np.asarray(IMAGE)
+def test_cutout_sets_exactly_a_rectangle_to_zero(ratio, sides):
+    image = np.asarray(IMAGE)
     corners = set()
-    for out in seen[:300]:
+    for out in each(partial(cutout, ratio=ratio))[:300]:
         gone = np.all(out != image, axis=-1)
         if not gone.any():
             assert sides == (0, 0)
             continue
-        rows, columns = np.flatnonzero(gone.any(1)), np.flatnonzero(gone.any(0))
+        rows = np.flatnonzero(gone.any(1))
+        columns = np.flatnonzero(gone.any(0))
         box = np.zeros_like(gone)
         box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
         np.testing.assert_array_equal(out, np.where(box[..., None], 0, image))
@@ -115,53 +113,51 @@ def test_cutout_sets_exactly_a_rectangle_to_zero(share, sides):
 
 
 def test_cutout_hides_every_pixel_of_a_line_almost_as_often():
-    """Centres are uniform on the line (one more for even sides), so that rows and columns are
-    independent."""
+    """Centres are uniform on the line (one more for even sides), independently by axis."""
+
+    def probability(starts, side, length):
+        pixel = np.arange(side)
+        hidden = [(start <= pixel) & (pixel < start + length) for start in starts]
+        return np.mean(hidden, axis=0)
+
     gone = np.all(each(cutout) == 0, axis=-1).mean(0)
-    starts = [np.arange(8 + 1) - 2, np.arange(10) - 2]
-    along = [
-        np.mean([(s <= np.arange(n)) & (np.arange(n) < s + k) for s in start], axis=0)
-        for start, n, k in zip(starts, SHAPE, (4, 5), strict=False)
-    ]
-    expected = np.outer(*along)
-    assert np.all(
-        np.abs(gone - expected) < 4.5 * np.sqrt(expected * (1 - expected) / len(KEYS)) + 1e-9
-    )
+    rows = probability(np.arange(8 + 1) - 2, 8, 4)
+    columns = probability(np.arange(10) - 2, 10, 5)
+    expected = np.outer(rows, columns)
+    error = np.sqrt(expected * (1 - expected) / len(KEYS))
+    assert np.all(np.abs(gone - expected) < 4.5 * error + 1e-9)
 
 
 @pytest.mark.parametrize('function', ALL)
 def test_gradients_flow_and_are_those_of_finite_differences(function):
     with jax.enable_x64(True):
         image = jax.random.uniform(jax.random.key(9), SHAPE, minval=-1.0)
-        check_grads(lambda x: function(jax.random.key(3), x), (image,), order=2, modes=('rev',))
+        of_image = partial(function, jax.random.key(3))
+        check_grads(of_image, (image,), order=2, modes=('rev',))
 
 
-def test_composed_gives_each_function_its_own_key_in_order():
+def test_compose_gives_each_function_its_own_key_in_order():
     key = jax.random.key(5)
-    both = composed(brightness, brightness, contrast)(key, IMAGE)
+    functions = (brightness, brightness, contrast)
     image = IMAGE
-    for function, own in zip(
-        (brightness, brightness, contrast), jax.random.split(key, 3), strict=True
-    ):
-        image = function(own, image)
-    np.testing.assert_array_equal(both, image)
-    added = each(composed(brightness, brightness))[:, 0, 0, 0] - float(IMAGE[0, 0, 0])
+    for function, own_key in zip(functions, jax.random.split(key, 3), strict=True):
+        image = function(own_key, image)
+    np.testing.assert_array_equal(compose(*functions)(key, IMAGE), image)
+    added = each(compose(brightness, brightness))[:, 0, 0, 0] - float(IMAGE[0, 0, 0])
     assert abs(added.var() - 2 / 12) < 0.02  # of two independent numbers; of the same twice 4/12
-    np.testing.assert_array_equal(composed()(key, IMAGE), IMAGE)
+    np.testing.assert_array_equal(compose()(key, IMAGE), IMAGE)
 
 
 def test_shapes_types_and_single_channels_stay():
     grey = jnp.ones((5, 7, 1), jnp.float32)
-    out = jax.eval_shape(composed(*ALL), KEYS[0], grey)
+    out = jax.eval_shape(compose(*ALL), KEYS[0], grey)
     assert (out.shape, out.dtype) == (grey.shape, grey.dtype)
-    np.testing.assert_allclose(
-        saturation(KEYS[0], grey), grey, rtol=1e-6
-    )  # grey has no colour to scale
+    # Grey has no colour to scale.
+    np.testing.assert_allclose(saturation(KEYS[0], grey), grey, rtol=1e-6)
 
 
-def test_a_share_outside_the_image_is_refused():
+def test_a_ratio_outside_the_image_is_refused():
     for function in (translation, cutout):
-        with pytest.raises(
-            ValueError, match=r'^share is 1.5; a share of the side of an image lies in \[0, 1\]$'
-        ):
-            function(KEYS[0], IMAGE, share=1.5)
+        refusal = r'^ratio is 1.5; a ratio to the side of an image lies in \[0, 1\]$'
+        with pytest.raises(ValueError, match=refusal):
+            function(KEYS[0], IMAGE, ratio=1.5)

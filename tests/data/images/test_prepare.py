@@ -1,6 +1,7 @@
 """Sets of TFDS: tiny ones in the official files' formats, and MNIST itself where its files are."""
 
 import gzip
+import itertools
 import subprocess
 import sys
 
@@ -9,9 +10,9 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import checksums
 
-from genjax.data.images import prepare
+from genjax.data.images import builders, prepare
 from genjax.data.images.sets import images
-from tests.data.images.tiny_sets import MNIST_FILES, tiny_cifar, tiny_mnist
+from tests.data.images.tiny_sets import MNIST_FILES, grey_levels, tiny_cifar, tiny_mnist
 
 
 def rows(image, label):
@@ -21,9 +22,8 @@ def rows(image, label):
 
 
 def levels(batch):
-    return np.rint((np.asarray(batch['image']) + 1) * 127.5).astype(np.uint8), np.asarray(
-        batch['label']
-    )
+    """The grey levels and labels of a batch."""
+    return grey_levels(batch['image']), np.asarray(batch['label'])
 
 
 @pytest.mark.parametrize('where', ['.', 'mnist', 'downloads/manual'])
@@ -34,14 +34,13 @@ def test_mnist_is_prepared_from_files_already_there(place, tmp_path, where):
     assert rows(*levels(data.train[0])) == rows(*parts[0])
     assert rows(*levels(data.test[0])) == rows(*parts[1])
     assert data.train[0]['image'].shape == (130, 28, 28, 1)
-    assert (
-        len(tfds.data_source('mnist', split='test', data_dir=tmp_path)) == 20
-    )  # TFDS itself reads it now
+    # TFDS itself reads it now.
+    assert len(tfds.data_source('mnist', split='test', data_dir=tmp_path)) == 20
 
 
 def test_cifar10_is_prepared_from_its_archive(place, tmp_path):
     parts, files = tiny_cifar(np.random.default_rng(0))
-    place(tmp_path, files, prepare.Cifar10)
+    place(tmp_path, files, builders.Cifar10)
     data = images('cifar10', batch=130, seed=0, data_dir=str(tmp_path))
     assert rows(*levels(data.train[0])) == rows(*parts[0])
     assert rows(*levels(data.test[0])) == rows(*parts[1])
@@ -53,16 +52,13 @@ def test_cifar10_is_prepared_from_its_archive(place, tmp_path):
 
 def test_streamed_records_are_the_decoded_ones(place, tmp_path):
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
-    resident, streamed = (
-        images('mnist', batch=130, seed=0, size=32, data_dir=str(tmp_path), resident_bytes=n)
-        for n in (2**30, 0)
-    )
+    options = dict(batch=130, seed=0, size=32, data_dir=str(tmp_path))
+    resident = images('mnist', resident_bytes=2**30, **options)
+    streamed = images('mnist', resident_bytes=0, **options)
     assert rows(*levels(resident.train[0])) == rows(*levels(streamed.train[0]))
     np.testing.assert_array_equal(resident.test[0]['image'], streamed.test[0]['image'])
-    assert (
-        streamed.train[0]['image'].shape == (130, 32, 32, 1)
-        and streamed.train[0]['label'].dtype == np.int32
-    )
+    assert streamed.train[0]['image'].shape == (130, 32, 32, 1)
+    assert streamed.train[0]['label'].dtype == np.int32
     assert len(resident.test) == len(streamed.test) == 1
 
 
@@ -70,13 +66,16 @@ def test_a_corrupted_file_is_refused_and_leaves_nothing(place, tmp_path):
     _, files = tiny_mnist(np.random.default_rng(0))
     place(tmp_path / 'mnist', files)
     path = tmp_path / 'mnist' / MNIST_FILES[2]
-    right, content = checksums.compute_url_info(path).checksum, bytearray(path.read_bytes())
+    right = checksums.compute_url_info(path).checksum
+    content = bytearray(path.read_bytes())
     content[-9] ^= 1
     path.write_bytes(content)
-    expected = str(path), right, checksums.compute_url_info(path).checksum
+    wrong = checksums.compute_url_info(path).checksum
     with pytest.raises(ValueError) as error:
         images('mnist', batch=4, seed=0, data_dir=str(tmp_path))
-    assert all(word in str(error.value) for word in expected) and '\n' not in str(error.value)
+    message = str(error.value)
+    assert all(word in message for word in (str(path), right, wrong))
+    assert '\n' not in message
     assert not list(tmp_path.glob('mnist/*3.0.1*'))
 
 
@@ -84,23 +83,21 @@ def test_an_interrupted_preparation_leaves_nothing_that_looks_complete(
     place, tmp_path, monkeypatch
 ):
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
-    whole = prepare._png
+    png_file = builders.png_file
+    calls = itertools.count(1)
 
     def interrupted(image):
-        interrupted.left -= 1
-        if not interrupted.left:
+        if next(calls) == 15:  # the first split is written, the second is not
             raise KeyboardInterrupt
-        return whole(image)
+        return png_file(image)
 
-    interrupted.left = 15  # the first part is written, the second is not
-    monkeypatch.setattr(prepare, '_png', interrupted)
+    monkeypatch.setattr(builders, 'png_file', interrupted)
     with pytest.raises(KeyboardInterrupt):
         images('mnist', batch=4, seed=0, data_dir=str(tmp_path))
     assert not list(tmp_path.glob('mnist/*3.0.1*'))
-    monkeypatch.setattr(prepare, '_png', whole)
-    assert images('mnist', batch=130, seed=0, data_dir=str(tmp_path)).train[0]['label'].shape == (
-        130,
-    )
+    monkeypatch.setattr(builders, 'png_file', png_file)
+    data = images('mnist', batch=130, seed=0, data_dir=str(tmp_path))
+    assert data.train[0]['label'].shape == (130,)
 
 
 def test_a_read_only_folder_is_left_as_it_is(place, tmp_path):
@@ -125,9 +122,8 @@ def test_out_of_reach_says_which_files_to_put_where(place, tmp_path, there):
         images('mnist', batch=4, seed=0, data_dir=str(tmp_path))
     message = str(error.value)
     assert message.endswith(f' into {tmp_path / "mnist"}')
-    assert [name in message for name in MNIST_FILES] == [
-        i >= there for i in range(4)
-    ] and '\n' not in message
+    assert [name for name in MNIST_FILES if name in message] == MNIST_FILES[there:]
+    assert '\n' not in message
 
 
 @pytest.mark.parametrize(
@@ -141,9 +137,8 @@ def test_unknown_names_are_answered_with_the_nearest(place, tmp_path, name, near
 @pytest.mark.parametrize('name', ['cifar100', 'mnist:3.0.1'])
 def test_known_sets_that_are_not_prepared_say_how(place, tmp_path, name):
     known = name.partition(':')[0]
-    with pytest.raises(
-        FileNotFoundError, match=f'^{known} is not prepared in .*: tfds build {known} --data_dir='
-    ):
+    refusal = f'^{known} is not prepared in .*: tfds build {known} --data_dir='
+    with pytest.raises(FileNotFoundError, match=refusal):
         images(name, batch=4, seed=0, data_dir=str(tmp_path))
 
 
@@ -151,24 +146,20 @@ def test_each_set_finds_the_files_in_its_own_folder_first(place, tmp_path):
     """Fashion-MNIST's files have the names of MNIST's."""
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
     parts, files = tiny_mnist(np.random.default_rng(1))
-    place(tmp_path / 'fashion_mnist', files, prepare.FashionMnist)
+    place(tmp_path / 'fashion_mnist', files, builders.FashionMnist)
     data = images('fashion_mnist', batch=130, seed=0, data_dir=str(tmp_path))
     assert rows(*levels(data.train[0])) == rows(*parts[0])
-    assert (
-        tfds.builder('fashion_mnist', data_dir=tmp_path).info.features['label'].names[9]
-        == 'Ankle boot'
-    )
+    builder = tfds.builder('fashion_mnist', data_dir=tmp_path)
+    assert builder.info.features['label'].names[9] == 'Ankle boot'
 
 
 def test_tensorflow_is_never_imported(place, tmp_path):
-    """Another program opens a prepared set, decodes, streams; it ends at once if it imports
-    TensorFlow."""
+    """A program that opens a prepared set, decodes and streams ends at once if it imports it."""
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])
     prepare.open_set('mnist', str(tmp_path))
-    (tmp_path / 'fake' / 'tensorflow').mkdir(parents=True)
-    (tmp_path / 'fake' / 'tensorflow' / '__init__.py').write_text(
-        'raise SystemExit("TensorFlow was imported")'
-    )
+    fake = tmp_path / 'fake' / 'tensorflow'
+    fake.mkdir(parents=True)
+    (fake / '__init__.py').write_text('raise SystemExit("TensorFlow was imported")')
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path / 'fake')!r})
@@ -193,26 +184,14 @@ def test_mnist_itself_by_the_checksums_of_tfds(real_data, tmp_path):
     data = images('mnist', batch=60_000, seed=0, data_dir=str(tmp_path))
     image, label = levels(data.train[0])
     # The counts, mean and deviation that every description of MNIST gives.
-    assert np.bincount(label).tolist() == [
-        5923,
-        6742,
-        5958,
-        6131,
-        5842,
-        5421,
-        5918,
-        6265,
-        5851,
-        5949,
-    ]
+    counts = '5923 6742 5958 6131 5842 5421 5918 6265 5851 5949'
+    assert np.bincount(label).tolist() == [int(count) for count in counts.split()]
     assert image.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
     assert image.std() / 255 == pytest.approx(0.3081, abs=5e-5)
     raw = [gzip.decompress((real_data / 'mnist' / name).read_bytes()) for name in MNIST_FILES[2:]]
-    expected = (
-        np.frombuffer(raw[0], np.uint8, offset=16).reshape(-1, 28, 28),
-        np.frombuffer(raw[1], np.uint8, offset=8),
-    )
-    assert rows(*levels(data.test[0])) == rows(*expected)
+    test_image = np.frombuffer(raw[0], np.uint8, offset=16).reshape(-1, 28, 28)
+    test_label = np.frombuffer(raw[1], np.uint8, offset=8)
+    assert rows(*levels(data.test[0])) == rows(test_image, test_label)
 
 
 def test_a_corrupted_mnist_is_refused(real_data, tmp_path):
@@ -222,9 +201,7 @@ def test_a_corrupted_mnist_is_refused(real_data, tmp_path):
     path.unlink()
     content[1000] ^= 1
     path.write_bytes(content)
-    with pytest.raises(
-        ValueError,
-        match=f'{path}.*wrong checksum.*f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb2',
-    ):
+    checksum = 'f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb2'
+    with pytest.raises(ValueError, match=f'{path}.*wrong checksum.*{checksum}'):
         images('mnist', batch=4, seed=0, data_dir=str(tmp_path))
     assert not list(tmp_path.glob('mnist/*3.0.1*'))

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save as packed
 
-from genjax.data.images import prepare
+from genjax.data.images import builders, prepare
 from genjax.data.images.sets import images
 from genjax.data.text.corpus import read_corpus, read_vocabulary
 from genjax.data.words.hypernyms import read_bless, read_wordnet
@@ -240,7 +240,7 @@ def torch_zip(**files):
 
 
 def read_images(path):
-    return prepare.read_idx(path, 28, 28)
+    return builders.read_idx(path, 28, 28)
 
 
 def bless(path):
@@ -498,7 +498,7 @@ FILES = {
             'FILE has 800 bytes as [2, 20, 20]; [N, 28, 28] are needed',
         ),
     ],
-    ('i.gz', prepare.read_idx): [
+    ('i.gz', builders.read_idx): [
         (
             gz(b'\0\0\x0d\1' + bytes(8)),
             "FILE starts with b'\\x00\\x00\\r\\x01'; an IDX file of bytes, 1 axes, with b'\\x00\\x00\\x08\\x01'",
@@ -630,7 +630,7 @@ CIFAR = [
 @pytest.mark.parametrize(('change', 'line'), CIFAR)
 def test_an_archive_of_cifar10_is_refused_and_nothing_is_prepared(change, line, place, tmp_path):
     (name, content), *_ = tiny_cifar(np.random.default_rng(0))[1].items()
-    place(tmp_path / 'cifar10', {name: change(content)}, prepare.Cifar10)
+    place(tmp_path / 'cifar10', {name: change(content)}, builders.Cifar10)
     assert (
         told(
             tmp_path,

@@ -4,26 +4,22 @@ import numpy as np
 import pytest
 
 from genjax.metrics import fidelity as module
-from genjax.metrics.fidelity import (
-    Extractor,
-    Features,
+from genjax.metrics.fidelity import Extractor, Features, features_of, protocol_of, scores
+from genjax.metrics.frechet import BiasCurve, default_sizes, frechet_distance
+from genjax.metrics.kernel import kernel_distance, kernel_distances
+from genjax.metrics.modes import classifier_score
+from genjax.metrics.precision_recall import density_coverage, precision_recall
+from genjax.metrics.protocol import (
     Protocol,
     Score,
     difference,
-    digest,
-    features_of,
     from_json,
-    protocol_of,
     score_name,
-    score_table,
-    scores,
     to_json,
+    weights_digest,
 )
-from genjax.metrics.frechet import Curve, default_sizes, distance
-from genjax.metrics.kernel import kernel_distance, kernel_distances
-from genjax.metrics.modes import classifier_score
-from genjax.metrics.neighbours import density_coverage, precision_recall
 from genjax.probes.fidelity_figures import bias_picture
+from genjax.probes.fidelity_table import score_table
 
 PROTOCOL = Protocol('InceptionV3', 'ab' * 8, 'none', 100, 50, 'test', True, (0, 1))
 OTHERS = Protocol('other', 'cd' * 8, 'bilinear', 101, 51, 'train', False, (0,))
@@ -71,9 +67,9 @@ def test_a_digest_tells_weights_apart():
         weights | {'b': [np.ones(2)]},
         {'a': weights['a'], 'c': weights['b']},
     ]
-    found = {digest(each) for each in [weights, *changed]}
+    found = {weights_digest(each) for each in [weights, *changed]}
     assert len(found) == 5 and all(len(each) == 16 and int(each, 16) >= 0 for each in found)
-    assert digest({'b': weights['b'], 'a': weights['a'].copy()}) == digest(weights)
+    assert weights_digest({'b': weights['b'], 'a': weights['a'].copy()}) == weights_digest(weights)
 
 
 def toy_extractor(name='toy'):
@@ -85,7 +81,7 @@ def toy_extractor(name='toy'):
         flat = images.reshape(len(images), -1)
         return Features(flat, flat[:, :3])
 
-    return Extractor(name, digest([]), 'none', features), seen
+    return Extractor(name, weights_digest([]), 'none', features), seen
 
 
 @pytest.mark.parametrize('n', [1, 8, 19])
@@ -115,7 +111,7 @@ def test_scores_are_those_of_every_measure():
     assert found == scores(extractor, x, y, protocol)
     values = {score.name.removesuffix(' (toy)'): score.value for score in found}
     assert values == {
-        'Frechet distance': distance(x.pooled, y.pooled),
+        'Frechet distance': frechet_distance(x.pooled, y.pooled),
         'kernel distance': pytest.approx(kernel_distance(x.pooled, y.pooled), rel=1e-12),
         'classifier score': classifier_score(y.logits).mean,
         **precision_recall(x.pooled, y.pooled)._asdict(),
@@ -169,7 +165,7 @@ def test_a_table_does_not_mix_numbers_of_examples():
 
 
 def test_the_picture_shows_every_curve_and_where_it_goes():
-    curve = lambda limit, slope: Curve(
+    curve = lambda limit, slope: BiasCurve(
         default_sizes(400), limit + slope / default_sizes(400), limit
     )
     picture = bias_picture(
@@ -214,7 +210,7 @@ def test_the_frechet_distance_is_torch_fidelitys(peer, width):
     expected = peer.metric_fid.fid_statistics_to_metric(*statistics, verbose=False)[
         'frechet_inception_distance'
     ]
-    assert distance(x, y) == pytest.approx(expected, rel=1e-4)
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.peers

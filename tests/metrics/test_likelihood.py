@@ -10,15 +10,14 @@ from jax.scipy.stats import multivariate_normal
 from scipy import integrate, special, stats
 
 from genjax.metrics.likelihood import (
-    bound_table,
     categorical_kl,
     diagonal_kl,
     gaussian_kl,
-    importance,
     monte_carlo_kl,
     quadrature_kl,
     standard_kl,
 )
+from genjax.probes.likelihood import bound_table, importance
 from genjax.training.mesh import make_mesh
 
 SEEDS = range(4)

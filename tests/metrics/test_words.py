@@ -12,17 +12,16 @@ import scipy.stats
 from genjax.base import Embedding
 from genjax.data.words.sets import read_sets
 from genjax.metrics import words as module
-from genjax.metrics.words import (
+from genjax.metrics.analogies import (
     Section,
     accuracies,
     analogies,
     analogy_table,
-    scores,
-    similarity,
-    spearman,
     three_cos_add,
     three_cos_mul,
 )
+from genjax.metrics.similarity import similarity, spearman
+from genjax.metrics.words import scores
 
 DRAW = np.random.default_rng(0)
 

@@ -89,7 +89,7 @@ def test_a_spread_convolution_is_the_transpose_of_one_with_that_stride():
     strided = lambda x: convolve(x, kernel, 2, ((1, 1), (1, 1)))
     g = jnp.cos(jnp.arange(4 * 4 * 3 * 6, dtype=jnp.float32)).reshape(4, 4, 3, 6)
     (expected,) = jax.linear_transpose(lambda x: plain(x, kernel, 2, ((1, 1), (1, 1))), x)(g)
-    module = Conv(5, (4, 4), spread=2, padding=((2, 2), (2, 2)), bias=False)
+    module = Conv(5, (4, 4), input_dilation=2, padding=((2, 2), (2, 2)), bias=False)
     ours = module.apply({'params': {'kernel': kernel[::-1, ::-1].swapaxes(2, 3)}}, g)
     assert_close([ours], [expected])
     np.testing.assert_allclose(jnp.vdot(strided(x), g), jnp.vdot(x, ours), rtol=1e-4)
@@ -195,7 +195,7 @@ def test_the_module_is_flax_conv_with_the_same_parameters():
         (Conv(6, strides=2), nn.Conv(6, (3, 3), strides=2)),
         (Conv(6, (5, 4), padding='VALID'), nn.Conv(6, (5, 4), padding='VALID')),
         (
-            Conv(6, (4, 4), spread=2, padding=((2, 2), (2, 2)), bias=False),
+            Conv(6, (4, 4), input_dilation=2, padding=((2, 2), (2, 2)), bias=False),
             nn.ConvTranspose(6, (4, 4), (2, 2), use_bias=False),
         ),
         (

@@ -13,8 +13,8 @@ from genjax.networks.inception.weights import (
     FILE,
     RESIZE,
     digest,
-    inception,
-    prepared,
+    load_inception,
+    preprocess,
     variables_of,
 )
 
@@ -80,13 +80,13 @@ def test_the_resize_is_tensorflows_of_the_images_bytes(sizes):
     images = jnp.asarray(levels / 127.5 - 1, jnp.float32)
     expected = (bilinear(levels.astype(np.float64), 299) - 128) / 128
     np.testing.assert_allclose(
-        jax.jit(prepared)(images), expected, atol=2e-4 if sizes[1] > 299 else 2e-5
+        jax.jit(preprocess)(images), expected, atol=2e-4 if sizes[1] > 299 else 2e-5
     )
 
 
 def test_images_are_rounded_to_bytes_and_grey_ones_repeated():
     near = jnp.asarray([0.4, 127.6, 254.6, 400.0, -9.0]).reshape(5, 1, 1, 1) / 127.5 - 1
-    x = jax.jit(prepared)(near)
+    x = jax.jit(preprocess)(near)
     assert x.shape == (5, 299, 299, 3)
     expected = (jnp.asarray([0.0, 128, 255, 255, 0]) - 128) / 128
     np.testing.assert_array_equal(x, jnp.broadcast_to(expected[:, None, None, None], x.shape))
@@ -108,7 +108,7 @@ def test_images_are_rounded_to_bytes_and_grey_ones_repeated():
 )
 def test_what_is_no_image_is_refused(images, message):
     with pytest.raises(ValueError, match=message):
-        prepared(images)
+        preprocess(images)
 
 
 def test_pools_and_crop_equal_their_definitions():
@@ -172,11 +172,11 @@ def test_files_that_are_missing_or_others_are_refused_in_one_line(tmp_path):
         FileNotFoundError,
         match=f'there is no file .*; InceptionV3 needs {FILE}, published at https://',
     ):
-        inception(tmp_path / FILE)
+        load_inception(tmp_path / FILE)
     save_file({'weight': np.zeros(3)}, tmp_path / 'other.safetensors')
     message = 'other.safetensors does not hold the weights of InceptionV3: there is an entry weight, which'
     with pytest.raises(ValueError, match=message):
-        inception(tmp_path / 'other.safetensors')
+        load_inception(tmp_path / 'other.safetensors')
 
 
 def drawn_weights(entries):
@@ -238,7 +238,7 @@ def assert_close(ours, theirs):
 def test_it_equals_torch_fidelitys(peer, size):
     path, theirs = peer
     images = some_bytes(size)
-    see = jax.jit(lambda variables, images: InceptionV3().apply(variables, prepared(images)))
+    see = jax.jit(lambda variables, images: InceptionV3().apply(variables, preprocess(images)))
     ours = see(variables_of(read_arrays(path)), images.astype(np.float32) / 127.5 - 1)
     for name, expected in theirs(images).items():
         assert ours[name].shape == expected.shape
@@ -248,11 +248,11 @@ def test_it_equals_torch_fidelitys(peer, size):
 @pytest.mark.peers
 def test_a_file_becomes_a_function_of_grey_images(peer, tmp_path):
     path, theirs = peer
-    see, weights, resize = inception(path)
+    see, weights, resize = load_inception(path)
     images = some_bytes(28, channels=1)
     pooled, logits = see(jnp.asarray(images, jnp.float32) / 127.5 - 1)
     expected = theirs(np.repeat(images, 3, -1))
     assert_close(pooled, expected['2048'])
     assert_close(logits, expected['logits_unbiased'])
     save_file(read_arrays(path), tmp_path / 'weights.safetensors')
-    assert inception(tmp_path / 'weights.safetensors')[1:] == (weights, RESIZE)
+    assert load_inception(tmp_path / 'weights.safetensors')[1:] == (weights, RESIZE)

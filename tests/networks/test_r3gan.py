@@ -10,7 +10,8 @@ import pytest
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from genjax.networks.r3gan import Block, Discriminator, Generator, coarser, finer, grouped
+from genjax.networks.r3gan import Block, Discriminator, Generator, grouped_convolution
+from genjax.networks.resampling import downsample_bilinear, upsample_bilinear
 
 SMALL = dict(widths=(16, 8), blocks=1, group=8, side=4)
 
@@ -40,8 +41,12 @@ def blurred(x, stride, spread, gain):
 
 def test_resampling_is_the_filter_1_3_3_1():
     x = drawn(2, 6, 4, 3)
-    np.testing.assert_allclose(finer(x), blurred(x, stride=1, spread=2, gain=4), atol=1e-6)
-    np.testing.assert_allclose(coarser(x), blurred(x, stride=2, spread=1, gain=1), atol=1e-6)
+    np.testing.assert_allclose(
+        upsample_bilinear(x), blurred(x, stride=1, spread=2, gain=4), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        downsample_bilinear(x), blurred(x, stride=2, spread=1, gain=1), atol=1e-6
+    )
 
 
 def grouped_by_lax(x, kernel, groups):
@@ -65,7 +70,8 @@ def test_the_grouped_convolution_and_its_derivatives_are_those_of_lax(groups):
         )
 
     ours, theirs = (
-        jax.jit(lambda x, kernel, f=f: derivatives(f, x, kernel)) for f in (grouped, grouped_by_lax)
+        jax.jit(lambda x, kernel, f=f: derivatives(f, x, kernel))
+        for f in (grouped_convolution, grouped_by_lax)
     )
     close = lambda a, b: np.testing.assert_allclose(
         a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max())
@@ -74,7 +80,7 @@ def test_the_grouped_convolution_and_its_derivatives_are_those_of_lax(groups):
 
 
 def test_an_accelerator_gets_one_grouped_convolution():
-    traced = jax.jit(lambda x, kernel: grouped(x, kernel, 3)).trace(
+    traced = jax.jit(lambda x, kernel: grouped_convolution(x, kernel, 3)).trace(
         drawn(2, 5, 4, 6), drawn(3, 3, 2, 9)
     )
     text = traced.lower(lowering_platforms=('cuda',)).as_text()

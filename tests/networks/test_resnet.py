@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.networks.resnet import Discriminator, Generator, doublings, halve
+from genjax.networks.resnet import Discriminator, Generator, doublings
 
 
 def drawn(*shape, seed=0):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from genjax.networks.unet import Attention, Norm, UNet, drop
+from genjax.networks.unet import Attention, Norm, UNet, dropout
 from genjax.parallel import AXIS
 
 SMALL = dict(width=16, multipliers=(1, 2), attend_at=(4,), dropout=0.5, blocks=1)
@@ -85,7 +85,7 @@ def test_attention_is_the_formula():
 
 def test_dropout_keeps_the_mean_and_drops_the_share():
     x = jnp.ones((64, 8, 8, 15))
-    y = drop(jax.random.key(0), x, 0.3)
+    y = dropout(jax.random.key(0), x, 0.3)
     share = np.mean(np.asarray(y) == 0)
     deviation = (0.3 * 0.7 / x.size) ** 0.5
     assert abs(share - 0.3) < 5 * deviation

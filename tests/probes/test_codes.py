@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from genjax.probes.codes import (
-    code_accuracy,
-    code_scatter,
-    interpolations,
-    linear_accuracy,
-    manifold,
-    neighbour_accuracy,
-    reconstructions,
-    scatter,
-    unit_images,
-)
+from genjax.metrics.code_accuracy import linear_accuracy, neighbour_accuracy
+from genjax.probes.codes import code_accuracy, scatter, scatter_picture
+from genjax.probes.decoded import interpolations, manifold, reconstructions, unit_images
 from genjax.probes.figures import tile, to_pixels
 
 KEY = jax.random.key(7)
@@ -142,9 +134,9 @@ def area(picture, colour):
 def test_a_scatter_shows_each_class_in_its_colour_and_names_it():
     codes = DRAW.normal(size=(300, 2)) + np.repeat([[0, 0], [9, 0], [0, 9]], 100, 0)
     label = np.repeat([0, 1, 2], 100)
-    picture = code_scatter(codes, label)
+    picture = scatter_picture(codes, label)
     assert picture.dtype == np.uint8 and picture.shape == (600, 800, 3)
-    without = code_scatter(codes[label != 1], label[label != 1])
+    without = scatter_picture(codes[label != 1], label[label != 1])
     # Where the third class lies, upper left in both, its colour is the third's, or the second's of
     # two.
     blended = [np.rint(0.7 * np.array(colour) + 0.3 * 255).astype(int) for colour in TAB10]
@@ -156,14 +148,16 @@ def test_longer_codes_are_shown_at_their_principal_components():
     codes = DRAW.normal(size=(50, 6)) * np.array([5, 3, 1, 0.1, 0.1, 0.1])
     turned, _ = np.linalg.qr(DRAW.normal(size=(6, 6)))
     label = np.arange(50) % 12  # more classes than the ten colours made to be told apart
-    np.testing.assert_array_equal(code_scatter(codes @ turned, label), code_scatter(codes, label))
+    np.testing.assert_array_equal(
+        scatter_picture(codes @ turned, label), scatter_picture(codes, label)
+    )
 
 
 def test_the_measure_of_a_scatter_is_of_the_codes_of_all_batches():
     label = np.arange(9) % 3
     batches = [{'x': X[:6], 'label': label[:6]}, {'x': X[6:], 'label': label[6:]}]
     picture = scatter(double, batches)(KEY, STATE)['scatter']
-    np.testing.assert_array_equal(picture, code_scatter(2 * X, label))
+    np.testing.assert_array_equal(picture, scatter_picture(2 * X, label))
 
 
 def test_images_of_rows_of_grey_levels():

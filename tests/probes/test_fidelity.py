@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.metrics.fidelity import Extractor, Features, from_json
-from genjax.metrics.frechet import distance
-from genjax.probes.fidelity import class_picture, judge, scored, shown
-from genjax.probes.fidelity_figures import COLOURS
+from genjax.metrics.fidelity import Extractor, Features
+from genjax.metrics.frechet import frechet_distance
+from genjax.metrics.protocol import from_json
+from genjax.probes.fidelity import comparison, fidelity_pictures, fidelity_scores
+from genjax.probes.fidelity_figures import COLOURS, class_picture
 
 KEY = jax.random.key(3)
 CENTRES = np.array(
@@ -52,13 +53,13 @@ def judged(n=520, asked=None):
         return KNOWN
 
     batches = [REAL[:250], REAL[250:500], REAL[500:]]
-    return judge(
+    return comparison(
         sample, extractor, batches, iter([HELD_OUT[:200], HELD_OUT[200:]]), n=n, view=view, **made
     )
 
 
 def test_a_perfect_generator_scores_as_held_out_examples_do_and_a_collapsed_one_shows():
-    measure = scored(judged())
+    measure = fidelity_scores(judged())
     perfect, collapsed = measure(KEY, jnp.float32(1.0)), measure(KEY, jnp.float32(0.0))
     assert (
         perfect['Frechet distance (pixels)'] < 0.02 < 0.3 < collapsed['Frechet distance (pixels)']
@@ -75,17 +76,17 @@ def test_a_perfect_generator_scores_as_held_out_examples_do_and_a_collapsed_one_
 
 def test_every_sample_is_drawn_viewed_and_counted_once():
     """520 samples come in three draws of 250, of which the last is cut."""
-    judge = judged()
-    fake = judge.fake(jnp.float32(1.0))
+    comparison = judged()
+    fake = comparison.fake(jnp.float32(1.0))
     keys = jax.random.split(jax.random.key(8), 3)
     rows = np.concatenate([jax.jit(sample, static_argnums=2)(key, 1.0, 250) for key in keys])[:520]
     np.testing.assert_allclose(fake.pooled, 2 * rows - 1, atol=1e-6)
-    np.testing.assert_array_equal(judge.real().pooled, REAL.reshape(600, 2))
-    np.testing.assert_array_equal(judge.held_out().pooled, HELD_OUT.reshape(300, 2))
+    np.testing.assert_array_equal(comparison.real().pooled, REAL.reshape(600, 2))
+    np.testing.assert_array_equal(comparison.held_out().pooled, HELD_OUT.reshape(300, 2))
 
 
 def test_scores_say_how_they_were_made_beside_those_of_as_many_held_out_examples():
-    seen = scored(judged())(KEY, jnp.float32(1.0))
+    seen = fidelity_scores(judged())(KEY, jnp.float32(1.0))
     whole, beside = seen['scores'].split('\n\nextractor ')
     assert whole.startswith(
         'extractor pixels, weights 0000000000000000, resize none\n600 real examples of train, 520 f'
@@ -93,16 +94,19 @@ def test_scores_say_how_they_were_made_beside_those_of_as_many_held_out_examples
     assert '300 fake ones of averaged parameters, seeds 7, 8' in beside
     line = next(line for line in beside.splitlines() if line.startswith('Frechet distance'))
     assert f'{distance(REAL.reshape(-1, 2), HELD_OUT.reshape(-1, 2)):.5g}' in line.split()
-    assert len(scored(judged(n=250))(KEY, jnp.float32(1.0))['scores'].split('\n\nextractor ')) == 1
+    assert (
+        len(fidelity_scores(judged(n=250))(KEY, jnp.float32(1.0))['scores'].split('\n\nextractor '))
+        == 1
+    )
 
 
 def test_a_score_hangs_on_state_and_protocol_and_nothing_is_asked_before():
     asked = []
     known = judged(asked=asked)
     assert not asked
-    first, second = (scored(known)(key, jnp.float32(1.0)) for key in jax.random.split(KEY))
+    first, second = (fidelity_scores(known)(key, jnp.float32(1.0)) for key in jax.random.split(KEY))
     assert asked and first == second
-    values = shown(known)(KEY, jnp.float32(1.0))
+    values = fidelity_pictures(known)(KEY, jnp.float32(1.0))
     found = from_json(values['scores.json'].decode())
     assert {score.name: score.value for score in found} == {
         name: first[name] for name in (s.name for s in found)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from genjax.data.toys import anew, lattice, planar, ring
-from genjax.probes.fields import coverage, field, field_picture, landscape, modes
+from genjax.metrics.mode_coverage import mode_coverage
+from genjax.probes.fields import covered_modes, field, field_picture, landscape
 
 KEY = jax.random.key(0)
 
@@ -16,9 +17,9 @@ def test_coverage_by_hand():
     x = np.array(
         [[0.5, 0], [0, -1.0], [1.1, 0], [10, 0.9], [5, 5], [0, 8.9]]
     )  # on the rim counts, beyond it does not
-    assert coverage(x, centres, 1.0) == (2, pytest.approx(3 / 6))
-    assert coverage(x, centres, 1.2) == (3, pytest.approx(5 / 6))
-    assert coverage(x[4:5], centres, 1.0) == (0, 0)
+    assert mode_coverage(x, centres, 1.0) == (2, pytest.approx(3 / 6))
+    assert mode_coverage(x, centres, 1.2) == (3, pytest.approx(5 / 6))
+    assert mode_coverage(x[4:5], centres, 1.0) == (0, 0)
 
 
 @pytest.mark.parametrize('gaussians', [ring(), lattice()], ids=['ring', 'lattice'])
@@ -26,12 +27,15 @@ def test_the_data_itself_covers_all_and_a_collapsed_sampler_one(gaussians):
     draw = planar(gaussians)
     n, reach = 2000, 3 * gaussians.deviation
     real = lambda key, state, n: jax.vmap(lambda key: draw(key)['x'])(jax.random.split(key, n))
-    found = modes(real, gaussians.centres, reach, n=n)(KEY, None)
+    found = covered_modes(real, gaussians.centres, reach, n=n)(KEY, None)
     assert found['covered'] == len(gaussians.centres)
     share = 1 - np.exp(-4.5)  # of a Gaussian of the plane within three standard deviations
     assert abs(found['good'] - share) < 4.5 * np.sqrt(share * (1 - share) / n)
     one = lambda key, state, n: jnp.broadcast_to(jnp.float32(gaussians.centres[0])[None], (n, 2))
-    assert modes(one, gaussians.centres, reach, n=n)(KEY, None) == {'covered': 1, 'good': 1.0}
+    assert covered_modes(one, gaussians.centres, reach, n=n)(KEY, None) == {
+        'covered': 1,
+        'good': 1.0,
+    }
 
 
 def test_field_is_the_formula_on_rows_of_ordinates():

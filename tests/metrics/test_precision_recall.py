@@ -9,7 +9,7 @@ import pytest
 
 from genjax.metrics import kernel
 from genjax.metrics import neighbours as module
-from genjax.metrics.neighbours import density_coverage, expected_coverage, precision_recall
+from genjax.metrics.precision_recall import density_coverage, expected_coverage, precision_recall
 
 
 def by_hand(real, fake, k):

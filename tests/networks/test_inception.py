@@ -70,7 +70,10 @@ def bilinear(images, size):
     top, left = y.astype(int), x.astype(int)
     bottom, right = np.minimum(top + 1, H - 1), np.minimum(left + 1, W - 1)
     down, across = (y - top)[None, :, None, None], (x - left)[None, None, :, None]
-    row = lambda i: images[:, i][:, :, left] * (1 - across) + images[:, i][:, :, right] * across
+
+    def row(i):
+        return images[:, i][:, :, left] * (1 - across) + images[:, i][:, :, right] * across
+
     return row(top) * (1 - down) + row(bottom) * down
 
 
@@ -113,10 +116,15 @@ def test_what_is_no_image_is_refused(images, message):
 
 def test_pools_and_crop_equal_their_definitions():
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
-    near = lambda i, j: x[:, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
-    each = lambda f: np.stack(
-        [np.stack([f(near(i, j), (1, 2)) for j in range(5)], 1) for i in range(6)], 1
-    )
+
+    def near(i, j):
+        return x[:, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
+
+    def each(f):
+        return np.stack(
+            [np.stack([f(near(i, j), (1, 2)) for j in range(5)], 1) for i in range(6)], 1
+        )
+
     np.testing.assert_allclose(mean_pool(x), each(np.mean), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(max_pool(x, stride=1, padding='SAME'), each(np.max))
     np.testing.assert_array_equal(max_pool(x), each(np.max)[:, 1:-1:2, 1:-1:2])
@@ -217,9 +225,10 @@ def peer(entries, tmp_path_factory):
 def some_bytes(size, channels=3):
     """Images of different lightness, contrast and smoothness, so that their features differ."""
     draw = np.random.default_rng(size)
-    coarse = lambda n: (
-        draw.normal(size=(size, size, channels)).repeat(n, 0).repeat(n, 1)[:size, :size]
-    )
+
+    def coarse(n):
+        return draw.normal(size=(size, size, channels)).repeat(n, 0).repeat(n, 1)[:size, :size]
+
     noise = np.stack([coarse(n) for n in (1, 4, 9)])
     images = (
         np.array([60, 128, 190])[:, None, None, None]

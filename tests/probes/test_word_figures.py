@@ -53,8 +53,10 @@ def test_a_picture_of_pairs_shows_them(known):
 
 
 def test_words_of_another_case_are_found_only_by_folding():
-    blue = lambda picture: (picture == (0, 0x72, 0xB2)).all(-1).any()
-    assert blue(pairs_picture(capitals())) and not blue(pairs_picture(capitals(), fold=str))
+    def blue(picture):
+        return (picture == (0, 0x72, 0xB2)).all(-1).any()
+
+    assert blue(pairs_picture(capitals())) and not blue(pairs_picture(capitals(), casefold=str))
 
 
 def test_a_table_has_a_row_for_every_word_known_or_not():

@@ -19,7 +19,8 @@ from genjax.data.derived import vectors
 from genjax.data.images.sets import images
 from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import bernoulli
-from genjax.probes.codes import code_accuracy, interpolations, reconstructions, scatter, unit_images
+from genjax.probes.codes import code_accuracy, scatter
+from genjax.probes.decoded import interpolations, reconstructions, unit_images
 from genjax.probes.figures import grid
 from genjax.training.train import Experiment, Probe
 

@@ -32,7 +32,7 @@ from genjax.algorithms.mixture.mixture import mixture
 from genjax.algorithms.naive_bayes.naive_bayes import bernoulli, gaussian, naive_bayes
 from genjax.data.derived import vectors
 from genjax.data.images.sets import images
-from genjax.probes.figures import drawn
+from genjax.probes.figures import render
 from genjax.training.train import Experiment, Probe
 
 CLASSES = 10
@@ -237,4 +237,4 @@ def curves(errors, sizes, solid):
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9, handlelength=3.5)
-    return drawn(figure)
+    return render(figure)

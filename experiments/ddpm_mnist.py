@@ -23,9 +23,9 @@ from genjax.algorithms.diffusion.ddpm import (
     trajectory,
 )
 from genjax.data.images.sets import images
-from genjax.metrics.likelihood import bound_table
 from genjax.networks.unet import UNet
 from genjax.probes.figures import film, grid, strip
+from genjax.probes.likelihood import bound_table
 from genjax.training.train import Experiment, Probe
 
 

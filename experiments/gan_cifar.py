@@ -13,13 +13,13 @@ Ours    not trained yet: an accelerator is wanted
 import optax
 from ml_collections import ConfigDict
 
-from experiments._extractor import cifar_judge
+from experiments._extractor import cifar_comparison
 from genjax.algorithms.gan.games import hinge
 from genjax.algorithms.gan.gan import Model, gan
 from genjax.data.derived import pictures
 from genjax.data.images.sets import images
 from genjax.networks.resnet import Discriminator, Generator
-from genjax.probes.fidelity import scored, shown
+from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import grid
 from genjax.training.train import Experiment, Probe
 
@@ -58,10 +58,10 @@ def build(config):
     judged = dict(
         n=config.samples, seed=config.seed, steps=config.classifier, data_dir=config.data_dir
     )
-    compared = cifar_judge(algorithm.sample, weights=config.inception, **judged)
+    compared = cifar_comparison(algorithm.sample, weights=config.inception, **judged)
     probes = {
         'samples': Probe(1000, grid(algorithm.sample, n=64)),
-        'scores': Probe(config.steps // 10 or 1, scored(compared), scores=True),
-        'fidelity': Probe(config.steps, shown(compared)),
+        'scores': Probe(config.steps // 10 or 1, fidelity_scores(compared), scores=True),
+        'fidelity': Probe(config.steps, fidelity_pictures(compared)),
     }
     return Experiment(algorithm, data, probes)

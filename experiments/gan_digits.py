@@ -21,13 +21,13 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from experiments._extractor import digits_judge
+from experiments._extractor import digits_comparison
 from genjax.algorithms.gan.games import r1, r2, relativistic
 from genjax.algorithms.gan.gan import Model, gan
 from genjax.data.derived import pictures
 from genjax.data.images.sets import images
 from genjax.networks.mlp import MLP
-from genjax.probes.fidelity import scored, shown
+from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import grid
 from genjax.training.train import Experiment, Probe
 
@@ -69,12 +69,12 @@ def build(config):
     algorithm = gan(
         model, adam(), adam(), game=relativistic, penalties=penalties, decay=config.decay
     )
-    fidelity = digits_judge(
+    fidelity = digits_comparison(
         algorithm.sample, n=config.samples, seed=config.seed, steps=config.classifier
     )
     probes = {
         'samples': Probe(1000, grid(algorithm.sample, n=100)),
-        'fidelity': Probe(config.steps, scored(fidelity), scores=True),
-        'shown': Probe(config.steps, shown(fidelity)),
+        'fidelity': Probe(config.steps, fidelity_scores(fidelity), scores=True),
+        'shown': Probe(config.steps, fidelity_pictures(fidelity)),
     }
     return Experiment(algorithm, data, probes)

@@ -24,7 +24,7 @@ from genjax.algorithms.gan.games import expected, minimax, non_saturating
 from genjax.algorithms.gan.gan import Model, gan
 from genjax.data.toys import constant, sampled
 from genjax.networks.finite import Atoms, Table
-from genjax.probes.figures import drawn
+from genjax.probes.figures import render
 from genjax.training.train import Experiment, Probe
 
 GAMES = {'minimax': minimax, 'non_saturating': non_saturating}
@@ -100,4 +100,4 @@ def picture(p, q, d):
     below.set(xlabel='atom', ylabel='probability of being real', ylim=(0, 1), xticks=atoms)
     for axes in (above, below):
         axes.legend(loc='upper right', ncols=3)
-    return drawn(figure)
+    return render(figure)

@@ -18,13 +18,13 @@ Ours    10 min of one CPU core (commit 148d948, jax 0.10.2). Of 10,000 samples, 
 import optax
 from ml_collections import ConfigDict
 
-from experiments._extractor import mnist_judge
+from experiments._extractor import mnist_comparison
 from genjax.algorithms.gan.games import non_saturating, r1
 from genjax.algorithms.gan.gan import Model, gan
 from genjax.data.derived import pictures
 from genjax.data.images.sets import images
 from genjax.networks.dcgan import Discriminator, Generator
-from genjax.probes.fidelity import scored, shown
+from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import grid
 from genjax.training.train import Experiment, Probe
 
@@ -62,10 +62,10 @@ def build(config):
     judged = dict(
         n=config.samples, seed=config.seed, steps=config.classifier, data_dir=config.data_dir
     )
-    compared = mnist_judge(shown_to_judge, **judged)
+    compared = mnist_comparison(shown_to_judge, **judged)
     probes = {
         'samples': Probe(500, grid(algorithm.sample, n=64)),
-        'scores': Probe(config.steps, scored(compared), scores=True),
-        'fidelity': Probe(config.steps, shown(compared)),
+        'scores': Probe(config.steps, fidelity_scores(compared), scores=True),
+        'fidelity': Probe(config.steps, fidelity_pictures(compared)),
     }
     return Experiment(algorithm, data, probes)

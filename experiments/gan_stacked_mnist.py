@@ -64,7 +64,9 @@ def build(config):
     algorithm = gan(model, adam, adam, game=non_saturating, **options)
     if config.count < 1:
         raise ValueError(f'count is {config.count}; at least 1 step is needed')
-    extractor = _extractor.later(_extractor.mnist, config.classifier, config.data_dir)
+    extractor = _extractor.lazy_extractor(
+        _extractor.mnist_extractor, config.classifier, config.data_dir
+    )
     probes = {
         'samples': Probe(500, grid(algorithm.sample, n=64)),
         'modes': Probe(

@@ -29,7 +29,7 @@ from genjax.algorithms.hmm.hmm import hmm, look, viterbi
 from genjax.data.derived import derived
 from genjax.data.text.corpus import held_out, read_corpus
 from genjax.data.text.excerpts import excerpts
-from genjax.probes.figures import drawn
+from genjax.probes.figures import render
 from genjax.training.train import Experiment, Probe
 
 COLOURS = (
@@ -163,7 +163,7 @@ def emissions(names):
             {'from': i} | {f'to {j}': f'{a:.4f}' for j, a in enumerate(r)}
             for i, r in enumerate(chain.transition)
         ]
-        return {'emission': drawn(figure), 'transition': rows}
+        return {'emission': render(figure), 'transition': rows}
 
     return measure
 
@@ -195,7 +195,7 @@ def passage(emission, batch, names):
                 family='monospace',
                 fontsize=10,
             )
-        return {'states': drawn(figure)}
+        return {'states': render(figure)}
 
     return measure
 

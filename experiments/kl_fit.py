@@ -37,7 +37,7 @@ from genjax.algorithms.density import (
 from genjax.base import Algorithm
 from genjax.data.tables import table
 from genjax.metrics.likelihood import quadrature_kl
-from genjax.probes.figures import drawn
+from genjax.probes.figures import render
 from genjax.training.train import Experiment, Probe
 
 SIDE = np.linspace(-10, 10, 201, dtype=np.float32)
@@ -215,7 +215,7 @@ def contours(log_p):
             axes.plot(*(mean + 2 * circle @ root.T).T, **style)
             axes.plot(*mean, '+', markersize=10, color=style['color'])
         axes.legend(loc='upper left')
-        return {'contours': drawn(figure)}
+        return {'contours': render(figure)}
 
     return measure
 
@@ -256,7 +256,7 @@ def curves(log_p, x, every):
             entropy, color='black', linestyle=':', label=f'the entropy of p: {entropy:.3f}'
         )
         axes.legend()
-        return {'curves': drawn(figure)}
+        return {'curves': render(figure)}
 
     return measure
 

@@ -22,8 +22,8 @@ from genjax.algorithms.mixture.covariances import diagonal, full, tied
 from genjax.algorithms.mixture.mixture import bic, mixture, parameters
 from genjax.data.derived import vectors
 from genjax.data.images.sets import images
-from genjax.probes.codes import unit_images
-from genjax.probes.figures import drawn, grid, tile, to_pixels
+from genjax.probes.decoded import unit_images
+from genjax.probes.figures import grid, render, tile, to_pixels
 from genjax.training.train import Experiment, Probe
 
 VIEW = unit_images((8, 8, 1))
@@ -91,7 +91,7 @@ def labels(encode, train, test):
         picture = axes.imshow(shares, vmin=0, vmax=1, cmap='viridis', aspect='auto')
         axes.set(xticks=range(len(names)), xticklabels=names[order], yticks=range(10))
         figure.colorbar(picture, label='mean responsibility')
-        return {'purity': purity, 'responsibilities': drawn(figure)}
+        return {'purity': purity, 'responsibilities': render(figure)}
 
     return measure
 
@@ -143,6 +143,6 @@ def choice(sizes, floor, steps, train, test):
         )
         right.set(xlabel='components', ylabel='-log p of a test digit, nats')
         left.legend()
-        return {'curves': drawn(figure), 'chosen': rows}
+        return {'curves': render(figure), 'chosen': rows}
 
     return measure

@@ -24,8 +24,9 @@ from genjax.algorithms.pca.pca import (
 )
 from genjax.data.derived import vectors
 from genjax.data.images.sets import images
-from genjax.probes.codes import code_accuracy, scatter, unit_images
-from genjax.probes.figures import drawn, grid, tile, to_pixels
+from genjax.probes.codes import code_accuracy, scatter
+from genjax.probes.decoded import unit_images
+from genjax.probes.figures import grid, render, tile, to_pixels
 from genjax.training.train import Experiment, Probe
 
 VIEW = unit_images((8, 8, 1))
@@ -110,6 +111,6 @@ def curves(x):
         share.set(xlabel='features kept', ylabel='share of the variance explained', ylim=(0, 1.02))
         error.legend()
         share.grid(alpha=0.3)
-        return {'curves': drawn(figure)}
+        return {'curves': render(figure)}
 
     return measure

@@ -18,7 +18,14 @@ from genjax.data.text.corpus import held_out, read_corpus, tokenizer_of
 from genjax.data.text.excerpts import passage
 from genjax.data.words.sets import read_sets
 from genjax.data.words.vectors import to_binary, to_safetensors
-from genjax.probes.words import answers, capitals, embedder, export, knowledge, seen
+from genjax.probes.words import (
+    answers,
+    capitals,
+    embedder,
+    embedding_measure,
+    export,
+    neighbours_and_scores,
+)
 from genjax.training.train import Experiment, Probe
 
 
@@ -65,7 +72,10 @@ def build(config):
     # All at once, since the factors are computed for each probe anew.
     probes = {
         'words': Probe(
-            config.steps, seen(embed, knowledge(config.examples, *sets), capitals, files)
+            config.steps,
+            embedding_measure(
+                embed, neighbours_and_scores(config.examples, *sets), capitals, files
+            ),
         )
     }
     return Experiment(algorithm, data, probes, answers(embed))

@@ -19,16 +19,17 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from experiments._extractor import digits_judge
+from experiments._extractor import digits_comparison
 from genjax.algorithms.vae import Model, elbo, log_likelihood, vae
 from genjax.data.derived import vectors
 from genjax.data.images.sets import images
-from genjax.metrics.likelihood import importance
 from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import fixed_gaussian
-from genjax.probes.codes import code_accuracy, manifold, reconstructions, scatter, unit_images
-from genjax.probes.fidelity import scored, shown
+from genjax.probes.codes import code_accuracy, scatter
+from genjax.probes.decoded import manifold, reconstructions, unit_images
+from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import grid
+from genjax.probes.likelihood import importance
 from genjax.training.train import Experiment, Probe
 
 
@@ -69,7 +70,7 @@ def build(config):
     means = lambda key, state, n: view(
         decode(key, state, jax.random.normal(key, (n, config.latent)))
     )
-    fidelity = digits_judge(means, n=config.samples, seed=config.seed, steps=config.classifier)
+    fidelity = digits_comparison(means, n=config.samples, seed=config.seed, steps=config.classifier)
     probes = {
         'samples': Probe(1000, grid(means, n=64)),
         'reconstructions': Probe(1000, reconstructions(encode, decode, data.test[0], view=view)),
@@ -78,8 +79,8 @@ def build(config):
         'test': Probe(
             config.steps, importance(likelihood, data.test, samples=config.importance), scores=True
         ),
-        'fidelity': Probe(config.steps, scored(fidelity), scores=True),
-        'shown': Probe(config.steps, shown(fidelity)),
+        'fidelity': Probe(config.steps, fidelity_scores(fidelity), scores=True),
+        'shown': Probe(config.steps, fidelity_pictures(fidelity)),
     }
     if config.latent == 2:
         probes['manifold'] = Probe(1000, manifold(decode, view=view))

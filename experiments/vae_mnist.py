@@ -20,11 +20,12 @@ from ml_collections import ConfigDict
 from genjax.algorithms.vae import Model, elbo, log_likelihood, vae
 from genjax.data.derived import binarized
 from genjax.data.images.sets import images
-from genjax.metrics.likelihood import importance
 from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import bernoulli
-from genjax.probes.codes import code_accuracy, interpolations, reconstructions, unit_images
+from genjax.probes.codes import code_accuracy
+from genjax.probes.decoded import interpolations, reconstructions, unit_images
 from genjax.probes.figures import grid
+from genjax.probes.likelihood import importance
 from genjax.training.train import Experiment, Probe
 
 

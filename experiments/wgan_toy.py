@@ -30,7 +30,7 @@ from genjax.algorithms.gan.games import (
 from genjax.algorithms.gan.gan import Model, gan
 from genjax.data.toys import gaussian_mixture, lattice, ring, sampled
 from genjax.networks.mlp import MLP
-from genjax.probes.fields import landscape, modes
+from genjax.probes.fields import covered_modes, landscape
 from genjax.training.train import Experiment, Probe
 
 SHAPES = {'ring': ring, 'lattice': lattice}
@@ -89,7 +89,7 @@ def build(config):
         {'params': state.discriminator.fit.params}, x
     )
     extent = 1.5 * abs(gaussians.centres).max()
-    counted = modes(algorithm.sample, gaussians.centres, 3 * gaussians.deviation)
+    counted = covered_modes(algorithm.sample, gaussians.centres, 3 * gaussians.deviation)
     probes = {
         'modes': Probe(200, counted, scores=True),
         'field': Probe(1000, landscape(algorithm.sample, logit, data.test[0]['x'], extent=extent)),

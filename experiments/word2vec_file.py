@@ -24,7 +24,14 @@ from genjax.data.text.corpus import held_out, read_corpus, tokenizer_of
 from genjax.data.text.excerpts import excerpts
 from genjax.data.words.sets import read_sets
 from genjax.data.words.vectors import to_binary, to_safetensors
-from genjax.probes.words import answers, capitals, embedder, export, knowledge, seen
+from genjax.probes.words import (
+    answers,
+    capitals,
+    embedder,
+    embedding_measure,
+    export,
+    neighbours_and_scores,
+)
 from genjax.training.train import Experiment, Probe
 
 RULES = (('table', PartitionSpec('model')),)  # for vocabularies of millions
@@ -79,8 +86,10 @@ def build(config):
     files = export(bin=to_binary, safetensors=to_safetensors)
     probes = {
         'words': Probe(
-            config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True
+            config.every.evaluate,
+            embedding_measure(embed, neighbours_and_scores(config.examples, *sets)),
+            scores=True,
         ),
-        'vectors': Probe(config.steps, seen(embed, capitals, files)),
+        'vectors': Probe(config.steps, embedding_measure(embed, capitals, files)),
     }
     return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))

@@ -20,9 +20,9 @@ from genjax.algorithms.vae import (
     vae,
 )
 from genjax.data.tables import table
-from genjax.metrics.likelihood import importance
 from genjax.networks.mlp import MLP, WithScale
 from genjax.numerics.likelihoods import bernoulli, fixed_gaussian, gaussian, squares
+from genjax.probes.likelihood import importance
 from genjax.training.mesh import make_mesh
 from genjax.training.train import Every, Experiment, evaluate, train
 

@@ -372,10 +372,10 @@ FAULTS = (
     ),
     Fault(
         'an analogy may be answered by a word of its question',
-        'genjax/metrics/words.py',
+        'genjax/metrics/analogies.py',
         'given[:, i, None], -jnp.inf, scores)',
         'given[:, i, None], scores, scores)',
-        'metrics/test_words.py::test_a_question_word_is_no_answer_and_the_earlier_word_wins_a_tie',
+        'metrics/test_analogies.py::test_a_question_word_is_no_answer_and_the_earlier_word_wins_a_tie',
     ),
     # Counting and expectation-maximisation.
     Fault(
@@ -516,16 +516,16 @@ FAULTS = (
     Fault(
         'KID compares examples with themselves',
         'genjax/metrics/kernel.py',
-        '_total(a, a, chosen, chosen) - itself @ chosen',
-        '_total(a, a, chosen, chosen)',
+        '_sum_pairs(a, a, masks, masks) - diagonal @ masks',
+        '_sum_pairs(a, a, masks, masks)',
         'metrics/test_kernel.py::test_the_mean_over_many_draws_of_one_distribution_is_zero',
     ),
     Fault(
         'a rank correlation gives ties the rank of the last',
-        'genjax/metrics/words.py',
+        'genjax/metrics/similarity.py',
         '(np.cumsum(count) - (count - 1) / 2)[place]',
         'np.cumsum(count)[place]',
-        'metrics/test_words.py::test_spearman_is_scipys_with_ties',
+        'metrics/test_similarity.py::test_spearman_is_scipys_with_ties',
     ),
     # The launcher.
     Fault(

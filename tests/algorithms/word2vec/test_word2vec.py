@@ -29,7 +29,7 @@ from genjax.data.text.corpus import Corpus, Vocabulary, read_corpus
 from genjax.data.text.excerpts import excerpts
 from genjax.data.text.planted import analogies as planted_analogies
 from genjax.data.text.planted import planted
-from genjax.metrics.words import analogies
+from genjax.metrics.analogies import analogies
 from genjax.training.loop import feeder, folded
 from genjax.training.mesh import by_jit, make_mesh, placement
 from genjax.training.train import Every, Experiment, NonFinite, evaluate, train

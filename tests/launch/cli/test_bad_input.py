@@ -29,7 +29,7 @@ from genjax.data.words.hypernyms import read_bless, read_wordnet
 from genjax.data.words.sets import read_analogies, read_sets, read_similarity
 from genjax.data.words.vectors import load
 from genjax.networks.inception.state_dict import MAGIC, read_arrays
-from genjax.networks.inception.weights import inception
+from genjax.networks.inception.weights import load_inception
 from launch.__main__ import main
 from launch.cli.overrides import flat
 from launch.cli.refusal import Refused
@@ -464,7 +464,7 @@ FILES = {
         ),
         (foreign('BF16'), "this is no safetensors file of numpy arrays: 'BF16'"),
     ],
-    ('w.pth', inception): [
+    ('w.pth', load_inception): [
         (
             ...,
             'there is no file FILE; InceptionV3 needs pt_inception-2015-12-05-6726825d.pth, published at '
@@ -476,7 +476,7 @@ FILES = {
             "'posix.remove', which no state dict of weights needs",
         ),
     ],
-    ('w.safetensors', inception): [
+    ('w.safetensors', load_inception): [
         (
             packed({'fc.bias': np.ones(1008, np.float32)}),
             'FILE does not hold the weights of InceptionV3: the entry Conv2d_1a_3x3.bn.running_mean is missing',

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from genjax.base import Embedding
 from genjax.data.images import prepare
-from genjax.data.text.corpus import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
+from genjax.data.text import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
 from genjax.data.words.hypernyms import read_bless, read_wordnet
 from genjax.data.words.sets import read_analogies, read_similarity
 from genjax.data.words.vectors import (

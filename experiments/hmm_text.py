@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 from genjax.algorithms.hmm.emissions import discrete
 from genjax.algorithms.hmm.hmm import hmm, look, viterbi
 from genjax.data.derived import derived
-from genjax.data.text.corpus import held_out, read_corpus
+from genjax.data.text.corpus import hold_out, read_corpus
 from genjax.data.text.excerpts import excerpts
 from genjax.probes.figures import render
 from genjax.training.train import Experiment, Probe
@@ -64,7 +64,7 @@ def get_config():
 def build(config):
     text = read_corpus(config.corpus, min_count=1, tokenize=letters)
     names = text.vocabulary.words
-    train, test = held_out(text, words=config.held_out)
+    train, test = hold_out(text, words=config.held_out)
     chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
     data = derived(excerpts(train, **chop, test=test), sequences(names.index(' ')))
     emission = discrete(len(names), pseudocount=config.pseudocount)

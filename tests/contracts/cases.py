@@ -9,7 +9,7 @@ import optax
 from genjax.algorithms.autoencoder import Model as Autoencoder
 from genjax.algorithms.autoencoder import autoencoder, masking
 from genjax.algorithms.classifier import classifier
-from genjax.algorithms.cooccurrence.cooccurrence import cooccurrence, dynamic, factors
+from genjax.algorithms.cooccurrence import cooccurrence, dynamic, svd_vectors
 from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
 from genjax.algorithms.diffusion.ddpm import ddpm
 from genjax.algorithms.gan.games import gradient_penalty, hinge, r1
@@ -24,9 +24,13 @@ from genjax.algorithms.naive_bayes.naive_bayes import naive_bayes
 from genjax.algorithms.ngram.ngram import ngram
 from genjax.algorithms.pca.pca import pca
 from genjax.algorithms.vae import Model, iwae, vae
-from genjax.algorithms.word2vec.outputs import negative_sampling
-from genjax.algorithms.word2vec.windows import skip_gram
-from genjax.algorithms.word2vec.word2vec import bounded, kept_share, word2vec
+from genjax.algorithms.word2vec import (
+    add_clipped_steps,
+    keep_probability,
+    negative_sampling,
+    skip_gram,
+    word2vec,
+)
 from genjax.base import Data, Resident
 from genjax.networks.classifier import Classifier
 from genjax.networks.mlp import MLP
@@ -74,10 +78,10 @@ def word2vec_case() -> Experiment:
     algorithm = word2vec(
         skip_gram(window=3, block=8),
         output,
-        keep=kept_share(counts, 0.05),
+        keep=keep_probability(counts, 0.05),
         dimension=6,
         rate=lambda step: 0.05 / (1 + 0.01 * step),
-        add=bounded(0.3),
+        add=add_clipped_steps(0.3),
     )
     return Experiment(algorithm, text(24), {})
 
@@ -100,7 +104,7 @@ def cooccurrence_case() -> Experiment:
         capacity=78,
         margin=2,
         weight=dynamic(2),
-        vectors=factors(12, dimension=3),
+        vectors=svd_vectors(12, dimension=3),
     )
     tests = [{'words': ids[:96].reshape(BATCH, 6)}, {'words': ids[96:126].reshape(5, 6)}]
     return Experiment(algorithm, Data(Resident(jnp.asarray(ids), make_batch), tests), {})

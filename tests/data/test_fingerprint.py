@@ -8,7 +8,7 @@ import pytest
 from genjax.data.images.sets import images
 from genjax.data.resident import with_fingerprints
 from genjax.data.tables import table
-from genjax.data.text.corpus import read_corpus
+from genjax.data.text import read_corpus
 from genjax.data.text.excerpts import excerpts, passage
 from launch.__main__ import main
 from launch.run import rundir

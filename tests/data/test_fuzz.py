@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from genjax.base import Embedding
 from genjax.data.images import builders
-from genjax.data.text.corpus import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
+from genjax.data.text import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
 from genjax.data.words.hypernyms import read_bless, read_wordnet
 from genjax.data.words.sets import read_analogies, read_similarity
 from genjax.data.words.vectors import (

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from genjax.base import Embedding
-from genjax.data.words.hypernyms import (
+from genjax.data.words import (
     HYPER,
     Link,
     ancestors,

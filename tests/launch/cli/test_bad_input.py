@@ -24,7 +24,7 @@ from safetensors.numpy import save as packed
 
 from genjax.data.images import builders, prepare
 from genjax.data.images.sets import images
-from genjax.data.text.corpus import read_corpus, read_vocabulary
+from genjax.data.text import read_corpus, read_vocabulary
 from genjax.data.words.hypernyms import read_bless, read_wordnet
 from genjax.data.words.sets import read_analogies, read_sets, read_similarity
 from genjax.data.words.vectors import load

@@ -12,9 +12,10 @@ from genjax.algorithms.classifier import classifier
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, svd_vectors
 from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
 from genjax.algorithms.diffusion.ddpm import ddpm
-from genjax.algorithms.gan.games import gradient_penalty, hinge, r1
+from genjax.algorithms.gan.games import hinge
 from genjax.algorithms.gan.gan import Model as Players
 from genjax.algorithms.gan.gan import gan
+from genjax.algorithms.gan.penalties import gradient_penalty, r1
 from genjax.algorithms.hmm import discrete, hmm
 from genjax.algorithms.mixture import full, mixture
 from genjax.algorithms.naive_bayes import gaussian as gaussian_features

@@ -147,11 +147,11 @@ def test_a_home_that_cannot_be_written_is_none_for_caches(tmp_path, monkeypatch,
     tmp_path.chmod(0o555)
     monkeypatch.setenv('HOME', str(tmp_path))
     assert home() == tmp_path and not writable(cache_folder())
-    environment.tell_of_cache()
+    environment.warn_without_cache()
     told = f'compiled programs are not kept: {tmp_path}/.cache/genjax cannot be written; set HOME or XDG_CACHE_HOME'
     assert capsys.readouterr().err == f'{told} to a folder that can be written\n'
     monkeypatch.setenv(environment.COMPILED, '/chosen')
-    environment.tell_of_cache()
+    environment.warn_without_cache()
     assert capsys.readouterr().err == ''
 
 

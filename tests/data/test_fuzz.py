@@ -30,7 +30,8 @@ from genjax.data.words.vectors import (
 )
 from genjax.networks.inception.state_dict import read_arrays
 from launch.cli.flags import Flags, parse
-from launch.cli.overrides import flat, override
+from launch.cli.flat import flat
+from launch.cli.overrides import override
 from launch.cli.refusal import Refused
 from launch.sweep.points import axis
 from tests.data.images.tiny_sets import idx
@@ -238,6 +239,7 @@ NAMES = [
     'mesh',
     'sweep',
     'workers',
+    'seeds',
     'vmap',
     'on',
     'config.a',

@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from launch.run.provenance import source
-from launch.viewer.runs import read
+from launch.viewer.reading import read_run
 
 ROOT = pathlib.Path(__file__).parents[2]
 RECORD = pathlib.Path(__file__).with_name('record.json')
@@ -113,7 +113,7 @@ def _left(workdir):
     )
     found |= {name: importlib.metadata.version(name) for name in PACKAGES}
     return (
-        untimed(read(workdir).rows),
+        untimed(read_run(workdir).rows),
         found | {'xla_flags': launch['xla_flags'], 'data': manifest['data']},
         launch['source'],
     )

@@ -18,10 +18,10 @@ from genjax.training.schedule import Every
 from genjax.training.seeds import Unlike, groups, train_seeds
 from genjax.training.train import train
 from launch.__main__ import main
-from launch.run import rundir, seed_runs, signals
-from launch.sweep import local
-from launch.sweep.points import Point
-from launch.viewer import runs
+from launch.run import rundir, signals
+from launch.sweep import grouping, local
+from launch.sweep.points import Point, log_of
+from launch.viewer.reading import find_runs
 from tests.contracts.cases import ALGORITHMS
 from tests.training.toy import gaussian_batches, toy
 from tests.trees import assert_trees_close_in_norm, assert_trees_equal
@@ -227,7 +227,7 @@ def here(monkeypatch):
 
     def started(point, given):
         with (
-            open(local.log_of(point), 'a') as log,
+            open(log_of(point), 'a') as log,
             contextlib.redirect_stdout(log),
             contextlib.redirect_stderr(log),
         ):
@@ -243,7 +243,7 @@ def test_a_sweep_by_vmap_leaves_what_separate_runs_leave(folder, here, capsys):
     (folder / 'runs').mkdir()
     assert sweep('--sweep=walk.rate=0.25,0.5') == 0
     assert main(['--exp=toy', '--config.seed=1', '--config.walk.rate=0.25', '--workdir=alone']) == 0
-    made = runs.find([folder / 'runs'])
+    made = find_runs([folder / 'runs'])
     assert len(made) == 4 and {each.status for each in made} == {'done'}
     assert len(list((folder / 'runs').glob('*.log'))) == 2  # a program for each rate
     (one,) = (
@@ -275,9 +275,9 @@ def test_a_sweep_by_vmap_goes_on_and_counts_what_failed(folder, here, monkeypatc
 
 @pytest.mark.slow
 def test_a_signal_saves_all_runs(folder, monkeypatch):
-    again = ['--exp=toy', '--vmap=seed=0:3']
+    again = ['--exp=toy', '--seeds=0:3']
     with monkeypatch.context() as patch:
-        patch.setattr(signals, 'heard', lambda: contextlib.nullcontext(lambda: True))
+        patch.setattr(signals, 'stop_requests', lambda: contextlib.nullcontext(lambda: True))
         assert main(again) == 75
     assert [rundir.last_step(path) for path in sorted((folder / 'runs').iterdir())] == [2, 2, 2]
     assert main(again) == 0
@@ -289,25 +289,35 @@ def test_groups_are_what_differs_in_the_seed_alone(tmp_path, monkeypatch):
         for a, s in ('x0', 'y0', 'x1', 'x2')
     ]
     (tmp_path / 'x1/checkpoints/4').mkdir(parents=True)
-    assert seed_runs.groups(made, 2) == [[0, 3], [1], [2]]
-    assert seed_runs.groups(made, 6) == [[0], [3], [1], [2]]
-    monkeypatch.setattr(seed_runs, 'cores', lambda: 2)
-    assert [seed_runs.programs([made[0]] * n) for n in (1, 7, 8, 40)] == [1, 1, 2, 2]
-    assert seed_runs.programs([made[2]] * 8) == 1  # they are done
-    joined = seed_runs.joined([made[0], made[3]])
-    assert joined.argv == ['--config.a=x', '--vmap=seed=0,2'] and joined.workdir == made[0].workdir
-    assert seed_runs.joined([made[1]]) == made[1]
-    assert seed_runs.apart(made, [[0, 3], [1], [2]], {0: 3, 1: 0}) == {0: 3, 3: 3, 1: 0}
+    assert grouping.groups(made, 2) == [[0, 3], [1], [2]]
+    assert grouping.groups(made, 6) == [[0], [3], [1], [2]]
+    monkeypatch.setattr(grouping, 'cores', lambda: 2)
+    assert [grouping.program_count([made[0]] * n) for n in (1, 7, 8, 40)] == [1, 1, 2, 2]
+    assert grouping.program_count([made[2]] * 8) == 1  # they are done
+    joined = grouping.joined([made[0], made[3]])
+    assert joined.argv == ['--config.a=x', '--seeds=0,2'] and joined.workdir == made[0].workdir
+    assert grouping.joined([made[1]]) == made[1]
+    assert grouping.by_point(made, [[0, 3], [1], [2]], {0: 3, 1: 0}) == {0: 3, 3: 3, 1: 0}
 
 
 WRONG = {
     '--vmap=seed': '--vmap is given without --sweep',
     '--vmap=batch': '--vmap is batch; it takes seed',
-    '--vmap=seed=0:2 --sweep=steps=2,3': '--vmap is seed=0:2; with --sweep or --on slurm it takes seed',
-    '--vmap=seed=0:2 --config.seed=1': '--config.seed is given with --vmap; it is given twice',
-    '--vmap=seed=0:2 --workdir=a': '--workdir is given with --vmap; each run has its own',
-    '--vmap=seed=0:2 --parallel=pmap': '--vmap trains, and compiles by jit; it takes no --mode and no --parallel',
-    '--vmap=seed=0:2 --mode=sample': '--vmap trains, and compiles by jit; it takes no --mode and no --parallel',
+    '--vmap=seed=0:2': '--vmap is seed=0:2; it takes seed',
+    '--seeds=0:2 --sweep=steps=2,3': '--seeds is of one launch; with --sweep or --on slurm seeds '
+    'are given by --sweep seed=A,B,C, and --vmap makes them one program',
+    '--seeds=0:2 --on=slurm': '--seeds is of one launch; with --sweep or --on slurm seeds '
+    'are given by --sweep seed=A,B,C, and --vmap makes them one program',
+    '--seeds=0:2 --distributed': '--seeds trains in one process; it takes no --distributed',
+    '--seeds=0:2 --config.seed=1': '--config.seed is given with --seeds; it is given twice',
+    '--seeds=0:2 --workdir=a': '--workdir is given with --seeds; each run has its own',
+    '--seeds=0:2 --parallel=pmap': '--seeds trains, and compiles by jit; it takes no --mode and no --parallel',
+    '--seeds=0:2 --mode=sample': '--seeds trains, and compiles by jit; it takes no --mode and no --parallel',
+    '--seeds=0:10001': '--seeds is 0:10001, 10001 values; 10000 are the most',
+    '--seeds=3:3': '--seeds is 3:3, which is no seed',
+    '--seeds=1,0,1': '--seeds is 1,0,1, which has a value twice',
+    '--seeds=-1': '--seeds is -1; it takes a,b,c or a:b, as 0:4 for 0, 1, 2, 3',
+    '--seeds=a,b': '--seeds is a,b; it takes a,b,c or a:b, as 0:4 for 0, 1, 2, 3',
 }
 
 

@@ -31,9 +31,9 @@ from genjax.data.words.vectors import load
 from genjax.networks.inception.state_dict import MAGIC, read_arrays
 from genjax.networks.inception.weights import load_inception
 from launch.__main__ import main
-from launch.cli.overrides import flat
+from launch.cli.flat import flat
 from launch.cli.refusal import Refused
-from launch.run.plan import plan
+from launch.run.planning import plan
 from tests.contracts.test_contracts import EXPERIMENTS, smoke, tiny_sets  # noqa: F401, a fixture
 from tests.data.images.tiny_sets import MNIST_FILES, idx, tiny_cifar, tiny_mnist
 

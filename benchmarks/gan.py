@@ -32,8 +32,7 @@ def genjax_times(x, steps, fold, clock):
     from genjax.algorithms.gan.gan import Model, gan
     from genjax.base import Data, Resident
     from genjax.networks.dcgan import Discriminator, Generator
-    from genjax.training.mesh import make_mesh
-    from genjax.training.train import Every, Experiment, Probe, train
+    from genjax.training import Every, Experiment, Probe, make_mesh, train
 
     batch = lambda held, step: {'x': held[(step * BATCH + jnp.arange(BATCH)) % ROWS]}
     adam, read = optax.adam(2e-4, b1=0.5), []

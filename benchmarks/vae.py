@@ -33,8 +33,7 @@ def genjax_rates(fold):
     from genjax.data.tables import table
     from genjax.networks.mlp import MLP
     from genjax.numerics.likelihoods import bernoulli
-    from genjax.training.mesh import make_mesh
-    from genjax.training.train import Every, Experiment, train
+    from genjax.training import Every, Experiment, make_mesh, train
 
     model = Model(MLP((HIDDEN,), (2, LATENT)), MLP((HIDDEN,), (784,)), bernoulli, LATENT)
     experiment = Experiment(vae(model, optax.adam(1e-3)), table(X, batch=BATCH), {})

@@ -31,7 +31,7 @@ from genjax.algorithms.gan import (
 from genjax.data.toys import gaussian_mixture, lattice, ring, sampled
 from genjax.networks.mlp import MLP
 from genjax.probes.fields import covered_modes, landscape
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 SHAPES = {'ring': ring, 'lattice': lattice}
 # Each with the penalties that it is played with, of one weight.
@@ -73,7 +73,9 @@ def sweep():
 def build(config):
     gaussians = choose(SHAPES, 'shape', config.shape)(deviation=config.deviation)
     game, penalties = choose(GAMES, 'game', config.game)
-    data = sampled(gaussian_mixture(gaussians), batch=config.batch * config.critic_steps, seed=config.seed)
+    data = sampled(
+        gaussian_mixture(gaussians), batch=config.batch * config.critic_steps, seed=config.seed
+    )
     model = Model(MLP(config.widths, (2,)), MLP(config.widths, ()), config.latent)
 
     def adam(steps):

@@ -9,7 +9,8 @@ import pytest
 
 from genjax.counting import ABSENT, EMPTY, add, empty, find, lookup, stored_keys
 from genjax.parallel import AXIS
-from genjax.training.mesh import make_mesh, put_batch
+from genjax.training import make_mesh
+from genjax.training.mesh import put_batch
 from tests.trees import assert_trees_equal
 
 CAPACITY = 300

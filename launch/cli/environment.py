@@ -27,7 +27,7 @@ def prepare() -> None:
     os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
 
 
-def warn_why_no_cache() -> None:
+def warn_without_cache() -> None:
     """Says, before anything is compiled, that programs are kept nowhere, and what to set."""
     if COMPILED not in os.environ and not _cache_is_writable():
         print(f'compiled programs are not kept: {why_no_cache()}', file=sys.stderr)

@@ -23,8 +23,7 @@ from genjax.algorithms.cooccurrence import (
 from genjax.algorithms.cooccurrence.sparse import multiply, totals
 from genjax.data.text import Corpus, Vocabulary
 from genjax.data.text.excerpts import passage
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Experiment, NonFinite, train
+from genjax.training import Experiment, NonFinite, make_mesh, train
 
 V = 12
 KEY = jax.random.key(0)

@@ -25,8 +25,7 @@ from genjax.algorithms.ngram import (
     probabilities,
 )
 from genjax.base import Data, Resident
-from genjax.training.mesh import by_jit, by_pmap, make_mesh
-from genjax.training.train import Every, Experiment, NonFinite, train
+from genjax.training import Every, Experiment, NonFinite, by_jit, by_pmap, make_mesh, train
 from tests.trees import assert_trees_equal
 
 LECTURE = 'I like deep learning .', 'I like NLP .', 'I enjoy flying .'

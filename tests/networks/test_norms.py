@@ -9,7 +9,8 @@ import pytest
 
 from genjax.networks.norms import BatchNorm
 from genjax.parallel import AXIS, device_mean
-from genjax.training.mesh import make_mesh, put_batch, replicated
+from genjax.training import make_mesh
+from genjax.training.mesh import put_batch, replicated
 
 
 def drawn(shape=(16, 3, 2, 5)):

@@ -108,7 +108,9 @@ def _resident(
 ) -> Data:
     """The data of a run, whose fingerprint is of the corpus and the test text."""
     train = Resident(jnp.asarray(corpus.ids), make_batch, corpus.fingerprint)
-    return with_fingerprints(Data(train, test_batches), fingerprint([] if test is None else test.ids))
+    return with_fingerprints(
+        Data(train, test_batches), fingerprint([] if test is None else test.ids)
+    )
 
 
 def _in_order(

@@ -27,9 +27,10 @@ from genjax.data.text.excerpts import excerpts
 from genjax.data.text.planted import analogies as planted_analogies
 from genjax.data.text.planted import planted
 from genjax.metrics.analogies import analogies
-from genjax.training.loop import feeder, folded
-from genjax.training.mesh import by_jit, make_mesh, placement
-from genjax.training.train import Every, Experiment, NonFinite, evaluate, train
+from genjax.training import Every, Experiment, NonFinite, by_jit, evaluate, make_mesh, train
+from genjax.training.feed import feed_args
+from genjax.training.loop import fold_steps
+from genjax.training.mesh import placement
 
 V, D, B, L, T = 11, 6, 2, 20, 8
 COUNTS = np.arange(V, 0, -1) ** 2
@@ -264,8 +265,8 @@ def trainers_program(algorithm, mesh, rules=()):
     with jax.set_mesh(mesh):
         state = algorithm.init(jax.random.key(0), texts())
         places = placement(mesh, rules, state)
-        fold = by_jit(folded(algorithm, feed, 10), mesh, places)
-        held = feeder(feed, mesh, 10, 0)(10)
+        fold = by_jit(fold_steps(algorithm, feed, 10), mesh, places)
+        held = feed_args(feed, mesh, 10, 0)(10)
         lowered = fold.lower(
             jax.random.key(0), jax.device_put(state, places), held, np.int32(0), np.int32(10)
         )

@@ -13,8 +13,8 @@ import time
 import jax
 import pytest
 
-from genjax.training.mesh import make_mesh, part
-from genjax.training.train import evaluate, restore
+from genjax.training import evaluate, make_mesh, restore
+from genjax.training.mesh import process_shard
 from launch.__main__ import main
 from launch.cli.refusal import Refused
 from launch.run import distributed
@@ -117,7 +117,7 @@ def test_what_two_processes_saved_one_restores_and_goes_on_with(case, two, tmp_p
 
 
 def test_a_batch_has_a_part_for_each_process():
-    assert part(make_mesh()) == (0, 1)
+    assert process_shard(make_mesh()) == (0, 1)
 
 
 @pytest.mark.parametrize(

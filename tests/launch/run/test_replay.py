@@ -13,9 +13,8 @@ import pytest
 
 from genjax.base import Algorithm, Data, Resident
 from genjax.parallel import device_mean
-from genjax.training import checkpoint
+from genjax.training import Experiment, NonFinite, checkpoint, run_keys
 from genjax.training.digest import digest
-from genjax.training.train import Experiment, NonFinite, keys_of
 from launch.__main__ import main
 from launch.cli import catalogue
 from launch.replay import main as replay
@@ -282,7 +281,7 @@ def test_the_recorder_names_the_step_and_the_first_leaf(save, start, wrong, caps
     command = 'python -m launch.replay a --step 4 --debug_nans'
     assert capsys.readouterr() == ('', f'{command}\nstep 4: loss is nan\n')
     found = rundir.read(wrong / 'nonfinite_4.json')
-    key = jax.random.key_data(jax.random.fold_in(keys_of(5).steps, 3)).tolist()
+    key = jax.random.key_data(jax.random.fold_in(run_keys(5).steps, 3)).tolist()
     assert found == {
         'step': 4,
         'what': 'loss',

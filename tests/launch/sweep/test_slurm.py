@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from genjax.training.train import restore
+from genjax.training import restore
 from launch.__main__ import main
 from launch.run.planning import plan
 from tests.programs import slurm_cluster

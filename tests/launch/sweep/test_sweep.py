@@ -19,8 +19,7 @@ import jax
 import pytest
 from hypothesis import given
 
-from genjax.training.mesh import make_mesh
-from genjax.training.train import check
+from genjax.training import check, make_mesh
 from launch.__main__ import main
 from launch.cli import catalogue
 from launch.cli.flags import parse

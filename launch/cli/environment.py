@@ -29,7 +29,7 @@ def prepare() -> None:
 def tell_of_cache() -> None:
     """Says, before anything is compiled, that programs are kept nowhere, and what to set."""
     if COMPILED not in os.environ and not _keeps():
-        print(f'compiled programs are not kept: {without_cache()}', file=sys.stderr)
+        print(f'compiled programs are not kept: {why_no_cache()}', file=sys.stderr)
 
 
 def _keeps():

@@ -1,5 +1,4 @@
-"""What word vectors know about hypernyms: Fu et al. 2014 on WordNet and BLESS, beside simpler
-models.
+"""Hypernyms from word vectors: Fu et al. 2014 on WordNet and BLESS, beside simpler models.
 
     .venv/bin/python -m benchmarks.hypernymy VECTORS_FILE --data GENJAX_DATA_FOLDER
 
@@ -14,9 +13,10 @@ import argparse
 import pathlib
 import statistics
 import time
+from collections.abc import Callable, Sequence
 
 from genjax.base import Embedding
-from genjax.data.words.hypernyms import (
+from genjax.data.words import (
     HYPER,
     ancestors,
     hyponym_split,
@@ -29,6 +29,10 @@ from genjax.data.words.vectors import load
 from genjax.metrics.hypernymy import hypernymy_scores
 
 FRACTIONS = (0.5, 0.2, 0.3)  # of the words, to train, to choose thresholds, to test
+
+Pairs = list[tuple[str, str, str]]
+Split = Callable[..., tuple[Pairs, ...]]  # `lexical_split` or `hyponym_split`
+Parts = Callable[[Split, int], Sequence[Pairs]]  # split, seed -> train, dev, test
 
 
 def arguments() -> argparse.Namespace:
@@ -43,11 +47,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def wordnet(folder: pathlib.Path, vocabulary: set[str]):
-    """split, seed -> train, dev, test of the pairs whose words are in the vocabulary, with
-    negatives but in train."""
+def wordnet(folder: pathlib.Path, vocabulary: set[str]) -> Parts:
+    """Pairs whose words are in the vocabulary, with negatives in dev and test."""
     links = read_wordnet(folder / 'text' / 'wordnet_hypernyms.tsv')
-    above = ancestors(links)
+    ancestors_of = ancestors(links)
     pairs = [
         (link.lemma, link.hypernym, HYPER)
         for link in links
@@ -55,31 +58,35 @@ def wordnet(folder: pathlib.Path, vocabulary: set[str]):
     ]
 
     def parts(split, seed):
-        train, *judged = split(pairs, seed=seed, fractions=FRACTIONS)
-        return train, *(with_negatives(part, ancestors=above, seed=seed) for part in judged)
+        train, dev, test = split(pairs, seed=seed, fractions=FRACTIONS)
+        dev = with_negatives(dev, ancestors=ancestors_of, seed=seed)
+        test = with_negatives(test, ancestors=ancestors_of, seed=seed)
+        return train, dev, test
 
     return parts
 
 
-def bless(folder: pathlib.Path):
-    """split, seed -> train, dev, test."""
-    pairs = read_bless(
-        folder / 'words' / 'bless_hypernymy.tsv', folder / 'words' / 'bless_relations.tsv'
-    )
-    return lambda split, seed: split(pairs, seed=seed, fractions=FRACTIONS)
+def bless(folder: pathlib.Path) -> Parts:
+    words = folder / 'words'
+    pairs = read_bless(words / 'bless_hypernymy.tsv', words / 'bless_relations.tsv')
+
+    def parts(split, seed):
+        return split(pairs, seed=seed, fractions=FRACTIONS)
+
+    return parts
 
 
-def show(title: str, draws: list[list[dict]], seconds: float):
-    """The means over the draws, a line a model."""
+def show(title: str, draws: list[list[dict]], seconds: float) -> None:
+    """Prints the means over the draws, a line a model."""
+    first = draws[0][0]
     print(
-        f'\n{title}: {draws[0][0]["pairs"]} test pairs in the first draw, coverage {draws[0][0]["coverage"]:.0%}'
+        f'\n{title}: {first["pairs"]} test pairs in the first draw, '
+        f'coverage {first["coverage"]:.0%}'
     )
-    names = [name for name in draws[0][0] if name not in ('model', 'pairs', 'coverage', 'f1')]
+    names = [name for name in first if name not in ('model', 'pairs', 'coverage', 'f1')]
     names = [name for name in names if all(name in draw[0] for draw in draws)]
-    print(
-        f'{"%":16}{"F1":>6}{"":7}'
-        + ''.join(f'{name.removeprefix("called "):>11}' for name in names)
-    )
+    columns = ''.join(f'{name.removeprefix("called "):>11}' for name in names)
+    print(f'{"%":16}{"F1":>6}{"":7}{columns}')
     for rows in zip(*draws, strict=True):
         f1 = [100 * row['f1'] for row in rows]
         means = ''.join(
@@ -97,13 +104,13 @@ def main():
     embedding = Embedding(loaded.words[: flags.words], loaded.vectors[: flags.words])
     sets = {'WordNet': wordnet(flags.data, set(embedding.words)), 'BLESS': bless(flags.data)}
     for name, parts in sets.items():
-        for way, split in (('words', lexical_split), ('hyponyms', hyponym_split)):
+        for split_name, split in (('words', lexical_split), ('hyponyms', hyponym_split)):
             start = time.perf_counter()
-            score = lambda seed, parts=parts, split=split: hypernymy_scores(
-                embedding, *parts(split, seed), clusters=flags.clusters
-            )
-            draws = [score(seed) for seed in range(flags.draws)]
-            show(f'{name}, split by {way}', draws, time.perf_counter() - start)
+            draws = [
+                hypernymy_scores(embedding, *parts(split, seed), clusters=flags.clusters)
+                for seed in range(flags.draws)
+            ]
+            show(f'{name}, split by {split_name}', draws, time.perf_counter() - start)
 
 
 if __name__ == '__main__':

@@ -1,5 +1,4 @@
-"""EM for Gaussian mixtures against scikit-learn: the time of an iteration on 60,000 x 64, 32
-components.
+"""EM for Gaussian mixtures against scikit-learn: an iteration on 60,000 x 64, 32 components.
 
     python -m benchmarks.mixture [--threads 1] [--rounds 3] [--structures full,diag,tied]
 
@@ -40,10 +39,17 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from sklearn.mixture import GaussianMixture  # noqa: E402
 
-from genjax.algorithms.mixture.covariances import diagonal, full, tied  # noqa: E402
-from genjax.algorithms.mixture.mixture import from_covariances, mixture  # noqa: E402
+from genjax.algorithms.mixture import (  # noqa: E402
+    diagonal,
+    from_covariances,
+    full,
+    mixture,
+    tied,
+)
 
-SIZE, COMPONENTS, FLOOR = 64, 32, 1e-3
+SIZE = 64
+COMPONENTS = 32
+FLOOR = 1e-3
 STRUCTURES = {'full': full, 'diag': diagonal, 'tied': tied}
 EXTRA = {'full': 2, 'diag': 20, 'tied': 2}  # iterations that the longer fit has more
 
@@ -58,18 +64,22 @@ def problem(name: str, examples: int):
         'diag': np.ones((COMPONENTS, SIZE)),
         'tied': np.eye(SIZE)[None],
     }
-    return x, np.full(COMPONENTS, 1 / COMPONENTS), x[:COMPONENTS], unit[name]
+    weights = np.full(COMPONENTS, 1 / COMPONENTS)
+    return x, weights, x[:COMPONENTS], unit[name]
 
 
-def seconds(function, clock) -> float:
-    began = clock()
-    function()
-    return clock() - began
+def seconds(function, argument, clock) -> float:
+    """The time of a call."""
+    start = clock()
+    function(argument)
+    return clock() - start
 
 
 def peer(name: str, dtype, values):
-    """iterations -> a fit of scikit-learn; covariances are the identity, and so their own
-    precisions."""
+    """iterations -> a fit of scikit-learn.
+
+    Covariances are the identity, and so their own precisions.
+    """
     x, weights, means, covariances = (value.astype(dtype) for value in values)
     start = dict(
         weights_init=weights,
@@ -79,53 +89,64 @@ def peer(name: str, dtype, values):
     settings = dict(
         covariance_type=name, reg_covar=FLOOR, tol=0, init_params='random_from_data', random_state=0
     )
-    return lambda n: GaussianMixture(COMPONENTS, max_iter=n, **settings, **start).fit(x)
+
+    def fit(n):
+        return GaussianMixture(COMPONENTS, max_iter=n, **settings, **start).fit(x)
+
+    return fit
 
 
 def ours(name: str, values):
     """iterations -> the steps in one compiled loop, as the trainer runs them."""
-    x, *start = (jnp.asarray(value, jnp.float32) for value in values)
-    algorithm = mixture(
-        COMPONENTS,
-        covariance=STRUCTURES[name],
-        floor=FLOOR,
-        start=from_covariances(STRUCTURES[name], *start),
-    )
-    batch, key = {'x': x}, jax.random.key(0)
-    step = lambda _, carry: algorithm.update(key, carry[0], batch)
-    begun = algorithm.update(key, algorithm.init(key, batch), batch)
-    loop = jax.jit(lambda n, carry: jax.lax.fori_loop(0, n, step, carry))
-    return lambda n: jax.block_until_ready(loop(n, begun))
+    x, *parameters = (jnp.asarray(value, jnp.float32) for value in values)
+    covariance = STRUCTURES[name]
+    start = from_covariances(covariance, *parameters)
+    algorithm = mixture(COMPONENTS, covariance=covariance, floor=FLOOR, start=start)
+    batch = {'x': x}
+    key = jax.random.key(0)
+
+    def step(_, carry):
+        state, _ = carry
+        return algorithm.update(key, state, batch)
+
+    @jax.jit
+    def loop(n, carry):
+        return jax.lax.fori_loop(0, n, step, carry)
+
+    first = algorithm.update(key, algorithm.init(key, batch), batch)
+
+    def fit(n):
+        return jax.block_until_ready(loop(n, first))
+
+    return fit
 
 
 def compare(name: str, options: argparse.Namespace):
-    """A line of medians, and of their ratios to ours."""
+    """Prints a line of medians, and of their ratios to ours."""
     values = problem(name, options.examples)
-    fits = {
-        'genjax': ours(name, values),
-        **{d: peer(name, d, values) for d in ('float64', 'float32')},
-    }
+    peers = ('float64', 'float32')
+    fits = {'genjax': ours(name, values)}
+    for dtype in peers:
+        fits[dtype] = peer(name, dtype, values)
+
     clock = time.process_time if options.threads == 1 else time.perf_counter
     times = {side: [] for side in fits}
     fits['genjax'](1)
     for _ in range(options.rounds):
         for side, fit in fits.items():
-            short, long = (
-                seconds(lambda n=n, fit=fit: fit(n), clock) for n in (1, 1 + EXTRA[name])
-            )
+            short = seconds(fit, 1, clock)
+            long = seconds(fit, 1 + EXTRA[name], clock)
             times[side].append((long - short) / EXTRA[name])
+
     medians = {side: statistics.median(rows) for side, rows in times.items()}
-    ratios = ' | '.join(
-        f'{medians[d] * 1e3:,.0f} ms, {medians[d] / medians["genjax"]:.1f}'
-        for d in ('float64', 'float32')
-    )
-    print(f'| {name} | {medians["genjax"] * 1e3:,.0f} ms | {ratios} |', flush=True)
+    base = medians['genjax']
+    ratios = ' | '.join(f'{medians[d] * 1e3:,.0f} ms, {medians[d] / base:.1f}' for d in peers)
+    print(f'| {name} | {base * 1e3:,.0f} ms | {ratios} |', flush=True)
 
 
 if __name__ == '__main__':
     warnings.simplefilter('ignore')  # scikit-learn's, that it has not converged
-    print(
-        '| covariance | genjax | scikit-learn, float64 | scikit-learn, float32 |\n| --- | --- | --- | --- |'
-    )
+    print('| covariance | genjax | scikit-learn, float64 | scikit-learn, float32 |')
+    print('| --- | --- | --- | --- |')
     for structure in FLAGS.structures.split(','):
         compare(structure, FLAGS)

@@ -1,7 +1,7 @@
-"""word2vec against gensim: words a second, scores and memory, at the same settings on the same
-text.
+"""word2vec against gensim: words a second, scores and memory, with one text and the same settings.
 
-    python -m benchmarks.word2vec --data GENJAX_DATA [--models skip_gram,cbow] [--seeds 2] [--cores 1]
+    python -m benchmarks.word2vec --data GENJAX_DATA
+        [--models skip_gram,cbow] [--seeds 2] [--cores 1]
 
 The two sides take turns, each run in a process of its own that may use `cores` processors; gensim
 has as many workers, and reads the text as fast as it can (corpus_file). Both have dimension 100,
@@ -26,13 +26,16 @@ import tempfile
 import time
 
 EXPERIMENTS = {'skip_gram': 'word2vec_file', 'cbow': 'cbow_file'}
-SCORES = 'men', 'wordsim353', 'simlex999', 'analogies', 'mean'
-EPOCHS, STEPS = 5, 2000
+SCORES = ('men', 'wordsim353', 'simlex999', 'analogies', 'mean')
+EPOCHS = 5
+STEPS = 2000
+POLL = 0.1  # seconds
 
 
 def genjax(model, seed, text, word_sets, folder):
     """One run by python -m launch, with its speed and scores from its own record."""
-    workdir, started = pathlib.Path(folder, 'run'), time.perf_counter()
+    workdir = pathlib.Path(folder, 'run')
+    start = time.perf_counter()
     config = dict(
         corpus=text, word_sets=word_sets, seed=seed, epochs=EPOCHS, steps=STEPS, held_out=1000
     )
@@ -41,11 +44,14 @@ def genjax(model, seed, text, word_sets, folder):
     process = subprocess.Popen(
         [sys.executable, '-m', 'launch', '--exp', EXPERIMENTS[model], '--workdir', workdir, *flags]
     )
-    record, first = workdir / 'metrics.jsonl', None
+
+    record = workdir / 'metrics.jsonl'
+    first = None
     while process.poll() is None:
         if first is None and record.exists() and record.stat().st_size:
-            first = time.perf_counter() - started
-        time.sleep(0.1)
+            first = time.perf_counter() - start
+        time.sleep(POLL)
+
     rows = [json.loads(line) for line in record.read_text().splitlines()]
     shutil.rmtree(workdir)
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -58,7 +64,7 @@ def gensim(model, seed, text, word_sets, cores):
     from gensim.models import Word2Vec
 
     from genjax.base import Embedding
-    from genjax.data.words.sets import read_sets
+    from genjax.data.words import read_sets
     from genjax.metrics.words import scores
 
     settings = dict(
@@ -67,31 +73,32 @@ def gensim(model, seed, text, word_sets, cores):
     learner = Word2Vec(sg=int(model == 'skip_gram'), seed=seed + 1, workers=cores, **settings)
     learner.build_vocab(corpus_file=text)
     total = dict(total_examples=learner.corpus_count, total_words=learner.corpus_total_words)
-    began = time.perf_counter()
+    start = time.perf_counter()
     learner.train(corpus_file=text, epochs=EPOCHS, **total)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = scores(Embedding(learner.wv.index_to_key, learner.wv.vectors), *read_sets(word_sets))
+    embedding = Embedding(learner.wv.index_to_key, learner.wv.vectors)
+    all_scores = scores(embedding, *read_sets(word_sets))
     return dict(
-        seconds=seconds, memory=memory, first=None, **{name: found[name] for name in SCORES}
+        seconds=seconds, memory=memory, first=None, **{name: all_scores[name] for name in SCORES}
     )
 
 
-def one(side, model, seed, cores, text, word_sets):
-    """This process pinned, one run, and its figures as a line of JSON on standard output."""
+def run_here(side, model, seed, cores, text, word_sets):
+    """Pins this process, makes one run and prints its figures as a line of JSON."""
     os.sched_setaffinity(0, range(cores))
-    with tempfile.TemporaryDirectory() as folder:
-        run = (
-            genjax(model, seed, text, word_sets, folder)
-            if side == 'genjax'
-            else gensim(model, seed, text, word_sets, cores)
-        )
-    print(json.dumps(run))
+    if side == 'genjax':
+        with tempfile.TemporaryDirectory() as folder:
+            figures = genjax(model, seed, text, word_sets, folder)
+    else:
+        figures = gensim(model, seed, text, word_sets, cores)
+    print(json.dumps(figures))
 
 
-def apart(side, model, seed, cores, text, word_sets):
-    """`one` in a process of its own, so that no run warms another's memory or peak."""
-    code = f'from benchmarks.word2vec import one; one(*{(side, model, seed, cores, text, word_sets)!r})'
+def run_in_process(side, model, seed, cores, text, word_sets):
+    """`run_here` in a process of its own, so that no run warms another's memory or peak."""
+    arguments = (side, model, seed, cores, text, word_sets)
+    code = f'from benchmarks.word2vec import run_here; run_here(*{arguments!r})'
     done = subprocess.run(
         [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -107,8 +114,9 @@ def main():
     parser.add_argument('--seeds', type=int, default=2)
     parser.add_argument('--cores', type=int, default=1)
     options = parser.parse_args()
-    head = 'model', 'side', 'seed', 'words/s', 'first metric, s', 'memory, GiB', *SCORES
-    print('| ' + ' | '.join(head) + ' |\n|' + ' --- |' * len(head), flush=True)
+    header = ('model', 'side', 'seed', 'words/s', 'first metric, s', 'memory, GiB', *SCORES)
+    print_row(header)
+    print('|' + ' --- |' * len(header), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         text = pathlib.Path(folder, 'corpus.txt')
         text.write_bytes(lzma.decompress((options.data / 'text/corpus.txt.xz').read_bytes()))
@@ -117,33 +125,31 @@ def main():
             compare(model, options, str(text), words)
 
 
+def print_row(cells):
+    print('| ' + ' | '.join(map(str, cells)) + ' |', flush=True)
+
+
 def compare(model, options, text, words):
     """A line for each run and one for the ratio of the medians."""
-    speeds, means = {'gensim': [], 'genjax': []}, {'gensim': [], 'genjax': []}
+    speeds = {'gensim': [], 'genjax': []}
+    means = {'gensim': [], 'genjax': []}
     for seed in range(options.seeds):
         for side in speeds:
-            run = apart(side, model, seed, options.cores, text, str(options.data / 'words'))
-            speeds[side].append(words / run['seconds'])
+            word_sets = str(options.data / 'words')
+            run = run_in_process(side, model, seed, options.cores, text, word_sets)
+            speed = words / run['seconds']
+            speeds[side].append(speed)
             means[side].append(run['mean'])
             first = '' if run['first'] is None else f'{run["first"]:.1f}'
-            cells = [
-                model,
-                side,
-                seed,
-                f'{speeds[side][-1]:,.0f}',
-                first,
-                f'{run["memory"] / 2**20:.2f}',
-            ]
-            print(
-                '| '
-                + ' | '.join(map(str, cells + [f'{100 * run[name]:.1f}' for name in SCORES]))
-                + ' |',
-                flush=True,
-            )
+            memory = f'{run["memory"] / 2**20:.2f}'
+            scores = [f'{100 * run[name]:.1f}' for name in SCORES]
+            print_row([model, side, seed, f'{speed:,.0f}', first, memory, *scores])
+
     ratio = statistics.median(speeds['genjax']) / statistics.median(speeds['gensim'])
     gain = statistics.mean(means['genjax']) - statistics.mean(means['gensim'])
     print(
-        f'{model}, {options.cores} cores: {ratio:.2f} times the words/s, mean score {100 * gain:+.2f}',
+        f'{model}, {options.cores} cores: {ratio:.2f} times the words/s, '
+        f'mean score {100 * gain:+.2f}',
         flush=True,
     )
 

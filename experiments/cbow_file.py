@@ -1,30 +1,24 @@
-"""word2vec on any text file: the mean of the neighbours predicts the word between them (CBOW), by
-negative sampling.
+"""word2vec on any text file: the mean of a word's neighbours predicts it (CBOW).
 
 A file has one sentence or paragraph a line, plain or .gz or .xz. A run is `epochs` passes through
-it, cut into `steps`.
+it, cut into `steps`. Predictions are trained by negative sampling.
 
 Run     python -m launch --exp cbow_file --config.corpus=corpus.txt.xz --config.word_sets=words
-Smoke   python -m launch --exp cbow_file --config.corpus=README.md --config.steps=4 --config.epochs=1 --config.batch=2
-        --config.held_out=60
+Smoke   python -m launch --exp cbow_file --config.corpus=README.md --config.steps=4
+        --config.epochs=1 --config.batch=2 --config.held_out=60
 Small   python -m launch --exp cbow_file --config.corpus=docs --config.steps=300 --config.epochs=3
 Source  Mikolov et al. 2013, arXiv:1301.3781 and arXiv:1310.4546
-Ours    21 million words of Wikipedia, 5 epochs, 86 s in all (commit 9a9d736, one core): MEN 0.568, WordSim-353 0.604,
-        SimLex-999 0.273, Google analogies 32.7 % among the first 30,000 words
+Ours    21 million words of Wikipedia, 5 epochs, 86 s in all (commit 9a9d736, one core): MEN 0.568,
+        WordSim-353 0.604, SimLex-999 0.273, Google analogies 32.7 % among the first 30,000 words
 """
 
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec.outputs import negative_sampling
-from genjax.algorithms.word2vec.windows import cbow
-from genjax.algorithms.word2vec.word2vec import added, bounded, falling, kept_share, word2vec
-from genjax.data.text.corpus import held_out, read_corpus, tokenizer_of
-from genjax.data.text.excerpts import excerpts
-from genjax.data.words.sets import read_sets
-from genjax.data.words.vectors import to_binary, to_safetensors
-from genjax.probes.words import answers, capitals, embedder, export, knowledge, seen
-from genjax.training.train import Experiment, Probe
+from experiments._word2vec import word2vec_experiment
+from genjax.algorithms.word2vec import cbow, negative_sampling
+from genjax.data.text import get_tokenizer, read_corpus
+from genjax.probes.words import capitals
 
 RULES = (('table', PartitionSpec('model')),)  # for vocabularies of millions
 
@@ -55,29 +49,12 @@ def get_config():
 
 
 def build(config):
-    tokenize = tokenizer_of(config.tokenizer).split
-    sizes = dict(min_count=config.min_count, max_size=config.max_size)
-    text = read_corpus(config.corpus, **sizes, tokenize=tokenize)
-    words, counts = text.vocabulary
-    rate = falling(config.rate, config.steps)
-    add = added if config.bound is None else bounded(config.bound)
-    options = dict(
-        keep=kept_share(counts, config.sample),
-        dimension=config.dimension,
-        rate=rate,
-        add=add,
-        stable=config.bound is None,
+    text = read_corpus(
+        config.corpus,
+        min_count=config.min_count,
+        max_size=config.max_size,
+        tokenize=get_tokenizer(config.tokenizer).split,
     )
-    algorithm = word2vec(cbow(**config.model), negative_sampling(counts, **config.noise), **options)
-    train, test = held_out(text, words=config.held_out)
-    chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
-    embed = embedder(words, lambda key, state: state.table[: len(words)])
-    sets = read_sets(config.word_sets) if config.word_sets else ()
-    files = export(bin=to_binary, safetensors=to_safetensors)
-    probes = {
-        'words': Probe(
-            config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True
-        ),
-        'vectors': Probe(config.steps, seen(embed, capitals, files)),
-    }
-    return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))
+    architecture = cbow(**config.model)
+    output = negative_sampling(text.vocabulary.counts, **config.noise)
+    return word2vec_experiment(config, text, architecture, output, figures=[capitals])

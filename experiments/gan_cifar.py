@@ -6,20 +6,20 @@ Run     python -m launch --exp gan_cifar
         no score has these names
 Smoke   python -m launch --exp gan_cifar --config.steps=4 --config.batch=10 --config.generator=4
         --config.discriminator=4 --config.samples=20 --config.classifier=2
-Source  Miyato et al. 2018, arXiv:1802.05957, table 2: Inception Score 8.22, FID 21.7 of 5,000 samples
+Source  Miyato et al. 2018, arXiv:1802.05957, table 2: Inception Score 8.22, FID 21.7 of 5,000
+        samples
 Ours    not trained yet: an accelerator is wanted
 """
 
 import optax
 from ml_collections import ConfigDict
 
-from experiments._extractor import cifar_judge
-from genjax.algorithms.gan.games import hinge
-from genjax.algorithms.gan.gan import Model, gan
+from experiments._extractor import cifar_comparison
+from genjax.algorithms.gan import Model, gan, hinge
 from genjax.data.derived import pictures
 from genjax.data.images.sets import images
 from genjax.networks.resnet import Discriminator, Generator
-from genjax.probes.fidelity import scored, shown
+from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import grid
 from genjax.training.train import Experiment, Probe
 
@@ -28,7 +28,7 @@ def get_config():
     config = dict(
         seed=0,
         steps=100_000,  # of the generator
-        batch=320,  # of which each step of the discriminator sees a fifth
+        batch=320,  # of which each step of the discriminator takes a fifth
         critic_steps=5,
         generator=256,  # channels
         discriminator=128,
@@ -49,19 +49,29 @@ def build(config):
         images('cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir)
     )
     model = Model(Generator(config.generator), Discriminator(config.discriminator), config.latent)
-    falling = lambda steps: optax.adam(
-        optax.linear_schedule(config.learning_rate, 0.0, steps), 0.0, 0.9
+
+    def adam(steps):
+        return optax.adam(optax.linear_schedule(config.learning_rate, 0.0, steps), b1=0.0, b2=0.9)
+
+    algorithm = gan(
+        model,
+        adam(config.steps),
+        adam(config.steps * config.critic_steps),
+        game=hinge,
+        critic_steps=config.critic_steps,
+        decay=config.decay,
     )
-    optimizers = falling(config.steps), falling(config.steps * config.critic_steps)
-    options = dict(critic_steps=config.critic_steps, decay=config.decay)
-    algorithm = gan(model, *optimizers, game=hinge, **options)
-    judged = dict(
-        n=config.samples, seed=config.seed, steps=config.classifier, data_dir=config.data_dir
+    fidelity = cifar_comparison(
+        algorithm.sample,
+        weights=config.inception,
+        n=config.samples,
+        seed=config.seed,
+        steps=config.classifier,
+        data_dir=config.data_dir,
     )
-    compared = cifar_judge(algorithm.sample, weights=config.inception, **judged)
     probes = {
         'samples': Probe(1000, grid(algorithm.sample, n=64)),
-        'scores': Probe(config.steps // 10 or 1, scored(compared), scores=True),
-        'fidelity': Probe(config.steps, shown(compared)),
+        'scores': Probe(config.steps // 10 or 1, fidelity_scores(fidelity), scores=True),
+        'fidelity': Probe(config.steps, fidelity_pictures(fidelity)),
     }
     return Experiment(algorithm, data, probes)

@@ -1,9 +1,8 @@
-"""The game of Goodfellow et al. on a finite support, where its value can be computed: D = p / (p +
-q), V -> -log 4.
+"""The game of Goodfellow et al. on a finite support: D = p / (p + q), and V falls to -log 4.
 
 The generator is a distribution q over the atoms, the discriminator a logit for each atom, and both
-see expectations instead of draws, so that nothing but the game itself stands between the run and
-the theorem.
+are trained on expectations instead of draws, so that the theorem holds without an error of
+sampling.
 
 Run     python -m launch --exp gan_finite
         and --config.game=non_saturating for the other loss of the generator, whose optimum is the
@@ -11,8 +10,8 @@ Run     python -m launch --exp gan_finite
 Smoke   python -m launch --exp gan_finite --config.steps=4
 Small   python -m launch --exp gan_finite
 Source  Goodfellow et al. 2014, arXiv:1406.2661, proposition 1 and theorem 1
-Ours    500 steps, 10 s of one CPU core (commit 21adab6): V = -log 4 within 1e-7, D within 0.0013 of p / (p + q); on the
-        way D runs ahead of it and behind by turns, as both sides move
+Ours    500 steps, 10 s of one CPU core (commit 21adab6): V = -log 4 within 1e-7, D within 0.0013 of
+        p / (p + q); on the way D runs ahead of it and behind by turns, as both sides move
 """
 
 import numpy as np
@@ -20,11 +19,10 @@ import optax
 from jax.nn import sigmoid
 from ml_collections import ConfigDict
 
-from genjax.algorithms.gan.games import expected, minimax, non_saturating
-from genjax.algorithms.gan.gan import Model, gan
+from genjax.algorithms.gan import Model, expected, gan, minimax, non_saturating
 from genjax.data.toys import constant, sampled
 from genjax.networks.finite import Atoms, Table
-from genjax.probes.figures import drawn
+from genjax.probes.figures import render
 from genjax.training.train import Experiment, Probe
 
 GAMES = {'minimax': minimax, 'non_saturating': non_saturating}
@@ -49,12 +47,25 @@ def build(config):
         raise ValueError(f'game is {config.game}; it must be one of {", ".join(GAMES)}')
     data = sampled(constant(config.p), batch=config.batch, seed=config.seed, test=config.batch)
     model = Model(Atoms(len(config.p)), Table(len(config.p)), latent=1)
-    optimizers = optax.sgd(**config.generator), optax.sgd(**config.discriminator)
-    algorithm = gan(model, *optimizers, game=expected(GAMES[config.game]))
+    algorithm = gan(
+        model,
+        optax.sgd(**config.generator),
+        optax.sgd(**config.discriminator),
+        game=expected(GAMES[config.game]),
+    )
     p = np.float64(data.test[0]['x'][0])
+
+    def values(key, state):
+        del key
+        return theorem(p, *tables(state))
+
+    def picture(key, state):
+        del key
+        return {'atoms': atoms_figure(p, *tables(state))}
+
     probes = {
-        'theorem': Probe(20, lambda key, state: theorem(p, *tables(state)), scores=True),
-        'atoms': Probe(25, lambda key, state: {'atoms': picture(p, *tables(state))}),
+        'theorem': Probe(20, values, scores=True),
+        'atoms': Probe(25, picture),
     }
     return Experiment(algorithm, data, probes)
 
@@ -62,12 +73,12 @@ def build(config):
 def tables(state):
     """q and D, float64 [K] each."""
     q = np.exp(np.float64(state.generator.fit.params['table']))
-    return q / q.sum(), np.float64(sigmoid(state.discriminator.fit.params['table']))
+    d = np.float64(sigmoid(state.discriminator.fit.params['table']))
+    return q / q.sum(), d
 
 
 def theorem(p, q, d):
-    """The value of the game as it stands, how far it lies above the least for the best D, and D
-    from that, at most."""
+    """V(D, G), its distance from -log 4, and the largest error of D, for p, q and D [K]."""
     value = p @ np.log(d) + q @ np.log1p(-d)
     return {
         'value': value,
@@ -76,11 +87,12 @@ def theorem(p, q, d):
     }
 
 
-def picture(p, q, d):
-    """The two distributions, and under them the discriminator beside the best answer to q."""
+def atoms_figure(p, q, d):
+    """The two distributions, and under them the discriminator beside the best one, pixels."""
     from matplotlib.figure import Figure
 
-    figure, atoms = Figure((8, 6), 100, layout='tight'), np.arange(len(p))
+    figure = Figure((8, 6), 100, layout='tight')
+    atoms = np.arange(len(p))
     above, below = figure.subplots(2, 1, sharex=True)
     above.bar(atoms - 0.2, p, 0.4, label='p, the data', color='#0072b2')
     above.bar(atoms + 0.2, q, 0.4, label='q, the generator', color='#d55e00')
@@ -100,4 +112,4 @@ def picture(p, q, d):
     below.set(xlabel='atom', ylabel='probability of being real', ylim=(0, 1), xticks=atoms)
     for axes in (above, below):
         axes.legend(loc='upper right', ncols=3)
-    return drawn(figure)
+    return render(figure)

@@ -1,30 +1,23 @@
-"""word2vec with the full softmax, as it is first written down: each word's probability is over the
-whole vocabulary.
+"""word2vec with the full softmax: each word's probability is over the whole vocabulary.
 
-On the docstrings of the packages that genjax requires, and the words that occur in them twenty
-times or more.
+It is word2vec as it is first written down, on the docstrings of the packages that genjax requires,
+and the words that occur in them twenty times or more.
 
 Run     python -m launch --exp softmax_docs
-Smoke   python -m launch --exp softmax_docs --config.corpus=README.md --config.steps=4 --config.epochs=1
-        --config.batch=2 --config.held_out=60 --config.min_count=2
-Small   python -m launch --exp softmax_docs --config.steps=50 --config.epochs=0.1 --config.every.log=10
-        --config.every.evaluate=50
+Smoke   python -m launch --exp softmax_docs --config.corpus=README.md --config.steps=4
+        --config.epochs=1 --config.batch=2 --config.held_out=60 --config.min_count=2
+Small   python -m launch --exp softmax_docs --config.steps=50 --config.epochs=0.1
+        --config.every.log=10 --config.every.evaluate=50
 Source  Mikolov et al. 2013, arXiv:1310.4546, equations 1 and 2
-Ours    two epochs in 265 s on one core of a busy machine (commit 97d8fb8): test loss 6.722 nats; neighbours of rows:
-        columns, cols, clusters; of float32: float64, initializers, complex128
+Ours    two epochs in 265 s on one core of a busy machine (commit 97d8fb8): test loss 6.722 nats;
+        neighbours of rows: columns, cols, clusters; of float32: float64, initializers, complex128
 """
 
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec.outputs import full_softmax
-from genjax.algorithms.word2vec.windows import skip_gram
-from genjax.algorithms.word2vec.word2vec import bounded, falling, kept_share, word2vec
-from genjax.data.text.corpus import held_out, read_corpus
-from genjax.data.text.excerpts import excerpts
-from genjax.data.words.sets import read_sets
-from genjax.data.words.vectors import to_binary, to_safetensors
-from genjax.probes.words import answers, embedder, export, knowledge, seen
-from genjax.training.train import Experiment, Probe
+from experiments._word2vec import word2vec_experiment
+from genjax.algorithms.word2vec import full_softmax, skip_gram
+from genjax.data.text import read_corpus
 
 
 def get_config():
@@ -60,24 +53,6 @@ def get_config():
 
 def build(config):
     text = read_corpus(config.corpus, min_count=config.min_count)
-    words, counts = text.vocabulary
-    rate = falling(config.rate, config.steps)
-    options = dict(
-        keep=kept_share(counts, config.sample),
-        dimension=config.dimension,
-        rate=rate,
-        add=bounded(config.bound),
-    )
-    algorithm = word2vec(skip_gram(**config.model), full_softmax(len(words)), **options)
-    train, test = held_out(text, words=config.held_out)
-    chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
-    embed = embedder(words, lambda key, state: state.table[: len(words)])
-    sets = read_sets(config.word_sets) if config.word_sets else ()
-    files = export(bin=to_binary, safetensors=to_safetensors)
-    probes = {
-        'words': Probe(
-            config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True
-        ),
-        'vectors': Probe(config.steps, seen(embed, files)),
-    }
-    return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))
+    architecture = skip_gram(**config.model)
+    output = full_softmax(len(text.vocabulary.words))
+    return word2vec_experiment(config, text, architecture, output)

@@ -1,31 +1,26 @@
-"""word2vec on any text file: skip-gram with negative sampling, with the settings that gensim begins
-with.
+"""word2vec on any text file: skip-gram with negative sampling, with gensim's default settings.
 
 A file has one sentence or paragraph a line, plain or .gz or .xz. A run is `epochs` passes through
 it, cut into `steps`.
 
 Run     python -m launch --exp word2vec_file --config.corpus=corpus.txt.xz --config.word_sets=words
-Smoke   python -m launch --exp word2vec_file --config.corpus=README.md --config.steps=4 --config.epochs=1
-        --config.batch=2 --config.held_out=60
+Smoke   python -m launch --exp word2vec_file --config.corpus=README.md --config.steps=4
+        --config.epochs=1 --config.batch=2 --config.held_out=60
 Source  Mikolov et al. 2013, arXiv:1310.4546
-Ours    21 million words of Wikipedia, 5 epochs in 75 s, 2 min in all (commit 9a9d736, one core): MEN 0.633, WordSim-353
-        0.673, SimLex-999 0.300, Google analogies 39.8 % among the first 30,000 words; test loss
-        2.239
-Large   --config.batch=64 --config.bound=0.3 --config.rate=(0.05,1e-4) --config.steps=500, on an accelerator
+Ours    21 million words of Wikipedia, 5 epochs in 75 s, 2 min in all (commit 9a9d736, one core):
+        MEN 0.633, WordSim-353 0.673, SimLex-999 0.300, Google analogies 39.8 % among the first
+        30,000 words; test loss 2.239
+Large   --config.batch=64 --config.bound=0.3 --config.rate=(0.05,1e-4) --config.steps=500, on an
+        accelerator
 """
 
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec.outputs import negative_sampling
-from genjax.algorithms.word2vec.windows import skip_gram
-from genjax.algorithms.word2vec.word2vec import added, bounded, falling, kept_share, word2vec
-from genjax.data.text.corpus import held_out, read_corpus, tokenizer_of
-from genjax.data.text.excerpts import excerpts
-from genjax.data.words.sets import read_sets
-from genjax.data.words.vectors import to_binary, to_safetensors
-from genjax.probes.words import answers, capitals, embedder, export, knowledge, seen
-from genjax.training.train import Experiment, Probe
+from experiments._word2vec import word2vec_experiment
+from genjax.algorithms.word2vec import negative_sampling, skip_gram
+from genjax.data.text import get_tokenizer, read_corpus
+from genjax.probes.words import capitals
 
 RULES = (('table', PartitionSpec('model')),)  # for vocabularies of millions
 
@@ -56,31 +51,12 @@ def get_config():
 
 
 def build(config):
-    tokenize = tokenizer_of(config.tokenizer).split
-    sizes = dict(min_count=config.min_count, max_size=config.max_size)
-    text = read_corpus(config.corpus, **sizes, tokenize=tokenize)
-    words, counts = text.vocabulary
-    rate = falling(config.rate, config.steps)
-    add = added if config.bound is None else bounded(config.bound)
-    options = dict(
-        keep=kept_share(counts, config.sample),
-        dimension=config.dimension,
-        rate=rate,
-        add=add,
-        stable=config.bound is None,
+    text = read_corpus(
+        config.corpus,
+        min_count=config.min_count,
+        max_size=config.max_size,
+        tokenize=get_tokenizer(config.tokenizer).split,
     )
-    algorithm = word2vec(
-        skip_gram(**config.model), negative_sampling(counts, **config.noise), **options
-    )
-    train, test = held_out(text, words=config.held_out)
-    chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
-    embed = embedder(words, lambda key, state: state.table[: len(words)])
-    sets = read_sets(config.word_sets) if config.word_sets else ()
-    files = export(bin=to_binary, safetensors=to_safetensors)
-    probes = {
-        'words': Probe(
-            config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True
-        ),
-        'vectors': Probe(config.steps, seen(embed, capitals, files)),
-    }
-    return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))
+    architecture = skip_gram(**config.model)
+    output = negative_sampling(text.vocabulary.counts, **config.noise)
+    return word2vec_experiment(config, text, architecture, output, figures=[capitals])

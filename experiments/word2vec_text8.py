@@ -1,11 +1,11 @@
-"""word2vec on text8, the first 100 MB of the English Wikipedia of 2006: skip-gram with negative
+"""word2vec on text8, the first 100 MB of the English Wikipedia of 2006, by skip-gram.
+
+text8 is read from --data_dir, or fetched there once (31 MB). Predictions are trained by negative
 sampling.
 
-text8 is read from --data_dir, or fetched there once (31 MB).
-
 Run     python -m launch --exp word2vec_text8 --config.word_sets=words
-Smoke   python -m launch --exp word2vec_text8 --config.corpus=README.md --config.steps=4 --config.epochs=1
-        --config.batch=2 --config.held_out=60
+Smoke   python -m launch --exp word2vec_text8 --config.corpus=README.md --config.steps=4
+        --config.epochs=1 --config.batch=2 --config.held_out=60
 Source  Mikolov et al. 2013, arXiv:1310.4546; text8: mattmahoney.net/dc/textdata
 Ours    not run: text8 was out of reach
 """
@@ -13,15 +13,10 @@ Ours    not run: text8 was out of reach
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from genjax.algorithms.word2vec.outputs import negative_sampling
-from genjax.algorithms.word2vec.windows import skip_gram
-from genjax.algorithms.word2vec.word2vec import added, bounded, falling, kept_share, word2vec
-from genjax.data.text.corpus import held_out, read_corpus
-from genjax.data.text.excerpts import excerpts
-from genjax.data.words.sets import read_sets
-from genjax.data.words.vectors import to_binary, to_safetensors
-from genjax.probes.words import answers, capitals, embedder, export, knowledge, seen
-from genjax.training.train import Experiment, Probe
+from experiments._word2vec import word2vec_experiment
+from genjax.algorithms.word2vec import negative_sampling, skip_gram
+from genjax.data.text import read_corpus
+from genjax.probes.words import capitals
 
 RULES = (('table', PartitionSpec('model')),)  # for vocabularies of millions
 
@@ -58,28 +53,6 @@ def build(config):
         max_size=config.max_size,
         data_dir=config.data_dir,
     )
-    words, counts = text.vocabulary
-    rate = falling(config.rate, config.steps)
-    add = added if config.bound is None else bounded(config.bound)
-    options = dict(
-        keep=kept_share(counts, config.sample),
-        dimension=config.dimension,
-        rate=rate,
-        add=add,
-        stable=config.bound is None,
-    )
-    algorithm = word2vec(
-        skip_gram(**config.model), negative_sampling(counts, **config.noise), **options
-    )
-    train, test = held_out(text, words=config.held_out)
-    chop = dict(batch=config.batch, steps=config.steps, epochs=config.epochs, seed=config.seed)
-    embed = embedder(words, lambda key, state: state.table[: len(words)])
-    sets = read_sets(config.word_sets) if config.word_sets else ()
-    files = export(bin=to_binary, safetensors=to_safetensors)
-    probes = {
-        'words': Probe(
-            config.every.evaluate, seen(embed, knowledge(config.examples, *sets)), scores=True
-        ),
-        'vectors': Probe(config.steps, seen(embed, capitals, files)),
-    }
-    return Experiment(algorithm, excerpts(train, **chop, test=test), probes, answers(embed))
+    architecture = skip_gram(**config.model)
+    output = negative_sampling(text.vocabulary.counts, **config.noise)
+    return word2vec_experiment(config, text, architecture, output, figures=[capitals])

@@ -12,14 +12,22 @@ from genjax.parallel import device_mean
 
 
 class Fit(NamedTuple):
-    """Parameters in training."""
+    """Parameters in training, a pytree.
+
+    Attributes:
+      params: as they are now.
+      opt_state: the optimiser's.
+      average: exponential moving average of params, for evaluate and sample.
+    """
 
     params: Any
-    opt_state: Any
-    average: Any  # exponential moving average of params, for evaluate and sample
+    opt_state: optax.OptState
+    average: Any
 
 
 class Descent(NamedTuple):
+    """How parameters begin, and how one batch changes them."""
+
     init: Callable[[Any], Fit]
     update: Callable[[Key, Fit, Batch], tuple[Fit, Metrics]]
 
@@ -35,10 +43,11 @@ def descend(
 
     Args:
       losses: (key, params, batch) -> {'loss': [B], ...}; the mean of 'loss' is minimised, and the
-        means of all are the metrics, beside the norm of the gradient.
+        means of all are the metrics, with 'gradient_norm', the norm of the gradient.
+      optimizer: makes an update of the gradient.
       decay: average <- decay * average + (1 - decay) * params after each update; 0 keeps the two
         equal.
-      axis: a mapped axis to average over, besides the batch axis, which is known.
+      axis: a mapped axis to average over, besides the devices.
 
     Raises:
       ValueError: decay lies outside [0, 1).
@@ -46,7 +55,7 @@ def descend(
     if not 0 <= decay < 1:
         raise ValueError(f'decay is {decay}; the average needs 0 <= decay < 1')
 
-    def everywhere(tree):
+    def global_mean(tree):
         tree = device_mean(tree)
         return tree if axis is None else jax.lax.pmean(tree, axis)
 
@@ -58,13 +67,12 @@ def descend(
             means = {name: jnp.mean(values) for name, values in losses(key, params, batch).items()}
             return means['loss'], means
 
-        gradient, means = everywhere(jax.grad(mean_loss, has_aux=True)(state.params))
-        with jax.numpy_dtype_promotion(
-            'standard'
-        ):  # optax raises floats to integer powers; our code need not
+        gradient, means = global_mean(jax.grad(mean_loss, has_aux=True)(state.params))
+        with jax.numpy_dtype_promotion('standard'):  # optax raises floats to integer powers
             steps, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, steps)
         average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.average, params)
-        return Fit(params, opt_state, average), means | {'gradient_norm': optax.tree.norm(gradient)}
+        metrics = means | {'gradient_norm': optax.tree.norm(gradient)}
+        return Fit(params, opt_state, average), metrics
 
     return Descent(init, update)

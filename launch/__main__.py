@@ -8,11 +8,10 @@ and shows its traceback.
 import sys
 from collections.abc import Sequence
 
-from launch.cli import catalogue, environment
-from launch.cli.flags import USAGE, parse
+from launch.cli import catalogue, environment, flags
+from launch.cli.flags import Flags
 from launch.cli.refusal import Refused
-from launch.run import distributed
-from launch.run.plan import plan
+from launch.sweep import sweep
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,37 +20,50 @@ def main(argv: Sequence[str]) -> int:
         print(catalogue.listing())
         return 0
     if not argv or '--help' in argv or '-h' in argv:
-        print(f'{USAGE}\n{catalogue.listing()}')
+        print(f'{flags.usage()}\n{catalogue.listing()}')
         return 0
     try:
-        return _carry_out(argv)
+        words = catalogue.anywhere(argv)
+        parsed = flags.parse(words)
+        catalogue.require(parsed.exp)
+        return _carry_out(words, parsed)
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 2
 
 
-def _carry_out(argv: Sequence[str]) -> int:
-    if (flags := parse(argv)).sweep or flags.on == 'slurm':
-        from launch.sweep import sweep
+def _carry_out(argv: Sequence[str], flags: Flags) -> int:
+    if flags.sweep or flags.on == 'slurm':
+        return sweep.launch(argv, flags, _request, _plan)
+    # What computes is imported here and not above: that takes seconds, for which a refusal of the
+    # command line and the list of experiments need not wait, and jax reads the environment that is
+    # prepared below, or by a sweep, when it is imported.
+    from launch.run import actions, distributed, planning, seeds
 
-        return sweep.launch(argv, flags)
-    if flags.vmap:
-        from launch.run import seed_runs
-
-        return seed_runs.train(argv)
+    if flags.seeds:
+        return seeds.train(argv)
     distributed.join(flags.distributed)
-    checked = plan(argv)
-    environment.tell_of_cache()
-    from launch.run import actions  # seconds of imports, which a refusal need not wait for
+    plan = planning.plan(argv)
+    environment.warn_without_cache()
+    if flags.mode == 'evaluate':
+        return actions.run_evaluation(plan)
+    if flags.mode == 'sample':
+        return actions.run_sampling(plan)
+    return actions.run_training(plan)
 
-    run = {
-        'train': actions.run_training,
-        'evaluate': actions.run_evaluation,
-        'sample': actions.run_sampling,
-    }
-    return run[checked.flags.mode](checked)
+
+def _request(argv):
+    from launch.run import planning
+
+    return planning.request(argv)
+
+
+def _plan(argv, traced_before):
+    from launch.run import planning
+
+    return planning.plan(argv, traced_before)
 
 
 if __name__ == '__main__':
     environment.prepare()
-    environment.leave(main)
+    environment.run_program(main)

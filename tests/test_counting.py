@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.counting import ABSENT, EMPTY, add, empty, find, lookup, stored
+from genjax.counting import ABSENT, EMPTY, add, empty, find, lookup, stored_keys
 from genjax.parallel import AXIS
 from genjax.training.mesh import make_mesh, put_batch
+from tests.trees import assert_trees_equal
 
 CAPACITY = 300
 
@@ -55,7 +56,7 @@ def test_several_adds_equal_a_counter(n):
         assert new[: len(fresh)].tolist() == [list(key) for key in fresh]
         assert (new[len(fresh) :] == ABSENT).all()
     assert not counts.lost
-    assert stored(counts) == len(expected)
+    assert stored_keys(counts) == len(expected)
 
 
 def test_keys_of_any_size_are_in_order():
@@ -69,23 +70,21 @@ def test_keys_of_any_size_are_in_order():
 def test_the_order_and_the_division_of_what_is_added_do_not_matter():
     keys, values = draws(0, 400, 2)
     once, _ = added(empty(CAPACITY, 2), keys, values)
-    counts, order = empty(CAPACITY, 2), np.random.default_rng(1).permutation(400)
+    counts = empty(CAPACITY, 2)
+    order = np.random.default_rng(1).permutation(400)
     for part in np.split(order, 8):
         counts, _ = added(counts, keys[part], values[part])
-    jax.tree.map(np.testing.assert_array_equal, counts, once)
+    assert_trees_equal(counts, once)
 
 
 def test_lookup_finds_what_is_there_and_gives_0_for_the_rest():
     keys, values = draws(2, 200, 3, top=5)
     counts, _ = added(empty(CAPACITY, 3), keys, values)
-    asked = np.stack(
-        np.meshgrid(*[np.arange(-1, 6, dtype=np.int32)] * 3, indexing='ij'), -1
-    )  # [7, 7, 7, 3]
-    expected = counted((keys, values))
-    assert 0 < len(expected) < 125
-    np.testing.assert_array_equal(
-        lookup(counts, asked), np.vectorize(lambda *key: expected[key])(*np.moveaxis(asked, -1, 0))
-    )
+    asked = np.stack(np.indices((7, 7, 7), np.int32) - np.int32(1), -1)  # [7, 7, 7, 3], from -1 on
+    total = counted((keys, values))
+    assert 0 < len(total) < 125
+    expected = [total[tuple(key)] for key in asked.reshape(-1, 3).tolist()]
+    np.testing.assert_array_equal(lookup(counts, asked).ravel(), expected)
 
 
 @pytest.mark.parametrize('capacity', [1, 2, 3, 7, 8, 9])
@@ -93,7 +92,7 @@ def test_a_table_that_is_just_full_is_whole(capacity):
     keys = 2 * np.arange(capacity, dtype=np.int32)[::-1, None]
     counts, _ = added(empty(capacity, 1), keys, np.full(capacity, 3))
     assert content(counts) == {(2 * i,): 3 for i in range(capacity)}
-    assert stored(counts) == capacity
+    assert stored_keys(counts) == capacity
     asked = np.arange(-1, 2 * capacity + 1, dtype=np.int32)[:, None]
     row, present = find(counts, asked)
     np.testing.assert_array_equal(row, np.searchsorted(keys[::-1, 0], asked[:, 0]))
@@ -105,12 +104,12 @@ def test_a_table_that_is_just_full_is_whole(capacity):
 def test_one_key_too_many_is_seen_then_and_ever_after(first):
     keys = np.asarray([[4], [2], [3], [1]], np.int32)
     counts, _ = added(empty(3, 1), keys[:first], np.ones(first, np.uint32))
-    assert np.isfinite(stored(counts))
+    assert np.isfinite(stored_keys(counts))
     counts, _ = added(counts, keys[first:], np.ones(4 - first, np.uint32))
-    assert np.isinf(stored(counts))
+    assert np.isinf(stored_keys(counts))
     assert content(counts) == {(1,): 1, (2,): 1, (3,): 1}
     counts, _ = added(counts, keys[-1:], np.ones(1, np.uint32))
-    assert np.isinf(stored(counts))
+    assert np.isinf(stored_keys(counts))
 
 
 def test_counts_stay_exact_where_float32_would_not_and_a_count_too_large_is_seen():
@@ -121,7 +120,7 @@ def test_counts_stay_exact_where_float32_would_not_and_a_count_too_large_is_seen
     assert content(counts) == {(0,): 2**32 - 1}
     assert not counts.lost
     counts, _ = added(counts, key, one)
-    assert np.isinf(stored(counts))
+    assert np.isinf(stored_keys(counts))
 
 
 @pytest.mark.parametrize('devices', [2, 8])
@@ -129,14 +128,12 @@ def test_jit_over_devices_and_pmap_count_the_same(devices):
     keys, values = draws(5, 160, 2)
     expected, new = added(empty(CAPACITY, 2), keys, values)
     batch = put_batch(make_mesh(jax.devices()[:devices]), (keys, values))
-    jax.tree.map(np.testing.assert_array_equal, added(empty(CAPACITY, 2), *batch), (expected, new))
+    assert_trees_equal(added(empty(CAPACITY, 2), *batch), (expected, new))
     shares = jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), (keys, values))
     mapped = jax.pmap(
         add, AXIS, in_axes=(None, 0, 0), out_axes=None, devices=jax.devices()[:devices]
     )
-    jax.tree.map(
-        np.testing.assert_array_equal, mapped(empty(CAPACITY, 2), *shares), (expected, new)
-    )
+    assert_trees_equal(mapped(empty(CAPACITY, 2), *shares), (expected, new))
 
 
 @pytest.mark.parametrize(('capacity', 'n'), [(0, 2), (2**30 + 1, 2), (5, 0)])

@@ -150,12 +150,12 @@ def test_a_home_that_cannot_be_written_is_none_for_caches(tmp_path, monkeypatch,
     monkeypatch.setenv('HOME', str(tmp_path))
     assert home_folder() == tmp_path
     assert not is_writable(cache_folder())
-    environment.tell_of_cache()
+    environment.warn_without_cache()
     reason = f'{tmp_path}/.cache/genjax cannot be written'
     warning = f'compiled programs are not kept: {reason}; {SET_A_CACHE}\n'
     assert capsys.readouterr().err == warning
     monkeypatch.setenv(environment.COMPILED, '/chosen')
-    environment.tell_of_cache()
+    environment.warn_without_cache()
     assert capsys.readouterr().err == ''
 
 

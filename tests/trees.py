@@ -16,13 +16,30 @@ def assert_trees_equal(actual: Any, expected: Any) -> None:
 
 
 def assert_trees_close(actual: Any, expected: Any, *, rtol: float = 0.0, atol: float = 0.0) -> None:
-    """Sees that two trees have the same structure and shapes, and all values |a - b| <= atol + rtol |b|."""
+    """Sees that two trees have the same structure and shapes and close values.
+
+    All of them are to have |a - b| <= atol + rtol |b|.
+    """
     for path, a, b in _pairs(actual, expected):
         assert a.shape == b.shape, f'{path} has shape {a.shape}; expected {b.shape}'
         close = np.isclose(
             np.asarray(a, np.float64), np.asarray(b, np.float64), rtol, atol, equal_nan=True
         )
         _assert_all(close, path, a, b, f', rtol {rtol}, atol {atol}')
+
+
+def assert_trees_close_in_norm(actual: Any, expected: Any, rtol: float) -> None:
+    """Sees that two trees have the same structure and shapes, and each leaf |a - b| <= rtol |b|.
+
+    Norms are those of whole leaves: single entries near zero carry no digits.
+    """
+    for path, a, b in _pairs(actual, expected):
+        assert a.shape == b.shape, f'{path} has shape {a.shape}; expected {b.shape}'
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        apart, norm = np.linalg.norm(a - b), np.linalg.norm(b)
+        assert apart <= rtol * norm, (
+            f'{path} is {apart:.3g} apart in a norm of {norm:.3g}: {a}, {b}'
+        )
 
 
 def _pairs(actual, expected):

@@ -1,18 +1,18 @@
-"""Autoencoders: h = f(x), r = g(h), trained to minimise L(x, g(f(x))), and their denoising and
-sparse kinds.
+"""Autoencoders, denoising and sparse ones too: h = f(x), r = g(h), and L(x, g(f(x))) is minimised.
 
-Denoising is that of Vincent et al. 2008, "Extracting and composing robust features with denoising
-autoencoders": f is given a corrupted x, and L compares with the clean one. L is -log p(x | r) of a
-likelihood, in nats: the squared error or the cross-entropy. A Gaussian fitted to the codes makes
-the autoencoder generative: a random code, decoded, is new data.
+L is -log p(x | r) of a likelihood, in nats: the squared error or the cross-entropy. In a denoising
+autoencoder f is given a corrupted x, and L compares with the clean one (Vincent et al. 2008,
+"Extracting and composing robust features with denoising autoencoders"). A Gaussian fitted to the
+codes makes the autoencoder generative: a random code, decoded, is a sample.
 
-B examples x of any shape; K entries of a code, whose own shape may be any too.
+Letters: B examples x of any shape, K entries of a code, which may have any shape too.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -20,81 +20,114 @@ from jax import Array
 
 from genjax.base import Algorithm, Key, Metrics
 from genjax.descent import Fit, descend
+from genjax.numerics.likelihoods import Likelihood
 from genjax.parallel import device_mean, example_keys
 
 Corrupt = Callable[[Key, Array], Array]  # of one example x
 
 
 class Model(NamedTuple):
-    """What is learned, without its parameters."""
+    """What is learned, without its parameters.
 
-    encoder: Any  # f, flax's: x [B, ...] -> h [B, ...]
-    decoder: Any  # g, flax's: h -> the parameters of p(x | r), a pytree of [B, ...]
-    # Record of functions of one example: log_prob(parameters, x) -> nats [], mean(parameters) -> x
-    likelihood: Any
+    Attributes:
+      encoder: f, x [B, ...] -> h [B, ...].
+      decoder: g, h -> the parameters of p(x | r), a pytree of [B, ...].
+      likelihood: p(x | r) by its parameters; `log_prob` and `mean` are used.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    likelihood: Likelihood
 
 
 class Moments(NamedTuple):
-    """Of codes, by a weighted mean over the batches so far."""
+    """Moments of codes, by a weighted mean over the batches so far.
 
-    weight: Array  # [], of all batches together; that of the last is 1
-    mean: Array  # [*shape of a code]
-    covariance: Array  # [K, K]
+    Attributes:
+      weight: [], of all batches together; that of the last is 1.
+      mean: of the shape of a code.
+      covariance: [K, K].
+    """
+
+    weight: Array
+    mean: Array
+    covariance: Array
 
 
 class State(NamedTuple):
+    """The parameters of both networks, and the moments of codes."""
+
     fit: Fit
     moments: Moments
 
 
 def masking(probability: float) -> Corrupt:
-    """Sets each entry of x to 0 with a probability (Vincent et al. 2008, section 2.3, where their
-    number is fixed).
+    """Sets each entry of x to 0 with a probability.
+
+    Vincent et al. 2008, section 2.3, where the number of zeros is fixed.
 
     Raises:
       ValueError: probability lies outside [0, 1).
     """
     if not 0 <= probability < 1:
         raise ValueError(f'probability is {probability}; masking needs 0 <= probability < 1')
-    return lambda key, x: x * jax.random.bernoulli(key, 1 - probability, x.shape).astype(x.dtype)
+
+    def corrupt(key, x):
+        return x * jax.random.bernoulli(key, 1 - probability, x.shape).astype(x.dtype)
+
+    return corrupt
 
 
 def additive(scale: float) -> Corrupt:
-    """Adds normal noise of a standard deviation to each entry of x (Vincent et al. 2010, JMLR 11,
-    section 3.3).
+    """Adds normal noise to each entry of x (Vincent et al. 2010, JMLR 11, section 3.3).
+
+    Args:
+      scale: the standard deviation of the noise.
 
     Raises:
       ValueError: scale is negative.
     """
     if not scale >= 0:
         raise ValueError(f'scale is {scale}; a standard deviation must be at least 0')
-    return lambda key, x: x + scale * jax.random.normal(key, x.shape)
+
+    def corrupt(key, x):
+        return x + scale * jax.random.normal(key, x.shape)
+
+    return corrupt
 
 
 def standard_moments(shape: tuple[int, ...]) -> Moments:
-    """Those of a standard normal code, which weigh nothing: the first batch replaces them."""
+    """Those of a standard normal code, with a weight of 0: the first batch replaces them."""
     mean = jnp.zeros(shape)
     return Moments(jnp.zeros(()), mean, jnp.eye(mean.size))
 
 
-def remember(moments: Moments, codes: Array, memory: float) -> Moments:
-    """Adds a batch of codes [B, ...], whose weight is 1, to moments whose weight is first
-    multiplied by memory.
+def update_moments(moments: Moments, codes: Array, memory: float) -> Moments:
+    """Adds a batch of codes [B, ...], which has a weight of 1.
 
-    Means and covariances are merged as of two samples (Chan et al. 1983, "Algorithms for computing
-    the sample variance"), so that nothing cancels where a mean is large.
+    Means and covariances are merged as those of two samples (Chan et al. 1983, "Algorithms for
+    computing the sample variance"), so that nothing cancels where a mean is large.
+
+    Args:
+      moments: of the batches so far.
+      codes: [B, ...].
+      memory: the weight of the moments so far is multiplied by it.
     """
-    rows, weight = codes.reshape(len(codes), -1), memory * moments.weight + 1
+    weight = memory * moments.weight + 1
+    rows = codes.reshape(len(codes), -1)
     mean = device_mean(jnp.mean(rows, 0))
     centred = rows - mean[None]
     covariance = device_mean(jnp.matmul(centred.T, centred, precision='highest') / len(rows))
-    rate, shift = 1 / weight, mean - moments.mean.reshape(-1)
-    merged = (
+
+    rate = 1 / weight
+    shift = mean - moments.mean.reshape(-1)
+    merged_covariance = (
         (1 - rate) * moments.covariance
         + rate * covariance
         + rate * (1 - rate) * jnp.outer(shift, shift)
     )
-    return Moments(weight, moments.mean + rate * shift.reshape(moments.mean.shape), merged)
+    merged_mean = moments.mean + rate * shift.reshape(moments.mean.shape)
+    return Moments(weight, merged_mean, merged_covariance)
 
 
 def random_codes(moments: Moments, normals: Array) -> Array:
@@ -104,71 +137,87 @@ def random_codes(moments: Moments, normals: Array) -> Array:
     always 0, and it turns the axes no more than it must.
     """
     variances, axes = jnp.linalg.eigh(moments.covariance)
+    scales = jnp.sqrt(jnp.maximum(variances, 0))
     product = partial(jnp.matmul, precision='highest')
-    codes = product(product(normals, axes) * jnp.sqrt(jnp.maximum(variances, 0))[None], axes.T)
+    codes = product(product(normals, axes) * scales[None], axes.T)
     return moments.mean[None] + codes.reshape(len(normals), *moments.mean.shape)
 
 
-def penalised(nats: Array, codes: Array, sparsity: float) -> Metrics:
-    """'loss', the nats [B] with the weighted L1 norms of codes [B, K]; 'reconstruction', without;
-    and 'zeros', the share of a code's entries that are 0. Weights of g that nothing holds back
-    would grow while codes shrink."""
-    zeros = jnp.mean((codes == 0).astype(jnp.float32), -1)
-    return {
-        'loss': nats + sparsity * jnp.sum(jnp.abs(codes), -1),
-        'reconstruction': nats,
-        'zeros': zeros,
-    }
-
-
-def coded(model: Model, params: Any, x: Array) -> Array:
+def apply_encoder(model: Model, params: Any, x: Array) -> Array:
     """h = f(x), [B, ...]."""
     return model.encoder.apply({'params': params['encoder']}, x)
 
 
-def parameters_of_x(model: Model, params: Any, h: Array) -> Any:
-    """Those of p(x | g(h)), a pytree of [B, ...]."""
+def apply_decoder(model: Model, params: Any, h: Array) -> Any:
+    """The parameters of p(x | g(h)), a pytree of [B, ...]."""
     return model.decoder.apply({'params': params['decoder']}, h)
 
 
-def rebuilt(model: Model, params: Any, h: Array) -> Array:
+def decode_mean(model: Model, params: Any, h: Array) -> Array:
     """The mean of p(x | g(h)), [B, ...]."""
-    return jax.vmap(model.likelihood.mean)(parameters_of_x(model, params, h))
+    return jax.vmap(model.likelihood.mean)(apply_decoder(model, params, h))
+
+
+def sparse_metrics(nats: Array, codes: Array, sparsity: float) -> Metrics:
+    """The metrics of a sparse autoencoder, [B] each.
+
+    Nothing here keeps the weights of g small: where nothing else does, they grow while codes
+    shrink.
+
+    Args:
+      nats: -log p(x | r) of each example, [B].
+      codes: [B, K].
+      sparsity: nats for 1 of the L1 norm of a code.
+
+    Returns:
+      'loss', the nats with the penalty; 'reconstruction', without; and 'zeros', the share of
+      entries of a code that are 0.
+    """
+    penalty = sparsity * jnp.sum(jnp.abs(codes), -1)
+    zeros = jnp.mean((codes == 0).astype(jnp.float32), -1)
+    return {'loss': nats + penalty, 'reconstruction': nats, 'zeros': zeros}
 
 
 def losses(
     key: Key, model: Model, params: Any, x: Array, corrupt: Corrupt | None, sparsity: float
 ) -> Metrics:
-    """-log p(x | g(f(x))) of each example, nats [B], with x corrupted before f; see `penalised`.
+    """-log p(x | g(f(x))) of each example, nats [B], as 'loss'; see `sparse_metrics` for others.
+
+    Args:
+      key: of the corruption.
+      model: the networks and the likelihood.
+      params: of both networks.
+      x: [B, ...].
+      corrupt: of x before f, or None.
+      sparsity: nats for 1 of the L1 norm of a code.
 
     Raises:
       ValueError: the decoder gives no x.
     """
     corrupted = x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)
-    h = coded(model, params, corrupted)
-    parameters = parameters_of_x(model, params, h)
+    h = apply_encoder(model, params, corrupted)
+    parameters = apply_decoder(model, params, h)
     _require_shape(jax.eval_shape(jax.vmap(model.likelihood.mean), parameters), x)
     nats = -jax.vmap(model.likelihood.log_prob)(parameters, x)
-    return {'loss': nats} if sparsity == 0 else penalised(nats, h.reshape(len(h), -1), sparsity)
+    if sparsity == 0:
+        return {'loss': nats}
+    return sparse_metrics(nats, h.reshape(len(h), -1), sparsity)
 
 
-def initial(key: Key, model: Model, x: Array) -> tuple[Any, tuple[int, ...]]:
-    """Parameters of both networks for examples x [B, ...], {'encoder', 'decoder'}, and the shape of
-    a code.
+def init_params(key: Key, model: Model, x: Array) -> tuple[Any, tuple[int, ...]]:
+    """Parameters of both networks for examples x [B, ...], and the shape of a code.
 
     Raises:
       ValueError: the decoder gives no x.
     """
-    first, second = jax.random.split(key)
-    f = model.encoder.lazy_init(
-        first, jax.ShapeDtypeStruct((1, *x.shape[1:]), jnp.float32)
-    )  # compiles nothing
-    h = jax.eval_shape(model.encoder.apply, f, jnp.zeros((1, *x.shape[1:])))
-    params = {
-        'encoder': f.get('params', {}),
-        'decoder': model.decoder.lazy_init(second, h).get('params', {}),
-    }
-    _require_shape(jax.eval_shape(lambda params, h: rebuilt(model, params, h), params, h), x)
+    encoder_key, decoder_key = jax.random.split(key)
+    one = jax.ShapeDtypeStruct((1, *x.shape[1:]), jnp.float32)
+    encoder = model.encoder.lazy_init(encoder_key, one)  # compiles nothing
+    h = jax.eval_shape(model.encoder.apply, encoder, one)
+    decoder = model.decoder.lazy_init(decoder_key, h)
+    # A network may have no parameters.
+    params = {'encoder': encoder.get('params', {}), 'decoder': decoder.get('params', {})}
+    _require_shape(jax.eval_shape(partial(decode_mean, model), params, h), x)
     return params, h.shape[1:]
 
 
@@ -183,46 +232,64 @@ def autoencoder(
     model: Model,
     optimizer: optax.GradientTransformation,
     *,
-    corrupt: Corrupt | None = None,  # of one example before f, as `masking` and `additive`
-    sparsity: float = 0.0,  # nats for 1 of the L1 norm of a code, see `penalised`
-    decay: float = 0.0,  # of the average of parameters, which everything but training uses
-    # What moments keep at each step, since codes move while f learns; at 1 batches weigh alike
+    corrupt: Corrupt | None = None,
+    sparsity: float = 0.0,
+    decay: float = 0.0,
     memory: float = 0.99,
 ) -> Algorithm:
-    """An autoencoder: batches are {'x': [B, ...]}, the state is a `State`, samples are random codes
-    decoded.
+    """An autoencoder: batches are {'x': [B, ...]}, the state is a `State`.
 
     The metrics are those of `losses`, in `evaluate` too. `encode`, and the moments of codes, take x
-    as it is.
+    as it is. `sample` decodes random codes.
+
+    Args:
+      model: the networks and the likelihood.
+      optimizer: of the parameters of both networks.
+      corrupt: of one example before f, as `masking` and `additive`; None for no corruption.
+      sparsity: nats for 1 of the L1 norm of a code.
+      decay: of the average of the parameters, which everything but training uses.
+      memory: the share of the moments' weight that each step keeps, since codes move while f
+        learns; at 1 batches weigh alike.
 
     Raises:
       ValueError: a negative sparsity, memory outside [0, 1], what `descend` refuses, or, when
-        traced, `initial` and `losses`.
+        traced, `init_params` and `losses`.
     """
     if not (sparsity >= 0 and 0 <= memory <= 1):
         raise ValueError(
             f'sparsity is {sparsity}, memory {memory}; needed: sparsity >= 0, memory in [0, 1]'
         )
-    measure = lambda key, params, batch: losses(key, model, params, batch['x'], corrupt, sparsity)
-    descent = descend(measure, optimizer, decay=decay)
+
+    def batch_losses(key, params, batch):
+        return losses(key, model, params, batch['x'], corrupt, sparsity)
+
+    descent = descend(batch_losses, optimizer, decay=decay)
 
     def init(key, batch):
-        params, shape = initial(key, model, batch['x'])
+        params, shape = init_params(key, model, batch['x'])
         return State(descent.init(params), standard_moments(shape))
 
     def update(key, state, batch):
         fit, metrics = descent.update(key, state.fit, batch)
-        return State(
-            fit, remember(state.moments, coded(model, fit.average, batch['x']), memory)
-        ), metrics
+        codes = apply_encoder(model, fit.average, batch['x'])
+        return State(fit, update_moments(state.moments, codes, memory)), metrics
+
+    def evaluate(key, state, batch):
+        return batch_losses(key, state.fit.average, batch)
 
     def sample(key, state, n):
-        normals = jax.vmap(lambda key: jax.random.normal(key, (state.moments.mean.size,)))(
-            example_keys(key, n)
-        )
-        return rebuilt(model, state.fit.average, random_codes(state.moments, normals))
+        def draw(key):
+            return jax.random.normal(key, (state.moments.mean.size,))
 
-    evaluate = lambda key, state, batch: measure(key, state.fit.average, batch)
-    encode = lambda key, state, batch: coded(model, state.fit.average, batch['x'])
-    decode = lambda key, state, code: rebuilt(model, state.fit.average, code)
+        normals = jax.vmap(draw)(example_keys(key, n))
+        return decode_mean(model, state.fit.average, random_codes(state.moments, normals))
+
+    def encode(key, state, batch):
+        del key
+        return apply_encoder(model, state.fit.average, batch['x'])
+
+    def decode(key, state, code):
+        del key
+        return decode_mean(model, state.fit.average, code)
+
     return Algorithm(init, update, evaluate, sample, encode, decode)

@@ -1,15 +1,14 @@
-"""Fitting a density q to a density p by either Kullback-Leibler divergence, KL(q, p) = integral of
-q ln(q / p).
+"""Fitting a density q to a density p by either divergence, KL(q, p) = integral of q ln(q / p).
 
-KL(p, q) asks q to cover all that p holds; of p it needs no more than samples, and minimising it is
-maximum likelihood. KL(q, p) asks q to stay where p is; of q it needs samples, of p the density, up
-to a factor. (Bishop 2006, Pattern Recognition and Machine Learning, section 10.1.2; Minka 2005,
-"Divergence measures and message passing".)
+KL(p, q) makes q cover all of p; of p it needs no more than samples, and minimising it is maximum
+likelihood. KL(q, p) keeps q where p is; of q it needs samples, of p the density, up to a factor.
+(Bishop 2006, Pattern Recognition and Machine Learning, section 10.1.2; Minka 2005, "Divergence
+measures and message passing".)
 
-B examples of D features, K parts of a mixture.
+Letters: B examples of D features, K parts of a mixture.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,22 +23,33 @@ from genjax.descent import descend
 from genjax.parallel import example_keys
 
 LogDensity = Callable[[Array], Array]  # x [B, D] -> nats [B]
-Losses = Callable[[Key, Any, Batch], Metrics]
+Losses = Callable[[Key, Any, Batch], Metrics]  # (key, params, batch) -> {'loss': nats [B]}
 
 
 class Family(NamedTuple):
-    """Densities by their parameters: any pytree in which every value of every leaf names a density."""
+    """Densities by their parameters, a pytree in which all values of all leaves name a density.
 
-    init: Callable[[Key, Batch], Any]  # (key, batch) -> params; the batch supplies shapes
-    log_prob: Callable[[Any, Array], Array]  # (params, x [B, D]) -> nats [B]
-    sample: Callable[[Key, Any, int], Array]  # (key, params, n) -> [n, D]
+    Attributes:
+      init: (key, batch) -> params; the batch supplies shapes.
+      log_prob: (params, x [B, D]) -> nats [B].
+      sample: (key, params, n) -> [n, D].
+    """
+
+    init: Callable[[Key, Batch], Any]
+    log_prob: Callable[[Any, Array], Array]
+    sample: Callable[[Key, Any, int], Array]
 
 
 class Gaussian(NamedTuple):
-    """N(mean, L L^T)."""
+    """The parameters of N(mean, L L^T).
 
-    mean: Array  # [D]
-    factor: Array  # [D, D]: L below the diagonal, on it log L; nothing is read above
+    Attributes:
+      mean: [D].
+      factor: [D, D], L below the diagonal and on it log L; nothing is read above.
+    """
+
+    mean: Array
+    factor: Array
 
 
 def _gaussian_init(key, batch):
@@ -58,14 +68,15 @@ def _gaussian_log_prob(params, x):
 
 
 def _gaussian_sample(key, params, n):
-    noise = jax.vmap(lambda key: jax.random.normal(key, params.mean.shape))(
-        example_keys(key, n)
-    )  # [n, D]
+    def draw(key):
+        return jax.random.normal(key, params.mean.shape)
+
+    noise = jax.vmap(draw)(example_keys(key, n))  # [n, D]
     return params.mean[None] + noise @ cholesky(params).T
 
 
-# All Gaussians. One begins as N(m, I) with m drawn from N(0, I). Samples are reparameterised, m + L
-# noise.
+# All Gaussians. One begins as N(m, I) with m drawn from N(0, I). Samples are reparameterised,
+# m + L noise.
 gaussian = Family(_gaussian_init, _gaussian_log_prob, _gaussian_sample)
 
 
@@ -80,15 +91,23 @@ def covariance(params: Gaussian) -> Array:
 
 
 def gaussian_of(mean: Array, covariance: Array) -> Gaussian:
-    """The parameters of N(mean [D], covariance [D, D]); NaN where the covariance is not positive
-    definite."""
+    """The parameters of N(mean, covariance).
+
+    Args:
+      mean: [D].
+      covariance: [D, D]; where it is not positive definite the factor is NaN.
+    """
     root = jnp.linalg.cholesky(covariance)
     return Gaussian(mean, jnp.tril(root, -1) + jnp.diag(jnp.log(jnp.diag(root))))
 
 
-def mixed(family: Family, weights: Array, parts: Any) -> LogDensity:
-    """The log density of a fixed mixture: weights [K] and parameters with an axis [K] in front of
-    every leaf.
+def mixed(family: Family, weights: Sequence[float], parts: Any) -> LogDensity:
+    """The log density of a fixed mixture.
+
+    Args:
+      family: of the parts.
+      weights: [K].
+      parts: parameters with an axis [K] in front of every leaf.
 
     Raises:
       ValueError: a weight is not positive, or they do not sum to one.
@@ -99,27 +118,37 @@ def mixed(family: Family, weights: Array, parts: Any) -> LogDensity:
             f'weights are {tuple(weights.tolist())}; they must be positive and sum to 1'
         )
     log_weights = jnp.asarray(np.log(weights), jnp.float32)
-    each = jax.vmap(family.log_prob, (0, None))
-    return lambda x: jax.nn.logsumexp(log_weights[:, None] + each(parts, x), 0)
+    log_probs = jax.vmap(family.log_prob, (0, None))
+
+    def log_density(x):
+        return jax.nn.logsumexp(log_weights[:, None] + log_probs(parts, x), 0)
+
+    return log_density
 
 
 def forward_kl(family: Family) -> Losses:
-    """KL(p, q) up to the entropy of p, from examples x of p: the loss is -log q(x), so this is
-    maximum likelihood."""
-    return lambda key, params, batch: {'loss': -family.log_prob(params, batch['x'])}
+    """KL(p, q) up to the entropy of p, from examples of p: maximum likelihood.
+
+    The loss is -log q(x).
+    """
+
+    def losses(key, params, batch):
+        del key
+        return {'loss': -family.log_prob(params, batch['x'])}
+
+    return losses
 
 
 def reverse_kl(family: Family, log_p: LogDensity, *, samples: int = 1) -> Losses:
-    """KL(q, p) = E_q [log q(x) - log p(x)] by reparameterised samples of q; of a batch only the
-    length is used.
+    """KL(q, p) = E_q [log q(x) - log p(x)] by reparameterised samples of q.
 
-    The gradient flows through the samples alone. What log q adds to it, E_q [d log q(x) / d
-    params], is zero, and left out the gradient's variance vanishes where q = p (Roeder et al. 2017,
-    arXiv:1703.09194, eq. 6).
+    Of a batch only the length is used. The gradient flows through the samples alone. What log q
+    adds to it, E_q [d log q(x) / d params], is zero, and left out the gradient's variance vanishes
+    where q = p (Roeder et al. 2017, arXiv:1703.09194, eq. 6).
 
     Args:
       family: its `sample` must be differentiable in the parameters.
-      log_p: log p(x) + any constant, which the loss then holds too, negated.
+      log_p: log p(x) + any constant, by which the loss is then less.
       samples: draws of q for each example of a batch.
 
     Raises:
@@ -131,11 +160,12 @@ def reverse_kl(family: Family, log_p: LogDensity, *, samples: int = 1) -> Losses
     def losses(key, params, batch):
         fixed = jax.lax.stop_gradient(params)
 
-        def gap(key):
+        def log_ratio(key):
             x = family.sample(key, params, len(batch['x']))
             return family.log_prob(fixed, x) - log_p(x)
 
-        return {'loss': jnp.mean(jax.vmap(gap)(jax.random.split(key, samples)), 0)}
+        ratios = jax.vmap(log_ratio)(jax.random.split(key, samples))  # [samples, B]
+        return {'loss': jnp.mean(ratios, 0)}
 
     return losses
 
@@ -143,26 +173,30 @@ def reverse_kl(family: Family, log_p: LogDensity, *, samples: int = 1) -> Losses
 def density(
     family: Family, losses: Losses, optimizer: optax.GradientTransformation, *, decay: float = 0.0
 ) -> Algorithm:
-    """Fits a density by descent: batches are {'x': [B, D]}, the state is a `Fit` of the family's
-    parameters.
+    """Fits a density: batches are {'x': [B, D]}, the state is a `Fit` of the family's parameters.
 
     The metrics are those of the losses; `evaluate` adds 'nll', -log q(x), nats [B], whatever is
     minimised.
 
     Args:
+      family: the densities to choose from.
       losses: `forward_kl` or `reverse_kl` of the family.
+      optimizer: of the parameters.
       decay: of the average of the parameters, which `evaluate` and `sample` use.
 
     Raises:
       ValueError: what `descend` or the family refuses.
     """
     descent = descend(losses, optimizer, decay=decay)
-    init = lambda key, batch: descent.init(family.init(key, batch))
-    sample = lambda key, state, n: family.sample(key, state.average, n)
+
+    def init(key, batch):
+        return descent.init(family.init(key, batch))
 
     def evaluate(key, state, batch):
-        return losses(key, state.average, batch) | {
-            'nll': -family.log_prob(state.average, batch['x'])
-        }
+        nll = -family.log_prob(state.average, batch['x'])
+        return losses(key, state.average, batch) | {'nll': nll}
+
+    def sample(key, state, n):
+        return family.sample(key, state.average, n)
 
     return Algorithm(init, descent.update, evaluate, sample)

@@ -1,8 +1,8 @@
-"""Variational autoencoders: Kingma and Welling 2014, arXiv:1312.6114, with the importance weighted
-bound of Burda et al. 2016, arXiv:1509.00519, whose equation numbers are marked IWAE.
+"""Variational autoencoders: Kingma and Welling 2014, arXiv:1312.6114.
 
-p(z) is N(0, I), q(z | x) a Gaussian with a diagonal covariance, p(x | z) the `likelihood` of what
-the decoder gives.
+With the importance weighted bound of Burda et al. 2016, arXiv:1509.00519, whose equation numbers
+are marked IWAE. p(z) is N(0, I), q(z | x) a Gaussian with a diagonal covariance, p(x | z) the
+`likelihood` of what the decoder gives.
 
 Letters: B examples, K samples of z for each, Z latent dimensions.
 """
@@ -10,6 +10,7 @@ Letters: B examples, K samples of z for each, Z latent dimensions.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,26 +19,36 @@ from jax import Array
 
 from genjax.base import Algorithm, Batch, Key, Metrics, State
 from genjax.descent import descend
+from genjax.numerics.likelihoods import Likelihood
 from genjax.parallel import device_mean, example_keys
 
 
 class Model(NamedTuple):
-    """What is learned, without its parameters."""
+    """What is learned, without its parameters.
 
-    # Flax's, x [B, *shape] -> [B, 2, Z], the mean and the logarithm of the variance of q(z | x)
-    encoder: Any
-    decoder: Any  # flax's, z [B, Z] -> parameters of p(x | z), a pytree of [B, ...]
-    # Records of functions of one example: log_prob(parameters, x), mean(parameters), sample(key,
-    # ...)
-    likelihood: Any
-    latent: int  # Z
+    Attributes:
+      encoder: x [B, *shape] -> [B, 2, Z], the mean and the log variance of q(z | x).
+      decoder: z [B, Z] -> the parameters of p(x | z), a pytree of [B, ...].
+      likelihood: p(x | z) by its parameters.
+      latent: Z.
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+    likelihood: Likelihood
+    latent: int
 
 
 class Posterior(NamedTuple):
-    """q(z | x) of each example."""
+    """q(z | x) of each example.
 
-    mean: Array  # [B, Z]
-    log_variance: Array  # [B, Z]
+    Attributes:
+      mean: [B, Z].
+      log_variance: [B, Z].
+    """
+
+    mean: Array
+    log_variance: Array
 
 
 # (key, model, params, x [B, *shape]) -> {'loss': [B], ...}, nats
@@ -45,41 +56,44 @@ Objective = Callable[[Key, Model, Any, Array], Metrics]
 
 
 def posterior(model: Model, params: Any, x: Array) -> Posterior:
-    """q(z | x), [B, Z] each.
+    """q(z | x) of x [B, *shape].
 
     Raises:
       ValueError: the encoder gives something else than [B, 2, Z].
     """
-    found = model.encoder.apply({'params': params['encoder']}, x)
-    if found.shape != (len(x), 2, model.latent):
-        raise ValueError(
-            f'the encoder gives {found.shape}; it must be {(len(x), 2, model.latent)}, [B, 2, latent]'
-        )
-    return Posterior(found[:, 0], found[:, 1])
+    outputs = model.encoder.apply({'params': params['encoder']}, x)
+    needed = (len(x), 2, model.latent)
+    if outputs.shape != needed:
+        raise ValueError(f'the encoder gives {outputs.shape}; it must be {needed}, [B, 2, latent]')
+    return Posterior(outputs[:, 0], outputs[:, 1])
 
 
-def decoded(model: Model, params: Any, z: Array) -> Any:
-    """The parameters of p(x | z), a pytree of [..., ...] for z [..., Z]."""
+def sample_posterior(key: Key, q: Posterior, samples: int) -> tuple[Array, Array]:
+    """K draws z of q(z | x), and the noise in them, N(0, I), [K, B, Z] each (section 2.4)."""
+
+    def draw(key):
+        return jax.random.normal(key, (samples, q.mean.shape[-1]))
+
+    noise = jax.vmap(draw, out_axes=1)(example_keys(key, len(q.mean)))
+    z = q.mean[None] + jnp.exp(q.log_variance / 2)[None] * noise
+    return z, noise
+
+
+def apply_decoder(model: Model, params: Any, z: Array) -> Any:
+    """The parameters of p(x | z) for z [..., Z], a pytree of [..., ...]."""
     flat = model.decoder.apply({'params': params['decoder']}, z.reshape(-1, z.shape[-1]))
     return jax.tree.map(lambda leaf: leaf.reshape(*z.shape[:-1], *leaf.shape[1:]), flat)
 
 
-def drawn(key: Key, q: Posterior, samples: int) -> tuple[Array, Array]:
-    """z of q(z | x) and the standard normal noise that it was made of, [K, B, Z] each (section
-    2.4)."""
-    draw = lambda key: jax.random.normal(key, (samples, q.mean.shape[-1]))
-    noise = jax.vmap(draw, out_axes=1)(example_keys(key, len(q.mean)))
-    return q.mean[None] + jnp.exp(q.log_variance / 2)[None] * noise, noise
-
-
-def log_joint(model: Model, params: Any, x: Array, z: Array) -> Array:
-    """log p(x | z) for z [K, B, Z], nats [K, B].
+def log_p_x_given_z(model: Model, params: Any, x: Array, z: Array) -> Array:
+    """log p(x | z) of x [B, *shape] for z [K, B, Z], nats [K, B].
 
     Raises:
       ValueError: the decoder gives no x.
     """
-    parameters = decoded(model, params, z)
-    given = jax.eval_shape(jax.vmap(jax.vmap(model.likelihood.mean)), parameters).shape[2:]
+    parameters = apply_decoder(model, params, z)
+    mean = jax.vmap(jax.vmap(model.likelihood.mean))
+    given = jax.eval_shape(mean, parameters).shape[2:]
     if given != x.shape[1:]:
         raise ValueError(f'the decoder gives x of shape {given}; the data have {x.shape[1:]}')
     return jax.vmap(jax.vmap(model.likelihood.log_prob), (0, None))(parameters, x)
@@ -91,23 +105,19 @@ def kl_terms(q: Posterior) -> Array:
 
 
 def log_weights(key: Key, model: Model, params: Any, x: Array, samples: int) -> Array:
-    """log p(x, z) / q(z | x) of K samples of q, nats [K, B] (IWAE eq. 8).
-
-    The normalising constants of p(z) and q(z | x) but for the variance of the latter are the same
-    and cancel.
-    """
+    """log p(x, z) / q(z | x) of K samples of q, nats [K, B] (IWAE eq. 8)."""
     q = posterior(model, params, x)
-    z, noise = drawn(key, q, samples)
-    ratio = jnp.sum(noise**2 - z**2 + q.log_variance[None], -1) / 2  # log p(z) / q(z | x)
-    return log_joint(model, params, x, z) + ratio
+    z, noise = sample_posterior(key, q, samples)
+    # log p(z) / q(z | x), where all normalising constants cancel but for the variance of q.
+    prior_ratio = jnp.sum(noise**2 - z**2 + q.log_variance[None], -1) / 2
+    return log_p_x_given_z(model, params, x, z) + prior_ratio
 
 
 def elbo(beta: float = 1.0, free_nats: float = 0.0, samples: int = 1) -> Objective:
-    """'loss' is minus the evidence lower bound, 'reconstruction' minus E log p(x | z), and 'kl'
-    KL(q(z | x) || p(z)).
+    """Minus the evidence lower bound, as 'loss'.
 
-    With squares(c) for the likelihood the loss is the lecture's c ||x - x^||^2 + KL[N(mu_x,
-    sigma_x), N(0, I)].
+    'reconstruction' is minus E log p(x | z), and 'kl' is KL(q(z | x) || p(z)). With squares(c) for
+    the likelihood the loss is the lecture's c ||x - x^||^2 + KL[N(mu_x, sigma_x), N(0, I)].
 
     Args:
       beta: weight of the KL divergence in the loss (Higgins et al. 2017).
@@ -120,26 +130,29 @@ def elbo(beta: float = 1.0, free_nats: float = 0.0, samples: int = 1) -> Objecti
     """
     if not (beta >= 0 and free_nats >= 0 and samples >= 1):
         raise ValueError(
-            f'elbo of beta {beta}, free_nats {free_nats}, samples {samples}; needed: >= 0, >= 0, >= 1'
+            f'elbo of beta {beta}, free_nats {free_nats}, samples {samples}; '
+            'needed: >= 0, >= 0, >= 1'
         )
 
     def objective(key, model, params, x):
         q = posterior(model, params, x)
-        reconstruction = -jnp.mean(log_joint(model, params, x, drawn(key, q, samples)[0]), 0)
+        z, _ = sample_posterior(key, q, samples)
+        reconstruction = -jnp.mean(log_p_x_given_z(model, params, x, z), 0)
         kl = kl_terms(q)
-        used = device_mean(jnp.mean(kl, 0, keepdims=True)) > free_nats
-        loss = reconstruction + beta * jnp.sum(jnp.where(used, kl, free_nats), -1)
+        not_free = device_mean(jnp.mean(kl, 0, keepdims=True)) > free_nats
+        loss = reconstruction + beta * jnp.sum(jnp.where(not_free, kl, free_nats), -1)
         return {'loss': loss, 'reconstruction': reconstruction, 'kl': jnp.sum(kl, -1)}
 
     return objective
 
 
 def iwae(samples: int) -> Objective:
-    """'loss' is minus the importance weighted bound L_K (IWAE eq. 8), and 'elbo_loss' what K = 1
-    has in the mean.
+    """Minus the importance weighted bound L_K, as 'loss' (IWAE eq. 8).
+
+    'elbo_loss' is what K = 1 has in the mean.
 
     Raises:
-      ValueError: samples is below 1.
+      ValueError: samples, which is K, is below 1.
     """
     if samples < 1:
         raise ValueError(f'samples is {samples}; the bound needs at least 1')
@@ -157,10 +170,11 @@ def log_likelihood(
 ) -> Callable[[Key, State, Batch], Array]:
     """(key, state, batch) -> log p(x) of each example by importance sampling from q, nats [B].
 
-    The logarithm of the mean of `samples` weights, which has L_K for its expectation and so errs on
-    the side of less; the weights are summed a chunk at a time, each against the largest so far.
+    The logarithm of the mean of K weights has L_K for its expectation, so it is too small in the
+    mean. The weights are summed a chunk at a time, each against the largest so far.
 
     Args:
+      model: whose average of the parameters is in the state.
       samples: K.
       chunk: samples of z for each example in memory at a time.
 
@@ -171,18 +185,17 @@ def log_likelihood(
         raise ValueError(f'samples is {samples}, in chunks of {chunk}; a chunk must divide them')
 
     def estimate(key, state, batch):
-        def more(i, carry):
-            largest, total = carry
-            weights = log_weights(
-                jax.random.fold_in(key, i), model, state.average, batch['x'], chunk
-            )
-            top = jnp.maximum(largest, jnp.max(weights, 0))
-            return top, total * jnp.exp(largest - top) + jnp.sum(jnp.exp(weights - top[None]), 0)
+        x = batch['x']
 
-        rows = len(batch['x'])
-        largest, total = jax.lax.fori_loop(
-            0, samples // chunk, more, (jnp.full(rows, -jnp.inf), jnp.zeros(rows))
-        )
+        def add_chunk(i, carry):
+            largest, total = carry
+            weights = log_weights(jax.random.fold_in(key, i), model, state.average, x, chunk)
+            top = jnp.maximum(largest, jnp.max(weights, 0))
+            added = jnp.sum(jnp.exp(weights - top[None]), 0)
+            return top, total * jnp.exp(largest - top) + added
+
+        start = (jnp.full(len(x), -jnp.inf), jnp.zeros(len(x)))
+        largest, total = jax.lax.fori_loop(0, samples // chunk, add_chunk, start)
         return largest + jnp.log(total) - np.log(samples)
 
     return estimate
@@ -198,35 +211,53 @@ def vae(
     """A VAE: batches are {'x': [B, *shape]}, the state is a `Fit`, the metrics are the objective's.
 
     `encode` gives the mean of q(z | x), [B, Z]; `decode` the mean of p(x | z); `sample` draws of
-    p(x), with the noise of p(x | z). All but `update` use the average of the parameters, whose
-    decay is `decay`.
+    p(x), with the noise of p(x | z). All but `update` use the average of the parameters.
+
+    Args:
+      model: the networks and the likelihood.
+      optimizer: of the parameters of both networks.
+      objective: `elbo` or `iwae`.
+      decay: of the average, as in `descend`.
 
     Raises:
       ValueError: latent is below 1, what the objective and `descend` refuse, or, when traced, what
-        `posterior` and `log_joint` do.
+        `posterior` and `log_p_x_given_z` do.
     """
     if model.latent < 1:
         raise ValueError(f'latent is {model.latent}; at least 1 dimension is needed')
-    losses = lambda key, params, batch: objective(key, model, params, batch['x'])
+
+    def losses(key, params, batch):
+        return objective(key, model, params, batch['x'])
+
     descent = descend(losses, optimizer, decay=decay)
 
     def init(key, batch):
-        first, second = jax.random.split(key)
-        z = jnp.zeros((1, model.latent))
-        params = {'encoder': model.encoder.init(first, batch['x'][:1])['params']}
-        posterior(model, params, batch['x'][:1])  # refuses an encoder of another shape
-        return descent.init(params | {'decoder': model.decoder.init(second, z)['params']})
+        encoder_key, decoder_key = jax.random.split(key)
+        one = batch['x'][:1]
+        encoder = model.encoder.init(encoder_key, one)['params']
+        posterior(model, {'encoder': encoder}, one)  # refuses an encoder of another shape
+        decoder = model.decoder.init(decoder_key, jnp.zeros((1, model.latent)))['params']
+        return descent.init({'encoder': encoder, 'decoder': decoder})
+
+    def evaluate(key, state, batch):
+        return losses(key, state.average, batch)
 
     def sample(key, state, n):
-        latents, outputs = jax.random.split(key)
-        z = jax.vmap(lambda key: jax.random.normal(key, (model.latent,)))(example_keys(latents, n))
-        return jax.vmap(model.likelihood.sample)(
-            example_keys(outputs, n), decoded(model, state.average, z)
-        )
+        latents_key, outputs_key = jax.random.split(key)
 
-    evaluate = lambda key, state, batch: losses(key, state.average, batch)
-    encode = lambda key, state, batch: posterior(model, state.average, batch['x']).mean
-    decode = lambda key, state, code: jax.vmap(model.likelihood.mean)(
-        decoded(model, state.average, code)
-    )
+        def draw(key):
+            return jax.random.normal(key, (model.latent,))
+
+        z = jax.vmap(draw)(example_keys(latents_key, n))
+        parameters = apply_decoder(model, state.average, z)
+        return jax.vmap(model.likelihood.sample)(example_keys(outputs_key, n), parameters)
+
+    def encode(key, state, batch):
+        del key
+        return posterior(model, state.average, batch['x']).mean
+
+    def decode(key, state, code):
+        del key
+        return jax.vmap(model.likelihood.mean)(apply_decoder(model, state.average, code))
+
     return Algorithm(init, descent.update, evaluate, sample, encode, decode)

@@ -7,15 +7,17 @@ hand) on Chinese words, pairs and vectors of their own, which compares with no f
 Letters: N pairs of words (x, y), D dimensions, K clusters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from genjax.base import Embedding
 
 Pair = tuple[str, str, str]  # x, y, and the relation between the two
+# (x [N, D], y [N, D]) -> [N], small for hypernyms
+PairDistance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Projections(NamedTuple):
@@ -33,6 +35,14 @@ class Scores(NamedTuple):
     f1: float
 
 
+class _Vectors(NamedTuple):
+    """Pairs of words by their vectors at length 1."""
+
+    x: np.ndarray  # [N, D]
+    y: np.ndarray  # [N, D]
+    relations: np.ndarray  # str [N]
+
+
 def fit_projections(
     hyponyms: np.ndarray, hypernyms: np.ndarray, *, clusters: int, seed: int = 0, ridge: float = 0.0
 ) -> Projections:
@@ -40,61 +50,66 @@ def fit_projections(
 
     Phi_k minimises sum |Phi_k x - y|^2 + ridge |Phi_k|^2 over the pairs of cluster k, all in
     float64. Fu et al. have no ridge. A cluster of fewer pairs than dimensions then has many
-    solutions, of which the one with the smallest
-    norm is taken: it goes through its pairs exactly and predicts others badly, which a ridge of
-      about |x|^2 mends.
+    solutions, of which the one with the smallest norm is taken: it maps its pairs exactly and
+    predicts others badly. A ridge of about |x|^2 cures this.
 
     Args:
       hyponyms: x, [N, D].
       hypernyms: y, [N, D], row by row a hypernym of x.
       clusters: K; with one cluster the projection is uniform.
-      seed: of k-means, which begins by k-means++.
+      seed: of k-means, which is initialised by k-means++.
+      ridge: the weight of |Phi_k|^2.
 
     Raises:
       ValueError: clusters lies outside 1 to N, or ridge is negative.
     """
-    x, y = np.asarray(hyponyms, np.float64), np.asarray(hypernyms, np.float64)
+    x = np.asarray(hyponyms, np.float64)
+    y = np.asarray(hypernyms, np.float64)
     if not 1 <= clusters <= len(x):
         raise ValueError(f'clusters is {clusters}; {len(x)} pairs allow 1 to {len(x)}')
     if ridge < 0:
         raise ValueError(f'ridge is {ridge}; it must not be negative')
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(
-        1
-    ):  # sums in one order give one result, and at this size threads cost more than they bring
-        centres = _centres(y - x, clusters, seed)
+    # Sums in one order give one result, and at this size threads cost more than they gain.
+    with threadpool_limits(1):
+        centres = _cluster_centres(y - x, clusters, seed)
         nearest = _nearest(centres, y - x)
         maps = [_projection(x[nearest == k], y[nearest == k], ridge) for k in range(clusters)]
     return Projections(centres, np.stack(maps).astype(np.float32))
 
 
-def _centres(offsets, clusters, seed):
+def _cluster_centres(offsets, clusters, seed):
     from sklearn.cluster import KMeans
 
-    return (
-        KMeans(clusters, n_init=1, random_state=seed)
-        .fit(offsets)
-        .cluster_centers_.astype(np.float32)
-    )
+    k_means = KMeans(clusters, n_init=1, random_state=seed).fit(offsets)
+    return k_means.cluster_centers_.astype(np.float32)
 
 
 def _projection(x, y, ridge):
-    """The map [D, D] of least squares; the ridge is D more pairs, from the axes, sqrt(ridge) long,
-    to 0."""
-    x = np.concatenate([x, np.sqrt(ridge) * np.eye(x.shape[1])])
-    y = np.concatenate([y, np.zeros((y.shape[1],) * 2)])
+    """The map [D, D] of least squares.
+
+    The ridge is D more pairs, from the axes, sqrt(ridge) long, to 0.
+    """
+    D = x.shape[1]
+    x = np.concatenate([x, np.sqrt(ridge) * np.eye(D)])
+    y = np.concatenate([y, np.zeros((D, D))])
     return np.linalg.lstsq(x, y)[0].T
 
 
 def distances(projections: Projections, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """|Phi_k x - y| of each pair, [N], with k the cluster whose centre is nearest to y - x (section
-    3.4).
+    """|Phi_k x - y| of each pair, with k the cluster of the nearest centre to y - x (section 3.4).
 
     Args:
-      x, y: [N, D].
+      projections: K of them.
+      x: [N, D].
+      y: [N, D].
+
+    Returns:
+      [N].
     """
-    x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    x = np.asarray(x, np.float32)
+    y = np.asarray(y, np.float32)
     nearest = _nearest(projections.centres, y - x)
     predicted = np.empty_like(y)
     for k, phi in enumerate(projections.maps):
@@ -109,39 +124,46 @@ def _nearest(centres, offsets):
 
 
 def choose_threshold(distances: np.ndarray, labels: np.ndarray) -> float:
-    """The distance up to which pairs are best called hypernyms: of all thresholds that with the
-    greatest F1.
+    """The threshold of the distance with the greatest F1; of equally good ones the smallest.
 
     Args:
-      distances: [N].
-      labels: [N], whether the pair is one. Of equally good thresholds the smallest is taken.
+      distances: [N]; pairs up to the threshold are called hypernyms.
+      labels: bool [N], whether the pair is one.
 
     Raises:
       ValueError: no pair is one.
     """
-    distances, labels = np.asarray(distances), np.asarray(labels, bool)
+    distances = np.asarray(distances)
+    labels = np.asarray(labels, bool)
     if not labels.any():
         raise ValueError(f'none of {len(labels)} labels is true; a threshold needs one')
     order = np.argsort(distances)
     distances = distances[order]
-    hits, called = np.cumsum(labels[order]), np.arange(1, len(labels) + 1)
+    hits = np.cumsum(labels[order])
+    called = np.arange(1, len(labels) + 1)
     f1 = 2 * hits / (called + labels.sum())
-    last = np.append(
-        distances[1:] > distances[:-1], True
-    )  # of equal distances: they are called together
-    return float(distances[np.argmax(np.where(last, f1, -1))])
+    # Equal distances are called together: a threshold ends at the last of them.
+    is_last = np.append(distances[1:] > distances[:-1], True)
+    return float(distances[np.argmax(np.where(is_last, f1, -1))])
 
 
 def precision_recall_f1(predicted: np.ndarray, labels: np.ndarray) -> Scores:
-    """Of pairs called hypernyms the share that are, of those that are the share called, and their
-    harmonic mean.
+    """Precision, recall and their harmonic mean; a share of nothing is 0.
 
     Args:
-      predicted, labels: [N] bool. A share of nothing is 0.
+      predicted: bool [N], whether a pair is called a hypernym.
+      labels: bool [N], whether it is one.
     """
-    predicted, labels = np.asarray(predicted, bool), np.asarray(labels, bool)
-    hits, called, true = int((predicted & labels).sum()), int(predicted.sum()), int(labels.sum())
-    return Scores(hits / max(called, 1), hits / max(true, 1), 2 * hits / max(called + true, 1))
+    predicted = np.asarray(predicted, bool)
+    labels = np.asarray(labels, bool)
+    hits = int((predicted & labels).sum())
+    called = int(predicted.sum())
+    true = int(labels.sum())
+    return Scores(
+        precision=hits / max(called, 1),
+        recall=hits / max(true, 1),
+        f1=2 * hits / max(called + true, 1),
+    )
 
 
 def hypernymy_scores(
@@ -154,85 +176,106 @@ def hypernymy_scores(
     seed: int = 0,
     ridge: float = 1.0,
     relation: str = 'hyper',
-) -> list[dict[str, Any]]:
-    """How well projections, and simpler models beside them, tell hypernyms from other pairs of
-    words.
+) -> list[dict[str, str | float]]:
+    """How well projections, and simpler models beside them, tell hypernyms from other word pairs.
 
     Vectors are scaled to length 1 first, since a length tells more of a word's frequency than of
     its meaning. Every model gives each pair a number that should be small for hypernyms, and takes
-    its threshold from the development
-    pairs. The simpler models: `everything` calls all pairs hypernyms; `hypernym alone` measures
-    from y to the mean of the training hypernyms and never sees x; `cosine` looks for similar words;
-    `mean offset` measures from y to x plus the mean of y - x.
+    its threshold from the development pairs. The simpler models: `everything` calls all pairs
+    hypernyms; `hypernym alone` measures from y to the mean of the training hypernyms and ignores x;
+    `cosine` takes similar words; `mean offset` measures from y to x plus the mean of y - x.
 
     Args:
-      train, dev, test: (x, y, relation); of train only hypernyms are used. Pairs that lack a vector
-        are left out.
+      embedding: whose vectors are scored.
+      train: pairs (x, y, relation), of which only hypernyms are used. Pairs that lack a vector are
+        left out, here and below.
+      dev: for the thresholds.
+      test: for the scores.
       clusters: a number K for each row of projections.
+      seed: of k-means.
       ridge: of fit_projections. 1 is the weight of one more pair in every direction, and steadies
         small clusters.
-      relation: the one that says that y is a hypernym of x.
+      relation: the name of the relation that y is a hypernym of x.
 
     Returns:
-      A row a model: model, dev f1, and on test pairs precision, recall, f1, pairs (those with
-      vectors), coverage (their share), and for each other relation, as `called NAME`, the share of
-      its pairs that were called hypernyms.
+      A row for each model: model, dev f1, and on test pairs precision, recall, f1, pairs (those
+      with vectors), coverage (their share), and for each other relation, as `called NAME`, the
+      share of its pairs that were called hypernyms.
 
     Raises:
       ValueError: no training or development pair is a hypernym with vectors, or a number of
         clusters does not fit.
     """
-    look_up = _look_up(embedding)
-    x, y, _ = look_up([pair for pair in train if pair[2] == relation])
-    if not len(x):
+    hypernyms = [pair for pair in train if pair[2] == relation]
+    train_vectors = _pair_vectors(embedding, hypernyms)
+    if not len(train_vectors.x):
         raise ValueError(
-            f'train has {len(train)} pairs, none of them {relation} with vectors; at least 1 is needed'
+            f'train has {len(train)} pairs, none of them {relation} with vectors; '
+            'at least 1 is needed'
         )
-    dev, seen = look_up(dev), look_up(test)
-    about = {'pairs': len(seen[2]), 'coverage': len(seen[2]) / max(len(test), 1)}
-    models = _models(x, y, clusters, seed, ridge)
+    dev_vectors = _pair_vectors(embedding, dev)
+    test_vectors = _pair_vectors(embedding, test)
+    pairs = len(test_vectors.relations)
+    counts = {'pairs': pairs, 'coverage': pairs / max(len(test), 1)}
+    models = _models(train_vectors, clusters, seed, ridge)
     return [
-        {'model': name} | _row(model, dev, seen, relation) | about for name, model in models.items()
+        {'model': name} | _score_model(model, dev_vectors, test_vectors, relation) | counts
+        for name, model in models.items()
     ]
 
 
-def _look_up(embedding):
-    """pairs -> (x [N, D], y [N, D], relations [N]) of those with vectors, which are scaled to
-    length 1."""
+def _pair_vectors(embedding, pairs):
+    """The vectors of the pairs whose words both have one."""
     index = {word: i for i, word in enumerate(embedding.words)}
     lengths = np.linalg.norm(embedding.vectors, axis=1, keepdims=True)
-    unit = embedding.vectors / np.where(lengths > 0, lengths, 1)
-
-    def look_up(pairs):
-        known = [pair for pair in pairs if pair[0] in index and pair[1] in index]
-        x, y = (unit[np.array([index[pair[side]] for pair in known], int)] for side in (0, 1))
-        return x, y, np.array([pair[2] for pair in known], str)
-
-    return look_up
+    unit_vectors = embedding.vectors / np.where(lengths > 0, lengths, 1)
+    known = [pair for pair in pairs if pair[0] in index and pair[1] in index]
+    x_places = np.array([index[pair[0]] for pair in known], int)
+    y_places = np.array([index[pair[1]] for pair in known], int)
+    relations = np.array([pair[2] for pair in known], str)
+    return _Vectors(unit_vectors[x_places], unit_vectors[y_places], relations)
 
 
-def _models(x, y, clusters, seed, ridge):
-    """Name -> (x, y) -> [N], small for hypernyms; x and y here are the training hypernyms."""
-    middle, offset = y.mean(0), (y - x).mean(0)
+def _models(train, clusters, seed, ridge) -> dict[str, PairDistance]:
+    """{name: distance} of every model, from the vectors of training hypernyms."""
+    mean_hypernym = train.y.mean(0)
+    mean_offset = (train.y - train.x).mean(0)
+
+    def everything(x, y):
+        return np.zeros(len(x))
+
+    def hypernym_alone(x, y):
+        return np.linalg.norm(y - mean_hypernym[None], axis=1)
+
+    def cosine(x, y):
+        return 1 - np.sum(x * y, 1)
+
+    def offset_distance(x, y):
+        return np.linalg.norm(x + mean_offset[None] - y, axis=1)
+
     models = {
-        'everything': lambda x, y: np.zeros(len(x)),
-        'hypernym alone': lambda x, y: np.linalg.norm(y - middle[None], axis=1),
-        'cosine': lambda x, y: 1 - np.sum(x * y, 1),
-        'mean offset': lambda x, y: np.linalg.norm(x + offset[None] - y, axis=1),
+        'everything': everything,
+        'hypernym alone': hypernym_alone,
+        'cosine': cosine,
+        'mean offset': offset_distance,
     }
-    fit = lambda k: fit_projections(x, y, clusters=k, seed=seed, ridge=ridge)
-    return models | {f'{k} projection{"s" * (k > 1)}': partial(distances, fit(k)) for k in clusters}
+    for k in clusters:
+        projections = fit_projections(train.x, train.y, clusters=k, seed=seed, ridge=ridge)
+        name = '1 projection' if k == 1 else f'{k} projections'
+        models[name] = partial(distances, projections)
+    return models
 
 
-def _row(model, dev, test, relation):
-    """A threshold from the development pairs, and what it gives on the test pairs."""
-    (*on_dev, dev_relations), (*on_test, relations) = dev, test
-    dev_distances, dev_labels = model(*on_dev), dev_relations == relation
+def _score_model(model, dev, test, relation):
+    """The threshold from the development pairs, and its scores on the test pairs."""
+    dev_distances = model(dev.x, dev.y)
+    dev_labels = dev.relations == relation
     threshold = choose_threshold(dev_distances, dev_labels)
-    called = model(*on_test) <= threshold
     dev_f1 = precision_recall_f1(dev_distances <= threshold, dev_labels).f1
-    others = sorted(set(relations.tolist()) - {relation})
-    shares = {f'called {name}': float(called[relations == name].mean()) for name in others}
-    return (
-        {'dev f1': dev_f1} | precision_recall_f1(called, relations == relation)._asdict() | shares
-    )
+
+    called = model(test.x, test.y) <= threshold
+    test_scores = precision_recall_f1(called, test.relations == relation)
+    row = {'dev f1': dev_f1} | test_scores._asdict()
+    for name in sorted(set(test.relations.tolist()) - {relation}):
+        row[f'called {name}'] = float(called[test.relations == name].mean())
+    return row

@@ -1,0 +1,16 @@
+"""Networks: flax.linen modules, (params, x) -> y, without losses.
+
+classifier   Classifier: images to features and logits
+conv         Conv, convolve: the convolution of every image network
+dcgan        Generator, Discriminator of DCGAN
+finite       Atoms, Table: a generator and a discriminator on finitely many atoms
+inception/   InceptionV3 with its published weights
+labels       require_labels: labels are given exactly where a network has classes
+mlp          MLP, WithScale
+norms        BatchNorm
+r3gan        Generator, Discriminator of R3GAN, without normalisation
+resampling   images at twice or half their resolution
+resnet       Generator, Discriminator of spectrally normalised GANs
+spectral     Spectral: a layer whose kernel is divided by its spectral norm
+unet         UNet of denoising diffusion
+"""

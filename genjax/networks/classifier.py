@@ -1,4 +1,7 @@
-"""A small convolutional classifier of images, for sets such as digits."""
+"""A small convolutional classifier of images, for sets such as digits.
+
+Shapes: B examples, H rows, W columns, I channels of an image, D features, C classes.
+"""
 
 from collections.abc import Sequence
 
@@ -9,8 +12,10 @@ from genjax.networks.conv import Conv
 
 
 class Classifier(nn.Module):
-    """3 x 3 convolutions, the first at full resolution and each other at half of the one before; a
-    dense layer, whose rectified values are the features; and logits linear in these.
+    """Convolutions, a dense layer of features, and logits that are linear in the features.
+
+    The convolutions are 3 x 3 and rectified. The first works at full resolution, each other halves
+    it. The features are rectified too.
 
     Args:
       widths: channels of the convolutions.
@@ -24,16 +29,27 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """x [B, H, W, I] -> (features [B, D], logits [B, C]); a ValueError where a number is not
-        positive."""
-        if not all(
-            isinstance(n, int) and n > 0 for n in (*self.widths, self.features, self.classes)
-        ):
-            sizes = (
-                f'widths are {tuple(self.widths)}, features {self.features}, classes {self.classes}'
-            )
-            raise ValueError(f'{sizes}; all must be positive integers')
+        """Features and logits of images.
+
+        Args:
+          x: [B, H, W, I].
+
+        Returns:
+          Features [B, D] and logits [B, C].
+
+        Raises:
+          ValueError: a width, the features or the classes are not a positive integer.
+        """
+        self._check()
         for i, width in enumerate(self.widths):
             x = nn.relu(Conv(width, strides=1 if i == 0 else 2)(x))
         features = nn.relu(nn.Dense(self.features)(x.reshape(len(x), -1)))
         return features, nn.Dense(self.classes)(features)
+
+    def _check(self):
+        sizes = (*self.widths, self.features, self.classes)
+        if not all(isinstance(n, int) and n > 0 for n in sizes):
+            raise ValueError(
+                f'widths are {tuple(self.widths)}, features {self.features}, '
+                f'classes {self.classes}; all must be positive integers'
+            )

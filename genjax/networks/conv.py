@@ -4,8 +4,11 @@ In jaxlib 0.10.2 two things make lax's convolution slow on a CPU. Its gradients 
 permuted axes, which leave the fast path inside a loop and there take ten to a hundred times as long
 (jax-ml/jax#12868); written as convolutions of NHWC images with HWIO kernels they keep it. And a
 library, YNNPACK, takes every convolution that it can and is slower than Eigen, which gets the rest.
-With a stride neither does well: there a matrix product of what lies under the kernel is quicker, as
-are its transposes. `benchmarks/unet.py` and `benchmarks/gan.py` measure all this.
+With a stride neither does well: there a matrix product of the patches under the kernel is quicker,
+as are its transposes. `benchmarks/unet.py` and `benchmarks/gan.py` measure all this.
+
+Shapes in this file: images x [B, H, W, I], kernels [K, L, I, O], outputs y and their gradients g
+[B, M, N, O]. Patches are what lies under the kernel at each output pixel, [B, M, N, K L I].
 """
 
 import math
@@ -17,210 +20,307 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-Pads = tuple[
-    tuple[int, int], tuple[int, int]
-]  # (before, after) along the height and along the width
+# (before, after) along the height and along the width
+Pads = tuple[tuple[int, int], tuple[int, int]]
 
-# In this file: x [B, H, W, I], kernel [K, L, I, O], y and its gradient g [B, M, N, O].
-
-
-def _plain(x, kernel, stride, pads, spread, dilation):
-    steps = ((stride, stride), pads, (spread, spread), (dilation, dilation))
-    return lax.conv_general_dilated(x, kernel, *steps, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
-
-
-def _on_cpu(x, kernel, stride, pads, spread, dilation):
-    """The same y: by products, or cut from one a column wider than x, which YNNPACK declines and
-    Eigen takes."""
-    if stride > spread == dilation == 1:
-        return _strided(x, kernel, stride, pads)
-    if spread > stride == dilation == 1:
-        return _transposed(x, _turned(kernel), spread, *_strided_ends(x, kernel, pads, spread))
-    if (stride, spread) != (1, 1) or sum(pads[1]) != dilation * (kernel.shape[1] - 1):
-        return _plain(x, kernel, stride, pads, spread, dilation)
-    left, right = pads[1]
-    return _plain(x, kernel, stride, (pads[0], (left, right + 1)), spread, dilation)[:, :, :-1]
+CHUNK_PIXELS = 4096  # of a matrix product: its copies stay in the cache, and two cores have work
+CHUNK_NUMBERS = 2**20  # of the patches of a chunk, 4 MiB of float32, so that they stay in the cache
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def convolve(
-    x: jax.Array, kernel: jax.Array, stride: int, pads: Pads, spread: int = 1, dilation: int = 1
+    x: jax.Array,
+    kernel: jax.Array,
+    stride: int,
+    pads: Pads,
+    input_dilation: int = 1,
+    kernel_dilation: int = 1,
 ) -> jax.Array:
-    """Slides a kernel over images: y[m] = sum_k kernel[k] x'[m stride + k dilation - before], along
-    both axes.
+    """Slides a kernel over images.
+
+    y[m] = sum_k kernel[k] x'[m stride + k kernel_dilation - before] along both axes, where x' is x
+    with input_dilation - 1 zeros between neighbours and `pads` zeros around. Differentiable any
+    number of times in reverse mode.
 
     Args:
-      x: [B, H, W, I]; x' is x with spread - 1 zeros between neighbours and `pads` zeros around.
+      x: [B, H, W, I].
       kernel: [K, L, I, O], of the same type.
-      stride, spread, dilation: steps, in pixels.
-      pads: zeros (before, after) along the height and along the width; negative ones cut.
+      stride: of the output, in pixels.
+      pads: zeros (before, after) along the height and along the width; negative ones crop.
+      input_dilation: the distance of neighbours of x, in pixels.
+      kernel_dilation: the distance of neighbours of the kernel, in pixels.
 
-    Returns: [B, M, N, O]. Differentiable any number of times in reverse mode.
+    Returns:
+      [B, M, N, O].
     """
-    steps = (stride, pads, spread, dilation)
-    return lax.platform_dependent(
+    window = (stride, pads, input_dilation, kernel_dilation)
+
+    def cpu(x, kernel):
+        return _cpu_convolution(x, kernel, *window)
+
+    def default(x, kernel):
+        return _lax_convolution(x, kernel, *window)
+
+    return lax.platform_dependent(x, kernel, cpu=cpu, default=default)
+
+
+def _lax_convolution(x, kernel, stride, pads, input_dilation, kernel_dilation):
+    return lax.conv_general_dilated(
         x,
         kernel,
-        cpu=lambda x, kernel: _on_cpu(x, kernel, *steps),
-        default=lambda x, k: _plain(x, k, *steps),
+        window_strides=(stride, stride),
+        padding=pads,
+        lhs_dilation=(input_dilation, input_dilation),
+        rhs_dilation=(kernel_dilation, kernel_dilation),
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     )
 
 
-def _lengths(x, kernel, g, stride, spread, dilation):
-    """Lengths of x, kernel and g along both axes, with the zeros between their elements counted in."""
-    extent = lambda size, step: (size - 1) * step + 1
-    rows = zip(x.shape[1:3], kernel.shape[:2], g.shape[1:3], strict=True)
-    return [(extent(n, spread), extent(k, dilation), extent(m, stride)) for n, k, m in rows]
+def _cpu_convolution(x, kernel, stride, pads, input_dilation, kernel_dilation):
+    """The same y by matrix products, or cropped from one that is a column wider.
+
+    The column is there because YNNPACK declines a convolution whose output is wider than its
+    input, and Eigen takes it.
+    """
+    if stride > input_dilation == kernel_dilation == 1:
+        return _strided_convolution(x, kernel, stride, pads)
+    if input_dilation > stride == kernel_dilation == 1:
+        size, pads = _strided_geometry(x, kernel, pads, input_dilation)
+        return _transposed_convolution(x, _flip(kernel), input_dilation, size, pads)
+    keeps_width = sum(pads[1]) == kernel_dilation * (kernel.shape[1] - 1)
+    if (stride, input_dilation) != (1, 1) or not keeps_width:
+        return _lax_convolution(x, kernel, stride, pads, input_dilation, kernel_dilation)
+    vertical, (left, right) = pads
+    wider = (vertical, (left, right + 1))
+    return _lax_convolution(x, kernel, stride, wider, input_dilation, kernel_dilation)[:, :, :-1]
 
 
-def _input_gradient(x, kernel, g, stride, pads, spread, dilation):
-    """The turned kernel slides over g: stride and spread change places."""
-    lengths = _lengths(x, kernel, g, stride, spread, dilation)
-    ends = tuple((k - 1 - a, n + a - m) for (n, k, m), (a, _) in zip(lengths, pads, strict=True))
-    return convolve(g, _turned(kernel), spread, ends, stride, dilation)
+# Derivatives.
 
 
-def _kernel_gradient(x, kernel, g, stride, pads, spread, dilation):
-    """g slides over x, and the examples are summed over as channels are: stride and dilation change
-    places."""
-    if (stride, spread, dilation) == (1, 1, 1):
+def _forward(x, kernel, *window):
+    return convolve(x, kernel, *window), (x, kernel)
+
+
+def _backward(stride, pads, input_dilation, kernel_dilation, inputs, g):
+    x, kernel = inputs
+    window = (stride, pads, input_dilation, kernel_dilation)
+
+    def cpu(x, kernel, g):
+        return _input_gradient(x, kernel, g, *window), _kernel_gradient(x, kernel, g, *window)
+
+    def default(x, kernel, g):
+        (dx,) = jax.linear_transpose(lambda x: _lax_convolution(x, kernel, *window), x)(g)
+        (dkernel,) = jax.linear_transpose(
+            lambda kernel: _lax_convolution(x, kernel, *window), kernel
+        )(g)
+        return dx, dkernel
+
+    return lax.platform_dependent(x, kernel, g, cpu=cpu, default=default)
+
+
+convolve.defvjp(_forward, _backward)
+
+
+def _input_gradient(x, kernel, g, stride, pads, input_dilation, kernel_dilation):
+    """The flipped kernel slides over g: stride and input dilation change places."""
+    lengths = _dilated_lengths(x, kernel, g, stride, input_dilation, kernel_dilation)
+    g_pads = tuple(
+        (k - 1 - before, n + before - m)
+        for (n, k, m), (before, _) in zip(lengths, pads, strict=True)
+    )
+    return convolve(g, _flip(kernel), input_dilation, g_pads, stride, kernel_dilation)
+
+
+def _kernel_gradient(x, kernel, g, stride, pads, input_dilation, kernel_dilation):
+    """g slides over x, and sums over the examples as over channels.
+
+    Stride and kernel dilation change places.
+    """
+    if (stride, input_dilation, kernel_dilation) == (1, 1, 1):
         return _kernel_gradient_by_products(x, kernel.shape, g, pads)
-    if stride > spread == dilation == 1:
+    if stride > input_dilation == kernel_dilation == 1:
         return _strided_kernel_gradient(x, kernel.shape, g, stride, pads)
-    if spread > stride == dilation == 1:
-        _, pads = _strided_ends(x, kernel, pads, spread)
-        return _turned(_strided_kernel_gradient(g, _turned(kernel).shape, x, spread, pads))
-    lengths = _lengths(x, kernel, g, stride, spread, dilation)
-    ends = tuple((a, k + m - n - a - 1) for (n, k, m), (a, _) in zip(lengths, pads, strict=True))
-    y = convolve(x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3), dilation, ends, spread, stride)
+    if input_dilation > stride == kernel_dilation == 1:
+        _, pads = _strided_geometry(x, kernel, pads, input_dilation)
+        flipped_shape = _flip(kernel).shape
+        return _flip(_strided_kernel_gradient(g, flipped_shape, x, input_dilation, pads))
+    lengths = _dilated_lengths(x, kernel, g, stride, input_dilation, kernel_dilation)
+    x_pads = tuple(
+        (before, k + m - n - before - 1)
+        for (n, k, m), (before, _) in zip(lengths, pads, strict=True)
+    )
+    x = x.transpose(3, 1, 2, 0)
+    g = g.transpose(1, 2, 0, 3)
+    y = convolve(x, g, kernel_dilation, x_pads, input_dilation, stride)
     return y.transpose(1, 2, 0, 3)
 
 
-def _kernel_gradient_by_products(x, shape, g, pads):
-    """A matrix product for all places of the kernel at once: L shifts of x along W with K shifts of
-    g along H.
+def _dilated_lengths(x, kernel, g, stride, input_dilation, kernel_dilation):
+    """The lengths (x, kernel, g) along both axes, with the zeros between elements counted in."""
 
-    A convolution would go to YNNPACK. A product takes about four thousand pixels: few enough
-    for its copies to stay near, enough for two cores.
+    def extent(size, step):
+        return (size - 1) * step + 1
+
+    return [
+        (extent(n, input_dilation), extent(k, kernel_dilation), extent(m, stride))
+        for n, k, m in zip(x.shape[1:3], kernel.shape[:2], g.shape[1:3], strict=True)
+    ]
+
+
+def _kernel_gradient_by_products(x, shape, g, pads):
+    """The gradient of a kernel of this shape, one matrix product for all of its pixels.
+
+    L shifts of x along W are multiplied with K shifts of g along H. A convolution would go to
+    YNNPACK.
     """
-    (B, H, _, _), (K, L, I, O), (_, M, N, _) = x.shape, shape, g.shape  # noqa: E741
-    (above, _), sides = pads
-    size = math.gcd(B, 1 << (max(1, 4096 // (H * N)).bit_length() - 1))
+    B, H, _, _ = x.shape
+    K, L, I, O = shape  # noqa: E741
+    _, M, N, _ = g.shape
+    (above, _), (left, right) = pads
+    examples = math.gcd(B, _power_of_two_below(CHUNK_PIXELS // (H * N)))
 
     def add(total, x_and_g):
-        x, g = _pad(x_and_g[0], 2, *sides), _pad(x_and_g[1], 1, K - 1 - above, H + above - M)
-        x = jnp.concatenate([x[:, :, left : left + N] for left in range(L)], -1).reshape(-1, L * I)
-        g = jnp.concatenate([g[:, top : top + H] for top in reversed(range(K))], -1).reshape(
-            -1, K * O
-        )
-        return total + x.T @ g, None
+        x, g = x_and_g
+        x = _pad(x, 2, left, right)
+        g = _pad(g, 1, K - 1 - above, H + above - M)
+        x_shifts = [x[:, :, shift : shift + N] for shift in range(L)]
+        g_shifts = [g[:, shift : shift + H] for shift in reversed(range(K))]
+        x_rows = jnp.concatenate(x_shifts, -1).reshape(-1, L * I)
+        g_rows = jnp.concatenate(g_shifts, -1).reshape(-1, K * O)
+        return total + x_rows.T @ g_rows, None
 
-    chunks = [a.reshape(B // size, size, *a.shape[1:]) for a in (x, g)]
-    total, _ = lax.scan(add, jnp.zeros((L * I, K * O), x.dtype), tuple(chunks))
+    chunks = (
+        x.reshape(B // examples, examples, *x.shape[1:]),
+        g.reshape(B // examples, examples, *g.shape[1:]),
+    )
+    total, _ = lax.scan(add, jnp.zeros((L * I, K * O), x.dtype), chunks)
     return total.reshape(L, I, K, O).transpose(2, 0, 1, 3)
 
 
-def _columns(x, window, stride, pads, places):
-    """What lies under the kernel at each place, in its order: x [B, H, W, I] -> [B, M, N, K L I].
+# Convolutions with a stride, and their transposes, as matrix products of patches.
+
+
+def _strided_convolution(x, kernel, stride, pads):
+    K, L, _, O = kernel.shape  # noqa: E741
+    M, N = (
+        (n + sum(ends) - k) // stride + 1
+        for n, k, ends in zip(x.shape[1:3], (K, L), pads, strict=True)
+    )
+
+    def product(x):
+        return _patches(x, (K, L), stride, pads, (M, N)) @ kernel.reshape(-1, O)
+
+    (chunks,) = _chunks(kernel.shape, (M, N), x)
+    return lax.map(product, chunks).reshape(len(x), M, N, O)
+
+
+def _strided_geometry(x, kernel, pads, input_dilation):
+    """((H, W), pads) of the strided convolution whose transpose is one with this input dilation.
+
+    Args:
+      x, kernel, pads, input_dilation: of the convolution with an input dilation. (H, W) is the
+        size of its output, which the strided one takes back to the size of x.
+    """
+    kernel_sizes = kernel.shape[:2]
+    size = tuple(
+        (n - 1) * input_dilation + 2 + sum(ends) - k
+        for n, k, ends in zip(x.shape[1:3], kernel_sizes, pads, strict=True)
+    )
+    strided_pads = tuple(
+        (k - 1 - before, k - 1 - after)
+        for k, (before, after) in zip(kernel_sizes, pads, strict=True)
+    )
+    return size, strided_pads
+
+
+def _transposed_convolution(g, kernel, stride, size, pads):
+    """The transpose of `_strided_convolution` of images [*size, I], which is its input gradient."""
+    K, L, I, O = kernel.shape  # noqa: E741
+    output_size = g.shape[1:3]
+    (chunks,) = _chunks(kernel.shape, output_size, g)
+    images = jax.ShapeDtypeStruct((chunks.shape[1], *size, I), g.dtype)
+    transpose = jax.linear_transpose(
+        lambda x: _patches(x, (K, L), stride, pads, output_size), images
+    )
+
+    def product(g):
+        (x,) = transpose(g @ kernel.reshape(-1, O).T)
+        return x
+
+    return lax.map(product, chunks).reshape(-1, *size, I)
+
+
+def _strided_kernel_gradient(x, shape, g, stride, pads):
+    """The gradient of a kernel of this shape in `_strided_convolution`."""
+    K, L, I, O = shape  # noqa: E741
+    output_size = g.shape[1:3]
+
+    def add(total, x_and_g):
+        x, g = x_and_g
+        patches = _patches(x, (K, L), stride, pads, output_size)
+        return total + g.reshape(-1, O).T @ patches.reshape(-1, K * L * I), None
+
+    chunks = tuple(_chunks(shape, output_size, x, g))
+    total, _ = lax.scan(add, jnp.zeros((O, K * L * I), x.dtype), chunks)
+    return total.T.reshape(shape)
+
+
+def _patches(x, kernel_size, stride, pads, output_size):
+    """The pixels under the kernel at each output pixel, in its order: [B, M, N, K L I].
 
     x is cut into blocks of stride x stride pixels, so that whole rows of a block are copied at a
     time.
     """
-    (B, H, W, I), blocks = (
-        x.shape,
-        [m - 1 + -(-k // stride) for m, k in zip(places, window, strict=True)],
-    )  # noqa: E741
-    (K, L), (M, N), befores = window, places, [before for before, _ in pads]
-    for axis, (n, size, before) in enumerate(zip((H, W), blocks, befores, strict=True), 1):
-        x = _pad(x, axis, before, stride * size - n - before)
-    x = x.reshape(B, blocks[0], stride, blocks[1], stride * I)
-    ahead = [(k // stride, k % stride, j) for k in range(K) for j in range(0, L, stride)]
-    cut = [
-        x[:, a : a + M, p, j // stride : j // stride + N, : min(stride, L - j) * I]
-        for a, p, j in ahead
-    ]
-    return jnp.concatenate(cut, -1)
+    B, H, W, I = x.shape  # noqa: E741
+    K, L = kernel_size
+    M, N = output_size
+    (above, _), (left, _) = pads
+    block_rows = M - 1 + -(-K // stride)
+    block_columns = N - 1 + -(-L // stride)
+    x = _pad(x, 1, above, stride * block_rows - H - above)
+    x = _pad(x, 2, left, stride * block_columns - W - left)
+    x = x.reshape(B, block_rows, stride, block_columns, stride * I)
+
+    rows = []
+    for k in range(K):
+        for j in range(0, L, stride):
+            block_row = k // stride
+            block_column = j // stride
+            width = min(stride, L - j)
+            row = x[
+                :,
+                block_row : block_row + M,
+                k % stride,
+                block_column : block_column + N,
+                : width * I,
+            ]
+            rows.append(row)
+    return jnp.concatenate(rows, -1)
 
 
-def _chunks(kernel_shape, places, *arrays):
-    """Arrays [B, ...] as [n, B / n, ...], so that the columns of B / n examples, 4 MiB at most,
-    stay near."""
-    size = math.gcd(
-        len(arrays[0]),
-        1 << (max(1, 2**20 // math.prod((*kernel_shape[:3], *places))).bit_length() - 1),
-    )
-    return [a.reshape(-1, size, *a.shape[1:]) for a in arrays]
+def _chunks(kernel_shape, output_size, *arrays):
+    """Arrays [B, ...] as [n, B / n, ...], such that the patches of B / n examples stay small."""
+    patch_numbers = math.prod((*kernel_shape[:3], *output_size))
+    examples = math.gcd(len(arrays[0]), _power_of_two_below(CHUNK_NUMBERS // patch_numbers))
+    return [a.reshape(-1, examples, *a.shape[1:]) for a in arrays]
 
 
-def _strided(x, kernel, stride, pads):
-    window, features, lengths = (
-        kernel.shape[:2],
-        kernel.shape[3],
-        zip(x.shape[1:3], kernel.shape, pads, strict=False),
-    )
-    places = tuple((n + sum(ends) - k) // stride + 1 for n, k, ends in lengths)
-    product = lambda x: _columns(x, window, stride, pads, places) @ kernel.reshape(-1, features)
-    return lax.map(product, *_chunks(kernel.shape, places, x)).reshape(len(x), *places, features)
+def _power_of_two_below(n):
+    """The largest power of two that is at most n; 1 for n below 1."""
+    return 1 << (max(1, n).bit_length() - 1)
 
 
-def _strided_ends(x, kernel, pads, spread):
-    """(height and width, pads) of the image that a convolution with a stride makes x of, where one
-    with `spread` leads back."""
-    rows = list(zip(x.shape[1:3], kernel.shape[:2], pads, strict=True))
-    sizes = tuple((n - 1) * spread + 2 + sum(ends) - k for n, k, ends in rows)
-    return sizes, tuple((k - 1 - before, k - 1 - after) for _, k, (before, after) in rows)
-
-
-def _transposed(g, kernel, stride, size, pads):
-    """The transpose of `_strided` as a map of images [*size, I], which is its input gradient."""
-    (K, L, I, O), places = kernel.shape, g.shape[1:3]  # noqa: E741
-    (g,) = _chunks(kernel.shape, places, g)
-    image = jax.ShapeDtypeStruct((g.shape[1], *size, I), g.dtype)
-    back = jax.linear_transpose(lambda x: _columns(x, (K, L), stride, pads, places), image)
-    return lax.map(lambda g: back(g @ kernel.reshape(-1, O).T)[0], g).reshape(-1, *size, I)
-
-
-def _strided_kernel_gradient(x, shape, g, stride, pads):
-    (K, L, I, O), places = shape, g.shape[1:3]  # noqa: E741
-
-    def add(total, x_and_g):
-        columns = _columns(x_and_g[0], (K, L), stride, pads, places)
-        return total + x_and_g[1].reshape(-1, O).T @ columns.reshape(-1, K * L * I), None
-
-    total, _ = lax.scan(
-        add, jnp.zeros((O, K * L * I), x.dtype), tuple(_chunks(shape, places, x, g))
-    )
-    return total.T.reshape(shape)
-
-
-def _turned(kernel):
+def _flip(kernel):
+    """The kernel of the transpose: pixels in reverse, channels in and out exchanged."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 def _pad(x, axis, before, after):
-    ends = [(before, after, 0) if i == axis else (0, 0, 0) for i in range(x.ndim)]
+    """Zeros before and after x along an axis; negative numbers crop."""
+    ends = [(0, 0, 0)] * x.ndim
+    ends[axis] = (before, after, 0)
     return lax.pad(x, jnp.zeros((), x.dtype), ends)
-
-
-def _forward(x, kernel, *steps):
-    return convolve(x, kernel, *steps), (x, kernel)
-
-
-def _backward(*steps_inputs_g):
-    *steps, (x, kernel), g = steps_inputs_g
-
-    def cpu(x, kernel, g):
-        return _input_gradient(x, kernel, g, *steps), _kernel_gradient(x, kernel, g, *steps)
-
-    def own(x, kernel, g):
-        (dx,) = jax.linear_transpose(lambda x: _plain(x, kernel, *steps), x)(g)
-        (dkernel,) = jax.linear_transpose(lambda kernel: _plain(x, kernel, *steps), kernel)(g)
-        return dx, dkernel
-
-    return lax.platform_dependent(x, kernel, g, cpu=cpu, default=own)
-
-
-convolve.defvjp(_forward, _backward)
 
 
 class Conv(nn.Module):
@@ -229,14 +329,14 @@ class Conv(nn.Module):
     Args:
       features: output channels O.
       kernel: height and width of the kernel, in pixels.
-      strides: step of the kernel along both axes, in pixels.
+      strides: of the kernel along both axes, in pixels.
       padding: 'SAME', 'VALID' or zeros (before, after) along the height and along the width, as in
         lax.
       dtype: of the computation and of the result; parameters stay float32.
       kernel_init: of the kernel.
       bias: whether there is one.
-      spread: x has spread - 1 zeros between neighbours, which makes it the transpose of a
-        convolution with that step; then `padding` must be numbers.
+      input_dilation: x has input_dilation - 1 zeros between neighbours, which makes the layer the
+        transpose of a convolution with that stride; then `padding` must be numbers.
     """
 
     features: int
@@ -246,25 +346,35 @@ class Conv(nn.Module):
     dtype: jnp.dtype = jnp.float32
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
     bias: bool = True
-    spread: int = 1
+    input_dilation: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, I] -> [B, M, N, features]; a ValueError where x has other axes, or for no
-        features."""
+        """x [B, H, W, I] -> [B, M, N, features].
+
+        Raises:
+          ValueError: x has another number of axes, or features is below 1.
+        """
         if x.ndim != 4:
             raise ValueError(f'x has shape {x.shape}; a convolution needs [B, H, W, channels]')
         if self.features < 1:
             raise ValueError(f'features is {self.features}; a convolution needs at least 1')
         kernel = self.param('kernel', self.kernel_init, (*self.kernel, x.shape[-1], self.features))
-        pads = self.padding
-        if isinstance(pads, str):
-            pads = lax.padtype_to_pads(x.shape[1:3], self.kernel, (self.strides,) * 2, pads)
-        pads = tuple(map(tuple, pads))
         y = convolve(
-            x.astype(self.dtype), kernel.astype(self.dtype), self.strides, pads, self.spread
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            self.strides,
+            self._pads(x.shape[1:3]),
+            self.input_dilation,
         )
         if not self.bias:
             return y
         bias = self.param('bias', nn.initializers.zeros, (self.features,))
         return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+
+    def _pads(self, size):
+        """Zeros (before, after) along both axes of an image of this height and width."""
+        pads = self.padding
+        if isinstance(pads, str):
+            pads = lax.padtype_to_pads(size, self.kernel, (self.strides, self.strides), pads)
+        return tuple(tuple(ends) for ends in pads)

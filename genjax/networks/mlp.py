@@ -1,4 +1,4 @@
-"""Dense networks, and a learned scale for any network."""
+"""Dense networks, and a learned scale beside the output of any network."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ class MLP(nn.Module):
       shape: of one example's output.
       activation: after each hidden layer.
       kernel_init: of every kernel.
-      bias_init: of the output's bias, which is drawn flat, [size of the output].
+      bias_init: of the output's bias, which is flat, [size of the output].
     """
 
     widths: Sequence[int]
@@ -27,30 +27,32 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, ...], which is flattened -> [B, *shape]; a ValueError where a width or the shape is
-        not positive."""
+        """Flattens each example and maps it, x [B, ...] -> [B, *shape].
+
+        Raises:
+          ValueError: a width or an entry of the shape is not a positive integer.
+        """
         if not all(isinstance(n, int) and n > 0 for n in (*self.widths, *self.shape)):
             raise ValueError(
-                f'widths are {tuple(self.widths)}, shape {self.shape}; all must be positive integers'
+                f'widths are {tuple(self.widths)}, shape {self.shape}; '
+                'all must be positive integers'
             )
         x = x.reshape(len(x), -1)
         for width in self.widths:
             x = self.activation(nn.Dense(width, kernel_init=self.kernel_init)(x))
-        x = nn.Dense(math.prod(self.shape), kernel_init=self.kernel_init, bias_init=self.bias_init)(
-            x
-        )
-        return x.reshape(len(x), *self.shape)
+        size = math.prod(self.shape)
+        output = nn.Dense(size, kernel_init=self.kernel_init, bias_init=self.bias_init)
+        return output(x).reshape(len(x), *self.shape)
 
 
 class WithScale(nn.Module):
-    """What a network gives, and beside it the logarithm of one scale for all examples, which is
-    learned.
+    """A network with one learned scale for all examples, the parameters of a likelihood.
 
-    The pair is what a Gaussian or logistic likelihood wants for its parameters.
+    Gaussian and logistic likelihoods take the pair of a location and the logarithm of a scale.
 
     Args:
       network: x -> [B, ...].
-      initial: the scale to begin with.
+      initial: the initial scale.
     """
 
     network: nn.Module
@@ -58,7 +60,11 @@ class WithScale(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """x [B, ...] -> ([B, ...], [B]); a ValueError where the scale is not positive."""
+        """The network's output and the logarithm of the scale, x [B, ...] -> ([B, ...], [B]).
+
+        Raises:
+          ValueError: the initial scale is not positive.
+        """
         if not self.initial > 0:
             raise ValueError(f'initial is {self.initial}; a scale must be positive')
         log_scale = self.param('log_scale', nn.initializers.constant(math.log(self.initial)), ())

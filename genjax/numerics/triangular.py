@@ -8,36 +8,42 @@ cores.
 import jax.numpy as jnp
 from jax import Array
 
+from genjax.numerics.products import matmul
+
 
 def lower_inverse(factor: Array) -> Array:
     """L^-1 of lower triangular L, [..., D, D]: blocks on the diagonal are inverted two by two.
 
     The inverse of [[A, 0], [C, B]] is [[A^-1, 0], [-B^-1 C A^-1, B^-1]]: log2 D rounds of products,
-    from blocks of one entry up. What stands above the diagonal of L is not looked at.
+    from blocks of one entry up. What stands above the diagonal of L is not read.
     """
     size = factor.shape[-1]
-    whole = 1 << (size - 1).bit_length()
-    margin = [(0, 0)] * (factor.ndim - 2) + [(0, whole - size)] * 2
-    # Ones on the diagonal of the margin: a block that is not there is its own inverse.
-    beyond = (jnp.arange(whole) >= size).astype(factor.dtype)
-    padded = jnp.pad(factor, margin) + jnp.diag(beyond).reshape(
-        (1,) * (factor.ndim - 2) + (whole, whole)
-    )
+    padded = _padded(factor, 1 << (size - 1).bit_length())
 
-    inverses = (1 / jnp.diagonal(padded, axis1=-2, axis2=-1))[
-        ..., None, None
-    ]  # [..., blocks, side, side]
+    diagonal = jnp.diagonal(padded, axis1=-2, axis2=-1)
+    inverses = (1 / diagonal)[..., None, None]  # [..., blocks, side, side]
     side = 1
-    while side < whole:
-        first, second = inverses[..., 0::2, :, :], inverses[..., 1::2, :, :]
+    while side < padded.shape[-1]:
+        first = inverses[..., 0::2, :, :]
+        second = inverses[..., 1::2, :, :]
         corner = _corners(padded, side)
-        below = -jnp.matmul(
-            jnp.matmul(second, corner, precision='highest'), first, precision='highest'
-        )
+        below = -matmul(matmul(second, corner), first)
         above = jnp.concatenate([first, jnp.zeros_like(first)], -1)
         inverses = jnp.concatenate([above, jnp.concatenate([below, second], -1)], -2)
         side *= 2
     return inverses[..., 0, :size, :size]
+
+
+def _padded(factor, width):
+    """The factor in the corner of a [..., width, width], with ones on the rest of the diagonal.
+
+    A block that is not there is then its own inverse.
+    """
+    size = factor.shape[-1]
+    batch_axes = factor.ndim - 2
+    margin = [(0, 0)] * batch_axes + [(0, width - size), (0, width - size)]
+    ones = jnp.diag((jnp.arange(width) >= size).astype(factor.dtype))
+    return jnp.pad(factor, margin) + ones.reshape((1,) * batch_axes + (width, width))
 
 
 def _corners(matrix, side):

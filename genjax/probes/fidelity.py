@@ -1,57 +1,137 @@
-"""Fidelity as a run reports it: scores of samples beside those of other real examples, and shares
-of classes.
+"""Fidelity of samples: their scores beside those of other real examples, and class shares.
 
-`judge` says what is compared with what; `scored` and `shown` make of it what Probes can hold.
-Samples are drawn by the last of the protocol's seeds and not by the probe's key, so that a score is
-a function of its protocol and the state.
+`comparison` fixes what is compared with what; `fidelity_scores` and `fidelity_pictures` are
+measures of it for Probes. Samples are drawn by the last of the protocol's seeds and not by the
+probe's key, so that a score is a function of its protocol and the state.
 
 N samples, M held-out examples, K classes of the extractor.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from genjax.base import Key, State
-from genjax.metrics.fidelity import (
-    Extractor,
-    Features,
-    Score,
-    features_of,
-    protocol_of,
-    score_name,
-    score_table,
-    scores,
-    to_json,
-)
+from genjax.base import State
+from genjax.metrics.fidelity import Extractor, Features, features_of, protocol_of, scores
 from genjax.metrics.frechet import bias_curve, default_sizes
 from genjax.metrics.modes import class_shares, extremes
-from genjax.probes.fidelity_figures import COLOURS, bias_picture
-from genjax.probes.figures import Measure, drawn
+from genjax.metrics.protocol import Score, score_name, to_json
+from genjax.probes.fidelity_figures import bias_picture, class_picture
+from genjax.probes.fidelity_table import score_table
+from genjax.probes.figures import Measure, Sample
 
 CHUNK = 250  # samples drawn at a time, at the most
 
 
-class Judge(NamedTuple):
-    """What knows both sides; what does not depend on the state is made once, where it is first
-    wanted."""
+class Comparison(NamedTuple):
+    """Samples of a state beside real examples.
+
+    What does not depend on the state is computed at its first use and kept; what does, for the last
+    state.
+
+    Attributes:
+      extractor: of the features.
+      real_features: of the examples that samples are compared with.
+      held_out_features: of other real examples, [M, D].
+      sample_features: state -> features of N samples.
+      score: features -> all measures of them against the real examples.
+      held_out_scores: n -> the same of n held-out examples, as of a perfect generator.
+      seeds: of the protocol.
+    """
 
     extractor: Callable[[], Extractor]
-    real: Callable[[], Features]  # of the examples that samples are compared with
-    held_out: Callable[[], Features]  # of other real examples, [M, D]
-    fake: Callable[[State], Features]  # of samples, [N, D]
-    score: Callable[
-        [Features], list[Score]
-    ]  # all measures of features, against those of the real examples
-    perfect: Callable[[int], list[Score]]  # the same of so many held-out examples
+    real_features: Callable[[], Features]
+    held_out_features: Callable[[], Features]
+    sample_features: Callable[[State], Features]
+    score: Callable[[Features], list[Score]]
+    held_out_scores: Callable[[int], list[Score]]
     seeds: tuple[int, ...]
 
 
-def judge(
-    sample: Callable[[Key, State, int], Any],
+def first(features: Features, n: int) -> Features:
+    """The features of the first n examples."""
+    return Features(features.pooled[:n], features.logits[:n])
+
+
+def fidelity_scores(comparison: Comparison) -> Measure:
+    """Every score, beside those of held-out examples in the samples' place.
+
+    Where held-out examples are fewer than the samples, a second table compares as many of both.
+
+    Returns:
+      A measure of every score by its name; the shares of the 'rarest' and the 'commonest' class, 1
+      where all are as common; and 'scores', the same as text with protocol and bias.
+    """
+
+    def measure(key, state):
+        del key
+        fake = comparison.sample_features(state)
+        n = len(fake.pooled)
+        fewer = min(n, len(comparison.held_out_features().pooled))
+        held_out_scores = comparison.held_out_scores(fewer)
+        if fewer < n:
+            second_table = [score_table(comparison.score(first(fake, fewer)), held_out_scores)]
+            reference = ()
+        else:
+            second_table = []
+            reference = held_out_scores
+        # The score of all samples comes last: it is the one that is kept for other measures.
+        fake_scores = comparison.score(fake)
+        tables = [score_table(fake_scores, reference), *second_table]
+        values = {score.name: score.value for score in fake_scores}
+        values |= extremes(_class_shares(fake))._asdict()
+        return values | {'scores': '\n'.join(tables)}
+
+    return measure
+
+
+def fidelity_pictures(comparison: Comparison) -> Measure:
+    """Pictures of class shares and of the bias of the Frechet distance, and a file of scores.
+
+    Returns:
+      A measure of 'classes', 'bias' and 'scores.json'.
+    """
+
+    def measure(key, state):
+        del key
+        fake = comparison.sample_features(state)
+        real = comparison.real_features()
+        held_out = comparison.held_out_features()
+        name = score_name('Frechet distance', comparison.extractor().name)
+        shares = {
+            'samples': _class_shares(fake),
+            'held-out examples': _class_shares(held_out),
+            'compared with': _class_shares(real),
+        }
+        curves = {
+            'samples': _bias_curve(comparison, fake),
+            'held-out examples': _bias_curve(comparison, held_out),
+        }
+        return {
+            'classes': class_picture(shares),
+            'bias': bias_picture(curves, name),
+            'scores.json': to_json(comparison.score(fake)).encode(),
+        }
+
+    return measure
+
+
+def _bias_curve(comparison, features):
+    real = comparison.real_features().pooled
+    sizes = default_sizes(min(len(real), len(features.pooled)))
+    rng = np.random.default_rng(comparison.seeds)
+    return bias_curve(rng, real, features.pooled, sizes=sizes)
+
+
+def _class_shares(features):
+    return class_shares(np.argmax(features.logits, -1), features.logits.shape[-1])
+
+
+def comparison(
+    sample: Sample,
     extractor: Callable[[], Extractor],
     real: Iterable[Any],
     held_out: Iterable[Any],
@@ -60,139 +140,91 @@ def judge(
     split: str,
     average: bool,
     seeds: Sequence[int],
-    view: Callable[[Any], Any] = lambda x: x,
-) -> Judge:
-    """What compares n samples with real images; nothing is drawn, read or trained before it is
-    asked.
+    view: Callable[[Any], Any] | None = None,
+) -> Comparison:
+    """Compares n samples with real images; nothing is drawn, read or trained before its first use.
 
     Args:
       sample: (key, state, n) -> x [n, ...].
-      extractor: makes the extractor, called where it is wanted; it should remember what it made.
+      extractor: makes the extractor, called at every use; it should keep what it made.
       real: batches of images [B, H, W, C] in [-1, 1] that samples are compared with, read once.
-      held_out: batches of other real images, which stand for a perfect generator's.
+      held_out: batches of other real images, in place of a perfect generator's.
+      n: how many samples.
       split, average, seeds: as in `Protocol`; the last seed draws the samples.
-      view: shows x as images in [-1, 1]; it can be traced.
+      view: shows x as images in [-1, 1], where x are none; it can be traced.
 
     Raises:
-      ValueError: n is below 20, which leaves some measures nothing to go by.
+      ValueError: n is below 20, too few for some measures.
     """
     if n < 20:
         raise ValueError(f'n is {n}; the measures need at least 20 samples')
     size = min(n, CHUNK)
-    draw = jax.jit(lambda key, state: view(sample(key, state, size)))
-    compared, other = (
-        functools.cache(lambda own=own: _features(extractor(), own)) for own in (real, held_out)
-    )
 
-    def fake(state):
+    @jax.jit
+    def draw(key, state):
+        x = sample(key, state, size)
+        return x if view is None else view(x)
+
+    @functools.cache
+    def real_features():
+        return _extract(extractor(), real)
+
+    @functools.cache
+    def held_out_features():
+        return _extract(extractor(), held_out)
+
+    @_cache_last
+    def sample_features(state):
         keys = jax.random.split(jax.random.key(seeds[-1]), -(-n // size))
-        return first(_features(extractor(), (draw(key, state) for key in keys)), n)
+        batches = (draw(key, state) for key in keys)
+        return first(_extract(extractor(), batches), n)
 
+    @_cache_last
     def score(features):
-        given = extractor(), compared(), features
-        return scores(*given, protocol_of(*given, split=split, average=average, seeds=seeds))
-
-    perfect = functools.cache(lambda n: score(first(other(), n)))
-    return Judge(
-        extractor, compared, other, _remembering(fake), _remembering(score), perfect, tuple(seeds)
-    )
-
-
-def _remembering(function):
-    """The function, which gives its last answer again where it is asked again of the very same
-    thing."""
-    held = [(None, None)]
-
-    def remembered(thing):
-        asked, answer = held[0]
-        if asked is not thing:
-            answer = function(thing)
-            held[0] = thing, answer
-        return answer
-
-    return remembered
-
-
-def first(features: Features, n: int) -> Features:
-    return Features(*(rows[:n] for rows in features))
-
-
-def _features(extractor, batches):
-    parts = [features_of(extractor, np.asarray(batch), batch=len(batch)) for batch in batches]
-    return Features(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def scored(judge: Judge) -> Measure:
-    """Every score by its name, the shares of the 'rarest' and the 'commonest' class, 1 where all
-    are as common, and 'scores', the same as text with protocol and bias, beside those of held-out
-    examples in the samples' place.
-
-    Where these are fewer than the samples, a second table compares as many of both.
-    """
-
-    def measure(key, state):
-        fake = judge.fake(state)
-        n, few = len(fake.pooled), min(len(fake.pooled), len(judge.held_out().pooled))
-        perfect = judge.perfect(few)
-        fewer = [score_table(judge.score(first(fake, few)), perfect)] if few < n else []
-        found = judge.score(fake)  # last, so that it is remembered
-        tables = [score_table(found, perfect if few == n else ()), *fewer]
-        values = {score.name: score.value for score in found} | extremes(_shares(fake))._asdict()
-        return values | {'scores': '\n'.join(tables)}
-
-    return measure
-
-
-def shown(judge: Judge) -> Measure:
-    """Pictures of the shares of 'classes' and of the 'bias' of the Frechet distance, and the file
-    'scores.json'."""
-
-    def measure(key, state):
-        fake, real, held_out = judge.fake(state), judge.real(), judge.held_out()
-        name = score_name('Frechet distance', judge.extractor().name)
-        shares = {
-            'samples': _shares(fake),
-            'held-out examples': _shares(held_out),
-            'compared with': _shares(real),
-        }
-        curves = {'samples': _curve(judge, fake), 'held-out examples': _curve(judge, held_out)}
-        files = {'scores.json': to_json(judge.score(fake)).encode()}
-        return {'classes': class_picture(shares), 'bias': bias_picture(curves, name)} | files
-
-    return measure
-
-
-def _curve(judge, features):
-    real = judge.real().pooled
-    sizes = default_sizes(min(len(real), len(features.pooled)))
-    return bias_curve(np.random.default_rng(judge.seeds), real, features.pooled, sizes=sizes)
-
-
-def _shares(features):
-    return class_shares(np.argmax(features.logits, -1), features.logits.shape[-1])
-
-
-def class_picture(shares: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Shares of classes [K] by name, at most four sets, as bars beside each other; uint8 pixels [H,
-    W, 3]."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((8, 5), 100, layout='tight')
-    axes = figure.add_subplot(
-        xlabel='class that the extractor finds', ylabel='share, uniform being 1'
-    )
-    width = 0.8 / len(shares)
-    for i, ((name, share), colour) in enumerate(zip(shares.items(), COLOURS, strict=False)):
-        classes = np.arange(len(share))
-        axes.bar(
-            classes + (i - (len(shares) - 1) / 2) * width,
-            share * len(share),
-            width,
-            color=colour,
-            label=name,
+        real = real_features()
+        protocol = protocol_of(
+            extractor(), real, features, split=split, average=average, seeds=seeds
         )
-    for times in (0.5, 1, 2):
-        axes.axhline(times, color='black', linewidth=0.8, linestyle='-' if times == 1 else ':')
-    axes.set_xticks(classes if len(classes) <= 20 else [])
-    axes.legend()
-    return drawn(figure)
+        return scores(extractor(), real, features, protocol)
+
+    @functools.cache
+    def held_out_scores(n):
+        return score(first(held_out_features(), n))
+
+    return Comparison(
+        extractor,
+        real_features,
+        held_out_features,
+        sample_features,
+        score,
+        held_out_scores,
+        tuple(seeds),
+    )
+
+
+def _extract(extractor, batches):
+    """The features of all images of some batches."""
+    parts = [features_of(extractor, np.asarray(batch), batch=len(batch)) for batch in batches]
+    return Features(
+        np.concatenate([part.pooled for part in parts]),
+        np.concatenate([part.logits for part in parts]),
+    )
+
+
+def _cache_last(function):
+    """The function of one argument with its last result kept.
+
+    The result is given again where the argument is the very same object, which need not be
+    hashable.
+    """
+    last_argument = object()  # that nobody else has
+    last_result = None
+
+    def cached(argument):
+        nonlocal last_argument, last_result
+        if last_argument is not argument:
+            last_result = function(argument)
+            last_argument = argument
+        return last_result
+
+    return cached

@@ -1,7 +1,7 @@
 """Word vectors as a run reports them, and its answers to questions.
 
-A look is a function of an Embedding that gives values to report; `seen` makes of some looks what a
-Probe can hold.
+A summary is a function of an Embedding that gives values to report; `embedding_measure` makes of
+some summaries a measure for a Probe.
 """
 
 import re
@@ -12,70 +12,100 @@ import jax
 import numpy as np
 
 from genjax.base import Embedding, Key, State
-from genjax.metrics.nearest import index_of, lookup, nearest, unit
-from genjax.metrics.words import Pair, Question, scores
-from genjax.probes.word_figures import neighbour_table, pairs_plane
+from genjax.metrics.analogies import Question
+from genjax.metrics.nearest import index_of, lookup, nearest, unit_vectors
+from genjax.metrics.similarity import Pair
+from genjax.metrics.words import scores
+from genjax.probes.figures import Measure
+from genjax.probes.word_figures import neighbour_table, pairs_picture
 
 Embed = Callable[[Key, State], Embedding]
-Look = Callable[[Embedding], dict[str, Any]]
+Summary = Callable[[Embedding], dict[str, Any]]
 
 
 def embedder(words: Sequence[str], vectors: Callable[[Key, State], jax.Array]) -> Embed:
-    """From vectors, (key, state) -> [V, D], to the Embedding of the V words."""
-    return lambda key, state: Embedding(words, np.asarray(vectors(key, state)))
+    """(key, state) -> the Embedding of V words.
+
+    Args:
+      words: V of them.
+      vectors: (key, state) -> [V, D].
+    """
+
+    def embed(key, state):
+        return Embedding(words, np.asarray(vectors(key, state)))
+
+    return embed
 
 
-def seen(embed: Embed, *looks: Look) -> Callable[[Key, State], dict[str, Any]]:
-    """What all the looks give, of one Embedding."""
+def embedding_measure(embed: Embed, *summaries: Summary) -> Measure:
+    """The values of all summaries, of one Embedding."""
 
     def measure(key, state):
         embedding = embed(key, state)
-        return {name: value for look in looks for name, value in look(embedding).items()}
+        values = {}
+        for summary in summaries:
+            values |= summary(embedding)
+        return values
 
     return measure
 
 
-def knowledge(
+def neighbours_and_scores(
     examples: Sequence[str],
     similarity_sets: Mapping[str, Sequence[Pair]] | None = None,
     questions: Sequence[Question] = (),
     *,
     k: int = 8,
-) -> Look:
-    """The k nearest neighbours of the examples, and every score on the sets and questions, if there
-    are any."""
+) -> Summary:
+    """Nearest neighbours of examples, and every score on sets and questions, if there are any.
 
-    def look(embedding):
+    Args:
+      examples: words whose neighbours are shown.
+      similarity_sets: word pairs with human scores, by the name of the set.
+      questions: analogies.
+      k: neighbours of each example.
+    """
+
+    def summary(embedding):
         table = neighbour_table(embedding, examples, k)
         return scores(embedding, similarity_sets or {}, questions) | {'neighbours': table}
 
-    return look
+    return summary
 
 
 def capitals(embedding: Embedding) -> dict[str, Any]:
     """Countries and their capitals in the plane of their principal components."""
-    return {'capitals': pairs_plane(embedding)}
+    return {'capitals': pairs_picture(embedding)}
 
 
-def export(**writers: Callable[[Embedding], bytes]) -> Look:
-    """The vectors as files, by the files' suffixes and writers, and for TensorBoard's projector."""
+def export(**writers: Callable[[Embedding], bytes]) -> Summary:
+    """The vectors as files, and for TensorBoard's projector.
 
-    def look(embedding):
+    Args:
+      writers: by the suffix of their file, Embedding -> its content.
+    """
+
+    def summary(embedding):
         files = {f'words.{suffix}': write(embedding) for suffix, write in writers.items()}
         return files | {'projector': embedding}
 
-    return look
+    return summary
 
 
 def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[str, Any]]:
-    """Answers 'king, queen' by the neighbours of each word, 'king - man + woman' by those of the
-    sum.
+    """Answers questions about words by nearest neighbours.
 
-    What is asked with is left out of the answer. Vectors are added at length 1 (3CosAdd, Mikolov et
+    'king, queen' is answered by the neighbours of each word, 'king - man + woman' by those of the
+    sum. The words of a question are no answers. Vectors are added at length 1 (3CosAdd, Mikolov et
     al. 2013).
 
-    Raises:
-      ValueError: a word is not in the vocabulary; the line offers close spellings.
+    Args:
+      embed: (key, state) -> Embedding.
+      k: neighbours of each part of a question.
+
+    Returns:
+      (key, state, question) -> {'answers': table}, which raises a ValueError where a word is not in
+      the vocabulary; the line suggests the closest spellings.
     """
 
     def answer(key, state, question):
@@ -83,15 +113,20 @@ def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[st
         index = index_of(embedding.words)
         table = []
         for part in map(str.strip, question.split(',')):
-            first, *rest = re.split(r'\s+([+-])\s*', part)
-            signs = np.array(
-                [1.0, *(1.0 if sign == '+' else -1.0 for sign in rest[::2])], np.float32
-            )
-            places = np.array([lookup(index, word) for word in (first, *rest[1::2])])
-            direction = signs @ np.asarray(unit(embedding.vectors[places]))
-            (found,), (cosines,) = nearest(embedding.vectors, direction[None], k, places[None])
-            near = [f'{embedding.words[i]} {c:.2f}' for i, c in zip(found, cosines, strict=True)]
-            table.append({'question': part, 'answer': ', '.join(near)})
+            words, signs = _parse_sum(part)
+            places = np.array([lookup(index, word) for word in words])
+            direction = signs @ np.asarray(unit_vectors(embedding.vectors[places]))
+            (near,), (cosines,) = nearest(embedding.vectors, direction[None], k, places[None])
+            names = [f'{embedding.words[i]} {c:.2f}' for i, c in zip(near, cosines, strict=True)]
+            table.append({'question': part, 'answer': ', '.join(names)})
         return {'answers': table}
 
     return answer
+
+
+def _parse_sum(text):
+    """The words of 'a - b + c', and their signs, float32."""
+    first, *rest = re.split(r'\s+([+-])\s*', text)
+    words = [first, *rest[1::2]]
+    signs = [1.0] + [1.0 if sign == '+' else -1.0 for sign in rest[::2]]
+    return words, np.array(signs, np.float32)

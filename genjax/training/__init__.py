@@ -1,0 +1,38 @@
+"""The one trainer: it folds batches into a state, and whatever it gains every algorithm gains."""
+
+from genjax.base import Data
+from genjax.training.experiment import Experiment, Keys, Probe, run_keys
+from genjax.training.inspection import ask, evaluate, probe, restore
+from genjax.training.mesh import by_jit, by_pmap, make_mesh
+from genjax.training.observe import NonFinite
+from genjax.training.replicas import replicas
+from genjax.training.schedule import Every
+from genjax.training.seeds import Unlike, require_alike, train_seeds
+from genjax.training.state import abstract_state, check
+from genjax.training.train import train
+from genjax.training.values import Values
+
+__all__ = [
+    'Data',
+    'Every',
+    'Experiment',
+    'Keys',
+    'NonFinite',
+    'Probe',
+    'Unlike',
+    'Values',
+    'abstract_state',
+    'ask',
+    'by_jit',
+    'by_pmap',
+    'check',
+    'evaluate',
+    'make_mesh',
+    'probe',
+    'replicas',
+    'require_alike',
+    'restore',
+    'run_keys',
+    'train',
+    'train_seeds',
+]

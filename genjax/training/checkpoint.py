@@ -16,6 +16,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -47,8 +48,9 @@ class Record(NamedTuple):
 
 
 def open_checkpoints(workdir: pathlib.Path | str, best: str) -> ocp.CheckpointManager:
-    """Opens the checkpoints of a run directory: a context manager that waits for what is being
-    saved.
+    """Opens the checkpoints of a run directory.
+
+    What is given is a context manager, which at its end waits for what is being saved.
 
     Args:
       workdir: the run directory.
@@ -59,17 +61,23 @@ def open_checkpoints(workdir: pathlib.Path | str, best: str) -> ocp.CheckpointMa
       Damaged: there were checkpoints, and all of them were set aside.
     """
     folder = pathlib.Path(workdir).absolute() / FOLDER
-    value = lambda metrics: metrics.get(best, math.inf)
+
+    def value(metrics):
+        return metrics.get(best, math.inf)
+
     for step in _steps(folder):
-        _, why = _attempt(lambda path=folder / str(step): _listed(path, value))
+        _, why = _attempt(partial(_read_listing, folder / str(step), value))
         if why:
             _set_aside(folder, step, why)
     if not _steps(folder):
         _refuse_to_start_over(folder)
+
     # What was half deleted when a run was killed may have no metrics; it goes at the next save.
     best_one = BestN(get_metric_fn=value, reverse=True, n=1, keep_checkpoints_without_metrics=False)
-    kept = AnyPreservationPolicy([LatestN(2), best_one])
-    options = ocp.CheckpointManagerOptions(best_fn=value, best_mode='min', preservation_policy=kept)
+    policy = AnyPreservationPolicy([LatestN(2), best_one])
+    options = ocp.CheckpointManagerOptions(
+        best_fn=value, best_mode='min', preservation_policy=policy
+    )
     return ocp.CheckpointManager(folder, options=options)
 
 
@@ -79,6 +87,9 @@ def save(
     """Starts to save in the background; the state's buffers may be donated at once.
 
     Args:
+      manager: as `open_checkpoints` gives it.
+      step: the number of steps that were taken.
+      state: at that step.
       tally: plain numbers, written as JSON.
       metrics: what was measured of this state, if anything.
     """
@@ -98,13 +109,13 @@ def save(
 def restore(
     manager: ocp.CheckpointManager, abstract: Any, step: int | None = None
 ) -> tuple[int, Any, dict]:
-    """The latest intact checkpoint's (step, state, tally), laid out as asked, whatever devices
-    wrote it.
+    """The latest intact checkpoint's (step, state, tally), whatever devices wrote it.
 
     One that is damaged is named on standard error and set aside.
 
     Args:
-      abstract: the state as jax.ShapeDtypeStructs with shardings.
+      manager: as `open_checkpoints` gives it.
+      abstract: the state as jax.ShapeDtypeStructs, with the shardings that it is to have.
       step: the only one to try; by default all.
 
     Raises:
@@ -113,16 +124,16 @@ def restore(
       Unrestorable: the latest is of another state, by names, dtypes or shapes.
     """
     folder = pathlib.Path(manager.directory)
-    steps = [there for there in manager.all_steps() if step in (None, there)]
+    steps = [saved for saved in manager.all_steps() if step in (None, saved)]
     if not steps:
-        raise FileNotFoundError(
-            f'no checkpoint in {folder}' if step is None else f'no checkpoint {step} in {folder}'
-        )
-    for there in sorted(steps, reverse=True):
-        found, why = _read(folder / str(there), {'state': abstract})
+        which = 'no checkpoint' if step is None else f'no checkpoint {step}'
+        raise FileNotFoundError(f'{which} in {folder}')
+    for saved in sorted(steps, reverse=True):
+        content, why = _read(folder / str(saved), {'state': abstract})
         if why is None:
-            return there, *found
-        _set_aside(folder, there, why)
+            state, tally = content
+            return saved, state, tally
+        _set_aside(folder, saved, why)
         manager.reload()
     if step is not None:
         raise Damaged(f'checkpoint {step} in {folder} is damaged: {why}')
@@ -131,10 +142,10 @@ def restore(
 
 def _read(path: pathlib.Path, abstract: Any) -> tuple[Any, str | None]:
     """((state, tally), None), or (None, what is wrong)."""
-    read, why = _attempt(lambda: _restored(path, abstract))
+    content, why = _attempt(partial(_restore_one, path, abstract))
     if why:
         return None, why
-    tree, record = read
+    tree, record = content
     if record.leaves is not None:
         _, why = _attempt(lambda: _compare(digest(tree), record.leaves))
     elif jax.process_index() == 0:
@@ -142,68 +153,81 @@ def _read(path: pathlib.Path, abstract: Any) -> tuple[Any, str | None]:
     return (tree['state'], record.tally), why
 
 
-def _restored(path, abstract):
-    record, wanted = _record(path), kinds(abstract)
-    # Without the manager, at whose barriers the others would wait for a process that cannot read
-    # its part.
+def _restore_one(path, abstract):
+    """(tree, record) of a checkpoint, which is of a state like the abstract one."""
+    record = _read_record(path)
+    wanted = kinds(abstract)
+    # Without the manager, at whose barriers the others would wait for a process that cannot read.
     with contextlib.closing(ocp.StandardCheckpointHandler()) as handler:
         if record.leaves is None:
-            keys = {
-                name: kind for name, kind in wanted.items() if kind.startswith('key')
-            }  # to orbax numbers like others
-            saved = kinds(handler.metadata(path / 'state')) | keys
+            saved = kinds(handler.metadata(path / 'state'))
+            # To orbax keys are numbers like others.
+            saved |= {name: kind for name, kind in wanted.items() if kind.startswith('key')}
         else:
             saved = {name: text.rpartition(' ')[0] for name, text in record.leaves.items()}
-        _require(saved, wanted, path)
-        return handler.restore(path / 'state', args=ocp.args.StandardRestore(abstract)), record
+        _require_same_kinds(saved, wanted, path)
+        tree = handler.restore(path / 'state', args=ocp.args.StandardRestore(abstract))
+        return tree, record
 
 
-def _record(path: pathlib.Path) -> Record:
-    """What a checkpoint says of itself, which is not damaged."""
-    tally, items = _json(path / 'tally' / 'metadata'), _json(path / META)['item_handlers']
+def _read_record(path: pathlib.Path) -> Record:
+    """What a checkpoint says of itself.
+
+    Raises:
+      Damaged: it is not what was saved.
+    """
+    tally = _read_json(path / 'tally' / 'metadata')
+    items = _read_json(path / META)['item_handlers']
     if 'digest' not in items and not (path / 'digest').exists():
         return Record(tally, None)
-    found, metrics = _json(path / 'digest' / 'metadata'), _json(path / 'metrics' / 'metrics')
-    if found['seal'] != _seal(int(path.name), found['leaves'], tally, metrics):
+    saved = _read_json(path / 'digest' / 'metadata')
+    metrics = _read_json(path / 'metrics' / 'metrics')
+    if saved['seal'] != _seal(int(path.name), saved['leaves'], tally, metrics):
         raise Damaged('tally, metrics or digest are not what was saved')
-    return Record(tally, found['leaves'])
+    return Record(tally, saved['leaves'])
 
 
 def _seal(*values) -> str:
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _compare(found, saved):
-    changed = [name for name in saved if found[name] != saved[name]]
-    if changed:
-        raise Damaged(
-            f'{changed[0]} is not what was saved'
-            + (f', nor are {n} more' if (n := len(changed) - 1) else '')
-        )
+def _compare(actual, saved):
+    """Raises Damaged unless two digests are equal."""
+    changed = [name for name in saved if actual[name] != saved[name]]
+    if not changed:
+        return
+    more = len(changed) - 1
+    others = f', nor are {more} more' if more else ''
+    raise Damaged(f'{changed[0]} is not what was saved{others}')
 
 
-def _require(saved, wanted, path):
-    """Raises Unrestorable unless a checkpoint has what is wanted; orbax would cast another dtype
-    and say nothing."""
+def _require_same_kinds(saved, wanted, path):
+    """Raises Unrestorable unless a checkpoint has what is wanted.
+
+    Orbax would cast another dtype and say nothing.
+    """
     for name in sorted(saved.keys() | wanted.keys()):
-        there, here = saved.get(name, 'nothing'), wanted.get(name, 'nothing')
+        there = saved.get(name, 'nothing')
+        here = wanted.get(name, 'nothing')
         if there != here:
-            raise Unrestorable(
-                f'checkpoint {path} is of another state: {name} is {there} there and {here} here'
-            )
+            difference = f'{name} is {there} there and {here} here'
+            raise Unrestorable(f'checkpoint {path} is of another state: {difference}')
 
 
-def _listed(path, value):
-    """Reads of a checkpoint what orbax reads of all of them when it opens a folder; a missing file
-    is none to it."""
+def _read_listing(path, value):
+    """Reads what orbax reads of every checkpoint when it opens a folder.
+
+    A missing file is none to orbax.
+    """
     with contextlib.suppress(FileNotFoundError):
-        _json(path / META)
-        ocp.path.step.standard_name_format().find_step(path.parent, int(path.name)).commit_timestamp  # noqa: B018
+        _read_json(path / META)
+        step = ocp.path.step.standard_name_format().find_step(path.parent, int(path.name))
+        step.commit_timestamp  # noqa: B018
     with contextlib.suppress(FileNotFoundError):
-        float(value(_json(path / 'metrics' / 'metrics')))
+        float(value(_read_json(path / 'metrics' / 'metrics')))
 
 
-def _json(path):
+def _read_json(path):
     try:
         return json.loads(path.read_text('utf-8'))
     except ValueError:
@@ -211,58 +235,62 @@ def _json(path):
 
 
 def _attempt(act: Callable[[], Any]) -> tuple[Any, str | None]:
-    """(what act returns, None), or (None, why a checkpoint cannot be read) in all processes if it
-    fails in one."""
-    found = why = None
+    """(what act returns, None), or (None, why a checkpoint cannot be read).
+
+    It is so in all processes if it fails in one.
+    """
+    result = why = None
     try:
-        found = act()
+        result = act()
     except Damaged as error:
         why = str(error)
     except (Unrestorable, MemoryError, jax.errors.JaxRuntimeError):  # not the checkpoint's fault
         raise
     except Exception as error:  # orbax and tensorstore raise whatever they stumble over
-        if _refused(error):
+        if _refused_by_system(error):
             raise
         why = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
-    if (
-        jax.process_count() > 1
-        and multihost_utils.process_allgather(np.bool_(why is not None)).any()
-    ):
-        return None, why or 'another process cannot read it'
-    return found, why
+    if jax.process_count() > 1:
+        failed = multihost_utils.process_allgather(np.bool_(why is not None))
+        if failed.any():
+            return None, why or 'another process cannot read it'
+    return result, why
 
 
-def _refused(error):
-    """Whether the system refuses to read what may be in order, as without permission or with too
-    many files open."""
-    told = re.search(r"os_error_code='(\d+)'", str(error))  # by tensorstore
-    code = int(told[1]) if told else getattr(error, 'errno', None)
+def _refused_by_system(error):
+    """Whether the system refuses to read what may be in order.
+
+    So it does without permission, or with too many files open.
+    """
+    in_message = re.search(r"os_error_code='(\d+)'", str(error))  # by tensorstore
+    code = int(in_message[1]) if in_message else getattr(error, 'errno', None)
     return code not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO)
 
 
 def _set_aside(folder: pathlib.Path, step: int, why: str) -> None:
     """Moves a damaged checkpoint out of the way, and says so."""
     if jax.process_index() == 0:
-        names = itertools.chain([str(step)], (f'{step}-{i}' for i in itertools.count(2)))
-        place = next(
-            path for name in names if not (path := folder.with_name(ASIDE) / name).exists()
-        )
+        place = _free_place(folder.with_name(ASIDE), str(step))
         place.parent.mkdir(exist_ok=True)
         (folder / str(step)).rename(place)
-        print(
-            f'checkpoint {folder / str(step)} is damaged and was moved to {place}: {why}',
-            file=sys.stderr,
-        )
+        moved = f'is damaged and was moved to {place}'
+        print(f'checkpoint {folder / str(step)} {moved}: {why}', file=sys.stderr)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(f'set aside {step}')
 
 
+def _free_place(folder, name):
+    """folder/name, or the first of name-2, name-3, ... that is not there."""
+    places = itertools.chain([name], (f'{name}-{i}' for i in itertools.count(2)))
+    return next(folder / place for place in places if not (folder / place).exists())
+
+
 def _refuse_to_start_over(folder):
+    """Raises Damaged where checkpoints were set aside, lest a run begins anew unasked."""
     aside = folder.with_name(ASIDE)
     if aside.is_dir() and any(aside.iterdir()):
-        raise Damaged(
-            f'no checkpoint in {folder} is intact; the damaged ones lie in {aside}: without it the run begins anew'
-        )
+        lie = f'the damaged ones lie in {aside}: without it the run begins anew'
+        raise Damaged(f'no checkpoint in {folder} is intact; {lie}')
 
 
 def _steps(folder):

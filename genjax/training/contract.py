@@ -1,5 +1,7 @@
-"""Whether an algorithm's maps fit its data and one another, found by tracing alone: nothing is
-compiled or computed."""
+"""Whether an algorithm's maps fit its data and one another.
+
+It is found by tracing alone: nothing is compiled or computed.
+"""
 
 import pathlib
 import traceback
@@ -14,25 +16,21 @@ from genjax.base import Algorithm, Batch, State
 from genjax.parallel import batch_length, pad_batch, shard_batch
 from genjax.training.evaluation import require_per_example
 
-MISFITS = (
-    ValueError,
-    TypeError,
-    IndexError,
-    FlaxError,
-)  # by which jax, flax and our own code tell of shapes and dtypes
+# The errors by which jax, flax and our own code tell of shapes and dtypes.
+MISFITS = (ValueError, TypeError, IndexError, FlaxError)
 SAMPLES = 2  # drawn to see that a sample has as many examples as were asked for
 
 
 def require_fit(
     algorithm: Algorithm, state: State, batch: Batch, test: Sequence[Batch], devices: int
 ) -> None:
-    """Sees that every map of an algorithm takes what it will be given, and gives what the contract
-    says.
+    """Sees that every map takes what it will be given, and gives what the contract says.
 
     `update` and `evaluate` are traced as a run traces them, which then finds them traced: they cost
     a run nothing.
 
     Args:
+      algorithm: whose maps are traced.
       state: as `init` gives it, jax.ShapeDtypeStructs placed on the mesh that is set.
       batch: of training, jax.ShapeDtypeStructs.
       test: host batches; where there are none, `evaluate` is tried on the batch of training.
@@ -46,25 +44,25 @@ def require_fit(
     _require_alike(test)
     _require_update(traced('update', _as_in_a_run(algorithm.update), key, state, batch), state)
 
-    judged = (
-        jax.eval_shape(lambda x: x, pad_batch(test[0], test[0], devices)) if len(test) else batch
-    )
-    found = traced('evaluate', _as_in_a_run(algorithm.evaluate), key, state, judged)
-    if not isinstance(found, dict):
-        raise ValueError(f'evaluate gives {type(found).__name__}; needed: metrics by name')
-    require_per_example(found, batch_length(judged))
-    _require_no_repeats(batch, judged)
+    test_batch = batch
+    if len(test):
+        test_batch = jax.eval_shape(lambda x: x, pad_batch(test[0], test[0], devices))
+    metrics = traced('evaluate', _as_in_a_run(algorithm.evaluate), key, state, test_batch)
+    if not isinstance(metrics, dict):
+        raise ValueError(f'evaluate gives {type(metrics).__name__}; needed: metrics by name')
+    require_per_example(metrics, batch_length(test_batch))
+    _require_no_repeats(batch, test_batch)
 
     if algorithm.sample is not None:
         sample = jax.jit(algorithm.sample, static_argnums=2)
-        drawn = traced('sample', lambda key, state: sample(key, state, SAMPLES), key, state)
-        _require_length('sample', drawn, SAMPLES)
+        samples = traced('sample', lambda key, state: sample(key, state, SAMPLES), key, state)
+        _require_length('sample', samples, SAMPLES)
     if algorithm.encode is not None:
         code = traced('encode', jax.jit(algorithm.encode), key, state, batch)
         _require_length('encode', code, batch_length(batch))
         if algorithm.decode is not None:
-            back = traced('decode', jax.jit(algorithm.decode), key, state, code)
-            _require_length('decode', back, batch_length(batch))
+            decoded = traced('decode', jax.jit(algorithm.decode), key, state, code)
+            _require_length('decode', decoded, batch_length(batch))
 
 
 def form(*trees: Any) -> str:
@@ -72,8 +70,13 @@ def form(*trees: Any) -> str:
     return str(jax.tree.map(_form, trees))
 
 
-def traced(name: str, function: Callable, *given: Any) -> Any:
+def traced(name: str, function: Callable, *args: Any) -> Any:
     """What a map of an algorithm gives, as jax.ShapeDtypeStructs.
+
+    Args:
+      name: of the map.
+      function: the map.
+      args: that it is given, the batch last.
 
     Raises:
       ValueError: it does not take what it is given. One line tells of the map, of the error, which
@@ -81,40 +84,45 @@ def traced(name: str, function: Callable, *given: Any) -> Any:
         error: that is a bug, not a misfit.
     """
     try:
-        return jax.eval_shape(function, *given)
+        return jax.eval_shape(function, *args)
     except KeyError as error:
-        batch = given[-1]
+        batch = args[-1]
         if isinstance(batch, dict) and error.args and error.args[0] not in batch:
-            raise ValueError(
-                f'{name}: {error} is missing; a batch has: {", ".join(map(str, batch))}'
-            ) from error
+            names = ', '.join(map(str, batch))
+            raise ValueError(f'{name}: {error} is missing; a batch has: {names}') from error
         raise
     except MISFITS as error:
         if isinstance(error, ValueError) and name == 'init':
             raise
-        raise ValueError(f'{name}: {_told(error)}') from error
+        raise ValueError(f'{name}: {_one_line(error)}') from error
 
 
 def _as_in_a_run(function):
     """A map inside another program, as the loop of training and the evaluation call it."""
     inner = jax.jit(function)
-    return lambda key, state, batch: inner(jax.random.fold_in(key, 0), state, shard_batch(batch))
+
+    def outer(key, state, batch):
+        return inner(jax.random.fold_in(key, 0), state, shard_batch(batch))
+
+    return outer
 
 
-def _told(error):
-    """An error in one line; a ValueError is taken to say enough, of others the place is told."""
-    says = str(error).strip().partition('\n')[0]
+def _one_line(error):
+    """An error in one line: a ValueError's message, of others also the kind and the place."""
+    message = str(error).strip().partition('\n')[0]
     if isinstance(error, ValueError):
-        return says
+        return message
     places = traceback.extract_tb(error.__traceback__)
     own = [place for place in places if 'site-packages' not in pathlib.Path(place.filename).parts]
-    return f'{type(error).__name__}: {says} ({pathlib.Path(own[-1].filename).name}, line {own[-1].lineno})'
+    file = pathlib.Path(own[-1].filename).name
+    return f'{type(error).__name__}: {message} ({file}, line {own[-1].lineno})'
 
 
 def _require_alike(test):
     """All test batches run one program, each padded to the length of the first."""
     for i, batch in enumerate(test):
-        first, own = _examples(test[0]), _examples(batch)
+        first = _example_form(test[0])
+        own = _example_form(batch)
         if own != first:
             raise ValueError(f'test batch {i + 1} has examples of {own}; the first has {first}')
         if batch_length(batch) > batch_length(test[0]):
@@ -125,11 +133,13 @@ def _require_alike(test):
 
 
 def _require_no_repeats(train, test):
-    """Of floats an axis of 1 would be broadcast against what was learnt of more, and scored without
-    a word."""
-    learnt = dict(jax.tree.leaves_with_path(train))
+    """Sees that no axis of 1 in the test set stands for a longer one in training.
+
+    Of floats it would be broadcast against what was learnt, and scored without a word.
+    """
+    train_leaves = dict(jax.tree.leaves_with_path(train))
     for path, leaf in jax.tree.leaves_with_path(test):
-        like = learnt.get(path)
+        like = train_leaves.get(path)
         if like is None or not np.issubdtype(leaf.dtype, np.floating):
             continue
         pairs = zip(like.shape[1:], leaf.shape[1:], strict=False)
@@ -140,40 +150,45 @@ def _require_no_repeats(train, test):
             )
 
 
-def _examples(batch):
+def _example_form(batch):
     return str(jax.tree.map(lambda x: f'{x.dtype}{list(np.shape(x)[1:])}', batch))
 
 
-def _require_update(given, state):
-    if not isinstance(given, tuple) or len(given) != 2 or not isinstance(given[1], dict):
-        raise ValueError(
-            f'update gives {type(given).__name__}; needed: (state, metrics), the metrics by name'
-        )
-    after, metrics = given
+def _require_update(result, state):
+    """Sees that `update` gives a state like the one before it, and scalars by name."""
+    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
+        kind = type(result).__name__
+        raise ValueError(f'update gives {kind}; needed: (state, metrics), the metrics by name')
+    after, metrics = result
     for name, metric in metrics.items():
         if metric.shape != ():
-            raise ValueError(
-                f'update gives {name} of shape {metric.shape}; metrics of an update are scalars'
-            )
-    before, after = _leaves(state), _leaves(after)
-    for path in before | after:
-        if before.get(path) != after.get(path):
-            gives = f'update gives {path} as {after.get(path, "nothing")}'
-            raise ValueError(f'{gives}; in the state before it is {before.get(path, "nothing")}')
+            shape = f'{name} of shape {metric.shape}'
+            raise ValueError(f'update gives {shape}; metrics of an update are scalars')
+    forms_before = _leaf_forms(state)
+    forms_after = _leaf_forms(after)
+    for path in forms_before | forms_after:
+        was = forms_before.get(path, 'nothing')
+        now = forms_after.get(path, 'nothing')
+        if was != now:
+            raise ValueError(f'update gives {path} as {now}; in the state before it is {was}')
 
 
-def _leaves(tree):
-    """Path -> dtype and shape, of every leaf."""
-    name = lambda path: jax.tree_util.keystr(path, simple=True, separator='/') or 'the state'
-    return {name(path): _form(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+def _leaf_forms(tree):
+    """{path: dtype and shape} of every leaf."""
+    forms = {}
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        name = jax.tree_util.keystr(path, simple=True, separator='/') or 'the state'
+        forms[name] = _form(leaf)
+    return forms
 
 
 def _form(leaf):
     return f'{leaf.dtype}{list(leaf.shape)}'
 
 
-def _require_length(name, given, n):
-    for leaf in jax.tree.leaves(given):
+def _require_length(name, result, n):
+    """Sees that every array of a result has n examples."""
+    for leaf in jax.tree.leaves(result):
         if leaf.shape[:1] != (n,):
             raise ValueError(
                 f'{name} gives shape {leaf.shape} for {n} examples; they stand along the first axis'

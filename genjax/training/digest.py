@@ -16,20 +16,20 @@ def digest(tree: Any) -> dict[str, str]:
     Values alone count, not how devices share them. What is spread over several processes is
     gathered, so all of them have to ask at once.
     """
-    leaves = kinds(tree)
     arrays = jax.device_get([_plain(leaf) for leaf in jax.tree.leaves(tree)])
     with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter's lock
-        hashes = pool.map(_hash, arrays)
-        return {
-            name: f'{kind} {found}'
-            for (name, kind), found in zip(leaves.items(), hashes, strict=True)
-        }
+        hashes = list(pool.map(_hash, arrays))
+    named_kinds = kinds(tree).items()
+    return {name: f'{kind} {own}' for (name, kind), own in zip(named_kinds, hashes, strict=True)}
 
 
 def kinds(tree: Any) -> dict[str, str]:
     """{path: 'float32 [3, 4]'} of every leaf, which may be abstract."""
-    name = lambda path: jax.tree_util.keystr(path, simple=True, separator='/')
-    return {name(path): f'{x.dtype} {list(x.shape)}' for path, x in jax.tree.leaves_with_path(tree)}
+    named = {}
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        name = jax.tree_util.keystr(path, simple=True, separator='/')
+        named[name] = f'{leaf.dtype} {list(leaf.shape)}'
+    return named
 
 
 def _plain(x):

@@ -1,37 +1,50 @@
-"""What is done about a state on the way of a run: averages, evaluation, probes, the report and
-checkpoints."""
+"""What is done about a state on the way of a run: averages, evaluation, probes, checkpoints."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from genjax.base import Algorithm, Batch, Key, State
+from genjax.base import State
 from genjax.training import checkpoint
 from genjax.training.evaluation import evaluator
-from genjax.training.mesh import Mesh, at_home, from_first, make_mesh
-from genjax.training.report import Report, Values
-
-
-class Probe(NamedTuple):
-    every: int  # steps
-    measure: Callable[[Key, State], Values]
-    scores: bool = (
-        False  # part of an evaluation: quick, and numbers, texts or tables that can be printed
-    )
+from genjax.training.experiment import Experiment, Keys
+from genjax.training.mesh import (
+    Mesh,
+    broadcast_from_coordinator,
+    make_mesh,
+    put,
+    replicated,
+    to_local_device,
+)
+from genjax.training.report import Report
+from genjax.training.schedule import Due
+from genjax.training.values import Values
 
 
 class NonFinite(ArithmeticError):
     """A metric is not finite, or a part of the state is not a number.
 
-    step: the number of steps that had been taken. what: the metric, or the path of the leaf.
+    Attributes:
+      step: the number of steps that had been taken.
+      what: the metric, or the path of the leaf.
     """
 
     def __init__(self, step: int, what: str, how: str):
         super().__init__(f'step {step}: {what} {how}')
-        self.step, self.what = step, what
+        self.step = step
+        self.what = what
+
+
+class Call(NamedTuple):
+    """What one compiled call came to."""
+
+    step: int  # the number of steps that have been taken
+    metrics: dict[str, np.ndarray]  # name -> its value at each step of the call, [count]
+    state: State | None  # None where the device is at work on the next call already
 
 
 class Tally(NamedTuple):
@@ -41,128 +54,146 @@ class Tally(NamedTuple):
     sums: dict[str, float] = {}
 
 
-# look(state, due) -> what the evaluation and the probes that are due see
-Look = Callable[[State, set[str]], Values]
+# (state, due) -> what the evaluation and the probes that are due say of a state
+Observe = Callable[[State, Due], Values]
 
 
-def looker(
-    algorithm: Algorithm,
-    test: Sequence[Batch],
-    probes: dict[str, Probe],
-    test_key: Key,
-    probe_key: Key,
-    mesh: Mesh,
-) -> Look:
-    """The eyes of a run: 'evaluate' and 'probe NAME' are what can be due.
+class Recorder(NamedTuple):
+    """All that keeps what a run comes to."""
 
-    Where several processes train, the first alone runs the probes, on a state that was brought to
-    one of its devices.
+    observe: Observe
+    report: Report
+    checkpoints: Any  # as `checkpoint.open_checkpoints` gives them, or None
+    best: str  # the metric by which a checkpoint is kept beside the latest
+
+
+def observer(experiment: Experiment, keys: Keys, mesh: Mesh) -> Observe:
+    """What a run with these keys observes of a state.
+
+    Where several processes train, the coordinator alone runs the probes, on a state that was
+    brought to one of its devices.
     """
-    means = evaluator(algorithm, test, test_key, mesh)
-    ordered = sorted(probes.items())
+    test_key = put(keys.test, replicated(mesh))
+    means = evaluator(experiment.algorithm, experiment.data.test, test_key, mesh)
+    names = sorted(experiment.probes)
 
-    def look(state, due):
-        values = means(state) if 'evaluate' in due else {}
-        wanted = [
-            (i, name, probe) for i, (name, probe) in enumerate(ordered) if f'probe {name}' in due
-        ]
-        return values | (_seen(state, wanted, probe_key, mesh) if wanted else {})
+    def observe(state, due):
+        values = means(state) if due.evaluate else {}
+        if due.probes:
+            wanted = [(i, name) for i, name in enumerate(names) if name in due.probes]
+            values |= _probe_values(experiment.probes, wanted, keys.probes, state, mesh)
+        return values
 
-    return look
+    return observe
 
 
-def _seen(state, wanted, key, mesh):
+def _probe_values(probes, wanted, key, state, mesh):
+    """The values of probes, whose numbers fix their keys."""
     if jax.process_count() > 1:
-        state = at_home(state, mesh)
+        state = to_local_device(state, mesh)
         if jax.process_index():
             return {}
         mesh = make_mesh(jax.local_devices()[:1])
+    values = {}
     with jax.set_mesh(mesh):
-        found = [
-            (name, probe.measure(jax.random.fold_in(key, i), state)) for i, name, probe in wanted
-        ]
-    return {f'{name}/{what}': value for name, values in found for what, value in values.items()}
+        for i, name in wanted:
+            measured = probes[name].measure(jax.random.fold_in(key, i), state)
+            values |= {f'{name}/{what}': value for what, value in measured.items()}
+    return values
 
 
-def watcher(
-    look: Look, due: Callable[[int], set[str]], report: Report
-) -> Callable[..., tuple[Tally, Values]]:
-    """The function watch(tally, step, rows, state) -> (tally, what was seen), called after each
-    call of a run.
+def observe_call(recorder: Recorder, tally: Tally, call: Call, due: Due) -> tuple[Tally, Values]:
+    """Adds a call's metrics to the tally, and writes a line of what is due.
 
-    Args:
-      look: sees what is due in a state.
-      due: step -> 'log', 'evaluate', 'save' and the probes whose time it is.
-      report: where averages and what was seen are written.
-
-    Raises, when called:
-      NonFinite: a metric is not finite.
-    """
-
-    def watch(tally, step, rows, state):
-        tally = _added(tally, step, rows)
-        report.show(step, {name: row[-1] for name, row in rows.items()})
-        averages = {}
-        if 'log' in due(step):
-            averages, tally = _means(tally) | report.clock(step), Tally()
-        seen = {} if state is None else look(state, due(step))
-        if averages or seen:
-            report.write(step, averages | seen)
-        return tally, seen
-
-    return watch
-
-
-def save(saved: Any, best: str, step: int, state: State, tally: Tally, seen: Values) -> None:
-    """Saves a state that holds no NaN.
-
-    Args:
-      saved: the checkpoints, or None.
-      best: the metric by which one of them is kept, which may be among what was seen.
+    Returns:
+      The tally, which begins anew after a line of averages, and what was observed of the state.
 
     Raises:
-      NonFinite: it does hold one.
+      NonFinite: a metric is not finite.
     """
-    bad = [
-        name for name, nan in zip(_paths(state), jax.device_get(_nans(state)), strict=True) if nan
+    tally = add_metrics(tally, call.step, call.metrics)
+    recorder.report.show(call.step, {name: row[-1] for name, row in call.metrics.items()})
+
+    averages = {}
+    if due.log:
+        averages = _averages(tally) | recorder.report.clock(call.step)
+        tally = Tally()
+
+    observations = {} if call.state is None else recorder.observe(call.state, due)
+    if averages or observations:
+        recorder.report.write(call.step, averages | observations)
+    return tally, observations
+
+
+def save_call(recorder: Recorder, tally: Tally, call: Call, observations: Values) -> None:
+    """Saves the state of a call, if it holds no NaN.
+
+    Args:
+      recorder: whose checkpoints may be None.
+      tally: saved beside the state, so that the next line of averages is whole.
+      call: whose state is not None.
+      observations: of that state; the metric that is to be best may be among them.
+
+    Raises:
+      NonFinite: the state holds a NaN.
+    """
+    with_nan = [
+        name for name, nan in zip(_paths(call.state), _has_nan(call.state), strict=True) if nan
     ]
-    if bad:
-        raise NonFinite(step, bad[0], 'holds a NaN')
-    if saved is not None and step not in saved.all_steps():
-        value = from_first(seen.get(best, math.nan))
-        checkpoint.save(
-            saved, step, state, tally._asdict(), {} if math.isnan(value) else {best: value}
-        )
+    if with_nan:
+        raise NonFinite(call.step, with_nan[0], 'holds a NaN')
+    checkpoints = recorder.checkpoints
+    if checkpoints is None or call.step in checkpoints.all_steps():
+        return
+    value = broadcast_from_coordinator(observations.get(recorder.best, math.nan))
+    metrics = {} if math.isnan(value) else {recorder.best: value}
+    checkpoint.save(checkpoints, call.step, call.state, tally._asdict(), metrics)
+
+
+def _has_nan(state):
+    return jax.device_get(_is_nan(state))
 
 
 @jax.jit
-def _nans(state):
-    is_float = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.floating)
-    return [jnp.isnan(leaf).any() if is_float(leaf) else False for leaf in jax.tree.leaves(state)]
+def _is_nan(state):
+    """Whether each leaf of a state holds a NaN."""
+
+    def holds_nan(leaf):
+        return jnp.isnan(leaf).any() if jnp.issubdtype(leaf.dtype, jnp.floating) else False
+
+    return [holds_nan(leaf) for leaf in jax.tree.leaves(state)]
 
 
 def _paths(tree):
-    return [
-        jax.tree_util.keystr(path, simple=True, separator='/')
-        for path, _ in jax.tree.leaves_with_path(tree)
-    ]
+    leaves = jax.tree.leaves_with_path(tree)
+    return [jax.tree_util.keystr(path, simple=True, separator='/') for path, _ in leaves]
 
 
-def _added(tally, step, rows):
-    """Adds the metrics of the steps up to `step`, one by one, so that the sums do not depend on the
-    calls."""
-    count = len(next(iter(rows.values())))
+def add_metrics(tally: Tally, step: int, metrics: dict[str, np.ndarray]) -> Tally:
+    """Adds the metrics of the steps up to `step`.
+
+    They are added one by one, so that the sums do not depend on how the steps fall into calls.
+
+    Args:
+      tally: the sums before.
+      step: the last of the steps.
+      metrics: name -> values, one a step.
+
+    Raises:
+      NonFinite: one of them is not finite.
+    """
+    count = len(next(iter(metrics.values())))
+    # The loss comes first: it is what an error should name.
+    names = sorted(metrics, key=lambda name: name != 'loss')
     sums = dict(tally.sums)
-    rows = sorted(
-        rows.items(), key=lambda item: item[0] != 'loss'
-    )  # the loss is what an error should name
     for i in range(count):
-        for name, row in rows:
-            if not math.isfinite(row[i]):
-                raise NonFinite(step - count + i + 1, name, f'is {row[i]}')
-            sums[name] = sums.get(name, 0.0) + float(row[i])
+        for name in names:
+            value = metrics[name][i]
+            if not math.isfinite(value):
+                raise NonFinite(step - count + i + 1, name, f'is {value}')
+            sums[name] = sums.get(name, 0.0) + float(value)
     return Tally(tally.count + count, sums)
 
 
-def _means(tally):
+def _averages(tally):
     return {name: total / tally.count for name, total in tally.sums.items()}

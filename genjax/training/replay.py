@@ -1,5 +1,4 @@
-"""Steps of a run taken again, beside the run: from its beginning or from a checkpoint, and nothing
-is written.
+"""Steps of a run taken again, from its beginning or from a checkpoint; nothing is written.
 
 They are taken by the run's own programs, so on the same devices and versions every number comes out
 equal to the bit. What goes on from a state is to be called, and gone through, with the run's mesh
@@ -20,11 +19,15 @@ import jax.numpy as jnp
 from genjax.base import Batch, Key, State
 from genjax.training import checkpoint
 from genjax.training.digest import kinds
-from genjax.training.loop import as_feed, calls, feeder, first_batch, folded, spans
+from genjax.training.experiment import Experiment, run_keys
+from genjax.training.feed import as_feed, feed_args, first_batch
+from genjax.training.loop import dispatch, fold_steps
 from genjax.training.mesh import Compile, Mesh, Rules, by_jit, put, replicated
-from genjax.training.observe import Tally, watcher
-from genjax.training.report import Report, Values
-from genjax.training.train import Every, Experiment, abstract_state, begin, course, eyes, keys_of
+from genjax.training.observe import Call, Recorder, Tally, observe_call, observer
+from genjax.training.report import Report
+from genjax.training.schedule import Every, Schedule, due_at, make_schedule, pauses_at, spans
+from genjax.training.state import abstract_state, begin
+from genjax.training.values import Values
 
 
 class Recipe(NamedTuple):
@@ -36,42 +39,46 @@ class Recipe(NamedTuple):
     mesh: Mesh
     rules: Rules = ()
     every: Every = Every()
-    fold: int | None = None
+    steps_per_call: int | None = None
     parallel: Compile = by_jit
 
 
-def begun(recipe: Recipe, workdir: pathlib.Path | str, step: int) -> tuple[State, Tally]:
-    """What a run had in hand at a step: what its checkpoint holds, or, at step 0, what it began
-    with.
+def state_at(recipe: Recipe, workdir: pathlib.Path | str, step: int) -> tuple[State, Tally]:
+    """What a run had at a step: what its checkpoint holds, or, at step 0, what it began with.
 
     Raises:
       FileNotFoundError: there is no checkpoint of this step.
       ValueError: it is damaged, or of another state.
     """
-    algorithm, feed = recipe.experiment.algorithm, as_feed(recipe.experiment.data.train)
+    experiment = recipe.experiment
+    feed = as_feed(experiment.data.train)
     with contextlib.ExitStack() as stack:
         stack.enter_context(jax.set_mesh(recipe.mesh))
-        saved = stack.enter_context(_copied(workdir, step)) if step else None
-        abstract = abstract_state(recipe.experiment, mesh=recipe.mesh, rules=recipe.rules)
-        return begin(algorithm, keys_of(recipe.seed).init, first_batch(feed), abstract, saved)[1:]
+        checkpoints = stack.enter_context(_copy_of_checkpoint(workdir, step)) if step else None
+        abstract = abstract_state(experiment, mesh=recipe.mesh, rules=recipe.rules)
+        key = run_keys(recipe.seed).init
+        _, state, tally = begin(experiment.algorithm, key, first_batch(feed), abstract, checkpoints)
+        return state, tally
 
 
 @contextlib.contextmanager
-def _copied(workdir, step):
-    """A checkpoint in a folder of its own: one that is opened is tidied, and what is damaged in it
-    set aside."""
-    there = pathlib.Path(checkpoint.FOLDER, str(step))
+def _copy_of_checkpoint(workdir, step):
+    """A checkpoint in a folder of its own.
+
+    One that is opened is tidied, and what is damaged in it set aside.
+    """
+    place = pathlib.Path(checkpoint.FOLDER, str(step))
     with tempfile.TemporaryDirectory() as copy:
-        shutil.copytree(workdir / there, copy / there)
-        with checkpoint.open_checkpoints(copy, '') as saved:
-            yield saved
+        shutil.copytree(workdir / place, copy / place)
+        with checkpoint.open_checkpoints(copy, '') as checkpoints:
+            yield checkpoints
 
 
 # (step, numbers by name, the state): the state is donated when the next is asked for.
-Calls = Iterator[tuple[int, Values, State | None]]
+Lines = Iterator[tuple[int, Values, State | None]]
 
 
-def lines(recipe: Recipe, state: State, tally: Tally, start: int, wanted: set[int]) -> Calls:
+def lines(recipe: Recipe, state: State, tally: Tally, start: int, wanted: set[int]) -> Lines:
     """Goes on from `start` to the last of the wanted steps, and gives the state at each of them.
 
     The numbers are what the run wrote of averages and of the test set; {} where it wrote nothing.
@@ -79,61 +86,89 @@ def lines(recipe: Recipe, state: State, tally: Tally, start: int, wanted: set[in
     Raises:
       NonFinite: as the run did.
     """
-    way = _way(recipe, max(wanted))
-    written = {}
-    report = Report(written.__setitem__, lambda step: {}, lambda step, values: None)
-    look = eyes(recipe.experiment._replace(probes={}), keys_of(recipe.seed), recipe.mesh)
-    watch = watcher(look, way.due, report)
-    marks = [step for step in range(start + 1, way.stop + 1) if step in wanted or way.due(step)]
-    pause = lambda step: step in wanted or way.pause(step)
-    for step, rows, after in _walk(recipe, state, start, marks, pause):
-        tally, _ = watch(tally, step, rows, after)
-        yield step, written.pop(step, {}), after
+    schedule = _schedule(recipe, max(wanted))
+    written: dict[int, Values] = {}
+    recorder = Recorder(
+        observe=observer(recipe.experiment._replace(probes={}), run_keys(recipe.seed), recipe.mesh),
+        report=Report(
+            write=written.__setitem__, clock=lambda step: {}, show=lambda step, values: None
+        ),
+        checkpoints=None,
+        best='',
+    )
+
+    def is_mark(step):
+        due = due_at(schedule, step)
+        return step in wanted or due.log or due.evaluate or due.save
+
+    def pauses(step):
+        return step in wanted or pauses_at(schedule, step)
+
+    marks = [step for step in range(start + 1, schedule.stop + 1) if is_mark(step)]
+    for call in _walk(recipe, state, start, marks, pauses):
+        tally, _ = observe_call(recorder, tally, call, due_at(schedule, call.step))
+        yield call.step, written.pop(call.step, {}), call.state
 
 
-def gone(recipe: Recipe, state: State, start: int, stop: int) -> State:
+def go_on(recipe: Recipe, state: State, start: int, stop: int) -> State:
     """The state at a later step."""
     if start == stop:
         return state
-    *_, (_, _, state) = _walk(recipe, state, start, [stop], lambda step: step == stop)
-    return state
+    *_, last = _walk(recipe, state, start, [stop], lambda step: step == stop)
+    return last.state
 
 
-def turned(recipe: Recipe, state: State, start: int, stop: int) -> tuple[int, str] | None:
-    """(step, path) of the first leaf of the state, in order, that is not finite any more, where the
-    first one is not.
+def first_not_finite(recipe: Recipe, state: State, start: int, stop: int) -> tuple[int, str] | None:
+    """(step, path) of the first leaf that is not finite any more, at the first step with one.
 
     Leaves that were not finite at `start` do not count.
     """
-    before, marks = set(not_finite(state)), range(start + 1, stop + 1)
-    for step, _, after in _walk(recipe, state, start, marks, lambda step: True):
-        if found := [name for name in not_finite(after) if name not in before]:
-            return step, found[0]
+    before = set(not_finite(state))
+    marks = range(start + 1, stop + 1)
+    for call in _walk(recipe, state, start, marks, lambda step: True):
+        new = [name for name in not_finite(call.state) if name not in before]
+        if new:
+            return call.step, new[0]
     return None
 
 
 def _walk(
-    recipe: Recipe, state: State, start: int, marks: Sequence[int], pause: Callable[[int], bool]
-) -> Calls:
-    """(step, rows of metrics, state) after each call; calls end at the marks, and at the last of
-    them it must pause."""
-    feed, key = (
-        as_feed(recipe.experiment.data.train),
-        put(keys_of(recipe.seed).steps, replicated(recipe.mesh)),
+    recipe: Recipe,
+    state: State,
+    start: int,
+    marks: Sequence[int],
+    pauses: Callable[[int], bool],
+) -> Iterator[Call]:
+    """The calls of the run; calls end at the marks, and at the last of them it has to pause."""
+    experiment, mesh = recipe.experiment, recipe.mesh
+    feed = as_feed(experiment.data.train)
+    steps_per_call = _schedule(recipe, marks[-1]).steps_per_call
+
+    run = fold_steps(experiment.algorithm, feed, steps_per_call)
+    program = recipe.parallel(run, mesh, jax.tree.map(lambda x: x.sharding, state))
+    next_args = feed_args(feed, mesh, steps_per_call, start)
+    key = put(run_keys(recipe.seed).steps, replicated(mesh))
+    between_marks = itertools.chain.from_iterable(
+        spans(first, last, steps_per_call, [])
+        for first, last in itertools.pairwise([start, *marks])
     )
-    fold, places = _way(recipe, marks[-1]).fold, jax.tree.map(lambda x: x.sharding, state)
-    run = recipe.parallel(folded(recipe.experiment.algorithm, feed, fold), recipe.mesh, places)
-    plan = (span for a, b in itertools.pairwise([start, *marks]) for span in spans(a, b, fold, []))
-    return calls(run, key, state, feeder(feed, recipe.mesh, fold, start), plan, pause)
+    return dispatch(program, key, state, next_args, between_marks, pauses)
 
 
-def _way(recipe, stop):
-    return course({}, steps=recipe.steps, until=stop, every=recipe.every, fold=recipe.fold)
+def _schedule(recipe: Recipe, stop: int) -> Schedule:
+    """The run's schedule up to a step, without its probes."""
+    return make_schedule(
+        {},
+        steps=recipe.steps,
+        until=stop,
+        every=recipe.every,
+        steps_per_call=recipe.steps_per_call,
+    )
 
 
-def ingredients(recipe: Recipe, step: int) -> tuple[Key, Batch]:
+def step_inputs(recipe: Recipe, step: int) -> tuple[Key, Batch]:
     """The key and the batch of the step that ends at `step`, 1 or more."""
-    key = jax.random.fold_in(keys_of(recipe.seed).steps, step - 1)
+    key = jax.random.fold_in(run_keys(recipe.seed).steps, step - 1)
     return key, recipe.experiment.data.train[step - 1]
 
 
@@ -144,5 +179,10 @@ def not_finite(tree: Any) -> list[str]:
 
 @jax.jit
 def _bad(tree):
-    inexact = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.inexact)
-    return [~jnp.isfinite(leaf).all() if inexact(leaf) else False for leaf in jax.tree.leaves(tree)]
+    """Whether each leaf holds a value that is not finite."""
+
+    def bad(leaf):
+        inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        return ~jnp.isfinite(leaf).all() if inexact else False
+
+    return [bad(leaf) for leaf in jax.tree.leaves(tree)]

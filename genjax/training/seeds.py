@@ -18,23 +18,15 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from genjax.base import State
 from genjax.training import checkpoint
+from genjax.training.experiment import Experiment, Keys, run_keys
+from genjax.training.feed import abstract_batch, as_feed, feed_args, first_batch
 from genjax.training.joint import joint, joint_feed
-from genjax.training.loop import abstract_batch, as_feed, calls, feeder, first_batch, folded
+from genjax.training.loop import dispatch, fold_steps, run_loop
 from genjax.training.mesh import Mesh, Rules, by_jit, put
-from genjax.training.observe import NonFinite, Tally, save, watcher
+from genjax.training.observe import Call, NonFinite, Recorder, Tally, observer
 from genjax.training.report import open_report
-from genjax.training.train import (
-    Course,
-    Every,
-    Experiment,
-    Keys,
-    abstract_state,
-    begin,
-    check,
-    course,
-    eyes,
-    keys_of,
-)
+from genjax.training.schedule import Every, Schedule, call_spans, make_schedule, pauses_at
+from genjax.training.state import abstract_state, begin, check
 
 
 class Unlike(ValueError):
@@ -47,14 +39,14 @@ class Run(NamedTuple):
     experiment: Experiment
     keys: Keys
     workdir: pathlib.Path | str | None
-    saved: Any  # its checkpoints, or None
+    checkpoints: Any  # as `checkpoint.open_checkpoints` gives them, or None
 
 
-def _raised(i: int, error: NonFinite) -> None:
+def _raise(i: int, error: NonFinite) -> None:
     raise error
 
 
-def train_together(
+def train_seeds(
     experiments: Sequence[Experiment],
     *,
     seeds: Sequence[int],
@@ -65,71 +57,132 @@ def train_together(
     until: int | None = None,
     every: Every = Every(),
     best: str = 'test/loss',
-    fold: int | None = None,
+    steps_per_call: int | None = None,
     interrupted: Callable[[], bool] = lambda: False,
-    lost: Callable[[int, NonFinite], None] = _raised,
+    lost: Callable[[int, NonFinite], None] = _raise,
 ) -> list[State | None]:
-    """What `train` makes of each experiment with its seed; the arguments are those of `train`.
+    """What `train` makes of each experiment with its seed.
 
     All go on from the newest step of which every run has a checkpoint. Where there is no such step,
     runs that stand at different steps are trained one group after the other.
 
     Args:
       experiments: built alike but for the seed; data may differ, the update may not.
+      seeds: one for each experiment.
+      workdirs: a run directory for each, or None.
       lost: (i, error), called where a number of run i is not finite: that run ends, its state is
         None, and the others go on. By default the error is raised.
+      steps, mesh, rules, until, every, best, steps_per_call, interrupted: those of `train`.
+
+    Returns:
+      The last state of each run.
 
     Raises:
       Unlike: the updates are not the same program, or the probes not of the same names and steps.
       ValueError: as `train` does.
     """
-    way = course(experiments[0].probes, steps=steps, until=until, every=every, fold=fold)
+    schedule = make_schedule(
+        experiments[0].probes,
+        steps=steps,
+        until=until,
+        every=every,
+        steps_per_call=steps_per_call,
+    )
     abstract = check(experiments[0], mesh=mesh, rules=rules)
     require_alike(experiments, mesh=mesh, rules=rules)
     states: dict[int, State] = {}
     with jax.set_mesh(mesh), contextlib.ExitStack() as stack:
-        opened = lambda workdir: (
-            workdir and stack.enter_context(checkpoint.open_checkpoints(workdir, best))
-        )
-        places = workdirs or [None] * len(seeds)
-        given = zip(experiments, map(keys_of, seeds), places, map(opened, places), strict=True)
-        runs = [Run(*each) for each in given]
-        for start, group in groups(
-            [run.saved.all_steps() if run.saved else () for run in runs]
-        ).items():
-            watches = _watches([runs[i] for i in group], start, steps, way, mesh, stack)
-            told = lambda place, error, group=group: lost(group[place], error)
-            ends = _folded(
-                [runs[i] for i in group],
-                watches,
-                start,
-                way,
-                best,
-                abstract,
-                mesh,
-                interrupted,
-                told,
+        runs = []
+        folders = workdirs or [None] * len(seeds)
+        for experiment, seed, folder in zip(experiments, seeds, folders, strict=True):
+            checkpoints = None
+            if folder:
+                checkpoints = stack.enter_context(checkpoint.open_checkpoints(folder, best))
+            runs.append(Run(experiment, run_keys(seed), folder, checkpoints))
+
+        steps_saved = [run.checkpoints.all_steps() if run.checkpoints else () for run in runs]
+        for start, group in groups(steps_saved).items():
+
+            def lost_of_group(place, error, group=group):
+                lost(group[place], error)
+
+            members = [runs[i] for i in group]
+            recorders = _recorders(members, start, schedule, best, mesh, stack)
+            ends = _train_group(
+                members, recorders, start, schedule, abstract, mesh, interrupted, lost_of_group
             )
             states |= zip(group, ends, strict=True)
     return [states[i] for i in range(len(runs))]
 
 
-def _watches(runs, start, steps, way, mesh, stack):
-    """What looks at each run; the first one's live line stands for all."""
-    made = []
+def _recorders(runs, start, schedule, best, mesh, stack):
+    """What records each run; the first one's live line stands for all."""
+    recorders = []
     for i, run in enumerate(runs):
-        live = open_report(
-            run.workdir, start=start, steps=steps, stream=io.StringIO() if i else None
-        )
-        made.append(
-            watcher(eyes(run.experiment, run.keys, mesh), way.due, stack.enter_context(live))
-        )
-    return made
+        stream = io.StringIO() if i else None
+        report = open_report(run.workdir, start=start, steps=schedule.steps, stream=stream)
+        observe = observer(run.experiment, run.keys, mesh)
+        recorders.append(Recorder(observe, stack.enter_context(report), run.checkpoints, best))
+    return recorders
+
+
+def _train_group(
+    runs: Sequence[Run],
+    recorders: Sequence[Recorder],
+    start: int,
+    schedule: Schedule,
+    abstract: State,
+    mesh: Mesh,
+    interrupted: Callable[[], bool],
+    lost: Callable[[int, NonFinite], None],
+) -> list[State | None]:
+    """The loop of `train`, for all runs at once."""
+    # 1. The batches of all runs, and where each run begins.
+    feeds = [as_feed(run.experiment.data.train) for run in runs]
+    feed = joint_feed(feeds, [run.keys.steps for run in runs], mesh)
+    beginnings = [
+        _begin(run, batch, abstract, start)
+        for run, batch in zip(runs, _first_batches(feed), strict=True)
+    ]
+    tallies = [tally for _, tally in beginnings]
+    states = jax.tree.map(
+        lambda *leaves: _stack(mesh, *leaves), *(state for state, _ in beginnings)
+    )
+
+    # 2. The program of all runs, and the one that takes the state of one run out.
+    update = fold_steps(joint(runs[0].experiment.algorithm), feed, schedule.steps_per_call)
+    program = by_jit(update, mesh, jax.tree.map(lambda x: x.sharding, states))
+    state_of = jax.jit(_member, out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
+    next_args = feed_args(feed, mesh, schedule.steps_per_call, start)
+
+    # 3. The loop.
+    def pauses(step):
+        return pauses_at(schedule, step) or interrupted()
+
+    def select(call, i):
+        state = None if call.state is None else state_of(call.state, np.int32(i))
+        return Call(call.step, {name: rows[:, i] for name, rows in call.metrics.items()}, state)
+
+    spans = call_spans(schedule, start)
+    calls = dispatch(program, runs[0].keys.steps, states, next_args, spans, pauses)
+    last, going = run_loop(
+        calls,
+        recorders,
+        tallies,
+        schedule=schedule,
+        interrupted=interrupted,
+        select=select,
+        lost=lost,
+    )
+    states = states if last is None else last
+    return [state_of(states, np.int32(i)) if i in going else None for i in range(len(runs))]
 
 
 def require_alike(experiments: Sequence[Experiment], *, mesh: Mesh, rules: Rules = ()) -> None:
-    """Sees that the updates are one program, constants included, and that probes of the same names
-    look at once.
+    """Sees that the updates are one program, and that probes of the same names look at the same
+    steps.
+
+    The constants of the updates are a part of the program.
 
     Raises:
       Unlike: they are not; the line says which is the first that differs.
@@ -139,7 +192,8 @@ def require_alike(experiments: Sequence[Experiment], *, mesh: Mesh, rules: Rules
         if program != programs[0]:
             which = f'run {i + 1} of {len(programs)}'
             raise Unlike(
-                f'{which} has another update or other probes than the first; only data may hang on the seed'
+                f'{which} has another update or other probes than the first; '
+                'only data may hang on the seed'
             )
 
 
@@ -148,114 +202,48 @@ def _program(experiment, mesh, rules):
     state = abstract_state(experiment, mesh=mesh, rules=rules)
     batch = abstract_batch(as_feed(experiment.data.train), mesh)
     with jax.set_mesh(mesh):
-        lowered = jax.jit(experiment.algorithm.update).lower(keys_of(0).steps, state, batch)
-    looks = {name: probe.every for name, probe in experiment.probes.items()}
-    return looks, hashlib.sha256(lowered.as_text().encode()).digest()
+        lowered = jax.jit(experiment.algorithm.update).lower(run_keys(0).steps, state, batch)
+    intervals = {name: probe.every for name, probe in experiment.probes.items()}
+    return intervals, hashlib.sha256(lowered.as_text().encode()).digest()
 
 
-def groups(held: Sequence[Iterable[int]]) -> dict[int, list[int]]:
+def groups(steps_saved: Sequence[Iterable[int]]) -> dict[int, list[int]]:
     """Which runs go on from which step: {step: numbers of runs}.
 
     Args:
-      held: the steps of each run's checkpoints.
+      steps_saved: the steps of each run's checkpoints.
     """
-    held = [set(steps) for steps in held]
-    if common := set.intersection(*held):
-        return {max(common): list(range(len(held)))}
-    newest = [max(steps, default=0) for steps in held]
-    return {
-        step: [i for i, own in enumerate(newest) if own == step] for step in sorted(set(newest))
-    }
+    saved = [set(steps) for steps in steps_saved]
+    common = set.intersection(*saved)
+    if common:
+        return {max(common): list(range(len(saved)))}
+    newest = [max(steps, default=0) for steps in saved]
+    by_step = {}
+    for step in sorted(set(newest)):
+        by_step[step] = [i for i, own in enumerate(newest) if own == step]
+    return by_step
 
 
-def _folded(
-    runs: Sequence[Run],
-    watches: Sequence[Callable[..., Tally]],
-    start: int,
-    way: Course,
-    best: str,
-    abstract: State,
-    mesh: Mesh,
-    interrupted: Callable[[], bool],
-    lost: Callable[[int, NonFinite], None],
-) -> list[State | None]:
-    """The loop of `train`, for all runs at once."""
-    feed = joint_feed(
-        [as_feed(run.experiment.data.train) for run in runs], [run.keys.steps for run in runs], mesh
-    )
-    begun = [
-        _begun(run, batch, abstract, start) for run, batch in zip(runs, _firsts(feed), strict=True)
-    ]
-    tallies = {i: tally for i, (_, tally) in enumerate(begun)}
-    states = jax.tree.map(lambda *leaves: _stacked(mesh, *leaves), *(state for state, _ in begun))
-    places = jax.tree.map(lambda x: x.sharding, states)
-    one = jax.jit(_member, out_shardings=jax.tree.map(lambda x: x.sharding, abstract))
-    run = by_jit(folded(joint(runs[0].experiment.algorithm), feed, way.fold), mesh, places)
-    pause = lambda step: way.pause(step) or interrupted()
-    made = calls(
-        run,
-        runs[0].keys.steps,
-        states,
-        feeder(feed, mesh, way.fold, start),
-        way.spans(start),
-        pause,
-    )
-    for step, rows, states in made:
-        own = None if states is None else lambda i, states=states: one(states, np.int32(i))
-        found = _looked(watches, tallies, step, rows, own, mesh)
-        ends = own is not None and (step == way.stop or interrupted())
-        for i, looked in found.items():
-            try:
-                tallies[i], seen = _unless_raised(looked)
-                if ends or (own is not None and 'save' in way.due(step)):
-                    save(runs[i].saved, best, step, own(i), tallies[i], seen)
-            except NonFinite as error:
-                lost(i, error)
-                del tallies[i]
-        if ends or not tallies:
-            break
-    return [one(states, np.int32(i)) if i in tallies else None for i in range(len(runs))]
-
-
-def _looked(watches, tallies, step, rows, own, mesh):
-    """What each run's watch comes to, or the error that ends the run; scores and pictures are made
-    by threads."""
-
-    def look(i):
-        try:
-            with jax.set_mesh(mesh):
-                return watches[i](tallies[i], step, _member(rows, (slice(None), i)), own and own(i))
-        except NonFinite as error:
-            return error
-
-    return {i: look(i) for i in tallies}
-
-
-def _unless_raised(found):
-    if isinstance(found, Exception):
-        raise found
-    return found
-
-
-def _firsts(feed):
+def _first_batches(feed):
     """Each run's own batch of step 0."""
     keys, batches = first_batch(feed)
     return [_member(batches, i) for i in range(len(keys))]
 
 
-def _begun(run, example, abstract, start):
+def _begin(run, example, abstract, start):
     """(state, tally) of the checkpoint of a step, or of a new run."""
     if not start:
-        return begin(run.experiment.algorithm, run.keys.init, example, abstract, None)[1:]
-    _, state, tally = checkpoint.restore(run.saved, abstract, start)
-    for step in run.saved.all_steps():
+        _, state, tally = begin(run.experiment.algorithm, run.keys.init, example, abstract, None)
+        return state, tally
+    _, state, tally = checkpoint.restore(run.checkpoints, abstract, start)
+    for step in run.checkpoints.all_steps():
         if step > start:  # the others do not have it, and it is come to again
-            run.saved.delete(step)
+            run.checkpoints.delete(step)
     return state, Tally(**tally)
 
 
-def _stacked(mesh, *leaves):
-    """One leaf of all states, [n, ...], the runs split over the devices where they can be."""
+def _stack(mesh, *leaves):
+    """One leaf of all states, [n, ...]; the runs are split over the devices where they can be."""
     spec = leaves[0].sharding.spec
     by_run = not any(spec) and len(leaves) % mesh.size == 0
     split = PartitionSpec(mesh.axis_names) if by_run else PartitionSpec(None, *spec)

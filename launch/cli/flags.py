@@ -1,44 +1,28 @@
-"""The command line as a value; not read by absl, whose errors take many lines and exit with 1."""
+"""The command line as a value: a table of the flags, from which usage, parsing and rules follow.
+
+It is not read by absl, whose errors take many lines and exit with 1.
+"""
 
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from genjax.home import expanded
-from launch.cli import slurm_options
 from launch.cli.refusal import Refused, nearest
+from launch.cli.slurm_options import OPTIONS
 
-USAGE = """\
-python -m launch --exp NAME [--config.KEY=VALUE ...] [flags]   trains, or goes on with, an experiment
-python -m launch --list                                        names the experiments
-
-  --workdir DIR         the run directory; by default runs/NAME-HASH, the same for the same config
-  --data_dir DIR        where the prepared data lie
-  --until STEP          stops after this step, as an interruption would; the same command goes on
-  --mode MODE           train (default), evaluate or sample from the last checkpoint
-  --query TEXT          with --mode evaluate: a question that the experiment answers, as 'king' or 'king - man + woman'
-  --parallel HOW        jit (default) or pmap
-  --mesh data=4,model=2 how to lay out the devices; by default all along data
-  --fold K              steps in one compiled call; by default what suits the device
-
-  --sweep KEY=A,B,C     a run for each value, KEY=0:4 for 0, 1, 2, 3; given more than once, for each combination; own is
-                        the sweep that the experiment has; launched again, it goes on where it stood
-  --workers N           runs of a sweep at a time; by default one an accelerator, or one on a CPU, where several divide
-                        the cores; with --vmap programs at a time, on a CPU by default one a core of four runs or more
-  --dry_run             with --sweep: prints the runs, all checked, and starts none
-  --vmap seed           with --sweep: runs that differ in their seed alone are trained as one program; without it
-                        seed=A,B or seed=0:4 names them
-  --on WHERE            local (default) or slurm: there a job for each run of a sweep, or for the one run
-  --slurm.KEY=VALUE     what is asked of Slurm, as --slurm.partition=gpu --slurm.time=240
-
-  --distributed         one of several processes that train one run together; they find each other by what Slurm, a TPU
-                        pod or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say
-"""
+MOST_VALUES = 10_000  # of a range
+MOST_STEPS_PER_CALL = 10**6
+Reader = Callable[[str, str], Any]  # (the flag as it was given, its text) -> its value
 
 
 class Flags(NamedTuple):
-    exp: str
-    overrides: dict[str, str]  # dotted key of the config -> text
+    """A command line; each field is the value of a flag, or what it is without the flag."""
+
+    exp: str  # the name of an experiment, or the path of a page
+    overrides: dict[str, str] = {}  # dotted key of the config -> text
     workdir: pathlib.Path | None = None
     data_dir: str | None = None
     until: int | None = None
@@ -47,82 +31,40 @@ class Flags(NamedTuple):
     parallel: str = 'jit'
     mesh: dict[str, int] | None = None  # axis -> devices along it
     fold: int | None = None
+    seeds: tuple[int, ...] = ()
     sweep: tuple[str, ...] = ()
     workers: int | None = None
     dry_run: bool = False
-    vmap: str | None = None
+    vmap: bool = False
     on: str = 'local'
     slurm: dict[str, str] = {}  # option -> text
     distributed: bool = False
 
 
-def parse(argv: Sequence[str]) -> Flags:
-    """Reads `--flag=value` and `--flag value`; of a flag given twice the last counts, but for
-    --sweep.
+class Need(NamedTuple):
+    """What else has to be given with a flag."""
 
-    Raises:
-      Refused: an unknown flag, a value that is missing or not allowed, flags that exclude each
-        other, no --exp.
-    """
-    values, overrides, slurm = {}, {}, {}
-    for name, text in pairs(argv):
-        if name.startswith('--config.'):
-            overrides[name.removeprefix('--config.')] = text
-        elif name.startswith('--slurm.'):
-            slurm[name.removeprefix('--slurm.')] = text
-        elif name == '--sweep':
-            values['sweep'] = (*values.get('sweep', ()), text)
-        else:
-            values[name.removeprefix('--')] = _READ[name](name, text)
-    if 'exp' not in values:
-        raise Refused('--exp is missing; python -m launch --list names the experiments')
-    together = values.get('vmap', 'seed') != 'seed'  # its own seeds are named
-    for name in ('workers', 'dry_run', 'vmap'):
-        if name in values and 'sweep' not in values and not (name == 'vmap' and together):
-            raise Refused(f'--{name} is given without --sweep')
-    if together and ('sweep' in values or values.get('on') == 'slurm'):
-        raise Refused(f'--vmap is {values["vmap"]}; with --sweep or --on slurm it takes seed')
-    if values.get('distributed') and ('sweep' in values or values.get('on') == 'slurm'):
-        raise Refused(
-            '--distributed is of one run; a sweep or a job says how many processes each run has by --slurm.nodes'
-        )
-    if slurm and values.get('on') != 'slurm':
-        raise Refused(f'--slurm.{next(iter(slurm))} is given without --on slurm')
-    slurm_options.check(slurm)
-    mode = values.get('mode', 'train')
-    if 'sweep' in values and ('workdir' in values or mode != 'train'):
-        raise Refused(
-            '--sweep trains, each point in a directory of its own; it takes no --workdir and no --mode'
-        )
-    if values.get('on') == 'slurm' and mode != 'train':
-        raise Refused(f'--on is slurm and --mode is {mode}; jobs train')
-    return Flags(overrides=overrides, slurm=slurm, **values)
+    flag: str
+    value: str | None = None  # None: any
+    refusal: str = '--{name} is given without --{need}'  # may also name every field of Flags
 
 
-def pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(flag, its value as text), in order.
+class Flag(NamedTuple):
+    """A row of the table. A rule holds where a flag has another value than without it."""
 
-    Raises:
-      Refused: an unknown flag, or a value that is missing.
-    """
-    words = iter(argv)
-    for word in words:
-        name, equals, text = word.partition('=')
-        config = name.startswith('--config.')
-        if not config and not name.startswith('--slurm.') and name not in _READ:
-            known = [*_READ, '--config.KEY', '--slurm.KEY', '--list', '--help']
-            meant = (
-                f'did you mean --config.{name[2:]}?' if name in _SETTINGS else nearest(name, known)
-            )
-            raise Refused(f'{name} is no flag; {meant}')
-        if not equals and name in _BARE:
-            yield name, 'true'
-            continue
-        if not equals:
-            text = next(words, '--')
-        if (not equals and text.startswith('--')) or (not text and not config):
-            raise Refused(f'{name} needs a value')
-        yield name, text
+    name: str
+    reader: Reader
+    takes: str  # what stands for its value in the usage
+    help: str
+    bare: str | None = None  # the text that the flag means without a value
+    field: str = ''  # of Flags, where it is not the name
+    keyed: bool = False  # --NAME.KEY=VALUE, kept as {key: value}
+    repeated: bool = False  # given again it adds a value; else the last counts
+    needs: Need | None = None
+    # Other flags, or keys as config.seed -> what is said if any of them is given too
+    excludes: Mapping[tuple[str, ...], str] = {}
+    of_points: bool = True  # the launch of each point of a sweep has it too
+    rounds: bool = False  # results of other values differ by rounding
 
 
 def _text(name: str, text: str) -> str:
@@ -140,18 +82,25 @@ def _path(name: str, text: str) -> pathlib.Path:
 
 
 def _count(name: str, text: str) -> int:
-    if not _positive(text):
+    if not _is_positive(text):
         raise Refused(f'{name} is {text}; it takes a whole number, 1 or more')
     return int(text)
 
 
-def _positive(text: str) -> bool:
+def _steps_per_call(name: str, text: str) -> int:
+    count = _count(name, text)
+    if count > MOST_STEPS_PER_CALL:
+        raise Refused(f'{name} is {text}; it takes 1 to {MOST_STEPS_PER_CALL}')
+    return count
+
+
+def _is_positive(text: str) -> bool:
     """Whether it is a whole number, 1 or more, of so many digits as anything here may have."""
     return text.isdecimal() and len(text) < 20 and int(text) > 0
 
 
-def _one_of(*allowed: str) -> Callable[[str, str], str]:
-    def read(name, text):
+def _one_of(*allowed: str) -> Reader:
+    def read(name: str, text: str) -> str:
         if text not in allowed:
             raise Refused(f'{name} is {text}; it takes {" or ".join(allowed)}')
         return text
@@ -159,42 +108,337 @@ def _one_of(*allowed: str) -> Callable[[str, str], str]:
     return read
 
 
-def _seeds(name: str, text: str) -> str:
-    return text if text.startswith('seed=') else _one_of('seed')(name, text)
+def _is_one_of(*allowed: str, true: str) -> Reader:
+    """A reader of a flag that is on where it has one of the values."""
+    read_word = _one_of(*allowed)
+
+    def read(name: str, text: str) -> bool:
+        return read_word(name, text) == true
+
+    return read
 
 
 def _axes(name: str, text: str) -> dict[str, int]:
     axes = [part.split('=') for part in text.split(',')]
     known = all(len(axis) == 2 and axis[0] in ('data', 'model') for axis in axes)
-    if not known or len(dict(axes)) < len(axes) or not all(_positive(n) for _, n in axes):
+    if not known or len(dict(axes)) < len(axes) or not all(_is_positive(n) for _, n in axes):
         raise Refused(f'{name} is {text}; it takes data=N or data=N,model=M')
     return {axis: int(n) for axis, n in axes}
 
 
-def _yes(name: str, text: str) -> bool:
-    return _one_of('true', 'false')(name, text) == 'true'
+def _seeds(name: str, text: str) -> tuple[int, ...]:
+    counted = whole_range(text, name)
+    parts = text.split(',')
+    if counted is None and not all(re.fullmatch(r'\d{1,10}', part) for part in parts):
+        raise Refused(f'{name} is {text}; it takes a,b,c or a:b, as 0:4 for 0, 1, 2, 3')
+    seeds = tuple(map(int, parts)) if counted is None else tuple(counted)
+    if not seeds:
+        raise Refused(f'{name} is {text}, which is no seed')
+    if len(set(seeds)) < len(seeds):
+        raise Refused(f'{name} is {text}, which has a value twice')
+    return seeds
 
 
-_BARE = ('--dry_run', '--distributed')  # without a value: true
-_SETTINGS = (
-    '--seed',
-    '--steps',
-    '--batch',
-)  # that every config has, or most, and other programs' flags
-_READ: dict[str, Callable[[str, str], Any]] = {
-    '--exp': _text,
-    '--workdir': _path,
-    '--data_dir': _text,
-    '--until': _count,
-    '--mode': _one_of('train', 'evaluate', 'sample'),
-    '--query': _text,
-    '--parallel': _one_of('jit', 'pmap'),
-    '--mesh': _axes,
-    '--fold': _count,
-    '--sweep': _text,
-    '--workers': _count,
-    '--dry_run': _yes,
-    '--vmap': _seeds,
-    '--on': _one_of('local', 'slurm'),
-    '--distributed': _yes,
-}
+def whole_range(text: str, name: str, given: str | None = None) -> range | None:
+    """The numbers of 'a:b', from a to b - 1; None where the text is no range.
+
+    Args:
+      name: of the flag that has it, and what was `given` to that, if it is more than the range.
+
+    Raises:
+      Refused: they are more than MOST_VALUES.
+    """
+    ends = RANGE.fullmatch(text)
+    if ends is None:
+        return None
+    numbers = range(*map(int, ends.groups()))
+    if len(numbers) > MOST_VALUES:
+        raise Refused(
+            f'{name} is {given or text}, {len(numbers)} values; {MOST_VALUES} are the most'
+        )
+    return numbers
+
+
+RANGE = re.compile(r'(-?\d{1,10}):(-?\d{1,10})')
+
+
+def _slurm_option(name: str, text: str) -> str:
+    key = name.removeprefix('--slurm.')
+    if key not in OPTIONS:
+        raise Refused(f'{name} is no option; {nearest(key, OPTIONS)}')
+    if not re.fullmatch(OPTIONS[key].pattern, text):
+        raise Refused(f'{name} is {text}; it takes {OPTIONS[key].takes}')
+    return text
+
+
+TABLE = (
+    Flag(
+        'exp',
+        _text,
+        'NAME',
+        'the experiment; or PATH.py, a page of your own that lies anywhere',
+    ),
+    Flag(
+        'config',
+        _text,
+        'VALUE',
+        "a value of the experiment's config, by its dotted key",
+        field='overrides',
+        keyed=True,
+    ),
+    Flag(
+        'workdir',
+        _path,
+        'DIR',
+        'the run directory; by default runs/NAME-HASH, the same for the same config',
+    ),
+    Flag('data_dir', _text, 'DIR', 'where the prepared data lie'),
+    Flag(
+        'until',
+        _count,
+        'STEP',
+        'stops after this step, as an interruption would; the same command goes on',
+    ),
+    Flag(
+        'mode',
+        _one_of('train', 'evaluate', 'sample'),
+        'MODE',
+        'train (default), evaluate or sample from the last checkpoint',
+    ),
+    Flag(
+        'query',
+        _text,
+        'TEXT',
+        "a question that the experiment answers, as 'king' or 'king - man + woman'",
+        needs=Need(
+            'mode',
+            'evaluate',
+            '--query is {query} and --mode is {mode}; questions are for --mode evaluate',
+        ),
+    ),
+    Flag('parallel', _one_of('jit', 'pmap'), 'HOW', 'jit (default) or pmap', rounds=True),
+    Flag(
+        'mesh',
+        _axes,
+        'data=4,model=2',
+        'how to lay out the devices; by default all along data',
+        rounds=True,
+    ),
+    Flag(
+        'fold',
+        _steps_per_call,
+        'K',
+        'steps in one compiled call; by default what suits the device',
+        rounds=True,
+    ),
+    Flag(
+        'seeds',
+        _seeds,
+        'A,B,C',
+        'trains a run for each of these seeds, or of 0:4 for 0, 1, 2, 3, all as one program',
+        excludes={
+            ('sweep', 'on'): '--seeds is of one launch; with --sweep or --on slurm seeds are given'
+            ' by --sweep seed=A,B,C, and --vmap makes them one program',
+            ('distributed',): '--seeds trains in one process; it takes no --distributed',
+            ('config.seed',): '--config.seed is given with --seeds; it is given twice',
+            ('workdir',): '--workdir is given with --seeds; each run has its own',
+            (
+                'mode',
+                'parallel',
+            ): '--seeds trains, and compiles by jit; it takes no --mode and no --parallel',
+        },
+    ),
+    Flag(
+        'sweep',
+        _text,
+        'KEY=A,B,C',
+        'a run for each value, KEY=0:4 for 0, 1, 2, 3; given more than once, for each'
+        ' combination; own is the sweep that the experiment has; launched again, it goes on where'
+        ' it stood',
+        repeated=True,
+        excludes={
+            ('workdir', 'mode'): '--sweep trains, each point in a directory of its own; it takes no'
+            ' --workdir and no --mode'
+        },
+        of_points=False,
+    ),
+    Flag(
+        'workers',
+        _count,
+        'N',
+        'runs of a sweep at a time; by default one an accelerator, or one on a CPU, where several'
+        ' divide the cores; with --vmap programs at a time, on a CPU by default one a core of four'
+        ' runs or more',
+        needs=Need('sweep'),
+        of_points=False,
+    ),
+    Flag(
+        'dry_run',
+        _is_one_of('true', 'false', true='true'),
+        '',
+        'prints the runs, all checked, and starts none',
+        bare='true',
+        needs=Need('sweep'),
+        of_points=False,
+    ),
+    Flag(
+        'vmap',
+        _is_one_of('seed', true='seed'),
+        '',
+        'runs that differ in their seed alone are trained as one program',
+        bare='seed',
+        needs=Need('sweep'),
+        of_points=False,
+    ),
+    Flag(
+        'on',
+        _one_of('local', 'slurm'),
+        'WHERE',
+        'local (default) or slurm: there a job for each run of a sweep, or for the one run',
+        excludes={('mode',): '--on is {on} and --mode is {mode}; jobs train'},
+        of_points=False,
+    ),
+    Flag(
+        'slurm',
+        _slurm_option,
+        'VALUE',
+        'what is asked of Slurm, as --slurm.partition=gpu --slurm.time=240',
+        keyed=True,
+        needs=Need('on', 'slurm'),
+        of_points=False,
+    ),
+    Flag(
+        'distributed',
+        _is_one_of('true', 'false', true='true'),
+        '',
+        'one of several processes that train one run together; they find each other by what Slurm,'
+        ' a TPU pod or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say',
+        bare='true',
+        excludes={
+            ('sweep', 'on'): '--distributed is of one run; a sweep or a job says how many processes'
+            ' each run has by --slurm.nodes'
+        },
+    ),
+)
+OF_SWEEP = tuple(flag.name for flag in TABLE if not flag.of_points)
+ROUNDING = tuple(flag.name for flag in TABLE if flag.rounds)
+_BY_NAME = {flag.name: flag for flag in TABLE}
+# Settings that every config has, or most, and that are flags of other programs.
+_SETTINGS = ('seed', 'steps', 'batch')
+
+
+def usage() -> str:
+    """What the flags are, in a text of 100 columns."""
+    lines = [
+        'python -m launch --exp NAME [--config.KEY=VALUE ...] [flags]   trains, or goes on',
+        'python -m launch --list                                        names the experiments',
+        '',
+    ]
+    for flag in TABLE:
+        need = f'with {_needed(flag.needs)}: ' if flag.needs else ''
+        text = textwrap.wrap(f'{need}{flag.help}', 74)
+        lines.append(f'  {_usage(flag):23} {text[0]}')
+        lines += [f'{"":26}{line}' for line in text[1:]]
+    return '\n'.join(lines) + '\n'
+
+
+def _usage(flag: Flag) -> str:
+    if flag.keyed:
+        return f'--{flag.name}.KEY={flag.takes}'
+    return f'--{flag.name} {flag.takes}'.rstrip()
+
+
+def parse(argv: Sequence[str]) -> Flags:
+    """Reads `--flag=value` and `--flag value`.
+
+    Raises:
+      Refused: an unknown flag, a value that is missing or not allowed, a flag without what it
+        needs or with what it excludes, no --exp.
+    """
+    values: dict[str, Any] = {}
+    for name, text in pairs(argv):
+        flag = _find(name)
+        field = flag.field or flag.name
+        value = flag.reader(name, text)
+        if flag.keyed:
+            key = name.partition('.')[2]
+            values[field] = values.get(field, {}) | {key: value}
+        elif flag.repeated:
+            values[field] = (*values.get(field, ()), value)
+        else:
+            values[field] = value
+    if 'exp' not in values:
+        raise Refused('--exp is missing; python -m launch --list names the experiments')
+    flags = Flags(**values)
+    for flag in TABLE:
+        if _is_given(flags, flag.name):
+            _check_rules(flags, flag)
+    return flags
+
+
+def pairs(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(flag, its value as text), in order.
+
+    Raises:
+      Refused: an unknown flag, or a value that is missing.
+    """
+    words = list(argv)
+    while words:
+        name, equals, text = words.pop(0).partition('=')
+        flag = _find(name)
+        if not equals:
+            has_value = bool(words) and not words[0].startswith('--')
+            if has_value:
+                text = words.pop(0)
+            elif flag.bare is not None:
+                text = flag.bare
+            else:
+                raise Refused(f'{name} needs a value')
+        if not text and flag.name != 'config':  # of a config it may be the empty string
+            raise Refused(f'{name} needs a value')
+        yield name, text
+
+
+def _find(name: str) -> Flag:
+    """The row of a flag as it is given, --slurm.time as --workdir.
+
+    Raises:
+      Refused: there is none.
+    """
+    word, dot, key = name.removeprefix('--').partition('.')
+    flag = _BY_NAME.get(word) if name.startswith('--') else None
+    if flag is not None and flag.keyed == bool(dot):
+        return flag
+    if word in _SETTINGS:
+        raise Refused(f'{name} is no flag; did you mean --config.{word}?')
+    plain = [f'--{flag.name}' for flag in TABLE if not flag.keyed]
+    keyed = [f'--{flag.name}.KEY' for flag in TABLE if flag.keyed]
+    raise Refused(f'{name} is no flag; {nearest(name, [*plain, *keyed, "--list", "--help"])}')
+
+
+def _check_rules(flags: Flags, flag: Flag):
+    """Sees that what a flag needs is given, and nothing that it excludes."""
+    need = flag.needs
+    if need is not None and not _is_given(flags, need.flag, need.value):
+        name = f'{flag.name}.{next(iter(getattr(flags, flag.name)))}' if flag.keyed else flag.name
+        text = need.refusal.format(name=name, need=_needed(need)[2:], **flags._asdict())
+        raise Refused(text)
+    for others, text in flag.excludes.items():
+        if any(_is_given(flags, other) for other in others):
+            raise Refused(text.format(**flags._asdict()))
+
+
+def _needed(need: Need) -> str:
+    return f'--{need.flag} {need.value or ""}'.rstrip()
+
+
+def _is_given(flags: Flags, name: str, value: str | None = None) -> bool:
+    """Whether a flag has this value; or else any but the one that it has without being given."""
+    word, dot, key = name.partition('.')
+    field = _BY_NAME[word].field or word
+    given = getattr(flags, field)
+    if dot:
+        return key in given
+    if value is not None:
+        return given == value
+    return field not in Flags._field_defaults or given != Flags._field_defaults[field]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from launch.cli.flat import flat
 from launch.cli.refusal import Refused, nearest
 
 _KINDS = {
@@ -16,6 +17,8 @@ _KINDS = {
     float: 'a finite float',
     type(None): 'none, a number, a string or a tuple',
 }
+_PLAIN = (bool, int, float, str, type(None))
+_WORDS = {'true': True, 'false': False, 'none': None}
 
 
 def override(config: ConfigDict, texts: Mapping[str, str]) -> ConfigDict:
@@ -39,16 +42,18 @@ def override(config: ConfigDict, texts: Mapping[str, str]) -> ConfigDict:
         for name in path:
             group = group[name]
         group[leaf] = _value(key, group[leaf], group.get_type(leaf), text)
-    _drop_signs_of_zero(config)
+    _drop_signs_of_zeros(config)
     return config
 
 
-def _drop_signs_of_zero(config: ConfigDict):
+def _drop_signs_of_zeros(config: ConfigDict):
     for name, value in config.items():
         if isinstance(value, ConfigDict):
-            _drop_signs_of_zero(value)
-        elif repr(value) != repr(_unsigned(value)):
-            config[name] = _unsigned(value)
+            _drop_signs_of_zeros(value)
+            continue
+        unsigned = _unsigned(value)
+        if repr(value) != repr(unsigned):  # they are equal
+            config[name] = unsigned
 
 
 def _unsigned(value: Any) -> Any:
@@ -56,15 +61,6 @@ def _unsigned(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_unsigned, value))
     return 0.0 if isinstance(value, float) and value == 0 else value
-
-
-def flat(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-    """Dotted key -> value, for every value that is no group."""
-    leaves = {}
-    for name, value in tree.items():
-        group = isinstance(value, Mapping)
-        leaves |= flat(value, f'{prefix}{name}.') if group else {f'{prefix}{name}': value}
-    return leaves
 
 
 def _check_key(key: str, config: ConfigDict):
@@ -77,6 +73,11 @@ def _check_key(key: str, config: ConfigDict):
 
 
 def _value(key: str, default: Any, kind: type, text: str) -> Any:
+    """The value that a text gives a key.
+
+    Args:
+      default: the key's own value, and `kind` the type that is declared for it.
+    """
     if kind is str and not (default is None and text.lower() == 'none'):
         return text
     value = _literal(text)
@@ -90,9 +91,8 @@ def _value(key: str, default: Any, kind: type, text: str) -> Any:
 
 
 def _literal(text: str) -> Any:
-    words = {'true': True, 'false': False, 'none': None}
-    if text.lower() in words:
-        return words[text.lower()]
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
     for read in (ast.literal_eval, float):  # float knows nan and inf
         try:
             return read(text)
@@ -104,11 +104,13 @@ def _literal(text: str) -> Any:
 def _conform(default: Any, value: Any) -> Any:
     """The value in its default's type; elements past the default's last are typed as that one."""
     if isinstance(value, (tuple, list)) and (default is None or type(default) is tuple):
-        like = default or (None,)
-        return tuple(_conform(like[min(i, len(like) - 1)], v) for i, v in enumerate(value))
+        examples = default or (None,)
+        last = len(examples) - 1
+        return tuple(_conform(examples[min(i, last)], part) for i, part in enumerate(value))
     if type(default) is float and type(value) is int:
         value = float(value)
-    wanted = (bool, int, float, str, type(None)) if default is None else (type(default),)
-    if type(value) not in wanted or isinstance(value, float) and not math.isfinite(value):
+    allowed = _PLAIN if default is None else (type(default),)
+    is_finite = not isinstance(value, float) or math.isfinite(value)
+    if type(value) not in allowed or not is_finite:
         raise TypeError(value)
     return value

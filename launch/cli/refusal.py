@@ -1,4 +1,4 @@
-"""How the launcher says no: one line that names the thing, its value and what is allowed."""
+"""How the launcher refuses: in one line that names the thing, its value and what is allowed."""
 
 import contextlib
 import difflib
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 
 class Refused(Exception):
-    """A launch that was asked for wrongly; its message is one line, even where it quotes more."""
+    """A launch that cannot be; its message is one line, even where it quotes several."""
 
     def __str__(self):
         return ' '.join(super().__str__().splitlines())
@@ -23,16 +23,26 @@ class Unusable(Refused):
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """The end of a refusal: the allowed word nearest to this one, or else all of them."""
-    allowed = list(allowed)
-    close = difflib.get_close_matches(word, allowed, n=1)
-    return f'did you mean {close[0]}?' if close else f'there are: {", ".join(allowed) or "none"}'
+    words = list(allowed)
+    close = difflib.get_close_matches(word, words, n=1)
+    if close:
+        return f'did you mean {close[0]}?'
+    return f'there are: {", ".join(words) or "none"}'
 
 
 @contextlib.contextmanager
 def refusing(*kinds: type[Exception], about: str = '') -> Iterator[None]:
-    """Turns errors of these kinds into a refusal with their message, after what it is about."""
+    """Turns errors into refusals.
+
+    Args:
+      kinds: of the errors; others pass.
+      about: what the message begins with, before a colon.
+
+    Raises:
+      Refused: with the message of an error of these kinds.
+    """
     try:
         yield
     except kinds as error:
-        says = ' '.join(str(error).split()) or type(error).__name__
-        raise Refused(f'{about}: {says}' if about else says) from error
+        message = ' '.join(str(error).split()) or type(error).__name__
+        raise Refused(f'{about}: {message}' if about else message) from error

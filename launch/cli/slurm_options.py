@@ -1,44 +1,46 @@
-"""What may be asked of Slurm on the command line, as --slurm.KEY=VALUE."""
+"""The options of sbatch that the command line takes, as --slurm.KEY=VALUE."""
 
-import re
-from collections.abc import Mapping
+from typing import NamedTuple
 
-from launch.cli.refusal import Refused, nearest
 
-_COUNT = r'[1-9]\d*', 'a whole number, 1 or more'
-_DEVICES = r'([\w.-]+:)?[1-9]\d*', 'a whole number, 1 or more, after a kind and a colon if need be'
-_MEMORY = r'[1-9]\d*[KMGT]', 'a whole number with K, M, G or T, as 16G'
-_NAMES = r'\S+', 'words without spaces'
-_SIGNAL = (
+class Option(NamedTuple):
+    pattern: str  # that a whole value matches
+    takes: str  # the same in words
+
+
+_COUNT = Option(r'[1-9]\d*', 'a whole number, 1 or more')
+_DEVICES = Option(
+    r'([\w.-]+:)?[1-9]\d*', 'a whole number, 1 or more, after a kind and a colon if need be'
+)
+_MEMORY = Option(r'[1-9]\d*[KMGT]', 'a whole number with K, M, G or T, as 16G')
+_NAMES = Option(r'\S+', 'words without spaces')
+_SIGNAL = Option(
     r'TERM@[1-9]\d*',
     'TERM@SECONDS, the notice that a launch gets to save before its time is over',
 )
-_TIME = (
+_TIME = Option(
     r'\d+(-\d+)?(:\d\d){0,2}',
     'minutes, or hours:minutes:seconds with days- before them if need be',
 )
-OPTIONS = {  # of sbatch, a hyphen written as an underscore -> pattern of its values, in words
-    **dict.fromkeys(
-        ('account', 'constraint', 'exclude', 'gres', 'nodelist', 'partition', 'qos', 'reservation'),
-        _NAMES,
-    ),
-    **dict.fromkeys(('nodes', 'tasks_per_node', 'cpus_per_task'), _COUNT),
-    **dict.fromkeys(('gpus', 'gpus_per_node', 'gpus_per_task'), _DEVICES),
-    **dict.fromkeys(('mem', 'mem_per_cpu', 'mem_per_gpu'), _MEMORY),
+
+OPTIONS = {  # by name, a hyphen written as an underscore
+    'account': _NAMES,
+    'constraint': _NAMES,
+    'exclude': _NAMES,
+    'gres': _NAMES,
+    'nodelist': _NAMES,
+    'partition': _NAMES,
+    'qos': _NAMES,
+    'reservation': _NAMES,
+    'nodes': _COUNT,
+    'tasks_per_node': _COUNT,
+    'cpus_per_task': _COUNT,
+    'gpus': _DEVICES,
+    'gpus_per_node': _DEVICES,
+    'gpus_per_task': _DEVICES,
+    'mem': _MEMORY,
+    'mem_per_cpu': _MEMORY,
+    'mem_per_gpu': _MEMORY,
     'signal': _SIGNAL,
     'time': _TIME,
 }
-
-
-def check(texts: Mapping[str, str]):
-    """Sees that these are options of sbatch, and their values such as it takes.
-
-    Raises:
-      Refused: an option that is none, or a value of another kind.
-    """
-    for name, text in texts.items():
-        if name not in OPTIONS:
-            raise Refused(f'--slurm.{name} is no option; {nearest(name, OPTIONS)}')
-        pattern, takes = OPTIONS[name]
-        if not re.fullmatch(pattern, text):
-            raise Refused(f'--slurm.{name} is {text}; it takes {takes}')

@@ -1,15 +1,19 @@
-"""How a run that is gone through again differs from what it was, number by number and leaf by leaf;
-and in what environment."""
+"""How a run that is replayed differs from what it was, number by number and leaf by leaf; and in
+what environment."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from launch.cli.flags import parse
-from launch.cli.overrides import flat
-from launch.run import source_files
+import jax
+import numpy as np
 
-HOW = ('parallel', 'mesh', 'fold')  # flags
+from genjax.training.digest import digest
+from launch.cli.flags import ROUNDING, parse
+from launch.cli.flat import flat
+from launch.run import rundir, source_files
+from launch.run.plan import Plan
+
 # Where one of these differs results do, by rounding, which grows with the steps; else they are
 # equal to the bit.
 EXCUSES = (
@@ -22,60 +26,64 @@ EXCUSES = (
     'together',
     '--',
 )
+NOT_ENVIRONMENT = ('time', 'flags', 'ended')  # of a launch's record
 
 
 class Difference(NamedTuple):
     step: int
     name: str  # of a metric, or the path of a leaf
-    says: str
+    text: str
     # Relative to the number, or to the norm of the part of the state; inf or nan where one is no
     # number
     size: float
 
     def __str__(self):
-        return f'{self.name} at step {self.step}, {self.says}'
+        return f'{self.name} at step {self.step}, {self.text}'
 
 
-def of_lines(step: int, there: Mapping[str, Any], here: Mapping[str, Any]) -> list[Difference]:
+def compare_lines(step: int, there: Mapping[str, Any], here: Mapping[str, Any]) -> list[Difference]:
     """What differs in two lines of metrics, of the names that the second has."""
-    pairs = {
-        name: (there.get(name, 'absent'), value if math.isfinite(value) else None)
-        for name, value in here.items()
-    }
-    return [_number(step, name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
+    differences = []
+    for name, value in here.items():
+        old = there.get(name, 'absent')
+        new = value if math.isfinite(value) else None  # as JSON has it
+        if old != new:
+            differences.append(_number(step, name, old, new))
+    return differences
 
 
 def _number(step, name, there, here):
-    known = isinstance(there, int | float) and isinstance(here, int | float)
-    size = abs(there - here) / max(abs(there), abs(here)) if known else math.inf
+    both = isinstance(there, int | float) and isinstance(here, int | float)
+    size = abs(there - here) / max(abs(there), abs(here)) if both else math.inf
     return Difference(step, name, f'{there} there and {here} here', size)
 
 
-def of_states(step: int, there: Any, here: Any) -> list[Difference]:
+def compare_states(step: int, there: Any, here: Any) -> list[Difference]:
     """The leaves that differ in a bit, in order."""
-    from genjax.training.digest import digest
-
-    was, found = digest(there), digest(here)
-    if was == found:
+    digests_there = digest(there)
+    digests_here = digest(here)
+    if digests_there == digests_here:
         return []
-    pairs = dict(zip(was, zip(_plain(there), _plain(here), strict=True), strict=True))
+    leaves_there = dict(zip(digests_there, _plain(there), strict=True))
+    leaves_here = dict(zip(digests_there, _plain(here), strict=True))
     # A leaf of numbers is measured by its whole part, as params: a bias that a norm takes out again
     # is rounding alone.
-    part = {name: name.partition('/')[0] if 'float' in kind else name for name, kind in was.items()}
-    norm = lambda name: math.hypot(
-        *(_norm(x) for other, (x, _) in pairs.items() if part[other] == part[name])
-    )
-    return [
-        _leaf(step, name, _norm(x - y), norm(name))
-        for name, (x, y) in pairs.items()
-        if was[name] != found[name]
-    ]
+    parts = {
+        name: name.partition('/')[0] if 'float' in kind else name
+        for name, kind in digests_there.items()
+    }
 
+    def norm_of_part(part):
+        return math.hypot(*(_norm(leaves_there[name]) for name in parts if parts[name] == part))
 
-def _leaf(step, name, apart, norm):
-    return Difference(
-        step, name, f'{apart:.3g} apart in a norm of {norm:.3g}', apart / norm if norm else 0.0
-    )
+    differences = []
+    for name in digests_there:
+        if digests_there[name] != digests_here[name]:
+            distance = _norm(leaves_there[name] - leaves_here[name])
+            norm = norm_of_part(parts[name])
+            text = f'{distance:.3g} apart in a norm of {norm:.3g}'
+            differences.append(Difference(step, name, text, distance / norm if norm else 0.0))
+    return differences
 
 
 def _norm(x):
@@ -83,74 +91,89 @@ def _norm(x):
 
 
 def _plain(tree):
-    import jax
-    import numpy as np
+    """The leaves of a tree as numbers of 64 bits."""
+    leaves = []
+    for leaf in jax.tree.leaves(tree):
+        is_key = jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        leaves.append(np.asarray(jax.random.key_data(leaf) if is_key else leaf, np.float64))
+    return leaves
 
-    is_key = lambda x: jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key)
-    leaves = [jax.random.key_data(x) if is_key(x) else x for x in jax.tree.leaves(tree)]
-    return [np.asarray(x, np.float64) for x in leaves]
 
-
-def environments(launches: Sequence[Mapping[str, Any]], now: Mapping[str, Any]) -> dict[str, str]:
+def compare_environments(
+    launches: Sequence[Mapping[str, Any]], now: Mapping[str, Any]
+) -> dict[str, str]:
     """What differs between the environments of launches and this one: {'versions.jax': 'is A there
     and B here'}.
 
     A source with changes that were not committed differs from one without a digest, as nobody knows
     which they were.
     """
-    then, here = [_environment(launch) for launch in launches], _environment(now)
-    found = {}
-    for key in dict.fromkeys(key for one in [*then, here] for key in one):
-        values = [one.get(key) for one in then]
-        unknown = (
-            key == 'source.dirty'
-            and here.get(key)
-            and not all('source.digest' in one for one in then)
-        )
-        if any(value != here.get(key) for value in values) or unknown:
-            found[key] = f'is {_told(values)} there and {here.get(key)} here'
-    return found | _files(launches, now)
+    there = [_environment(launch) for launch in launches]
+    here = _environment(now)
+    digests_known = all('source.digest' in facts for facts in there)
+    differences = {}
+    for key in dict.fromkeys(key for facts in [*there, here] for key in facts):
+        values = [facts.get(key) for facts in there]
+        changes_unknown = key == 'source.dirty' and here.get(key) and not digests_known
+        if changes_unknown or any(value != here.get(key) for value in values):
+            differences[key] = f'is {_by_launch(values)} there and {here.get(key)} here'
+    return differences | _compare_files(launches, now)
 
 
-def _files(launches, now):
-    """Which files of the source are others now, each with the numbers of the launches whose were."""
-    (here,) = source_files.of_launches([now])
-    found: dict[str, list[str]] = {}
-    for i, there in enumerate(source_files.of_launches(launches), 1):
-        names = [] if here is None or there is None else source_files.differing(there, here)
-        for name in names:
-            found.setdefault(name, []).append(str(i))
-    told = [
-        name + (f' (launch {", ".join(which)})' if len(launches) > 1 else '')
-        for name, which in found.items()
-    ]
-    return {'source.files': f'differ: {", ".join(told)}'} if told else {}
+def _compare_files(launches, now):
+    """The files of the source that are others now, each with the numbers of the launches."""
+    here = source_files.of_launches([now])[0]
+    numbers: dict[str, list[str]] = {}
+    for number, there in enumerate(source_files.of_launches(launches), 1):
+        if here is None or there is None:
+            continue
+        for name in source_files.differing(there, here):
+            numbers.setdefault(name, []).append(str(number))
+    if not numbers:
+        return {}
+    texts = []
+    for name, which in numbers.items():
+        texts.append(f'{name} (launch {", ".join(which)})' if len(launches) > 1 else name)
+    return {'source.files': f'differ: {", ".join(texts)}'}
 
 
 def _environment(launch):
-    facts = flat(
-        {key: value for key, value in launch.items() if key not in ('time', 'flags', 'ended')}
-    )
+    """Dotted key -> what a launch ran on, with the flags that change how numbers are rounded."""
+    record = {key: value for key, value in launch.items() if key not in NOT_ENVIRONMENT}
     facts = {
         key: value
-        for key, value in facts.items()
+        for key, value in flat(record).items()
         if not key.startswith(('source.files', 'source.changed'))
     }
     flags = parse(launch['flags'])
-    return facts | {f'--{name}': getattr(flags, name) for name in HOW}
+    return facts | {f'--{name}': getattr(flags, name) for name in ROUNDING}
 
 
-def _told(values):
+def _by_launch(values):
     """The value of all launches, or each with the numbers of its launches."""
     texts = list(map(str, values))
-    numbers = {
-        text: [str(i) for i, other in enumerate(texts, 1) if other == text] for text in texts
-    }
+    numbers: dict[str, list[str]] = {}
+    for number, text in enumerate(texts, 1):
+        numbers.setdefault(text, []).append(str(number))
     if len(numbers) == 1:
         return texts[0]
     return ' and '.join(f'{text} (launch {", ".join(which)})' for text, which in numbers.items())
 
 
-def excused(environment: Mapping[str, str]) -> bool:
+def compare_data_and_settings(plan: Plan) -> dict[str, str]:
+    """How data and settings differ from those that the run began with: {'data': 'is A there and B
+    here'}."""
+    there = rundir.read(plan.workdir / 'manifest.json')['data']
+    here = getattr(plan.experiment.data.train, 'fingerprint', None)
+    differences = {}
+    if there != here:
+        differences['data'] = f'is {there} there and {here} here'
+    settings = flat(rundir.identity(plan.config))
+    for key in sorted(settings.keys() - flat(plan.identity).keys()):
+        differences[f'config.{key}'] = f'is absent there and {settings[key]} here'
+    return differences
+
+
+def rounds_otherwise(environment: Mapping[str, str]) -> bool:
     """Whether what differs between environments changes how numbers are rounded."""
     return any(key.startswith(EXCUSES) for key in environment)

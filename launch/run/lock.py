@@ -8,24 +8,25 @@ import os
 import pathlib
 import platform
 from collections.abc import Iterator
+from typing import TextIO
 
 from launch.cli.refusal import Refused
 
 
 @contextlib.contextmanager
-def held(workdir: pathlib.Path) -> Iterator[None]:
-    """Holds a run directory, which is made if need be, until the block or the process ends, however
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+    """Locks a run directory, which is made if need be, until the block or the process ends, however
     it ends.
 
     Raises:
-      Refused: another process holds it; who, is said.
+      Refused: another process has locked it; the message says which.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with open(workdir / '.lock', 'a+', encoding='utf-8') as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(f'workdir {workdir} is held by {_holder(file)}') from None
+            raise Refused(f'workdir {workdir} is held by {_owner(file)}') from None
         since = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
         file.truncate(0)
         file.write(json.dumps({'host': platform.node(), 'process': os.getpid(), 'since': since}))
@@ -33,7 +34,7 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def _holder(file):
+def _owner(file: TextIO) -> str:
     file.seek(0)
     try:
         return 'process {process} on {host} since {since}'.format(**json.loads(file.read()))

@@ -1,6 +1,5 @@
 """What a launch ran on: enough to say later why two runs of one config differ."""
 
-import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -10,22 +9,27 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
+from launch.cli import catalogue
 from launch.cli.flags import parse
 from launch.run import source_files
+from launch.run.processor import cores, processor
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
 def launch_record(argv: Sequence[str]) -> dict[str, Any]:
-    """One entry of the manifest's launches: time, flags, versions, source, devices, compiler flags."""
+    """One entry of the manifest's launches: time, flags, versions, source, devices, XLA's flags."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    files = source_files.files(parse(argv).exp)
+    exp = parse(argv).exp
+    files = source_files.files(catalogue.name_of(exp), catalogue.page(exp))
+    commit = source(pathlib.Path(__file__).parent)
     return {
         'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
         'flags': list(argv),
         'versions': {'python': platform.python_version()} | versions,
-        'source': source(pathlib.Path(__file__).parent)
-        | {'digest': source_files.digest(files), 'files': files},
+        'source': commit | {'digest': source_files.digest(files), 'files': files},
         'devices': devices(),
         'xla_flags': os.environ.get('XLA_FLAGS', ''),
     }
@@ -33,35 +37,23 @@ def launch_record(argv: Sequence[str]) -> dict[str, Any]:
 
 def source(folder: pathlib.Path) -> dict[str, Any]:
     """The commit of the source tree, and whether it was changed since; null without git."""
-    commit, changes = _git(folder, 'rev-parse', 'HEAD'), _git(folder, 'status', '--porcelain')
+    commit = _git(folder, 'rev-parse', 'HEAD')
+    changes = _git(folder, 'status', '--porcelain')
     return {'commit': commit, 'dirty': None if changes is None else changes != ''}
 
 
 def devices() -> dict[str, Any]:
-    import jax
-
-    first, *_ = jax.devices()
-    known = {'kind': first.device_kind, 'count': jax.device_count(), 'platform': first.platform}
-    # A CPU's programs depend on its instructions, and how they are cut on the number of cores.
-    return known | ({'processor': processor(), 'cores': cores()} if first.platform == 'cpu' else {})
-
-
-def cores() -> int:
-    """For how many cores XLA cuts a CPU's programs: those that this process may use, if NPROC says
-    nothing else."""
-    if os.environ.get('NPROC', '').isdecimal():
-        return int(os.environ['NPROC'])
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-
-
-def processor() -> str:
-    """The name of the processor's model."""
-    with contextlib.suppress(OSError):
-        lines = pathlib.Path('/proc/cpuinfo').read_text('utf-8').splitlines()
-        return next(
-            (line.partition(':')[2].strip() for line in lines if line.startswith('model name')), ''
-        )
-    return platform.processor()
+    """Kind, number and platform of all devices; of a CPU also what its programs depend on."""
+    device = jax.devices()[0]
+    record = {
+        'kind': device.device_kind,
+        'count': jax.device_count(),
+        'platform': device.platform,
+    }
+    if device.platform == 'cpu':
+        # Its programs depend on its instructions, and how they are cut on the number of cores.
+        record |= {'processor': processor(), 'cores': cores()}
+    return record
 
 
 def _git(folder: pathlib.Path, *args: str) -> str | None:

@@ -1,18 +1,19 @@
-"""The run directory: which one belongs to a config, whether it may be used, and what is written at
-its door."""
+"""The run directory: which one belongs to a config, whether it may be used, and what is written
+into it."""
 
 import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from launch.cli.overrides import flat
+from launch.cli.flat import flat
 from launch.cli.refusal import Refused, Unusable
 from launch.run import source_files
-from launch.viewer import runs
+from launch.viewer.runs import training_launches
 
 
 def identity(config: ConfigDict) -> dict[str, Any]:
@@ -27,15 +28,22 @@ def default(name: str, config: dict[str, Any]) -> pathlib.Path:
     return pathlib.Path('runs', f'{name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}')
 
 
-def check(workdir: pathlib.Path, name: str, config: dict[str, Any]):
+def check(
+    workdir: pathlib.Path, name: str, config: dict[str, Any], page: pathlib.Path | None = None
+) -> None:
     """Sees, writing nothing, that this experiment with this config may use the directory.
+
+    Args:
+      name: of the experiment.
+      page: its file, if it lies outside of the tree.
 
     Raises:
       Unusable: it cannot be made or written, belongs to another run, or holds files of something
         else.
     """
     try:
-        _check(workdir, name, config)
+        _check_writable(workdir)
+        _check_owner(workdir, name, page, config)
     except PermissionError as error:
         raise Unusable(
             f'workdir {workdir} cannot be used: {error.strerror}: {error.filename}', workdir
@@ -44,22 +52,44 @@ def check(workdir: pathlib.Path, name: str, config: dict[str, Any]):
         raise Unusable(str(refusal), workdir) from None
 
 
-def _check(workdir, name, config):
+def _check_writable(workdir):
     there = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
     if not there.is_dir():
         raise Refused(f'workdir {workdir} cannot be used: {there} is no directory')
     if not os.access(there, os.W_OK | os.X_OK):
         raise Refused(f'workdir {workdir} cannot be used: {there} is not writable')
-    held = read(workdir / 'config.json')
-    owner = (read(workdir / 'manifest.json') or {}).get('experiment', name)
-    if held is None and there == workdir and any(path.name[0] != '.' for path in workdir.iterdir()):
+
+
+def _check_owner(workdir, name, page, config):
+    written = read(workdir / 'config.json')
+    manifest = read(workdir / 'manifest.json') or {'experiment': name}
+    if written is None and workdir.exists() and _has_files(workdir):
         raise Refused(
-            f'workdir {workdir} holds files and no config.json; it takes a run directory or a new one'
+            f'workdir {workdir} holds files and no config.json; '
+            f'it takes a run directory or a new one'
         )
+    owner = manifest.get('experiment', name)
     if owner != name:
         raise Refused(f'workdir {workdir} belongs to the experiment {owner}, not to {name}')
-    if held is not None and held != config:
-        raise Refused(f'workdir {workdir} belongs to another config: {_difference(held, config)}')
+    if manifest.get('launches'):
+        _check_page(workdir, name, manifest.get('page'), page)
+    if written is not None and written != config:
+        raise Refused(
+            f'workdir {workdir} belongs to another config: {_difference(written, config)}'
+        )
+
+
+def _has_files(workdir):
+    return any(not path.name.startswith('.') for path in workdir.iterdir())
+
+
+def _check_page(workdir, name, there, here):
+    """Pages of one name may lie in several places, and one that is gone has been moved."""
+    if there == (None if here is None else str(here)):
+        return
+    if there is None or pathlib.Path(there).exists():
+        owner = there or f'the experiment {name}'
+        raise Refused(f'workdir {workdir} belongs to {owner}, not to {here or name}')
 
 
 def claim(
@@ -68,8 +98,15 @@ def claim(
     config: dict[str, Any],
     data: str | None,
     launch: dict[str, Any],
+    page: pathlib.Path | None = None,
 ) -> list[str]:
     """Writes config.json on the first launch, and adds this launch to manifest.json.
+
+    Args:
+      name: of the experiment.
+      data: the fingerprint of its data.
+      launch: the record of this launch.
+      page: the experiment's file, if it lies outside of the tree.
 
     Returns the files of the source that differ from those that the run was last trained with.
 
@@ -85,20 +122,31 @@ def claim(
     workdir.mkdir(parents=True, exist_ok=True)
     if not (workdir / 'config.json').exists():
         write(workdir / 'config.json', config)
-    launch = source_files.recorded(launch, runs.trained(manifest['launches']))
-    write(workdir / 'manifest.json', manifest | {'launches': [*manifest['launches'], launch]})
-    return launch.get('source', {}).get('changed', [])
+    record = source_files.recorded(launch, training_launches(manifest['launches']))
+    manifest['launches'].append(record)
+    if page is not None:
+        manifest['page'] = str(page)
+    write(workdir / 'manifest.json', manifest)
+    return record.get('source', {}).get('changed', [])
+
+
+def checkpoints(workdir: pathlib.Path) -> list[int]:
+    """The steps of the whole checkpoints; one that is being written has another name."""
+    names = [path.name for path in workdir.glob('checkpoints/*')]
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def last_step(workdir: pathlib.Path) -> int | None:
-    """The step of the last whole checkpoint; one that is being written has another name."""
-    return max(
-        (int(path.name) for path in workdir.glob('checkpoints/*') if path.name.isdecimal()),
-        default=None,
-    )
+    """The step of the last whole checkpoint."""
+    return max(checkpoints(workdir), default=None)
 
 
-def conclude(workdir: pathlib.Path, ended: str):
+def checkpoint_before(workdir: pathlib.Path, step: int) -> int:
+    """The step of the newest checkpoint from which a run comes to a step; 0 where there is none."""
+    return max((saved for saved in checkpoints(workdir) if saved < step), default=0)
+
+
+def conclude(workdir: pathlib.Path, ended: str) -> None:
     """Notes in manifest.json why the newest launch ended before its time."""
     manifest = read(workdir / 'manifest.json')
     manifest['launches'][-1]['ended'] = ended
@@ -106,7 +154,11 @@ def conclude(workdir: pathlib.Path, ended: str):
 
 
 def read(path: pathlib.Path) -> Any:
-    """What a JSON file holds, or None where there is no file."""
+    """The value of a JSON file, or None where there is no file.
+
+    Raises:
+      Refused: it is not JSON.
+    """
     try:
         return json.loads(path.read_text('utf-8'))
     except FileNotFoundError:
@@ -115,16 +167,23 @@ def read(path: pathlib.Path) -> Any:
         raise Refused(f'{path} is not JSON') from None
 
 
-def write(path: pathlib.Path, value: Any):
+def write(path: pathlib.Path, value: Any) -> None:
     """Writes JSON whole or not at all."""
     partial = path.with_name(f'.{path.name}.partial')
     partial.write_text(json.dumps(value, indent=1) + '\n', 'utf-8')
     partial.replace(path)
 
 
-def _difference(held: dict[str, Any], config: dict[str, Any]) -> str:
-    there, here = flat(held), flat(config)
-    keys = sorted(k for k in there | here if there.get(k, ...) != here.get(k, ...))
-    say = lambda values, key: json.dumps(values[key]) if key in values else 'absent'
-    parts = [f'{key} is {say(there, key)} there and {say(here, key)} here' for key in keys[:3]]
-    return ', '.join(parts) + (f', and {len(keys) - 3} more' if len(keys) > 3 else '')
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Up to three keys in which two configs differ, and how many more there are."""
+    there = flat(there)
+    here = flat(here)
+    absent = object()
+    keys = [key for key in sorted(there | here) if there.get(key, absent) != here.get(key, absent)]
+    parts = [f'{key} is {_text(there, key)} there and {_text(here, key)} here' for key in keys[:3]]
+    more = f', and {len(keys) - 3} more' if len(keys) > 3 else ''
+    return ', '.join(parts) + more
+
+
+def _text(values, key):
+    return json.dumps(values[key]) if key in values else 'absent'

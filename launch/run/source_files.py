@@ -1,4 +1,4 @@
-"""The source that a run imports, told by the contents of its files: the same wherever the checkout
+"""The source that a run imports, known by the contents of its files: the same wherever the checkout
 lies."""
 
 import ast
@@ -12,10 +12,11 @@ from typing import Any
 import experiments
 
 ROOT = pathlib.Path(__file__).parents[2]
+PACKAGES = ('genjax', 'launch', 'experiments')  # of this checkout
 DIGITS = 16  # of a digest
 
 
-def files(experiment: str) -> dict[str, str]:
+def files(experiment: str, page: pathlib.Path | None = None) -> dict[str, str]:
     """The files that a launch of an experiment imports, or may import later: {'genjax/base.py':
     digest}.
 
@@ -23,27 +24,40 @@ def files(experiment: str) -> dict[str, str]:
     checkout, at the top of a file or within a function, and so on. So they are the same for
     training, sampling and a sweep. Packages that lie elsewhere are no part of them, and neither is
     a module whose name is made at run time.
+
+    Args:
+      experiment: its name.
+      page: the file of an experiment that lies outside of the checkout. What it imports of its own
+        folder is included; such files have names that are relative to that folder.
     """
-    found: dict[str, str] = {}
-    waiting = ['launch.__main__', f'experiments.{experiment}']
-    seen = set(waiting)
+    digests: dict[str, str] = {}
+    waiting = ['launch.__main__']
+    folder = None
+    if page is None:
+        waiting.append(f'experiments.{experiment}')
+    else:
+        folder = page.parent
+        content = page.read_bytes()
+        digests[page.name] = _digest(content)
+        waiting += _imports(content, '')
+    known = set(waiting)
     while waiting:
         module = waiting.pop()
-        path = _path(module)
+        path = _path(module, folder)
         if path is None:
             continue
         content = path.read_bytes()
-        found[_name(module, path)] = hashlib.sha256(content).hexdigest()[:DIGITS]
+        digests[_name(module, path)] = _digest(content)
         package = module if path.stem == '__init__' else module.rpartition('.')[0]
-        new = _imports(content, package) - seen
-        seen |= new
+        new = _imports(content, package) - known
+        known |= new
         waiting += new
-    return dict(sorted(found.items()))
+    return dict(sorted(digests.items()))
 
 
-def digest(found: Mapping[str, str]) -> str:
+def digest(digests: Mapping[str, str]) -> str:
     """One digest of all files, whatever their order."""
-    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:DIGITS]
+    return _digest(repr(sorted(digests.items())).encode())
 
 
 def differing(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
@@ -65,34 +79,40 @@ def recorded(launch: dict[str, Any], before: Sequence[Mapping[str, Any]]) -> dic
     The files are left out where they are those of the last launch that trained, and `changed` lists
     those that are not.
     """
-    (here,) = of_launches([launch])
-    there = next((found for found in reversed(of_launches(before)) if found is not None), None)
-    if here is None or there is None:
+    here = of_launches([launch])[0]
+    known = [digests for digests in of_launches(before) if digests is not None]
+    if here is None or not known:
         return launch
-    source = {
-        key: value for key, value in launch['source'].items() if key != 'files' or here != there
-    }
+    there = known[-1]
+    source = dict(launch['source'])
+    if here == there:
+        del source['files']
     changed = differing(there, here)
-    return launch | {'source': source | ({'changed': changed} if changed else {})}
+    if changed:
+        source['changed'] = changed
+    return launch | {'source': source}
 
 
-def _path(module: str) -> pathlib.Path | None:
-    """The file of a module of this checkout, or of an experiment wherever it lies; None of any
-    other."""
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
+
+
+def _path(module: str, folder: pathlib.Path | None) -> pathlib.Path | None:
+    """The file of a module of this checkout, of an experiment wherever it lies, or of a page's own
+    folder; None of any other."""
     top, *rest = module.split('.')
-    place = (
-        pathlib.Path(experiments.__path__[0], *rest)
-        if top == 'experiments'
-        else ROOT.joinpath(top, *rest)
-    )
-    return next(
-        (
-            path
-            for path in (place / '__init__.py', place.with_name(f'{place.name}.py'))
-            if path.is_file()
-        ),
-        None,
-    )
+    if top == 'experiments':
+        place = pathlib.Path(experiments.__path__[0], *rest)
+    elif top in PACKAGES:
+        place = ROOT.joinpath(top, *rest)
+    elif folder is not None:
+        place = folder.joinpath(top, *rest)
+    else:
+        return None
+    for path in (place / '__init__.py', place.with_name(f'{place.name}.py')):
+        if path.is_file():
+            return path
+    return None
 
 
 def _name(module: str, path: pathlib.Path) -> str:
@@ -112,8 +132,11 @@ def _imports(content: bytes, package: str) -> frozenset[str]:
     for node in nodes:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        elif isinstance(node, ast.ImportFrom) and (package or not node.level):
             origin = importlib.util.resolve_name('.' * node.level + (node.module or ''), package)
             names += [origin, *(f'{origin}.{alias.name}' for alias in node.names)]
-    parts = [name.split('.') for name in names]
-    return frozenset('.'.join(each[:end]) for each in parts for end in range(1, len(each) + 1))
+    modules = set()
+    for name in names:
+        parts = name.split('.')
+        modules.update('.'.join(parts[:end]) for end in range(1, len(parts) + 1))
+    return frozenset(modules)

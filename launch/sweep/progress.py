@@ -1,4 +1,4 @@
-"""What a sweep says while it runs: a line for every point that has ended, and a live one on a
+"""What a sweep says while it runs: a line for every launch that has ended, and a live one on a
 terminal."""
 
 import contextlib
@@ -8,42 +8,51 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from launch.sweep.points import Point, told
+CLEAR = '\r\x1b[K'  # the line of the terminal
 
 
 class Progress(NamedTuple):
-    ended: Callable[[Point, str], None]  # a point, and how it ended
-    show: Callable[[int], None]  # how many run
+    ended: Callable[[str, str], None]  # what has ended, and how
+    update: Callable[[int], None]  # how many run
 
 
 def progress(total: int) -> Progress:
-    """Tells of a sweep of which `total` points are to be launched: on standard output, and live on
-    standard error."""
-    began, ends, drawn = time.monotonic(), [], [None]
+    """Reports of `total` launches: on standard output, and live on standard error."""
+    start = time.monotonic()
+    outcomes: list[str] = []
     live = sys.stderr.isatty()
+    live_line = None
 
-    def ended(point, says):
-        ends.append(says)
-        line = f'[{len(ends)}/{total}] {point.workdir}  {told(point.texts)}  {says}  ({_clock(began, len(ends), total)})'
+    def ended(name: str, outcome: str) -> None:
+        outcomes.append(outcome)
+        times = _times(start, len(outcomes), total)
+        line = f'[{len(outcomes)}/{total}] {name}  {outcome}  ({times})'
         # A sweep whose output has nowhere to go has workers to wait for all the same.
         with contextlib.suppress(OSError):
-            print('\r\x1b[K' * live + line, flush=True)
+            print(f'{CLEAR if live else ""}{line}', flush=True)
 
-    def show(running):
-        failed = sum(says.startswith(('failed', 'killed')) for says in ends)
-        line = f'{len(ends) - failed} done, {running} running, {failed} failed, {_clock(began, len(ends), total)}'
-        if live and line != drawn[0]:
-            drawn[0] = line
-            sys.stderr.write(f'\r\x1b[K{line}' if running else '\r\x1b[K')
+    def update(running: int) -> None:
+        nonlocal live_line
+        failed = sum(outcome.startswith(('failed', 'killed')) for outcome in outcomes)
+        done = len(outcomes) - failed
+        times = _times(start, len(outcomes), total)
+        line = f'{done} done, {running} running, {failed} failed, {times}'
+        if live and line != live_line:
+            live_line = line
+            sys.stderr.write(f'{CLEAR}{line}' if running else CLEAR)
             sys.stderr.flush()
 
-    return Progress(ended, show)
+    return Progress(ended, update)
 
 
-def _clock(began, ends, total):
+def _times(start: float, ended: int, total: int) -> str:
     """The time gone, and the time left if what is to come takes as long as what has ended."""
-    gone = time.monotonic() - began
-    shown = lambda seconds: str(datetime.timedelta(seconds=round(seconds)))
-    return shown(gone) + (
-        f', about {shown(gone * (total - ends) / ends)} left' if 0 < ends < total else ''
-    )
+    gone = time.monotonic() - start
+    if not 0 < ended < total:
+        return _clock(gone)
+    left = gone * (total - ended) / ended
+    return f'{_clock(gone)}, about {_clock(left)} left'
+
+
+def _clock(seconds):
+    return str(datetime.timedelta(seconds=round(seconds)))

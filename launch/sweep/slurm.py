@@ -16,18 +16,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from launch.cli import catalogue
 from launch.cli.flags import Flags
 from launch.cli.refusal import Refused
 from launch.run.signals import STOPPED
-from launch.sweep.local import ROOT, log_of
-from launch.sweep.points import Point, status, told
+from launch.sweep.points import Point, is_to_run, label, log_of, status
 
+ROOT = pathlib.Path(__file__).parents[2]
 LEAD = 120  # seconds; Slurm counts time in minutes, so that a minute of it may be missing
 
 
-def check_installed():
+def check_installed() -> None:
     """Sees that this machine can hand over jobs.
 
     Raises:
@@ -47,19 +48,19 @@ def submit(points: Sequence[Point], flags: Flags) -> int:
       Refused: this machine has no Slurm; or Slurm refuses, and then nothing was submitted.
     """
     check_installed()
-    there = queue()
-    says = {point.workdir: _standing(point, there) for point in points}
-    new = [point for point in points if not says[point.workdir]]
-    for point, job in zip(new, _handed_over(new, flags), strict=True):
-        note_of(point).write_text(job, 'utf-8')
-        says[point.workdir] = f'job {job} submitted'
+    queued = queue()
+    states = {point.workdir: _state(point, queued) for point in points}
+    new = [point for point in points if states[point.workdir] is None]
+    for point, job in zip(new, _submit_array(new, flags), strict=True):
+        job_file(point).write_text(job, 'utf-8')
+        states[point.workdir] = f'job {job} submitted'
     for point in points:
-        print(f'{says[point.workdir]}  {point.workdir}  {told(point.texts)}')
+        print(f'{states[point.workdir]}  {point.workdir}  {label(point.texts)}')
     folder = points[0].workdir.parent
     print(
         f'each prints to {folder}/NAME.log; python -m launch.status {folder} tells how far they are'
     )
-    return sum(bool(point.trouble) for point in points)
+    return sum(bool(point.problem) for point in points)
 
 
 def queue() -> dict[str, str]:
@@ -76,43 +77,45 @@ def queue() -> dict[str, str]:
     return dict(line.split() for line in done.stdout.splitlines())
 
 
-def note_of(point: Point) -> pathlib.Path:
-    """The file beside the run directory that holds the number of its job."""
+def job_file(point: Point) -> pathlib.Path:
+    """The file beside the run directory with the number of its job."""
     return point.workdir.with_name(f'{point.workdir.name}.job')
 
 
-def _standing(point, there):
+def _state(point: Point, queued: Mapping[str, str]) -> str | None:
     """Why a point needs no new job, or None if it does."""
-    job = note_of(point).read_text('utf-8') if note_of(point).exists() else None
-    if job in there:
-        return f'job {job} {there[job].lower()}'
-    return status(point) if point.trouble or status(point) == 'done' else None
+    file = job_file(point)
+    job = file.read_text('utf-8') if file.exists() else None
+    if job in queued:
+        return f'job {job} {queued[job].lower()}'
+    return None if is_to_run(point) else status(point)
 
 
-def _handed_over(points, flags):
+def _submit_array(points: Sequence[Point], flags: Flags) -> list[str]:
     """The numbers of the points' jobs."""
     if not points:
         return []
-    os.environ.setdefault(
-        'SUBMITIT_LOG_LEVEL', 'NOCONFIG'
-    )  # or its import closes the log handlers there are
+    # Or its import, which is here so that this comes before it, closes the log handlers there are.
+    os.environ.setdefault('SUBMITIT_LOG_LEVEL', 'NOCONFIG')
     import submitit
     from submitit.core.utils import FailedJobError
 
-    points[0].workdir.parent.mkdir(parents=True, exist_ok=True)
+    runs = points[0].workdir.parent
+    runs.mkdir(parents=True, exist_ok=True)
     # The script, and what tasks say before they become launches.
-    folder = tempfile.mkdtemp(prefix='.slurm-', dir=points[0].workdir.parent)
+    folder = tempfile.mkdtemp(prefix='.slurm-', dir=runs)
     executor = submitit.SlurmExecutor(folder)
     executor.update_parameters(
-        job_name=flags.exp, array_parallelism=flags.workers or len(points), **_script(flags)
+        job_name=catalogue.name_of(flags.exp),
+        array_parallelism=flags.workers or len(points),
+        **_script(flags),
     )
+    commands = [point.argv for point in points]
+    logs = [log_of(point) for point in points]
     try:
-        with contextlib.redirect_stderr(
-            io.StringIO()
-        ):  # where submitit says what the error says again
-            jobs = executor.map_array(
-                become, [point.argv for point in points], [log_of(point) for point in points]
-            )
+        # There submitit says what the error says again.
+        with contextlib.redirect_stderr(io.StringIO()):
+            jobs = executor.map_array(become_launch, commands, logs)
     except FailedJobError as error:
         shutil.rmtree(folder)
         raise Refused(' '.join(str(error).split())) from None
@@ -134,7 +137,7 @@ def _script(flags):
     }
 
 
-def become(argv: Sequence[str], log: pathlib.Path):
+def become_launch(argv: Sequence[str], log: pathlib.Path) -> None:
     """Turns a task of a job into the launch itself; the first of several prints to the log, as a
     local launch does."""
     if os.environ['SLURM_PROCID'] == '0':

@@ -1,0 +1,7 @@
+"""What lies in run directories, read and shown: tables and pages. Never imports jax.
+
+reading, runs            run directories read, and what is derived from one
+status                   the table in the terminal
+page, sections, table    the page, its sections and the cells of its tables
+groups, curves, pictures statistics over seeds, learning curves, pictures made small
+"""

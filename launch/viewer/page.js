@@ -63,7 +63,7 @@ function draw(parent, name, attributes, text = '') {
 }
 
 const round = (x) => String(Number(x.toPrecision(4)));
-const told = (x) => (x !== 0 && (Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3) ? x.toExponential(2).replace('e+', 'e') : round(x));
+const formatted = (x) => (x !== 0 && (Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3) ? x.toExponential(2).replace('e+', 'e') : round(x));
 const count = (x) => x.toLocaleString('en');
 const short = (x) => (x >= 1e6 ? `${round(x / 1e6)}M` : x >= 1e4 ? `${round(x / 1e3)}k` : count(x));
 
@@ -104,47 +104,47 @@ function widest(svg, labels) {
 function axes(svg, x, y, [left, right, top, bottom], [across, up]) {
   for (const at of up) {
     draw(svg, 'path', { class: 'grid', d: `M${left} ${y(at)}H${right}` });
-    draw(svg, 'text', { x: left - 6, y: y(at) + 4, 'text-anchor': 'end' }, told(at));
+    draw(svg, 'text', { x: left - 6, y: y(at) + 4, 'text-anchor': 'end' }, formatted(at));
   }
   for (const at of across) draw(svg, 'text', { x: x(at), y: bottom + 17, 'text-anchor': 'middle' }, short(at));
 }
 
-function chart(figure, looks, last) {
+function chart(figure, styles, last) {
   const [svg, output, box] = ['.plot', 'output', '.log input'].map((selector) => figure.querySelector(selector));
   const curves = JSON.parse(figure.querySelector('script').textContent);
-  let seen = []; // {run, path, points: [[x, y, step, value]]} of the runs that are shown
+  let drawn = []; // {run, path, points: [[x, y, step, value]]} of the runs that are shown
   let at = [0, 0]; // the curve and the point that are read
 
   figure.begin = () => {
     const log = box.checked;
-    const held = curves.filter(([run]) => !off.has(String(run)))
+    const shown = curves.filter(([run]) => !off.has(String(run)))
       .map(([run, steps, values]) => [run, steps.map((s, i) => [s, values[i]]).filter(([, v]) => !log || v > 0)])
       .filter(([, points]) => points.length);
     svg.replaceChildren();
     svg.classList.remove('reading');
-    output.textContent = held.length ? ' ' : 'nothing is shown';
-    seen = [];
+    output.textContent = shown.length ? ' ' : 'nothing is shown';
+    drawn = [];
     at = [0, 0];
-    if (!held.length) return;
+    if (!shown.length) return;
     const { width, height } = svg.getBoundingClientRect();
     const across = [0, last]; // the same in all charts, so that they can be compared
-    const up = range(held.flatMap(([, points]) => points.map(([, v]) => v)), log, 0.04);
+    const up = range(shown.flatMap(([, points]) => points.map(([, v]) => v)), log, 0.04);
     const marks = [ticks(...across, false, Math.max(2, width / 90)), ticks(...up, log, 5)];
     // A label is centred under its tick, and the last tick may stand at the very end.
-    const [half, side] = [widest(svg, marks[0].map(short)) / 2, widest(svg, marks[1].map(told))];
+    const [half, side] = [widest(svg, marks[0].map(short)) / 2, widest(svg, marks[1].map(formatted))];
     const frame = [Math.max(14 + side, half + 2), width - Math.max(16, half + 2), 8, height - 24];
     const x = scale(across, frame.slice(0, 2), false);
     const y = scale(up, [frame[3], frame[2]], log);
     axes(svg, x, y, frame, marks);
-    for (const [run, plain] of held) {
+    for (const [run, plain] of shown) {
       const points = plain.map(([s, v]) => [x(s), y(v), s, v]);
       const d = points.map(([px, py]) => `${Math.round(px * 10) / 10} ${Math.round(py * 10) / 10}`).join('L');
-      seen.push({ run, points, path: draw(svg, 'path', { class: `curve ${looks[run][0]}`, d: `M${d}` }) });
+      drawn.push({ run, points, path: draw(svg, 'path', { class: `curve ${styles[run][0]}`, d: `M${d}` }) });
     }
   };
 
   function read() {
-    const { run, path, points } = seen[at[0]];
+    const { run, path, points } = drawn[at[0]];
     const [px, py, step, value] = points[at[1]];
     all('.read, .point', svg).forEach((node) => node.matches('.point') ? node.remove() : node.classList.remove('read'));
     path.classList.add('read');
@@ -152,29 +152,29 @@ function chart(figure, looks, last) {
     svg.classList.add('reading');
     draw(svg, 'circle', { class: 'point', cx: px, cy: py, r: 4 });
     const bold = document.createElement('b');
-    bold.textContent = told(value);
-    output.replaceChildren(bold, ` at step ${count(step)} of ${looks[run][1]}`);
+    bold.textContent = formatted(value);
+    output.replaceChildren(bold, ` at step ${count(step)} of ${styles[run][1]}`);
   }
 
   svg.addEventListener('pointermove', (event) => {
     const { left, top } = svg.getBoundingClientRect();
     let nearest = Infinity;
-    seen.forEach(({ points }, i) => points.forEach(([px, py], j) => {
+    drawn.forEach(({ points }, i) => points.forEach(([px, py], j) => {
       const far = (px - event.clientX + left) ** 2 + (py - event.clientY + top) ** 2;
       if (far < nearest) { nearest = far; at = [i, j]; }
     }));
-    if (seen.length) read();
+    if (drawn.length) read();
   });
   svg.addEventListener('pointerleave', () => svg.classList.remove('reading'));
   svg.addEventListener('blur', () => svg.classList.remove('reading'));
-  svg.addEventListener('focus', () => seen.length && svg.matches(':focus-visible') && read());
+  svg.addEventListener('focus', () => drawn.length && svg.matches(':focus-visible') && read());
   svg.addEventListener('keydown', (event) => {
     const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-    if (!move || !seen.length) return;
+    if (!move || !drawn.length) return;
     event.preventDefault();
-    const step = seen[at[0]].points[at[1]][2];
-    at[0] = (at[0] + move[0] + seen.length) % seen.length;
-    const { points } = seen[at[0]];
+    const step = drawn[at[0]].points[at[1]][2];
+    at[0] = (at[0] + move[0] + drawn.length) % drawn.length;
+    const { points } = drawn[at[0]];
     const same = points.findIndex((point) => point[2] >= step); // another run is read at the step of this one
     at[1] = Math.max(0, Math.min(points.length - 1, (same < 0 ? points.length - 1 : same) + move[1]));
     read();
@@ -184,14 +184,14 @@ function chart(figure, looks, last) {
 }
 
 // Pictures: of one probe at one step, of the runs that are shown.
-function look(gallery) {
+function showPictures(gallery) {
   const [probe, step] = all('select', gallery).map((select) => select.value);
   const there = (figure) => figure.dataset.probe === probe;
   const steps = new Set(all('figure', gallery).filter(there).map((figure) => figure.dataset.step));
   for (const option of all('.step option', gallery)) option.hidden = option.disabled = !steps.has(option.value);
   if (!steps.has(step)) {
     gallery.querySelector('.step').value = [...steps].sort((a, b) => a - b).at(-1);
-    return look(gallery);
+    return showPictures(gallery);
   }
   for (const figure of all('figure', gallery)) {
     figure.hidden = !there(figure) || figure.dataset.step !== step || off.has(figure.dataset.run);
@@ -211,7 +211,7 @@ const coming = new IntersectionObserver((entries) => {
 
 for (const section of all('.experiment')) {
   const boxes = all('input[data-runs]', section);
-  const looks = JSON.parse(section.querySelector('.looks')?.textContent ?? '{}');
+  const styles = JSON.parse(section.querySelector('.styles')?.textContent ?? '{}');
   for (const box of boxes) box.addEventListener('change', () => show(section, runsOf(box), box.checked));
   for (const head of all('[aria-sort]', section)) head.firstElementChild.addEventListener('click', () => sort(head));
   for (const [kind, act] of Object.entries({ more: expand, copy })) {
@@ -220,10 +220,10 @@ for (const section of all('.experiment')) {
   for (const kind of ['all', 'none']) {
     section.querySelector(`.${kind}`)?.addEventListener('click', () => show(section, boxes.flatMap(runsOf), kind === 'all'));
   }
-  for (const figure of all('.chart', section)) figure.begin = () => chart(figure, looks, Number(section.dataset.last));
+  for (const figure of all('.chart', section)) figure.begin = () => chart(figure, styles, Number(section.dataset.last));
   for (const gallery of all('.gallery', section)) {
-    for (const select of all('select', gallery)) select.addEventListener('change', () => look(gallery));
-    gallery.begin = () => look(gallery);
+    for (const select of all('select', gallery)) select.addEventListener('change', () => showPictures(gallery));
+    gallery.begin = () => showPictures(gallery);
   }
   refresh(section);
 }

@@ -7,10 +7,13 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from PIL import Image
+
 from launch.viewer.runs import Run
 
 MOST = 600  # on a page
 SIDE = 320  # pixels
+_FILE = re.compile(r'(.+)_(\d{8,})\.(png|gif)')  # a probe, and a step
 
 
 class Picture(NamedTuple):
@@ -26,45 +29,45 @@ class Embedded(NamedTuple):
     height: int
 
 
-def found(number: int, run: Run) -> list[Picture]:
+def pictures_of(number: int, run: Run) -> list[Picture]:
     """The pictures that a run's probes drew, by probe and step."""
-    named = [
-        (re.fullmatch(r'(.+)_(\d{8,})\.(png|gif)', path.name), path)
-        for path in run.workdir.glob('samples/*')
-    ]
-    return sorted(Picture(number, match[1], int(match[2]), path) for match, path in named if match)
+    pictures = []
+    for path in run.workdir.glob('samples/*'):
+        match = _FILE.fullmatch(path.name)
+        if match:
+            pictures.append(Picture(number, match[1], int(match[2]), path))
+    return sorted(pictures)
 
 
-def chosen(pictures: Sequence[Picture], most: int = MOST) -> list[Picture]:
+def select(pictures: Sequence[Picture], most: int = MOST) -> list[Picture]:
     """At most so many: of each probe the last step, then steps between, the same ones for every
     run."""
     steps: dict[str, set[int]] = {}
     for picture in pictures:
         steps.setdefault(picture.probe, set()).add(picture.step)
-    ranks = {
-        (probe, step): rank
-        for probe in steps
-        for rank, step in enumerate(_halved(sorted(steps[probe])))
-    }
-    rank = lambda picture: ranks[picture.probe, picture.step]
-    return sorted(sorted(pictures, key=rank)[:most])
+    ranks = {}
+    for probe in steps:
+        for rank, step in enumerate(_by_bisection(sorted(steps[probe]))):
+            ranks[probe, step] = rank
+    ranked = sorted(pictures, key=lambda picture: ranks[picture.probe, picture.step])
+    return sorted(ranked[:most])
 
 
-def _halved(steps):
+def _by_bisection(steps: Sequence[int]) -> list[int]:
     """The last, the first, then whatever lies in the middle of the widest gap."""
-    order = [len(steps) - 1] + [0] * (len(steps) > 1)
+    order = [len(steps) - 1]
+    if len(steps) > 1:
+        order.append(0)
     while len(order) < len(steps):
         known = sorted(order)
-        gaps = [(b - a, -a) for a, b in zip(known, known[1:], strict=False)]
-        width, start = max(gaps)
-        order.append(width // 2 - start)
+        gaps = [(after - before, -before) for before, after in zip(known, known[1:], strict=False)]
+        width, negative_start = max(gaps)
+        order.append(width // 2 - negative_start)
     return [steps[i] for i in order]
 
 
-def embedded(path: pathlib.Path) -> Embedded | None:
-    """The picture, or the last frame of a film, no longer than SIDE; None where the file is torn."""
-    from PIL import Image
-
+def embed(path: pathlib.Path) -> Embedded | None:
+    """The picture, or the last frame of a film, of at most SIDE; None where the file is torn."""
     try:
         with Image.open(path) as image:
             image.seek(getattr(image, 'n_frames', 1) - 1)
@@ -74,6 +77,5 @@ def embedded(path: pathlib.Path) -> Embedded | None:
     frame.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     content = io.BytesIO()
     frame.save(content, 'WEBP', quality=80, method=2)
-    return Embedded(
-        f'data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}', *frame.size
-    )
+    encoded = base64.b64encode(content.getvalue()).decode()
+    return Embedded(f'data:image/webp;base64,{encoded}', *frame.size)

@@ -4,17 +4,26 @@ import os
 import pathlib
 import shlex
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from launch.cli import catalogue
 from launch.viewer.curves import Chart, charts
-from launch.viewer.groups import groups
+from launch.viewer.groups import Group, groups
 from launch.viewer.pictures import Embedded, Picture
-from launch.viewer.runs import Run, changed, flags, reason, shown
-from launch.viewer.table import Cell, columns, counted, of_group, of_run, status
+from launch.viewer.runs import Run, as_text, command_line, source_changes
+from launch.viewer.table import (
+    Cell,
+    Columns,
+    columns,
+    group_cells,
+    run_cells,
+    status,
+    status_counts,
+)
 
-COLOURS, DASHES = 7, 4  # of page.css
+COLOURS = 7  # of page.css
+DASHES = 4
 
 
 class Member(NamedTuple):
@@ -29,19 +38,19 @@ class Member(NamedTuple):
     cells: list[Cell]
     manifest: str  # its address, relative to the page; '' where there is none
     command: str  # that reproduces it; '' where it is not known
-    changed: dict[
-        int, list[str]
-    ]  # number of a launch -> files of the source that were others before
+    # Number of a launch -> files of the source that were others before
+    changed: dict[int, list[str]]
 
     @property
-    def told(self) -> str:
-        return ', '.join(filter(None, [self.label, f'seed={self.seed}']))
+    def full_label(self) -> str:
+        seed = f'seed={self.seed}'
+        return f'{self.label}, {seed}' if self.label else seed
 
 
 class Row(NamedTuple):
     """Runs that differ in their seed alone."""
 
-    look: str  # classes of page.css: a colour and a dash
+    style: str  # classes of page.css: a colour and a dash
     label: str
     members: list[Member]
     cells: list[Cell]
@@ -58,78 +67,94 @@ class Section(NamedTuple):
     rows: list[Row]
     last: int  # step of any run
     charts: list[Chart]
-    pictures: dict[
-        str, list[tuple[Member, Picture, Embedded]]
-    ]  # by seed: equal seeds draw from equal noise
+    # By seed: equal seeds draw from equal noise
+    pictures: dict[str, list[tuple[Member, Picture, Embedded]]]
     probes: list[str]
     steps: list[int]
 
     @property
-    def looks(self) -> dict[int, tuple[str, str]]:
+    def styles(self) -> dict[int, tuple[str, str]]:
         """Number of a run -> its classes and label, for its curves."""
-        return {run.number: (row.look, run.told) for row in self.rows for run in row.members}
+        styles = {}
+        for row in self.rows:
+            for run in row.members:
+                styles[run.number] = (row.style, run.full_label)
+        return styles
 
 
 def section(
     name: str,
-    runs: Sequence[tuple[int, Run]],
-    held: Sequence[tuple[Picture, Embedded]],
+    numbered: Sequence[tuple[int, Run]],
+    embedded: Sequence[tuple[Picture, Embedded]],
     folder: pathlib.Path,
 ) -> Section:
     """Everything about one experiment's runs.
 
     Args:
-      runs: with the number that each has on the page.
-      held: the pictures that the page can hold, of any run.
+      numbered: runs, with the number that each has on the page.
+      embedded: the pictures that the page has, of any run.
       folder: where the page will lie.
     """
-    plain, numbers = [run for _, run in runs], {run.workdir: number for number, run in runs}
-    shape = columns(plain)
-    rows = [
-        _row(place, group, shape, numbers, folder)
-        for place, group in enumerate(groups(plain, shape.settings))
-    ]
+    runs = [run for _, run in numbered]
+    numbers = {run.workdir: number for number, run in numbered}
+    shape = columns(runs)
+    rows = []
+    for place, group in enumerate(groups(runs, shape.settings)):
+        rows.append(_row(place, group, shape, numbers, folder))
     members = {member.number: member for row in rows for member in row.members}
-    mine = [
-        (members[picture.run], picture, image) for picture, image in held if picture.run in members
+    pictures = [
+        (members[picture.run], picture, image)
+        for picture, image in embedded
+        if picture.run in members
     ]
+    by_number = dict(numbered)
     return Section(
         name=name,
         summary=catalogue.summary(name) if name in catalogue.names() else '',
-        counts=counted(plain),
-        common=_common(plain, shape.settings),
+        counts=status_counts(runs),
+        common=_common(runs, shape.settings),
         columns=shape.names,
         rows=rows,
-        last=max(run.step for run in plain),
-        charts=charts([(number, dict(runs)[number]) for number in members]),
-        pictures=_by_seed(mine, list(members)),
-        probes=sorted(
-            {picture.probe for _, picture, _ in mine},
-            key=lambda probe: ('samples' not in probe, probe),
-        ),
-        steps=sorted({picture.step for _, picture, _ in mine}),
+        last=max(run.step for run in runs),
+        charts=charts([(number, by_number[number]) for number in members]),
+        pictures=_by_seed(pictures, list(members)),
+        probes=_probes(pictures),
+        steps=sorted({picture.step for _, picture, _ in pictures}),
     )
 
 
-def _row(place, group, shape, numbers, folder):
-    label = ', '.join(
-        f'{key}={shown(group.config[key])}' for key in shape.settings if key in group.config
-    )
+def _row(
+    place: int,
+    group: Group,
+    shape: Columns,
+    numbers: Mapping[pathlib.Path, int],
+    folder: pathlib.Path,
+) -> Row:
+    settings = [key for key in shape.settings if key in group.config]
+    label = ', '.join(f'{key}={as_text(group.config[key])}' for key in settings)
     members = [_member(numbers[run.workdir], run, label, shape, folder) for run in group.runs]
-    look = f'c{place % COLOURS} d{place // COLOURS % DASHES}'
-    return Row(look, label or 'all', members, of_group(group, shape))
+    style = f'c{place % COLOURS} d{place // COLOURS % DASHES}'
+    return Row(style, label or 'all', members, group_cells(group, shape))
 
 
-def _member(number, run, label, shape, folder):
-    seed = shown(run.config.get('seed', '?'))
-    cells, manifest, command = of_run(run, shape), _manifest(run, folder), _command(run)
-    told = status(run), reason(run), cells, manifest, command, changed(run)
-    return Member(number, run.workdir.name, label, seed, *told)
+def _member(number: int, run: Run, label: str, shape: Columns, folder: pathlib.Path) -> Member:
+    return Member(
+        number=number,
+        name=run.workdir.name,
+        label=label,
+        seed=as_text(run.config.get('seed', '?')),
+        status=status(run),
+        reason=run.reason,
+        cells=run_cells(run, shape),
+        manifest=_manifest(run, folder),
+        command=_command(run),
+        changed=source_changes(run),
+    )
 
 
 def _common(runs, settings):
-    whole = next((run.config for run in runs if run.config), {})
-    return {key: shown(value) for key, value in whole.items() if key not in (*settings, 'seed')}
+    config = next((run.config for run in runs if run.config), {})
+    return {key: as_text(value) for key, value in config.items() if key not in (*settings, 'seed')}
 
 
 def _manifest(run, folder):
@@ -141,20 +166,32 @@ def _command(run):
     """What was launched, without the planned stops on the way."""
     if not run.launches:
         return ''
-    newest, words = run.launches[-1], iter(flags(run.launches[-1]))
-    kept = [
-        word
-        for word in words
-        if not word.startswith('--until=') and not (word == '--until' and next(words))
-    ]
-    xla = newest.get('xla_flags', '')
-    return (f'XLA_FLAGS={shlex.quote(xla)} ' if xla else '') + shlex.join(
-        ['python', '-m', 'launch', *kept]
-    )
+    launch = run.launches[-1]
+    words = ['python', '-m', 'launch', *_without_stop(command_line(launch))]
+    xla = launch.get('xla_flags', '')
+    setting = f'XLA_FLAGS={shlex.quote(xla)} ' if xla else ''
+    return setting + shlex.join(words)
 
 
-def _by_seed(pictures, order):
-    found = {}
-    for member, picture, image in sorted(pictures, key=lambda item: order.index(item[0].number)):
-        found.setdefault(member.seed, []).append((member, picture, image))
-    return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))  # 2 before 10
+def _without_stop(words):
+    kept = []
+    for i, word in enumerate(words):
+        is_stop = word == '--until' or word.startswith('--until=')
+        is_value_of_stop = i > 0 and words[i - 1] == '--until'
+        if not is_stop and not is_value_of_stop:
+            kept.append(word)
+    return kept
+
+
+def _by_seed(pictures, numbers):
+    """The pictures of each seed, in the order of the runs' numbers; seed 2 before 10."""
+    by_seed = {}
+    for picture in sorted(pictures, key=lambda picture: numbers.index(picture[0].number)):
+        by_seed.setdefault(picture[0].seed, []).append(picture)
+    return dict(sorted(by_seed.items(), key=lambda item: (len(item[0]), item[0])))
+
+
+def _probes(pictures):
+    """The probes that drew, those of samples first."""
+    probes = {picture.probe for _, picture, _ in pictures}
+    return sorted(probes, key=lambda probe: ('samples' not in probe, probe))

@@ -5,8 +5,8 @@ import collections
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from launch.viewer.groups import Group, Spread, final
-from launch.viewer.runs import Run, clock, differences, last, reason, seconds, shown
+from launch.viewer.groups import Group, Statistics, final_metrics
+from launch.viewer.runs import Run, as_text, clock, differing_keys, last_metrics, seconds
 
 STATUSES = ('done', 'running', 'stopped', 'failed')
 
@@ -28,47 +28,49 @@ class Columns(NamedTuple):
 
 def columns(runs: Sequence[Run]) -> Columns:
     """The columns of a table of one experiment's runs."""
-    settings = [key for key in differences(runs) if key != 'seed']
-    return Columns(settings, list(dict.fromkeys(metric for run in runs for metric in last(run))))
+    settings = [key for key in differing_keys(runs) if key != 'seed']
+    metrics = dict.fromkeys(metric for run in runs for metric in last_metrics(run))
+    return Columns(settings, list(metrics))
 
 
 def status(run: Run) -> str:
+    """One of STATUSES."""
     return run.status if run.status in STATUSES else 'failed'
 
 
-def counted(runs: Sequence[Run]) -> dict[str, int]:
+def status_counts(runs: Sequence[Run]) -> dict[str, int]:
     """How many runs have each status, in the order of STATUSES."""
     counts = collections.Counter(map(status, runs))
     return {name: counts[name] for name in STATUSES if counts[name]}
 
 
-def of_run(run: Run, columns: Columns) -> list[Cell]:
+def run_cells(run: Run, columns: Columns) -> list[Cell]:
     """A run's own row."""
-    values, took = last(run), seconds(run)
-    newest = run.launches[-1] if run.launches else {}
-    devices, source = newest.get('devices', {}), newest.get('source', {})
-    changed = 'with changes that were not committed' if source.get('dirty') else ''
+    values = last_metrics(run)
+    took = seconds(run)
+    launch = run.launches[-1] if run.launches else {}
     return [
-        Cell(status(run), title=reason(run)),
+        Cell(status(run), title=run.reason),
         *(_setting(run.config, key) for key in [*columns.settings, 'seed']),
-        *(_spread(Spread(values.get(metric), None, 1)) for metric in columns.metrics),
+        *(_metric(Statistics(values.get(metric), None, 1)) for metric in columns.metrics),
         Cell(f'{run.step:,}', run.step),
         Cell(clock(took), took),
-        Cell(
-            f'{devices["count"]} x {devices["kind"]}' if {'count', 'kind'} <= devices.keys() else ''
-        ),
-        Cell((source.get('commit') or '')[:7] + ('*' if changed else ''), title=changed),
+        _device(launch.get('devices', {})),
+        _commit(launch.get('source', {})),
     ]
 
 
-def of_group(group: Group, columns: Columns) -> list[Cell]:
+def group_cells(group: Group, columns: Columns) -> list[Cell]:
     """Means and standard deviations over a group's runs."""
-    values, took = final(group), sum(map(seconds, group.runs)) / len(group.runs)
+    values = final_metrics(group)
+    missing = Statistics(None, None, 0)
+    took = sum(map(seconds, group.runs)) / len(group.runs)
+    counts = status_counts(group.runs)
     return [
-        Cell(', '.join(f'{count} {name}' for name, count in counted(group.runs).items())),
+        Cell(', '.join(f'{count} {name}' for name, count in counts.items())),
         *(_setting(group.config, key) for key in columns.settings),
         Cell(f'{len(group.runs)} seeds'),
-        *(_spread(values.get(metric, Spread(None, None, 0))) for metric in columns.metrics),
+        *(_metric(values.get(metric, missing)) for metric in columns.metrics),
         Cell(''),
         Cell(clock(took), took, 'the mean over the seeds'),
         Cell(''),
@@ -78,15 +80,27 @@ def of_group(group: Group, columns: Columns) -> list[Cell]:
 
 def _setting(config: dict[str, Any], key: str) -> Cell:
     value = config.get(key, '')
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Cell(shown(value), float(value) if number else None)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Cell(as_text(value), float(value) if is_number else None)
 
 
-def _spread(value: Spread) -> Cell:
+def _metric(value: Statistics) -> Cell:
     """Mean and deviation; a dash where there is no number."""
     if value.mean is None:
         return Cell('–')
     if value.deviation is None:
         return Cell(f'{value.mean:.4g}', value.mean)
-    told = f'{value.mean:.4g} ± {value.deviation:.2g}'
-    return Cell(told, value.mean, f'mean and standard deviation over {value.count} seeds')
+    text = f'{value.mean:.4g} ± {value.deviation:.2g}'
+    return Cell(text, value.mean, f'mean and standard deviation over {value.count} seeds')
+
+
+def _device(devices: dict[str, Any]) -> Cell:
+    known = {'count', 'kind'} <= devices.keys()
+    return Cell(f'{devices["count"]} x {devices["kind"]}' if known else '')
+
+
+def _commit(source: dict[str, Any]) -> Cell:
+    commit = (source.get('commit') or '')[:7]
+    if source.get('dirty'):
+        return Cell(f'{commit}*', title='with changes that were not committed')
+    return Cell(commit)

@@ -1,5 +1,4 @@
-"""Autoencoders against closed forms: linear ones are PCA, denoising linear ones reduced-rank
-regression."""
+"""Autoencoders against closed forms: linear ones are PCA, or regression of reduced rank."""
 
 import flax.linen as nn
 import jax
@@ -15,8 +14,8 @@ from genjax.algorithms.autoencoder import (
     autoencoder,
     masking,
     random_codes,
-    remember,
     standard_moments,
+    update_moments,
 )
 from genjax.data.tables import table
 from genjax.networks.mlp import MLP
@@ -44,10 +43,9 @@ class Same(nn.Module):
 
 
 def fitted(algorithm, x, *, steps, devices=1, parallel=by_jit, batch=None):
-    """The experiment, its last state and its test loss, by the real trainer."""
-    experiment = Experiment(
-        algorithm, table(x, batch=batch, seed=0, test={'x': x}, constant=True), {}
-    )
+    """The last state and the test loss, by the real trainer."""
+    data = table(x, batch=batch, seed=0, test={'x': x}, constant=True)
+    experiment = Experiment(algorithm, data, {})
     mesh = make_mesh(jax.devices()[:devices])
     state = train(
         experiment, seed=0, steps=steps, mesh=mesh, fold=100, every=QUICK, parallel=parallel
@@ -74,9 +72,8 @@ def test_a_linear_autoencoder_finds_the_subspace_of_pca_and_the_best_error_of_it
     # Its samples are then those of the Gaussian with the K largest variances of the data, and the
     # data's mean.
     projected = axes[:K].T @ np.diag(scales[:K] ** 2 / N) @ axes[:K]
-    decoded = (
-        matrix(state, 'decoder').T @ np.asarray(state.moments.covariance) @ matrix(state, 'decoder')
-    )
+    decoder = matrix(state, 'decoder')
+    decoded = decoder.T @ np.asarray(state.moments.covariance) @ decoder
     np.testing.assert_allclose(decoded, projected, atol=1e-4)
     centre = algorithm.decode(KEY, state, state.moments.mean[None])[0]
     np.testing.assert_allclose(centre, MEAN, atol=1e-4)
@@ -85,18 +82,17 @@ def test_a_linear_autoencoder_finds_the_subspace_of_pca_and_the_best_error_of_it
 def test_a_code_of_one_number_follows_a_curve_as_no_principal_component_can():
     t = np.linspace(-1, 1, 64)
     curve = np.stack([t, 2 * t**2], -1).astype(np.float32)
-    networks = MLP((32,), (1,), nn.tanh), MLP((32,), (2,), nn.tanh)
+    model = Model(MLP((32,), (1,), nn.tanh), MLP((32,), (2,), nn.tanh), squares(1.0))
     optimizer = optax.adam(optax.cosine_decay_schedule(1e-2, 2000))
-    _, loss = fitted(autoencoder(Model(*networks, squares(1.0)), optimizer), curve, steps=2000)
+    _, loss = fitted(autoencoder(model, optimizer), curve, steps=2000)
     best_line = np.linalg.eigvalsh(np.cov(curve.T, bias=True))[0]
     assert loss < 0.01 * best_line
 
 
 def reduced_rank(corrupted, cross, rank):
-    """The W of a rank that minimises E||x - W y||^2, from E[y y'] and E[x y'], and the covariance
-    of W y.
+    """The W of a rank that minimises E||x - W y||^2, from E[y y'] and E[x y'].
 
-    W is the regression of x on y, projected on the first eigenvectors of the covariance of what it
+    It is the regression of x on y, projected on the first eigenvectors of the covariance of what it
     predicts.
     """
     full = cross @ np.linalg.inv(corrupted)
@@ -124,23 +120,27 @@ def test_a_linear_denoising_autoencoder_is_reduced_rank_regression(corrupt, corr
     """x on its corrupted self, on centred data; without noise it would be the projection of PCA."""
     state, _ = fitted(linear((K,), 4000, corrupt=corrupt, decay=0.99), CENTRED, steps=4000)
     expected = reduced_rank(corrupted, cross, K)
-    found = (matrix(state, 'encoder') @ matrix(state, 'decoder')).T
+    actual = (matrix(state, 'encoder') @ matrix(state, 'decoder')).T
     plain = reduced_rank(COVARIANCE, COVARIANCE, K)
-    assert np.linalg.norm(found - expected) < 0.02 * np.linalg.norm(expected)
+    assert np.linalg.norm(actual - expected) < 0.02 * np.linalg.norm(expected)
     assert np.linalg.norm(plain - expected) > 0.2 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize('corrupt', [additive(0.5), masking(0.25)], ids=['additive', 'masking'])
-def test_the_loss_compares_with_the_clean_example(corrupt):
+@pytest.mark.parametrize(
+    ('corrupt', 'mean_square'),
+    [
+        (additive(0.5), lambda x: D * 0.5**2),
+        (masking(0.25), lambda x: 0.25 * np.sum(x**2, 1).mean()),
+    ],
+    ids=['additive', 'masking'],
+)
+def test_the_loss_compares_with_the_clean_example(corrupt, mean_square):
     """Where f and g are the identity it is what the corruption has done, whose mean is known."""
     x = DRAW.uniform(1, 2, (4096, D)).astype(np.float32)
     algorithm = autoencoder(Model(Same(), Same(), squares(1.0)), optax.sgd(0.1), corrupt=corrupt)
     state = algorithm.init(KEY, {'x': x})
-    found = np.asarray(algorithm.evaluate(KEY, state, {'x': x})['loss'], np.float64)
-    expected = (
-        D * 0.5**2 if corrupt(KEY, x[0])[0] not in (0, x[0, 0]) else 0.25 * np.sum(x**2, 1).mean()
-    )
-    assert abs(found.mean() - expected) < 4 * found.std() / np.sqrt(len(x))
+    loss = np.asarray(algorithm.evaluate(KEY, state, {'x': x})['loss'], np.float64)
+    assert abs(loss.mean() - mean_square(x)) < 4 * loss.std() / np.sqrt(len(x))
     np.testing.assert_array_equal(algorithm.encode(KEY, state, {'x': x}), x)
 
 
@@ -175,9 +175,9 @@ def test_sparsity_raises_zeros():
 def test_the_penalty_is_the_l1_norm_of_the_code():
     x, sparsity = np.array([[0, 0, -2, 3.5]], np.float32), 0.3
     algorithm = autoencoder(Model(Same(), Same(), squares(1.0)), optax.sgd(0.1), sparsity=sparsity)
-    found = algorithm.evaluate(KEY, algorithm.init(KEY, {'x': x}), {'x': x})
+    metrics = algorithm.evaluate(KEY, algorithm.init(KEY, {'x': x}), {'x': x})
     expected = {'loss': 5.5 * sparsity, 'reconstruction': 0.0, 'zeros': 0.5}
-    assert {name: float(value[0]) for name, value in found.items()} == pytest.approx(expected)
+    assert {name: float(value[0]) for name, value in metrics.items()} == pytest.approx(expected)
 
 
 def weighted_moments(codes, weights):
@@ -192,7 +192,7 @@ def test_moments_are_weighted_means_over_the_batches_even_far_from_0(memory):
     codes = (DRAW.normal(size=(20, 32, 3)) @ DRAW.normal(size=(3, 3)) + 300).astype(np.float32)
     moments = standard_moments((3,))
     for batch in codes:
-        moments = jax.jit(remember, static_argnums=2)(moments, batch, memory)
+        moments = jax.jit(update_moments, static_argnums=2)(moments, batch, memory)
     weights = memory ** np.arange(19, -1, -1.0)
     mean, covariance = weighted_moments(codes, weights)
     np.testing.assert_allclose(moments.weight, weights.sum(), rtol=1e-6)
@@ -202,7 +202,7 @@ def test_moments_are_weighted_means_over_the_batches_even_far_from_0(memory):
 
 @pytest.mark.parametrize('parallel', [by_jit, by_pmap])
 def test_moments_are_those_of_all_codes_of_an_epoch_on_any_devices(parallel):
-    """A network that does not learn, eight batches on eight devices, and every batch weighs alike."""
+    """A network that does not learn, eight batches on eight devices, all of one weight."""
     algorithm = autoencoder(
         Model(MLP((), (K,)), MLP((), (D,)), squares(1.0)), optax.set_to_zero(), memory=1.0
     )
@@ -219,10 +219,9 @@ def test_random_codes_have_the_moments_singular_or_not():
     moments = standard_moments((3, 1))._replace(
         covariance=jnp.asarray(root @ root.T), mean=jnp.full((3, 1), 5.0)
     )
-    basis = np.sqrt(3) * np.concatenate([np.eye(3), -np.eye(3)]).astype(
-        np.float32
-    )  # mean 0, covariance 1
-    codes = np.asarray(random_codes(moments, basis), np.float64)
+    # Six points with mean 0 and covariance 1.
+    normals = np.sqrt(3) * np.concatenate([np.eye(3), -np.eye(3)]).astype(np.float32)
+    codes = np.asarray(random_codes(moments, normals), np.float64)
     assert codes.shape == (6, 3, 1)
     np.testing.assert_allclose(codes.mean(0), np.full((3, 1), 5), rtol=1e-6)
     np.testing.assert_allclose(np.cov(codes[..., 0].T, bias=True), root @ root.T, atol=1e-5)
@@ -245,33 +244,26 @@ def test_the_loss_is_the_formula(likelihood):
     p = 1 / (1 + np.exp(-r))
     cross_entropy = -np.sum(x * np.log(p) + (1 - x) * np.log(1 - p), 1)
     expected = cross_entropy if likelihood is bernoulli else 0.5 * np.sum((x - r) ** 2, 1)
-    np.testing.assert_allclose(
-        algorithm.evaluate(KEY, state, {'x': x})['loss'], expected, rtol=1e-5
-    )
-    np.testing.assert_allclose(
-        jax.jit(algorithm.update)(KEY, state, {'x': x})[1]['loss'], expected.mean(), rtol=1e-5
-    )
+    loss = algorithm.evaluate(KEY, state, {'x': x})['loss']
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    _, metrics = jax.jit(algorithm.update)(KEY, state, {'x': x})
+    np.testing.assert_allclose(metrics['loss'], expected.mean(), rtol=1e-5)
     decoded = algorithm.decode(KEY, state, algorithm.encode(KEY, state, {'x': x}))
     np.testing.assert_allclose(decoded, p if likelihood is bernoulli else r, rtol=1e-5, atol=1e-6)
 
 
 def test_examples_and_codes_may_have_any_shape():
     x = DRAW.normal(size=(6, 4, 4, 2)).astype(np.float32)
-    encoder, decoder = nn.Conv(3, (3, 3), strides=2), MLP((5,), (4, 4, 2))
-    algorithm = autoencoder(
-        Model(encoder, decoder, squares(1.0)), optax.adam(1e-2), corrupt=masking(0.2)
-    )
+    model = Model(nn.Conv(3, (3, 3), strides=2), MLP((5,), (4, 4, 2)), squares(1.0))
+    algorithm = autoencoder(model, optax.adam(1e-2), corrupt=masking(0.2))
 
-    def shapes(key):
+    def maps(key):
         state, _ = algorithm.update(key, algorithm.init(key, {'x': x}), {'x': x})
-        return (
-            algorithm.encode(key, state, {'x': x}),
-            state.moments.covariance,
-            algorithm.sample(key, state, 7),
-        )
+        code = algorithm.encode(key, state, {'x': x})
+        return code, state.moments.covariance, algorithm.sample(key, state, 7)
 
-    found = [each.shape for each in jax.eval_shape(shapes, KEY)]
-    assert found == [(6, 2, 2, 3), (12, 12), (7, 4, 4, 2)]
+    shapes = [array.shape for array in jax.eval_shape(maps, KEY)]
+    assert shapes == [(6, 2, 2, 3), (12, 12), (7, 4, 4, 2)]
 
 
 @pytest.mark.parametrize(

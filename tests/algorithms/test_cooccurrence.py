@@ -6,8 +6,22 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg
 
-from genjax.algorithms.cooccurrence import cooccurrence as co
-from genjax.data.text.corpus import Corpus, Vocabulary
+from genjax.algorithms.cooccurrence import (
+    SparseMatrix,
+    cooccurrence,
+    count_matrix,
+    dynamic,
+    harmonic,
+    pmi,
+    ppmi,
+    sparse,
+    svd,
+    svd_vectors,
+    to_scipy,
+    uniform,
+)
+from genjax.algorithms.cooccurrence.sparse import multiply, totals
+from genjax.data.text import Corpus, Vocabulary
 from genjax.data.text.excerpts import passage
 from genjax.training.mesh import make_mesh
 from genjax.training.train import Experiment, NonFinite, train
@@ -39,7 +53,7 @@ def corpus(seed, length=400):
     return np.where(draw.random(length) < 0.05, -1, words).astype(np.int32)
 
 
-def brute(words, window, weight=co.uniform, symmetric=True):
+def brute(words, window, weight=uniform, symmetric=True):
     """N(w, c), [V, V], word by word."""
     table = np.zeros((V, V), np.int64)
     for i, word in enumerate(words):
@@ -51,13 +65,13 @@ def brute(words, window, weight=co.uniform, symmetric=True):
 
 
 def count(words, **options):
-    algorithm = co.cooccurrence(V, **{'capacity': V * V, **options})
+    algorithm = cooccurrence(V, **{'capacity': V * V, **options})
     batch = {'words': jnp.asarray(words)}
     return algorithm, jax.jit(algorithm.update)(KEY, algorithm.init(KEY, batch), batch)[0]
 
 
 def dense(counts, symmetric=True):
-    return co.to_scipy(counts, V, symmetric).toarray()
+    return to_scipy(counts, V, symmetric).toarray()
 
 
 def test_the_lectures_three_sentences_give_its_table():
@@ -68,9 +82,7 @@ def test_the_lectures_three_sentences_give_its_table():
 
 
 @pytest.mark.parametrize('symmetric', [True, False])
-@pytest.mark.parametrize(
-    ('window', 'weight'), [(1, co.uniform), (3, co.harmonic(3)), (5, co.dynamic(5))]
-)
+@pytest.mark.parametrize(('window', 'weight'), [(1, uniform), (3, harmonic(3)), (5, dynamic(5))])
 def test_weighted_counts_equal_brute_force(window, weight, symmetric):
     words = corpus(0).reshape(8, 50)
     _, state = count(words, window=window, weight=weight, symmetric=symmetric)
@@ -80,11 +92,11 @@ def test_weighted_counts_equal_brute_force(window, weight, symmetric):
 
 
 def test_weights_are_the_fields():
-    assert [co.harmonic(5)(d) / co.harmonic(5)(1) for d in range(1, 6)] == pytest.approx(
+    assert [harmonic(5)(d) / harmonic(5)(1) for d in range(1, 6)] == pytest.approx(
         [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
     )
     # The share of windows drawn uniformly from 1..5 that reach distance d.
-    assert [co.dynamic(5)(d) / 5 for d in range(1, 6)] == [
+    assert [dynamic(5)(d) / 5 for d in range(1, 6)] == [
         np.mean(np.arange(1, 6) >= d) for d in range(1, 6)
     ]
 
@@ -100,7 +112,7 @@ def test_a_run_over_overlapping_excerpts_counts_every_pair_once(devices):
     words = corpus(2, 1000)
     data = passage(Corpus(words, NONE), batch=8, steps=14, overlap=4)
     assert data.train[0]['words'].shape == (8, 4 + 9)
-    algorithm = co.cooccurrence(V, window=4, capacity=V * V, margin=4)
+    algorithm = cooccurrence(V, window=4, capacity=V * V, margin=4)
     mesh = make_mesh(jax.devices()[:devices])
     state = train(Experiment(algorithm, data, {}), seed=0, steps=14, mesh=mesh)
     np.testing.assert_array_equal(dense(state), brute(words, 4))
@@ -109,7 +121,7 @@ def test_a_run_over_overlapping_excerpts_counts_every_pair_once(devices):
 
 def test_a_table_that_is_too_small_stops_the_run():
     data = passage(Corpus(corpus(2), NONE), batch=8, steps=14, overlap=4)
-    algorithm = co.cooccurrence(V, window=4, capacity=20, margin=4)
+    algorithm = cooccurrence(V, window=4, capacity=20, margin=4)
     with pytest.raises(NonFinite, match='pairs is inf'):
         train(Experiment(algorithm, data, {}), seed=0, steps=14, mesh=make_mesh(jax.devices()[:1]))
 
@@ -132,47 +144,55 @@ def plain_pmi(table, shift, smoothing):
 def test_pmi_equals_its_definition(symmetric, shift, smoothing):
     _, state = count(corpus(3)[None], window=2, symmetric=symmetric)
     expected = plain_pmi(dense(state, symmetric).astype(np.float64), shift, smoothing)
-    whole = lambda of: co.multiply(
-        of(co.entries(state, symmetric), V, shift=shift, smoothing=smoothing), jnp.eye(V), V
-    )
-    found, positive = jax.jit(lambda: (whole(co.pmi), whole(co.ppmi)))()
-    np.testing.assert_allclose(found, expected, atol=2e-6)
-    np.testing.assert_allclose(positive, np.maximum(expected, 0), atol=2e-6)
+
+    def dense_association(association):
+        matrix = count_matrix(state, symmetric)
+        associated = association(matrix, V, shift=shift, smoothing=smoothing)
+        return multiply(associated, jnp.eye(V), V)
+
+    actual = jax.jit(dense_association, static_argnums=0)
+    np.testing.assert_allclose(actual(pmi), expected, atol=2e-6)
+    np.testing.assert_allclose(actual(ppmi), np.maximum(expected, 0), atol=2e-6)
 
 
 def test_totals_are_exact_where_float32_sums_are_not():
     values = np.asarray([2**32 - 1, 2**31] + [1] * 4096, np.uint32)
-    found = co.totals(jnp.asarray(values), jnp.ones(len(values), jnp.int32), 3)
+    found = totals(jnp.asarray(values), jnp.ones(len(values), jnp.int32), 3)
     np.testing.assert_array_equal(found, np.float32([0, values.sum(dtype=np.int64), 0]))
     one_by_one = np.cumsum(values.astype(np.float32), dtype=np.float32)[-1]
     assert one_by_one != found[1]
 
 
 def decaying(seed, v=60):
-    """A matrix whose singular values fall by a quarter each, by its entries in random order, and as
-    a whole."""
+    """A matrix whose singular values fall by a quarter each: sparse, in random order, and dense."""
     draw = np.random.default_rng(seed)
     left, right = (np.linalg.qr(draw.normal(size=(v, v)))[0] for _ in range(2))
     whole = (left * 0.75 ** np.arange(v)) @ right
     rows, columns = np.divmod(draw.permutation(v * v), v)
-    filled = lambda x, dtype: jnp.asarray(np.pad(x, (0, 100)), dtype)  # a table has room for more
-    values = filled(whole[rows, columns], jnp.float32)
-    return co.Entries(
-        filled(rows, jnp.int32), filled(columns, jnp.int32), values, jnp.int32(v * v)
-    ), whole
+
+    def pad(x, dtype):  # a table has room for more
+        return jnp.asarray(np.pad(x, (0, 100)), dtype)
+
+    matrix = SparseMatrix(
+        rows=pad(rows, jnp.int32),
+        columns=pad(columns, jnp.int32),
+        values=pad(whole[rows, columns], jnp.float32),
+        size=jnp.int32(v * v),
+    )
+    return matrix, whole
 
 
 def test_multiplication_by_chunks_is_the_matrix_product(monkeypatch):
     matrix, whole = decaying(0)
     x = np.random.default_rng(1).normal(size=(60, 3)).astype(np.float32)
     for chunk in (7, 512, 3700, 10**6):
-        monkeypatch.setattr(co, 'CHUNK', chunk)
-        np.testing.assert_allclose(co.multiply(matrix, jnp.asarray(x), 60), whole @ x, atol=1e-5)
+        monkeypatch.setattr(sparse, 'CHUNK', chunk)
+        np.testing.assert_allclose(multiply(matrix, jnp.asarray(x), 60), whole @ x, atol=1e-5)
 
 
 def test_svd_equals_scipys():
     matrix, whole = decaying(1)
-    u, sigma, vt = jax.jit(co.svd, static_argnums=(2, 3))(KEY, matrix, 60, 8)
+    u, sigma, vt = jax.jit(svd, static_argnums=(2, 3))(KEY, matrix, 60, 8)
     left, values, right = scipy.sparse.linalg.svds(whole, 8, random_state=0)
     np.testing.assert_allclose(sigma, values[::-1], rtol=1e-5)
     signs = np.sign(np.take_along_axis(left, np.abs(left).argmax(0)[None], 0))
@@ -182,14 +202,14 @@ def test_svd_equals_scipys():
 
 def test_svd_gives_the_best_approximation_of_its_rank():
     matrix, whole = decaying(2)
-    u, sigma, vt = jax.jit(co.svd, static_argnums=(2, 3))(KEY, matrix, 60, 5)
+    u, sigma, vt = jax.jit(svd, static_argnums=(2, 3))(KEY, matrix, 60, 5)
     best = np.sqrt(np.sum(0.75 ** (2.0 * np.arange(5, 60))))
     assert np.linalg.norm(whole - (u * sigma[None]) @ vt) == pytest.approx(best, rel=1e-4)
 
 
 @pytest.mark.parametrize('power', [0.0, 0.5, 1.0])
 def test_vectors_are_those_of_the_dense_matrix(power):
-    vectors = co.factors(V, dimension=4, power=power, rounds=20)
+    vectors = svd_vectors(V, dimension=4, power=power, rounds=20)
     algorithm, state = count(corpus(4)[None], window=2, vectors=vectors)
     u, sigma, _ = np.linalg.svd(np.maximum(plain_pmi(dense(state).astype(np.float64), 1, 0.75), 0))
     signs = np.sign(np.take_along_axis(u, np.abs(u).argmax(0)[None], 0))
@@ -202,15 +222,15 @@ def test_vectors_are_those_of_the_dense_matrix(power):
 
 @pytest.mark.parametrize('symmetric', [True, False])
 def test_the_loss_is_the_mean_over_pairs_by_their_weight(symmetric):
-    k, window, weight = 0.5, 3, co.dynamic(3)
+    k, window, weight = 0.5, 3, dynamic(3)
     algorithm, state = count(
         corpus(5)[None], window=window, weight=weight, symmetric=symmetric, smoothing=k
     )
     table = dense(state, symmetric)
     nats = -np.log((table + k) / (table.sum(1, keepdims=True) + k * V))
     rows = np.concatenate([corpus(6, 60), np.full(20, -1, np.int32)]).reshape(4, 20)
-    seen = [brute(row, window, weight, symmetric) for row in rows]
-    expected = [np.sum(nats * s) / s.sum() for s in seen[:3]] + [np.log(V)]
+    counts = [brute(row, window, weight, symmetric) for row in rows]
+    expected = [np.sum(nats * n) / n.sum() for n in counts[:3]] + [np.log(V)]
     found = jax.jit(algorithm.evaluate)(KEY, state, {'words': jnp.asarray(rows)})['loss']
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
@@ -235,14 +255,22 @@ def test_a_one_hot_product_is_a_row_lookup_with_the_same_gradient():
     motel, hotel = jax.nn.one_hot(jnp.asarray([4, 9]), V)
     assert motel @ hotel == 0 and motel @ motel == 1
     ids = jnp.asarray([4, 9, 4, 0])
-    weights, into = jax.random.normal(KEY, (V, 3)), jnp.arange(12.0).reshape(4, 3) - 5
-    product = lambda w: jnp.matmul(jax.nn.one_hot(ids, V), w, precision='highest')
-    lookup = lambda w: w[ids]
+    weights = jax.random.normal(KEY, (V, 3))
+    cotangent = jnp.arange(12.0).reshape(4, 3) - 5
+
+    def product(w):
+        return jnp.matmul(jax.nn.one_hot(ids, V), w, precision='highest')
+
+    def lookup(w):
+        return w[ids]
+
+    def gradient(f):
+        return jax.grad(lambda w: jnp.sum(cotangent * f(w)))(weights)
+
     np.testing.assert_array_equal(product(weights), lookup(weights))
-    gradient = lambda f: jax.grad(lambda w: jnp.sum(into * f(w)))(weights)
     np.testing.assert_array_equal(gradient(product), gradient(lookup))
     expected = np.zeros((V, 3))
-    for i, row in zip(ids.tolist(), np.asarray(into), strict=True):
+    for i, row in zip(ids.tolist(), np.asarray(cotangent), strict=True):
         expected[i] += row
     np.testing.assert_array_equal(gradient(lookup), expected)
 
@@ -268,4 +296,4 @@ def test_no_more_dimensions_than_words(dimension):
     with pytest.raises(
         ValueError, match=f'dimension is {dimension}, power 0.5; needed: 1 to 12 words, 0 to 1'
     ):
-        co.factors(V, dimension=dimension)
+        svd_vectors(V, dimension=dimension)

@@ -1,5 +1,4 @@
-"""Fits of densities against closed forms: moments, modes, and the identity that makes likelihood a
-divergence."""
+"""Fits of densities against closed forms: moments, modes, likelihood as a divergence."""
 
 import json
 from functools import partial
@@ -26,6 +25,7 @@ from genjax.data.tables import table
 from genjax.metrics.likelihood import categorical_kl, gaussian_kl, quadrature_kl
 from genjax.training.mesh import make_mesh
 from genjax.training.train import Every, Experiment, train
+from tests.trees import assert_trees_equal
 
 KEY = jax.random.key(3)
 WEIGHTS = np.array([0.4, 0.6])
@@ -40,24 +40,23 @@ def parts():
 
 
 def moments():
-    """The mean and covariance of the mixture: those within its parts and that of their means."""
+    """The mean [2] and covariance [2, 2] of the mixture: within its parts, and of their means."""
     mean = WEIGHTS @ MEANS
-    return mean, np.einsum(
-        'k,kij->ij', WEIGHTS, COVARIANCES + np.einsum('ki,kj->kij', MEANS - mean, MEANS - mean)
-    )
+    between = np.einsum('ki,kj->kij', MEANS - mean, MEANS - mean)
+    return mean, np.einsum('k,kij->ij', WEIGHTS, COVARIANCES + between)
 
 
-def drawn(n, seed=0):
+def sample_mixture(n, seed=0):
+    """n examples of the mixture, [n, 2]."""
     rng = np.random.default_rng(seed)
-    which = rng.choice(2, n, p=WEIGHTS)
-    noise = np.einsum(
-        'nij,nj->ni', np.linalg.cholesky(COVARIANCES)[which], rng.standard_normal((n, 2))
-    )
-    return np.float32(MEANS[which] + noise)
+    part = rng.choice(2, n, p=WEIGHTS)
+    roots = np.linalg.cholesky(COVARIANCES)[part]
+    noise = np.einsum('nij,nj->ni', roots, rng.standard_normal((n, 2)))
+    return np.float32(MEANS[part] + noise)
 
 
 def fitted(losses, x, *, family=gaussian, rate=0.1, steps=2000, seed=0, batch=None, **options):
-    """What the trainer makes of it: the Fit."""
+    """The last state of the trainer, a `Fit`."""
     algorithm = density(family, losses, optax.adam(optax.cosine_decay_schedule(rate, steps)))
     experiment = Experiment(algorithm, table(x, batch=batch, seed=0, constant=True), {})
     return train(experiment, seed=seed, steps=steps, mesh=make_mesh(jax.devices()[:1]), **options)
@@ -71,15 +70,15 @@ def test_gaussian_is_scipys():
         np.testing.assert_allclose(covariance(params), square, rtol=1e-6)
         expected = stats.multivariate_normal(mean, square).logpdf(x)
         np.testing.assert_allclose(gaussian.log_prob(params, jnp.float32(x)), expected, rtol=1e-5)
-        seen = np.asarray(gaussian.sample(KEY, params, 20_000), np.float64)
-        assert np.all(np.abs(seen.mean(0) - mean) < 4.5 * np.sqrt(np.diag(square) / 20_000))
+        samples = np.asarray(gaussian.sample(KEY, params, 20_000), np.float64)
+        assert np.all(np.abs(samples.mean(0) - mean) < 4.5 * np.sqrt(np.diag(square) / 20_000))
         # The variance of a product of two normal deviations is s_ii s_jj + s_ij^2.
         error = np.sqrt((np.outer(np.diag(square), np.diag(square)) + square**2) / 20_000)
-        assert np.all(np.abs(np.cov(seen.T) - square) < 4.5 * error)
+        assert np.all(np.abs(np.cov(samples.T) - square) < 4.5 * error)
 
 
 def test_any_parameters_are_a_gaussian():
-    params = Gaussian(*(jax.random.normal(KEY, shape) for shape in ((3,), (3, 3))))
+    params = Gaussian(jax.random.normal(KEY, (3,)), jax.random.normal(KEY, (3, 3)))
     assert np.linalg.eigvalsh(covariance(params)).min() > 0
     again = gaussian_of(params.mean, covariance(params))
     np.testing.assert_allclose(again.factor, np.tril(params.factor), atol=1e-5)
@@ -111,14 +110,16 @@ def test_maximum_likelihood_reaches_the_moments_of_the_sample():
 
 
 def test_forward_divergence_matches_the_moments_of_a_mixture():
-    """Three routes: examples by the trainer, the mixture's moments in closed form, the slope of the
-    integral."""
+    """Three routes: the trainer on examples, moments in closed form, the slope of the integral."""
     mean, square = moments()
-    fit = fitted(forward_kl(gaussian), drawn(20_000), batch=500).params
+    fit = fitted(forward_kl(gaussian), sample_mixture(20_000), batch=500).params
     np.testing.assert_allclose(fit.mean, mean, atol=4.5 * np.sqrt(square.max() / 20_000) + 0.02)
     np.testing.assert_allclose(covariance(fit), square, rtol=0.05)
     log_p = mixed(gaussian, WEIGHTS, parts())
-    divergence = lambda q: quadrature_kl(log_p, partial(gaussian.log_prob, q), PLANE, 0.01)
+
+    def divergence(q):
+        return quadrature_kl(log_p, partial(gaussian.log_prob, q), PLANE, 0.01)
+
     matched = gaussian_of(jnp.float32(mean), jnp.float32(square))
     assert 0 <= divergence(fit) - divergence(matched) < 1e-3
     slope = jax.grad(divergence)(matched)
@@ -131,13 +132,13 @@ def test_reverse_divergence_to_a_gaussian_reaches_it_exactly():
     fit = fitted(reverse_kl(gaussian, partial(gaussian.log_prob, p)), np.zeros((32, 2)))
     np.testing.assert_allclose(fit.params.mean, p.mean, atol=2e-5)
     np.testing.assert_allclose(covariance(fit.params), COVARIANCES[0], atol=2e-5)
-    both = lambda params: (params.mean, covariance(params))
-    assert abs(gaussian_kl(both(fit.params), both(p))) < 1e-6
+    q = (fit.params.mean, covariance(fit.params))
+    assert abs(gaussian_kl(q, (p.mean, covariance(p)))) < 1e-6
 
 
 def test_reverse_divergence_finds_one_mode():
     log_p = mixed(gaussian, WEIGHTS, parts())
-    found = []
+    modes = set()
     for seed in range(3):
         fit = fitted(reverse_kl(gaussian, log_p, samples=4), np.zeros((64, 2)), seed=seed).params
         mode = np.argmin(np.linalg.norm(MEANS - np.asarray(fit.mean), axis=1))
@@ -146,16 +147,15 @@ def test_reverse_divergence_finds_one_mode():
         # A mode of weight w, where q is p / w: the divergence is -ln w.
         divergence = quadrature_kl(partial(gaussian.log_prob, fit), log_p, PLANE, 0.01)
         np.testing.assert_allclose(divergence, -np.log(WEIGHTS[mode]), atol=2e-3)
-        found.append(mode)
-    assert set(found) == {0, 1}  # which one hangs on where a fit begins
+        modes.add(int(mode))
+    assert modes == {0, 1}  # which one depends on where a fit begins
 
 
 @pytest.mark.parametrize(('mean', 'log_scale'), [(0.3, 0.2), (-1.0, -0.5), (2.0, 0.8)])
 def test_reverse_gradient_is_the_slope_of_the_integral(mean, log_scale):
     side = np.linspace(-20, 20, 8001)
-    log_p = mixed(
-        gaussian, WEIGHTS, Gaussian(jnp.array([[-1.0], [1.5]]), jnp.array([[[-0.5]], [[0.1]]]))
-    )
+    two = Gaussian(jnp.array([[-1.0], [1.5]]), jnp.array([[[-0.5]], [[0.1]]]))
+    log_p = mixed(gaussian, WEIGHTS, two)
     p = 0.4 * stats.norm.pdf(side, -1, np.exp(-0.5)) + 0.6 * stats.norm.pdf(side, 1.5, np.exp(0.1))
 
     def divergence(mean, log_scale):
@@ -163,62 +163,69 @@ def test_reverse_gradient_is_the_slope_of_the_integral(mean, log_scale):
         return 0.005 * np.sum(q.pdf(side) * (q.logpdf(side) - np.log(p)))
 
     h = 1e-4
-    expected = [
-        (divergence(mean + h, log_scale) - divergence(mean - h, log_scale)) / (2 * h),
-        (divergence(mean, log_scale + h) - divergence(mean, log_scale - h)) / (2 * h),
-    ]
+    of_mean = divergence(mean + h, log_scale) - divergence(mean - h, log_scale)
+    of_scale = divergence(mean, log_scale + h) - divergence(mean, log_scale - h)
+    exact = (divergence(mean, log_scale), of_mean / (2 * h), of_scale / (2 * h))
+
     losses = reverse_kl(gaussian, log_p, samples=2)
     params = Gaussian(jnp.array([mean]), jnp.array([[log_scale]]))
-    loss = lambda params, key: jnp.mean(losses(key, params, {'x': jnp.zeros((32, 1))})['loss'])
-    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(
-        params, jax.random.split(KEY, 400)
-    )
-    for drawn, exact in zip(
-        (values, *slopes), (divergence(mean, log_scale), *expected), strict=True
-    ):
-        drawn = np.ravel(drawn)
-        assert abs(drawn.mean() - exact) < 4.5 * drawn.std() / 20
-        assert drawn.std() / 20 < 0.05
+
+    def loss(params, key):
+        return jnp.mean(losses(key, params, {'x': jnp.zeros((32, 1))})['loss'])
+
+    keys = jax.random.split(KEY, 400)
+    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(params, keys)
+    for estimates, expected in zip((values, *slopes), exact, strict=True):
+        estimates = np.ravel(estimates)
+        error = estimates.std() / 20  # of the mean of 400
+        assert abs(estimates.mean() - expected) < 4.5 * error
+        assert error < 0.05
 
 
 def test_reverse_gradient_has_no_variance_at_the_optimum_and_none_from_a_constant():
     p = jax.tree.map(lambda rows: rows[1], parts())
     log_p = partial(gaussian.log_prob, p)
-    loss = lambda params, log_p: jnp.sum(
-        reverse_kl(gaussian, log_p)(KEY, params, {'x': jnp.zeros((16, 2))})['loss']
-    )
+
+    def shifted(x):
+        return log_p(x) + 5.0
+
+    def loss(params, log_p):
+        batch = {'x': jnp.zeros((16, 2))}
+        return jnp.sum(reverse_kl(gaussian, log_p)(KEY, params, batch)['loss'])
+
     slope = jax.grad(loss)(p, log_p)
     np.testing.assert_allclose(slope.mean, 0, atol=1e-4)
     np.testing.assert_allclose(slope.factor, 0, atol=1e-4)
-    other, louder = parts(), lambda x: log_p(x) + 5.0
-    other = jax.tree.map(lambda rows: rows[0], other)
-    np.testing.assert_allclose(loss(other, louder), loss(other, log_p) - 16 * 5, rtol=1e-5)
-    jax.tree.map(
-        np.testing.assert_array_equal, *(jax.grad(loss)(other, f) for f in (louder, log_p))
-    )
+    other = jax.tree.map(lambda rows: rows[0], parts())
+    np.testing.assert_allclose(loss(other, shifted), loss(other, log_p) - 16 * 5, rtol=1e-5)
+    assert_trees_equal(jax.grad(loss)(other, shifted), jax.grad(loss)(other, log_p))
 
 
 def categorical(outcomes):
     """All distributions over so many outcomes, which x [B, 1] names by numbers."""
-    return Family(
-        lambda key, batch: jax.random.normal(key, (outcomes,)),
-        lambda logits, x: jax.nn.log_softmax(logits)[x[:, 0].astype(int)],
-        lambda key, logits, n: jax.random.categorical(key, logits, shape=(n, 1)),
-    )
+
+    def init(key, batch):
+        return jax.random.normal(key, (outcomes,))
+
+    def log_prob(logits, x):
+        return jax.nn.log_softmax(logits)[x[:, 0].astype(int)]
+
+    def sample(key, logits, n):
+        return jax.random.categorical(key, logits, shape=(n, 1))
+
+    return Family(init, log_prob, sample)
 
 
 def test_likelihood_is_divergence_plus_entropy_at_every_step(tmp_path):
-    """argmin KL(p_data, q) = argmax sum log q(x_i): the two differ by a number that no step
-    changes."""
+    """argmin KL(p_data, q) = argmax sum log q(x_i): they differ by a number that never changes."""
     x = np.random.default_rng(2).choice(5, (400, 1), p=[0.1, 0.4, 0.2, 0.25, 0.05])
     shares = np.bincount(x[:, 0]) / len(x)
     family = categorical(5)
 
     def losses(key, params, batch):
-        divergence = categorical_kl(jnp.log(jnp.float32(shares)), params)
-        return forward_kl(family)(key, params, batch) | {
-            'kl': jnp.broadcast_to(divergence, len(batch['x']))
-        }
+        kl = categorical_kl(jnp.log(jnp.float32(shares)), params)
+        metrics = forward_kl(family)(key, params, batch)
+        return metrics | {'kl': jnp.broadcast_to(kl, len(batch['x']))}
 
     every = Every(log=1, evaluate=500, save=500)
     fit = fitted(losses, x, family=family, steps=200, rate=0.1, every=every, workdir=tmp_path)
@@ -231,7 +238,7 @@ def test_likelihood_is_divergence_plus_entropy_at_every_step(tmp_path):
 
 
 def test_evaluate_and_sample_use_the_average():
-    x = jnp.float32(drawn(8))
+    x = jnp.float32(sample_mixture(8))
     losses = reverse_kl(gaussian, mixed(gaussian, WEIGHTS, parts()))
     algorithm = density(gaussian, losses, optax.adam(0.1), decay=0.5)
     start = algorithm.init(KEY, {'x': x})
@@ -239,12 +246,11 @@ def test_evaluate_and_sample_use_the_average():
     np.testing.assert_allclose(
         fit.average.mean, (start.params.mean + fit.params.mean) / 2, rtol=1e-6
     )
-    found = algorithm.evaluate(KEY, fit, {'x': x})
-    np.testing.assert_array_equal(found['nll'], -gaussian.log_prob(fit.average, x))
-    np.testing.assert_array_equal(found['loss'], losses(KEY, fit.average, {'x': x})['loss'])
-    np.testing.assert_array_equal(
-        algorithm.sample(KEY, fit, 5), gaussian.sample(KEY, fit.average, 5)
-    )
+    metrics = algorithm.evaluate(KEY, fit, {'x': x})
+    np.testing.assert_array_equal(metrics['nll'], -gaussian.log_prob(fit.average, x))
+    np.testing.assert_array_equal(metrics['loss'], losses(KEY, fit.average, {'x': x})['loss'])
+    samples = algorithm.sample(KEY, fit, 5)
+    np.testing.assert_array_equal(samples, gaussian.sample(KEY, fit.average, 5))
 
 
 def test_what_is_refused_is_one_line():

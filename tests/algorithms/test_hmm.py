@@ -1,5 +1,4 @@
-"""Hidden Markov models against all paths one by one, float64, closed forms, known optima, and
-hmmlearn."""
+"""Hidden Markov models against all paths one by one, float64, closed forms, and hmmlearn."""
 
 import itertools
 import json
@@ -11,19 +10,23 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from genjax.algorithms.hmm.emissions import Gaussians, diagonal, discrete, full, gaussian
-from genjax.algorithms.hmm.hmm import (
+from genjax.algorithms.hmm import (
     Chain,
-    Seen,
+    Gaussians,
+    StateLikelihoods,
+    diagonal,
+    discrete,
     forward,
+    full,
+    gaussian,
     generate,
     hmm,
     log_product,
-    look,
     parallel,
     posterior,
     scaled_product,
     sequential,
+    state_likelihoods,
     viterbi,
 )
 from genjax.base import Data, Resident
@@ -44,13 +47,18 @@ covariances_of_many_steps = pytest.mark.parametrize(
 
 def chain_of(seed, states, symbols, zeros=()):
     """A random chain, some of whose transitions never happen."""
-    draw = np.random.default_rng(seed)
-    rows = lambda n, size: draw.dirichlet(np.ones(size), n).astype(np.float32)
+    rng = np.random.default_rng(seed)
+
+    def rows(n, size):
+        return rng.dirichlet(np.ones(size), n).astype(np.float32)
+
     transition = rows(states, states)
     for i, j in zeros:
         transition[i, j] = 0
     transition /= transition.sum(1, keepdims=True)
-    return Chain(*map(jnp.asarray, (rows(1, states)[0], transition, rows(states, symbols))))
+    initial = rows(1, states)[0]
+    emission = rows(states, symbols)
+    return Chain(jnp.asarray(initial), jnp.asarray(transition), jnp.asarray(emission))
 
 
 def float64(chain):
@@ -58,19 +66,19 @@ def float64(chain):
 
 
 def every_path(chain, x):
-    """The likelihood, the states' posteriors, the expected transitions and the best path, by
-    summing over paths."""
+    """-log of the likelihood, the states' posteriors, the expected transitions, and the best path.
+
+    By summing over paths.
+    """
     pi, a, b = float64(chain)
     paths = np.array(list(itertools.product(range(len(pi)), repeat=len(x))))
-    p = (
-        pi[paths[:, 0]]
-        * b[paths, np.asarray(x)[None]].prod(1)
-        * a[paths[:, :-1], paths[:, 1:]].prod(1)
-    )
+    emitted = b[paths, np.asarray(x)[None]].prod(1)
+    p = pi[paths[:, 0]] * emitted * a[paths[:, :-1], paths[:, 1:]].prod(1)
     share = p / p.sum()
-    states = np.array(
-        [[share[paths[:, t] == i].sum() for i in range(len(pi))] for t in range(len(x))]
-    )
+
+    states = np.zeros((len(x), len(pi)))
+    for t, i in np.ndindex(states.shape):
+        states[t, i] = share[paths[:, t] == i].sum()
     pairs = np.zeros_like(a)
     for t in range(len(x) - 1):
         np.add.at(pairs, (paths[:, t], paths[:, t + 1]), share)
@@ -79,44 +87,53 @@ def every_path(chain, x):
 
 @cache
 def smoothed(symbols, scan, product):
-    return jax.jit(
-        lambda chain, batch: posterior(chain, look(chain, discrete(symbols), batch), scan, product)
-    )
+    """(chain, batch) -> what `posterior` gives, a program."""
+
+    def passes(chain, batch):
+        likelihoods = state_likelihoods(chain, discrete(symbols), batch)
+        return posterior(chain, likelihoods, scan, product)
+
+    return jax.jit(passes)
 
 
 @cache
 def decoded(symbols, scan):
-    return jax.jit(lambda chain, batch: viterbi(chain, look(chain, discrete(symbols), batch), scan))
+    """(chain, batch) -> the best path, a program."""
+
+    def path(chain, batch):
+        return viterbi(chain, state_likelihoods(chain, discrete(symbols), batch), scan)
+
+    return jax.jit(path)
 
 
 @scans
 @products
 @pytest.mark.parametrize('zeros', [(), ((0, 1), (2, 0), (1, 1))], ids=['dense', 'sparse'])
 def test_passes_equal_the_sum_over_all_paths(scan, product, zeros):
-    chain, batch = chain_of(3, 3, 4, zeros), jax.random.randint(KEY, (6, 5), 0, 4)
+    chain = chain_of(3, 3, 4, zeros)
+    batch = jax.random.randint(KEY, (6, 5), 0, 4)
     nats, states, pairs = smoothed(4, scan, product)(chain, {'x': batch})
     path = decoded(4, scan)(chain, {'x': batch})
     for i, x in enumerate(batch):
-        whole, by_state, by_pair, best = every_path(chain, x)
-        np.testing.assert_allclose(nats[:, i].sum(), whole, rtol=1e-6)
+        expected_nats, by_state, by_pair, best = every_path(chain, x)
+        np.testing.assert_allclose(nats[:, i].sum(), expected_nats, rtol=1e-6)
         np.testing.assert_allclose(states[:, i], by_state, atol=2e-6)
         np.testing.assert_allclose(pairs[i], by_pair, atol=5e-6)
         np.testing.assert_array_equal(path[:, i], best)
 
 
 @scans
-def test_places_after_the_length_have_no_say(scan):
+def test_places_after_the_length_have_no_effect(scan):
     chain = chain_of(4, 3, 4)
     rubbish = np.array([[2, 0, 1, -7, 99], [1, 1, 1, 1, 1]], np.int32)
     batch = {'x': rubbish, 'length': np.array([3, 1], np.int32)}
     nats, states, pairs = smoothed(4, scan, log_product)(chain, batch)
     path = decoded(4, scan)(chain, batch)
     for i, length in enumerate((3, 1)):
-        whole, by_state, by_pair, best = every_path(chain, rubbish[i, :length])
-        np.testing.assert_allclose(nats[:, i].sum(), whole, rtol=1e-6)
-        np.testing.assert_allclose(
-            states[:, i], np.pad(by_state, ((0, 5 - length), (0, 0))), atol=2e-6
-        )
+        expected_nats, by_state, by_pair, best = every_path(chain, rubbish[i, :length])
+        by_state = np.pad(by_state, ((0, 5 - length), (0, 0)))
+        np.testing.assert_allclose(nats[:, i].sum(), expected_nats, rtol=1e-6)
+        np.testing.assert_allclose(states[:, i], by_state, atol=2e-6)
         np.testing.assert_allclose(pairs[i], by_pair, atol=5e-6)
         np.testing.assert_array_equal(path[:length, i], best)
 
@@ -133,32 +150,43 @@ def test_a_sequence_of_one_place_is_a_mixture():
 
 @cache
 def long_sequence():
-    """100,000 symbols, and what float64 says of them: nats, posteriors and the best path."""
+    """A chain, 100,000 symbols of it, and their nats, posteriors and best path in float64."""
     chain = chain_of(0, 3, 5)
-    x = np.asarray(jax.jit(generate, static_argnums=(2, 3))(KEY, chain, discrete(5), 100_000)[1])
+    _, x = jax.jit(generate, static_argnums=(2, 3))(KEY, chain, discrete(5), 100_000)
+    x = np.asarray(x)
     pi, a, b = float64(chain)
-    ahead, behind = np.zeros((2, len(x), 3))
-    ahead[0], behind[-1], nats = pi, 1, 0.0
+
+    predicted = np.zeros((len(x), 3))
+    predicted[0] = pi
+    nats = 0.0
     for t, symbol in enumerate(x):
-        now = ahead[t] * b[:, symbol]
-        nats -= np.log(now.sum())
+        joint = predicted[t] * b[:, symbol]
+        nats -= np.log(joint.sum())
         if t + 1 < len(x):
-            ahead[t + 1] = now @ a / now.sum()
+            predicted[t + 1] = joint @ a / joint.sum()
+
+    backward = np.zeros((len(x), 3))
+    backward[-1] = 1
     for t in range(len(x) - 1, 0, -1):
-        behind[t - 1] = a @ (b[:, x[t]] * behind[t])
-        behind[t - 1] /= behind[t - 1].sum()
-    states = ahead * b[:, x].T * behind
-    return chain, x, nats, states / states.sum(1, keepdims=True), float64_viterbi(pi, a, b[:, x].T)
+        backward[t - 1] = a @ (b[:, x[t]] * backward[t])
+        backward[t - 1] /= backward[t - 1].sum()
+
+    states = predicted * b[:, x].T * backward
+    states /= states.sum(1, keepdims=True)
+    return chain, x, nats, states, float64_viterbi(pi, a, b[:, x].T)
 
 
 def float64_viterbi(pi, a, likelihood):
-    best, back = np.log(pi) + np.log(likelihood[0]), []
-    for now in likelihood[1:]:
-        ways = best[:, None] + np.log(a)
-        back.append(ways.argmax(0))
-        best = ways.max(0) + np.log(now)
+    """The best path, int [L], of likelihoods [L, K]."""
+    best = np.log(pi) + np.log(likelihood[0])
+    previous = []
+    for row in likelihood[1:]:
+        candidates = best[:, None] + np.log(a)
+        previous.append(candidates.argmax(0))
+        best = candidates.max(0) + np.log(row)
+
     path = [best.argmax()]
-    for pointers in back[::-1]:
+    for pointers in previous[::-1]:
         path.append(pointers[path[-1]])
     return np.array(path[::-1])
 
@@ -173,9 +201,9 @@ def log_joint(chain, x, path):
     [(sequential, log_product), (sequential, scaled_product), (parallel, log_product)],
 )
 def test_100_000_symbols_have_the_likelihood_and_the_states_of_float64(scan, product):
-    chain, x, whole, by_state, _ = long_sequence()
+    chain, x, expected_nats, by_state, _ = long_sequence()
     nats, states, _ = smoothed(5, scan, product)(chain, {'x': x[None]})
-    np.testing.assert_allclose(nats.sum(), whole, rtol=1e-6)
+    np.testing.assert_allclose(nats.sum(), expected_nats, rtol=1e-6)
     np.testing.assert_allclose(states[:, 0], by_state, atol=1e-4)
 
 
@@ -188,37 +216,37 @@ def test_the_best_path_of_100_000_symbols_is_that_of_float64():
 
 def test_float32_counts_transitions_and_symbols_of_a_long_sequence():
     chain, x, _, states, _ = long_sequence()
-    pairs, emission = (
-        np.asarray(smoothed(5, sequential, log_product)(chain, {'x': x[None]})[2][0]),
-        discrete(5),
-    )
+    _, _, pairs = smoothed(5, sequential, log_product)(chain, {'x': x[None]})
+    pairs = np.asarray(pairs[0])
     np.testing.assert_allclose(pairs.sum(1), states[:-1].sum(0), rtol=1e-5)
     np.testing.assert_allclose(pairs.sum(0), states[1:].sum(0), rtol=1e-5)
-    counts = emission.sums(
-        chain.emission, jnp.asarray(x[None]), jnp.asarray(states[None], jnp.float32)
-    )
+    weights = jnp.asarray(states[None], jnp.float32)
+    counts = discrete(5).sums(chain.emission, jnp.asarray(x[None]), weights)
     expected = [[states[x == v, i].sum() for v in range(5)] for i in range(3)]
     np.testing.assert_allclose(counts, expected, rtol=1e-5)
 
 
 @scans
 def test_log_product_keeps_what_a_product_of_matrices_loses(scan):
-    """An outlier makes the state without a way back look certain; all that follows says that it was
-    not entered."""
+    """An outlier makes the state without a way back seem certain.
+
+    All that follows says that it was not entered.
+    """
     chain = Chain(jnp.array([1.0, 0.0]), jnp.array([[0.5, 0.5], [0.0, 1.0]]), None)
     likelihood = jnp.zeros((30, 1, 2)).at[5, 0, 0].set(-200.0).at[6:, 0, 1].set(-50.0)
-    seen = Seen(likelihood, jnp.ones((30, 1), bool))
-    nats, states, pairs = jax.jit(partial(posterior, scan=scan))(chain, seen)
+    likelihoods = StateLikelihoods(likelihood, jnp.ones((30, 1), bool))
+    nats, states, pairs = jax.jit(partial(posterior, scan=scan))(chain, likelihoods)
     np.testing.assert_allclose(nats.sum(), 200 + 29 * np.log(2) - np.log1p(np.exp(-50)), rtol=1e-6)
     np.testing.assert_allclose(states[:, 0], np.eye(2)[[0] * 30], atol=1e-6)
     np.testing.assert_allclose(pairs[0], [[29, 0], [0, 0]], atol=1e-4)
-    lost = jax.jit(partial(forward, scan=scan, product=scaled_product))(chain, seen)[1]
+    scaled = jax.jit(partial(forward, scan=scan, product=scaled_product))
+    _, lost = scaled(chain, likelihoods)
     assert not np.sum(lost) < 1000
 
 
 @scans
 def test_viterbi_is_a_path_even_where_all_are_alike(scan):
-    """Two states that must alternate, and nothing seen to tell where it began."""
+    """Two states that must alternate, and nothing in the data that says where it starts."""
     chain = Chain(
         jnp.array([0.5, 0.5]), jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.full((2, 3), 1 / 3)
     )
@@ -226,10 +254,10 @@ def test_viterbi_is_a_path_even_where_all_are_alike(scan):
     assert (path[1:] != path[:-1]).all()
 
 
-def whole(batch):
+def full_batch(batch):
     """The same sequences at every step, and as the test set."""
-    held = jax.tree.map(jnp.asarray, batch)
-    return Data(Resident(held, lambda held, step: held), [batch])
+    arrays = jax.tree.map(jnp.asarray, batch)
+    return Data(Resident(arrays, lambda arrays, step: arrays), [batch])
 
 
 def run(algorithm, data, steps, workdir=None, seed=0, **options):
@@ -246,7 +274,8 @@ def run(algorithm, data, steps, workdir=None, seed=0, **options):
 
 def updated(algorithm, batch, steps=1):
     """The state and the metrics after so many updates by all data."""
-    state, update = jax.jit(algorithm.init)(KEY, batch), jax.jit(algorithm.update)
+    state = jax.jit(algorithm.init)(KEY, batch)
+    update = jax.jit(algorithm.update)
     for _ in range(steps):
         state, metrics = update(KEY, state, batch)
     return state, metrics
@@ -262,9 +291,9 @@ def symbols_drawn():
     """60 sequences of up to 100 symbols of a known chain, which goes from state to state rarely."""
     rows = [[0.5, 0.5], [[0.95, 0.05], [0.1, 0.9]], [[0.8, 0.15, 0.05], [0.1, 0.2, 0.7]]]
     chain = Chain(*(jnp.array(part) for part in rows))
-    make = lambda key: generate(key, chain, discrete(3), 100)[1]
+    x = sequences(chain, discrete(3), n=60, length=100)
     length = np.random.default_rng(0).integers(70, 101, 60).astype(np.int32)
-    return chain, {'x': np.asarray(jax.vmap(make)(jax.random.split(KEY, 60))), 'length': length}
+    return chain, {'x': x, 'length': length}
 
 
 @cache
@@ -276,19 +305,29 @@ def points_drawn():
     )
     transition = jnp.full((3, 3), 0.1) + 0.7 * jnp.eye(3)
     chain = Chain(jnp.full(3, 1 / 3), transition, Gaussians(mean, full.factor(covariance)))
-    make = lambda key: generate(key, chain, gaussian(full), 50)[1]
+    x = sequences(chain, gaussian(full), n=30, length=50)
     length = np.random.default_rng(1).integers(30, 51, 30).astype(np.int32)
-    return chain, {'x': np.asarray(jax.vmap(make)(jax.random.split(KEY, 30))), 'length': length}
+    return chain, {'x': x, 'length': length}
+
+
+def sequences(chain, emission, *, n, length):
+    """n sequences of a chain, [n, length, ...]."""
+
+    def draw(key):
+        _, x = generate(key, chain, emission, length)
+        return x
+
+    return np.asarray(jax.vmap(draw)(jax.random.split(KEY, n)))
 
 
 @pytest.mark.parametrize('seed', range(3))
 def test_the_likelihood_never_falls(seed, tmp_path):
-    draw = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     batch = {
-        'x': draw.integers(0, 6, (8, 30), np.int32),
-        'length': draw.integers(1, 31, 8).astype(np.int32),
+        'x': rng.integers(0, 6, (8, 30), np.int32),
+        'length': rng.integers(1, 31, 8).astype(np.int32),
     }
-    run(hmm(3, discrete(6)), whole(batch), 60, tmp_path, seed, every=STEP)
+    run(hmm(3, discrete(6)), full_batch(batch), 60, tmp_path, seed, every=STEP)
     found = losses(tmp_path)
     assert len(found) == 60 and found[-1] < found[0] - 0.01
     assert np.diff(found).max() <= 5e-7 * found[0]
@@ -296,15 +335,19 @@ def test_the_likelihood_never_falls(seed, tmp_path):
 
 @covariances_of_many_steps
 def test_the_likelihood_of_points_never_falls(covariance, tmp_path):
-    run(hmm(4, gaussian(covariance)), whole(points_drawn()[1]), 25, tmp_path, every=STEP)
+    _, batch = points_drawn()
+    run(hmm(4, gaussian(covariance)), full_batch(batch), 25, tmp_path, every=STEP)
     found = losses(tmp_path)
     assert found[-1] < found[0] - 0.1 and np.diff(found).max() <= 1e-6 * found[0]
 
 
 def test_with_pseudocounts_it_is_the_posterior_that_never_falls():
-    batch, k = {'x': np.random.default_rng(3).integers(0, 6, (5, 12), np.int32)}, 0.5
+    batch = {'x': np.random.default_rng(3).integers(0, 6, (5, 12), np.int32)}
+    k = 0.5
     algorithm = hmm(3, discrete(6, pseudocount=k), pseudocount=k)
-    state, update, found = algorithm.init(KEY, batch), jax.jit(algorithm.update), []
+    state = algorithm.init(KEY, batch)
+    update = jax.jit(algorithm.update)
+    found = []
     for _ in range(40):
         prior = k * sum(np.log(part).sum() for part in float64(state.chain))
         state, metrics = update(KEY, state, batch)
@@ -316,35 +359,46 @@ def test_with_pseudocounts_it_is_the_posterior_that_never_falls():
 def test_em_finds_the_chain_that_made_the_symbols():
     truth, batch = symbols_drawn()
     algorithm = hmm(2, discrete(3))
-    state = run(algorithm, whole(batch), 80)
+    state = run(algorithm, full_batch(batch), 80)
     order = np.argsort(state.chain.emission[:, 2])
     np.testing.assert_allclose(state.chain.emission[order], truth.emission, atol=0.04)
     np.testing.assert_allclose(state.chain.transition[order][:, order], truth.transition, atol=0.04)
     evaluate = jax.jit(algorithm.evaluate)
-    nats = lambda chain: np.sum(evaluate(KEY, state._replace(chain=chain), batch)['nats'])
-    assert (
-        nats(truth) - 20 < nats(state.chain) < nats(truth)
-    )  # what 7 free numbers fit beyond the truth is little
+
+    def nats(chain):
+        return np.sum(evaluate(KEY, state._replace(chain=chain), batch)['nats'])
+
+    # What 7 free numbers fit beyond the truth is little.
+    assert nats(truth) - 20 < nats(state.chain) < nats(truth)
 
 
 def test_em_finds_the_gaussians_that_made_the_points():
     truth, batch = points_drawn()
-    state = run(hmm(3, gaussian(full)), whole(batch), 60)
-    mean, covariance = state.chain.emission.mean, state.chain.emission.covariance
-    order = [np.argmin(np.sum((mean - m[None]) ** 2, 1)) for m in truth.emission.mean]
-    np.testing.assert_allclose(mean[np.array(order)], truth.emission.mean, atol=0.25)
-    np.testing.assert_allclose(covariance[np.array(order)], truth.emission.covariance, atol=0.35)
+    state = run(hmm(3, gaussian(full)), full_batch(batch), 60)
+    mean = state.chain.emission.mean
+    covariance = state.chain.emission.covariance
+    order = np.array([np.argmin(np.sum((mean - m[None]) ** 2, 1)) for m in truth.emission.mean])
+    np.testing.assert_allclose(mean[order], truth.emission.mean, atol=0.25)
+    np.testing.assert_allclose(covariance[order], truth.emission.covariance, atol=0.35)
 
 
 def test_batches_with_falling_steps_come_near_what_all_data_give():
     _, batch = symbols_drawn()
-    algorithm = lambda **options: hmm(2, discrete(3), **options)
-    select = lambda held, step: jax.tree.map(lambda x: x[(step * 4 + jnp.arange(4)) % 60], held)
+
+    def select(arrays, step):
+        return jax.tree.map(lambda x: x[(step * 4 + jnp.arange(4)) % 60], arrays)
+
     parts = Data(Resident(jax.tree.map(jnp.asarray, batch), select), [])
-    few = run(algorithm(stepsize=lambda step: (step + 1) ** -0.6), parts, 300)
-    evaluate = jax.jit(algorithm().evaluate)
-    nats = lambda state: np.sum(evaluate(KEY, state, batch)['nats'])
-    best = nats(run(algorithm(), whole(batch), 80))
+    falling = hmm(2, discrete(3), stepsize=lambda step: (step + 1) ** -0.6)
+    few = run(falling, parts, 300)
+
+    algorithm = hmm(2, discrete(3))
+    evaluate = jax.jit(algorithm.evaluate)
+
+    def nats(state):
+        return np.sum(evaluate(KEY, state, batch)['nats'])
+
+    best = nats(run(algorithm, full_batch(batch), 80))
     assert best - 1e-3 < nats(few) < best + 5
 
 
@@ -355,61 +409,55 @@ def test_one_state_counts_symbols_and_a_prior_joins_in():
     }
     for k in (0.0, 0.5):
         state, _ = updated(hmm(1, discrete(5, pseudocount=k)), batch)
-        np.testing.assert_allclose(
-            state.chain.emission[0], (np.array([2, 3, 0, 1, 0]) + k) / (6 + 5 * k), rtol=1e-6
-        )
+        expected = (np.array([2, 3, 0, 1, 0]) + k) / (6 + 5 * k)
+        np.testing.assert_allclose(state.chain.emission[0], expected, rtol=1e-6)
     np.testing.assert_array_equal(state.chain.transition, [[1.0]])
 
 
 @covariances
 def test_one_state_has_the_mean_and_covariance_of_all_points(covariance):
-    batch = points_drawn()[1]
+    _, batch = points_drawn()
     state, _ = updated(hmm(1, gaussian(covariance)), batch)
-    points = np.concatenate(
-        [x[:n] for x, n in zip(batch['x'], batch['length'], strict=True)]
-    ).astype(np.float64)
+    points, _ = rows_of(batch)
     expected = np.cov(points.T, bias=True)
+    if covariance is diagonal:
+        expected = np.diag(expected)
     np.testing.assert_allclose(state.chain.emission.mean[0], points.mean(0), rtol=1e-5)
-    found = state.chain.emission.covariance[0]
-    np.testing.assert_allclose(
-        found, expected if covariance is full else np.diag(expected), rtol=1e-5
-    )
+    np.testing.assert_allclose(state.chain.emission.covariance[0], expected, rtol=1e-5)
 
 
 @covariances
-def test_sums_of_points_are_weighed_by_the_steps_sizes(covariance):
-    x = points_drawn()[1]['x'] + np.array([3, -2], np.float32)
+def test_sums_of_points_are_weighted_by_the_steps_sizes(covariance):
+    _, batch = points_drawn()
+    x = batch['x'] + np.array([3, -2], np.float32)
     parts = x[:12, :40], x[12:24, :40] * np.float32(2)  # batches of different means
     algorithm = hmm(1, gaussian(covariance), stepsize=lambda step: 0.3)
-    state, update = (
-        algorithm.init(KEY, {'x': parts[1]}),
-        jax.jit(algorithm.update),
-    )  # far from the first step's
+    state = algorithm.init(KEY, {'x': parts[1]})  # far from the first step's
+    update = jax.jit(algorithm.update)
     for part in parts:
         state, _ = update(KEY, state, {'x': part})
-    points, weights = (
-        np.concatenate(parts).reshape(-1, 2).astype(np.float64),
-        np.repeat([0.7, 1.0], 480),
-    )
+
+    points = np.concatenate(parts).reshape(-1, 2).astype(np.float64)
+    weights = np.repeat([0.7, 1.0], 480)
+    mean = np.average(points, 0, weights)
     expected = np.cov(points.T, bias=True, aweights=weights)
-    np.testing.assert_allclose(
-        state.chain.emission.mean[0], np.average(points, 0, weights), rtol=1e-5
-    )
-    found = state.chain.emission.covariance[0]
-    np.testing.assert_allclose(
-        found, expected if covariance is full else np.diag(expected), rtol=1e-5
-    )
+    if covariance is diagonal:
+        expected = np.diag(expected)
+    np.testing.assert_allclose(state.chain.emission.mean[0], mean, rtol=1e-5)
+    np.testing.assert_allclose(state.chain.emission.covariance[0], expected, rtol=1e-5)
 
 
 @covariances
-def test_points_far_from_nought_lose_no_digits(covariance):
-    far = points_drawn()[1]['x'] + np.float32(1000)
+def test_points_far_from_zero_lose_no_digits(covariance):
+    _, batch = points_drawn()
+    x = batch['x'] + np.float32(1000)
     algorithm = hmm(3, gaussian(covariance))
-    at_hand, away = (
-        updated(algorithm, {'x': x}, 5)[0].chain.emission for x in (far - np.float32(1000), far)
-    )
-    np.testing.assert_allclose(at_hand.covariance, away.covariance, atol=2e-3)
-    np.testing.assert_allclose(at_hand.mean, away.mean - 1000, atol=1e-3)
+    near, _ = updated(algorithm, {'x': x - np.float32(1000)}, 5)
+    far, _ = updated(algorithm, {'x': x}, 5)
+    near = near.chain.emission
+    far = far.chain.emission
+    np.testing.assert_allclose(near.covariance, far.covariance, atol=2e-3)
+    np.testing.assert_allclose(near.mean, far.mean - 1000, atol=1e-3)
 
 
 @covariances_of_many_steps
@@ -418,15 +466,17 @@ def test_no_variance_falls_below_the_floor(covariance):
     x[:, ::2, 0] = 5  # in the other direction there is no variance
     state, metrics = updated(hmm(2, gaussian(covariance, floor=0.01)), {'x': x})
     found = state.chain.emission.covariance
-    assert np.isfinite(metrics['loss']) and np.isfinite(found).all()
-    np.testing.assert_allclose(
-        found[:, 1, 1] if covariance is full else found[:, 1], 0.01, rtol=1e-5
-    )
+    assert np.isfinite(metrics['loss'])
+    assert np.isfinite(found).all()
+    least = found[:, 1, 1] if covariance is full else found[:, 1]
+    np.testing.assert_allclose(least, 0.01, rtol=1e-5)
 
 
 def em64(chain, x, n):
-    """Nats a place before each of n steps of EM of full covariances on x [B, L, D], and after the
-    last, in float64."""
+    """Nats a place before each of n steps of EM on x [B, L, D], and after the last, in float64.
+
+    Covariances are full.
+    """
     pi, a = (np.asarray(part, np.float64) for part in chain[:2])
     mean, factor = (np.asarray(part, np.float64) for part in chain.emission)
     covariance = factor @ factor.swapaxes(1, 2)
@@ -438,40 +488,46 @@ def em64(chain, x, n):
         log_b = -(white**2).sum(-1) / 2 - log_det[None, None] - x.shape[-1] / 2 * np.log(2 * np.pi)
         peak = log_b.max(-1, keepdims=True)
         b = np.exp(log_b - peak)
-        ahead, behind, scale = np.empty_like(b), np.ones_like(b), np.empty(b.shape[:2])
+
+        filtered = np.empty_like(b)
+        scale = np.empty(b.shape[:2])
         for t in range(x.shape[1]):
-            now = (pi[None] if t == 0 else ahead[:, t - 1] @ a) * b[:, t]
-            scale[:, t] = now.sum(-1)
-            ahead[:, t] = now / scale[:, t, None]
+            predicted = pi[None] if t == 0 else filtered[:, t - 1] @ a
+            joint = predicted * b[:, t]
+            scale[:, t] = joint.sum(-1)
+            filtered[:, t] = joint / scale[:, t, None]
+        backward = np.ones_like(b)
         for t in range(x.shape[1] - 1, 0, -1):
-            behind[:, t - 1] = (b[:, t] * behind[:, t]) @ a.T / scale[:, t, None]
+            backward[:, t - 1] = (b[:, t] * backward[:, t]) @ a.T / scale[:, t, None]
         losses.append(-np.mean(np.log(scale) + peak[..., 0]))
-        states = ahead * behind
-        right = b[:, 1:] * behind[:, 1:] / scale[:, 1:, None]
+
+        states = filtered * backward
+        after = b[:, 1:] * backward[:, 1:] / scale[:, 1:, None]
         pi = states[:, 0].mean(0)
-        a = a * np.einsum('bti,btj->ij', ahead[:, :-1], right)
+        a = a * np.einsum('bti,btj->ij', filtered[:, :-1], after)
         a /= a.sum(1, keepdims=True)
         mass = states.sum((0, 1))
         mean = np.einsum('btk,btd->kd', states, x) / mass[:, None]
-        apart = x[:, :, None] - mean[None, None]
-        covariance = np.einsum('btk,btkd,btke->kde', states, apart, apart) / mass[:, None, None]
+        centred = x[:, :, None] - mean[None, None]
+        scatter = np.einsum('btk,btkd,btke->kde', states, centred, centred)
+        covariance = scatter / mass[:, None, None]
     return np.array(losses)
 
 
 def test_thin_noise_of_any_scale_is_that_of_float64():
-    """Standard deviations that span up to 1 to 1e-4, in any directions, and columns of scales 1e-3
-    to 1e5."""
+    """In any directions standard deviations span up to 1 to 1e-4; columns have scales to 1e5."""
     algorithm = hmm(2, gaussian(full, floor=1e-30))
-    begin, update = jax.jit(algorithm.init), jax.jit(algorithm.update)
+    init = jax.jit(algorithm.init)
+    update = jax.jit(algorithm.update)
     for seed in range(6):
-        draw = np.random.default_rng(seed)
-        axes = np.linalg.qr(draw.normal(size=(3, 3)))[0] * np.geomspace(
-            1, 10 ** draw.uniform(-4, 0), 3
-        )
-        x = (draw.normal(size=(6, 40, 3)) + 3 * draw.integers(2, size=(6, 40, 1))) @ axes.T
-        x = np.float32(x * 10 ** draw.uniform(-3, 5, 3))
-        state = begin(KEY, {'x': x})
-        chain, found = state.chain, []
+        rng = np.random.default_rng(seed)
+        rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        axes = rotation * np.geomspace(1, 10 ** rng.uniform(-4, 0), 3)
+        x = (rng.normal(size=(6, 40, 3)) + 3 * rng.integers(2, size=(6, 40, 1))) @ axes.T
+        x = np.float32(x * 10 ** rng.uniform(-3, 5, 3))
+        state = init(KEY, {'x': x})
+        chain = state.chain
+        found = []
         for _ in range(9):
             state, metrics = update(KEY, state, {'x': x})
             found.append(float(metrics['loss']))
@@ -481,22 +537,21 @@ def test_thin_noise_of_any_scale_is_that_of_float64():
 
 def test_columns_that_determine_each_other_are_finite_and_the_likelihood_never_falls():
     algorithm = hmm(2, gaussian(full))
-    begin, update = jax.jit(algorithm.init), jax.jit(algorithm.update)
-    draw = np.random.default_rng(5)
-    t = draw.normal(size=(6, 40)) + 8 * (np.arange(40) // 10 % 2)[None]
+    init = jax.jit(algorithm.init)
+    update = jax.jit(algorithm.update)
+    rng = np.random.default_rng(5)
+    t = rng.normal(size=(6, 40)) + 8 * (np.arange(40) // 10 % 2)[None]
     for scale, offset in [(1e-3, 0), (1, 0), (10, 0), (1e3, 0), (1e5, 0), (1, 1e6)]:
         x = np.float32(scale * np.stack([t, 2 * t + 1, t], -1) + offset)
-        state, found = begin(KEY, {'x': x}), []
+        state = init(KEY, {'x': x})
+        found = []
         for _ in range(10):
             state, metrics = update(KEY, state, {'x': x})
             found.append(float(metrics['loss']))
-        assert np.isfinite(found).all() and all(
-            np.isfinite(leaf).all() for leaf in jax.tree.leaves(state)
-        )
-        assert np.diff(found).max() < 3e-3, (
-            scale,
-            offset,
-        )  # rounding at the least thinness, (1 / 32)^2 a column
+        assert np.isfinite(found).all()
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
+        # Rounding at the least thinness, (1 / 32)^2 a column.
+        assert np.diff(found).max() < 3e-3, (scale, offset)
 
 
 def test_samples_are_distributed_as_the_model_says():
@@ -514,21 +569,19 @@ def test_samples_are_distributed_as_the_model_says():
 def test_points_sampled_have_the_moments_of_their_state():
     truth, _ = points_drawn()
     chain = truth._replace(initial=jnp.array([1.0, 0.0, 0.0]), transition=jnp.eye(3))
-    x = np.asarray(jax.jit(lambda key: generate(key, chain, gaussian(full), 20_000)[1])(KEY))
+    _, x = jax.jit(generate, static_argnums=(2, 3))(KEY, chain, gaussian(full), 20_000)
+    x = np.asarray(x)
     np.testing.assert_allclose(x.mean(0), [0, 0], atol=0.03)
     np.testing.assert_allclose(np.cov(x.T), truth.emission.covariance[0], atol=0.04)
 
 
 def test_codes_and_losses_are_those_of_the_passes():
-    chain, batch = (
-        chain_of(3, 3, 4),
-        {'x': jnp.array([[0, 1, 2, 3], [3, 3, 1, 0]]), 'length': jnp.array([4, 2])},
-    )
+    chain = chain_of(3, 3, 4)
+    batch = {'x': jnp.array([[0, 1, 2, 3], [3, 3, 1, 0]]), 'length': jnp.array([4, 2])}
     algorithm = hmm(3, discrete(4), scan=parallel)
     state = algorithm.init(KEY, batch)._replace(chain=chain)
-    found, codes = jax.jit(lambda *all: (algorithm.evaluate(*all), algorithm.encode(*all)))(
-        KEY, state, batch
-    )
+    found = jax.jit(algorithm.evaluate)(KEY, state, batch)
+    codes = jax.jit(algorithm.encode)(KEY, state, batch)
     exact = [every_path(chain, x[:n]) for x, n in zip(batch['x'], (4, 2), strict=True)]
     np.testing.assert_allclose(found['nats'], [nats for nats, *_ in exact], rtol=1e-6)
     np.testing.assert_allclose(found['loss'], np.divide(found['nats'], [4, 2]), rtol=1e-6)
@@ -536,21 +589,20 @@ def test_codes_and_losses_are_those_of_the_passes():
     np.testing.assert_allclose(codes[1, :2], exact[1][1], atol=1e-6)
 
 
-def test_an_impossible_sequence_has_a_likelihood_of_nought_and_not_a_nan():
+def test_an_impossible_sequence_has_a_likelihood_of_zero_and_not_a_nan():
     chain = Chain(jnp.array([1.0, 0.0]), jnp.eye(2), jnp.array([[1.0, 0.0], [0.5, 0.5]]))
     for scan in (sequential, parallel):
         algorithm = hmm(2, discrete(2), scan=scan)
         state = algorithm.init(KEY, {'x': jnp.zeros((2, 4), jnp.int32)})._replace(chain=chain)
-        loss = jax.jit(algorithm.evaluate)(
-            KEY, state, {'x': jnp.array([[0, 1, 0, 0], [0, 0, 0, 0]])}
-        )['loss']
-        np.testing.assert_array_equal(loss, [np.inf, 0])
+        x = jnp.array([[0, 1, 0, 0], [0, 0, 0, 0]])
+        metrics = jax.jit(algorithm.evaluate)(KEY, state, {'x': x})
+        np.testing.assert_array_equal(metrics['loss'], [np.inf, 0])
 
 
 @pytest.mark.parametrize('symbol', [-1, 5])
 def test_a_symbol_out_of_range_ends_the_run(symbol):
     with pytest.raises(NonFinite, match='step 1: loss is nan'):
-        run(hmm(2, discrete(5)), whole({'x': np.array([[0, symbol, 4]], np.int32)}), 2)
+        run(hmm(2, discrete(5)), full_batch({'x': np.array([[0, symbol, 4]], np.int32)}), 2)
 
 
 @pytest.mark.parametrize(
@@ -564,15 +616,15 @@ def test_a_symbol_out_of_range_ends_the_run(symbol):
         (lambda: discrete(0), 'symbols are 0, pseudocount 0.0'),
         (lambda: gaussian(floor=0.0), 'floor is 0.0; a variance must be positive'),
         (
-            lambda: start(hmm(2, discrete(5)), jnp.zeros((3, 4))),
+            lambda: abstract_init(hmm(2, discrete(5)), jnp.zeros((3, 4))),
             r'x is float32 \[3, 4\]; .* integers \[B, L\]',
         ),
         (
-            lambda: start(hmm(2, gaussian()), jnp.zeros((3, 4))),
+            lambda: abstract_init(hmm(2, gaussian()), jnp.zeros((3, 4))),
             r'x is float32 \[3, 4\]; .* floats \[B, L, D\]',
         ),
         (
-            lambda: start(hmm(2, gaussian()), jnp.zeros((3, 4, 2), jnp.int32)),
+            lambda: abstract_init(hmm(2, gaussian()), jnp.zeros((3, 4, 2), jnp.int32)),
             r'x is int32 \[3, 4, 2\]',
         ),
     ],
@@ -583,14 +635,16 @@ def test_what_cannot_be_is_refused_in_one_line(make, message):
     assert '\n' not in str(error.value)
 
 
-def start(algorithm, x):
+def abstract_init(algorithm, x):
     return jax.eval_shape(algorithm.init, KEY, {'x': x})
 
 
 def rows_of(batch):
     """Sequences one after another, and their lengths, as hmmlearn has them."""
     rows = np.concatenate([x[:n] for x, n in zip(batch['x'], batch['length'], strict=True)])
-    return (rows[:, None] if rows.ndim == 1 else rows.astype(np.float64)), batch['length']
+    if rows.ndim == 1:
+        return rows[:, None], batch['length']
+    return rows.astype(np.float64), batch['length']
 
 
 def set_to(peer, chain):
@@ -599,19 +653,24 @@ def set_to(peer, chain):
 
 
 def agrees(peer, algorithm, state, batch, emission):
-    """The same likelihood, posteriors and path, and after EM the same model, but for its emission."""
+    """Sees that likelihoods, posteriors and paths are the same, and the model after EM.
+
+    But for its emission.
+    """
     rows, lengths = rows_of(batch)
-    np.testing.assert_allclose(
-        -peer.score(rows, lengths), np.sum(algorithm.evaluate(KEY, state, batch)['nats']), rtol=2e-6
-    )
-    real = np.arange(batch['x'].shape[1])[None] < lengths[:, None]
-    np.testing.assert_allclose(
-        algorithm.encode(KEY, state, batch)[real], peer.predict_proba(rows, lengths), atol=2e-4
-    )
-    path = np.asarray(
-        jax.jit(lambda chain: viterbi(chain, look(chain, emission, batch)))(state.chain)
-    ).T[real]
+    nats = np.sum(algorithm.evaluate(KEY, state, batch)['nats'])
+    np.testing.assert_allclose(-peer.score(rows, lengths), nats, rtol=2e-6)
+    mask = np.arange(batch['x'].shape[1])[None] < lengths[:, None]
+    codes = algorithm.encode(KEY, state, batch)[mask]
+    np.testing.assert_allclose(codes, peer.predict_proba(rows, lengths), atol=2e-4)
+
+    @jax.jit
+    def best_path(chain):
+        return viterbi(chain, state_likelihoods(chain, emission, batch))
+
+    path = np.asarray(best_path(state.chain)).T[mask]
     assert np.mean(path == peer.predict(rows, lengths)) > 0.999
+
     peer.fit(rows, lengths)
     for _ in range(peer.n_iter):
         state, _ = jax.jit(algorithm.update)(KEY, state, batch)
@@ -625,12 +684,14 @@ def agrees(peer, algorithm, state, batch, emission):
 def test_symbols_equal_hmmlearn(k):
     from hmmlearn.hmm import CategoricalHMM
 
-    batch, emission = symbols_drawn()[1], discrete(3, pseudocount=k)
+    _, batch = symbols_drawn()
+    emission = discrete(3, pseudocount=k)
     algorithm = hmm(3, emission, pseudocount=k)
     state = algorithm.init(KEY, batch)
     priors = dict.fromkeys(('startprob_prior', 'transmat_prior', 'emissionprob_prior'), 1 + k)
     peer = set_to(CategoricalHMM(3, n_iter=5, tol=-np.inf, init_params='', **priors), state.chain)
-    peer.emissionprob_, peer.n_features = np.asarray(state.chain.emission, np.float64), 3
+    peer.emissionprob_ = np.asarray(state.chain.emission, np.float64)
+    peer.n_features = 3
     state = agrees(peer, algorithm, state, batch, emission)
     np.testing.assert_allclose(state.chain.emission, peer.emissionprob_, atol=2e-5)
 
@@ -640,15 +701,15 @@ def test_symbols_equal_hmmlearn(k):
 def test_points_equal_hmmlearn(covariance, kind):
     from hmmlearn.hmm import GaussianHMM
 
-    batch, emission = points_drawn()[1], gaussian(covariance)
+    _, batch = points_drawn()
+    emission = gaussian(covariance)
     algorithm = hmm(3, emission)
     state = algorithm.init(KEY, batch)
     free = dict(covars_prior=0, covars_weight=0, n_iter=5, tol=-np.inf, init_params='')
     peer = set_to(GaussianHMM(3, kind, **free), state.chain)
     found = state.chain.emission
-    peer.means_, peer.covars_ = (
-        np.asarray(part, np.float64) for part in (found.mean, found.covariance)
-    )
+    peer.means_ = np.asarray(found.mean, np.float64)
+    peer.covars_ = np.asarray(found.covariance, np.float64)
     state = agrees(peer, algorithm, state, batch, emission)
     np.testing.assert_allclose(state.chain.emission.mean, peer.means_, atol=1e-4)
     np.testing.assert_allclose(state.chain.emission.covariance, peer._covars_, atol=2e-4)

@@ -13,19 +13,22 @@ from sklearn.datasets import load_digits
 from sklearn.mixture import GaussianMixture
 
 from genjax.algorithms.density import Family, density, forward_kl
-from genjax.algorithms.mixture.covariances import diagonal, full, tied
-from genjax.algorithms.mixture.mixture import (
+from genjax.algorithms.mixture import (
     bic,
+    diagonal,
     from_covariances,
+    full,
     hard_start,
     mixture,
     parameters,
-    plus_plus,
+    tied,
     unconstrained,
 )
 from genjax.data.tables import table
+from genjax.numerics.kmeans import plus_plus
 from genjax.training.mesh import by_jit, by_pmap, make_mesh
 from genjax.training.train import Every, Experiment, NonFinite, train
+from tests.trees import assert_trees_close
 
 STRUCTURES = {'full': full, 'tied': tied, 'diag': diagonal}
 structures = pytest.mark.parametrize('name', STRUCTURES)
@@ -37,17 +40,15 @@ def clusters(n=300, size=3, components=4, spread=2.0, seed=0):
     rng = np.random.default_rng(seed)
     mixing = rng.normal(size=(components, size, size)) / np.sqrt(size) + np.eye(size)[None]
     which = rng.integers(components, size=n)
-    x = rng.normal(size=(components, size))[which] * spread + np.einsum(
-        'nij,nj->ni', mixing[which], rng.normal(size=(n, size))
-    )
-    return x.astype(np.float32)
+    centres = rng.normal(size=(components, size))[which] * spread
+    noise = np.einsum('nij,nj->ni', mixing[which], rng.normal(size=(n, size)))
+    return (centres + noise).astype(np.float32)
 
 
 def given(name, x, components):
     """A start far from any optimum: rows as means, the whole data's covariance for all."""
-    weights = np.arange(1, components + 1, dtype=np.float32) / np.sum(
-        np.arange(1, components + 1, dtype=np.float32)
-    )
+    weights = np.arange(1, components + 1, dtype=np.float32)
+    weights /= weights.sum()
     whole = np.cov(x.T).astype(np.float32)
     covariances = {
         'full': np.stack([whole] * components),
@@ -59,8 +60,10 @@ def given(name, x, components):
 
 def steps(algorithm, batch, n, state=None):
     """The state after n updates, and their losses."""
+    if state is None:
+        state = jax.jit(algorithm.init)(KEY, batch)
     update = jax.jit(algorithm.update)
-    state, losses = jax.jit(algorithm.init)(KEY, batch) if state is None else state, []
+    losses = []
     for _ in range(n):
         state, metrics = update(KEY, state, batch)
         losses.append(float(metrics['loss']))
@@ -77,35 +80,33 @@ def run(algorithm, x, n, **options):
 def test_it_is_scikit_learns_from_the_same_start(name, floor=0.01):
     x = clusters()
     weights, means, covariances = given(name, x, 4)
-    squeeze = lambda c: c[0] if name == 'tied' else c
+
+    def squeeze(covariances):
+        return covariances[0] if name == 'tied' else covariances
+
     precisions = 1 / covariances if name == 'diag' else np.linalg.inv(covariances)
     starts = dict(weights_init=weights, means_init=means, precisions_init=squeeze(precisions))
     peer = GaussianMixture(4, covariance_type=name, reg_covar=floor, tol=0, max_iter=20, **starts)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # it warns that 20 steps are not to the end
         peer.fit(x.astype(np.float64))
-    family = STRUCTURES[name]
-    algorithm = mixture(
-        4,
-        covariance=family,
-        floor=floor,
-        start=from_covariances(family, weights, means, covariances),
-    )
+    covariance = STRUCTURES[name]
+    start = from_covariances(covariance, weights, means, covariances)
+    algorithm = mixture(4, covariance=covariance, floor=floor, start=start)
     batch = {'x': jnp.asarray(x)}
     state, losses = steps(algorithm, batch, 20)
     found = state.mixture
     np.testing.assert_allclose(jnp.exp(found.log_weights), peer.weights_, rtol=1e-4)
     np.testing.assert_allclose(found.means, peer.means_, atol=2e-4)
-    np.testing.assert_allclose(squeeze(family.square(found.factors)), peer.covariances_, atol=5e-4)
-    np.testing.assert_allclose(
-        jax.jit(algorithm.encode)(KEY, state, batch), peer.predict_proba(x), atol=5e-4
-    )
-    assert losses[-1] == pytest.approx(
-        -peer.lower_bound_, abs=1e-5
-    )  # of the E step before the last M step
+    square = squeeze(covariance.square(found.factors))
+    np.testing.assert_allclose(square, peer.covariances_, atol=5e-4)
+    code = jax.jit(algorithm.encode)(KEY, state, batch)
+    np.testing.assert_allclose(code, peer.predict_proba(x), atol=5e-4)
+    # Of the E step before the last M step.
+    assert losses[-1] == pytest.approx(-peer.lower_bound_, abs=1e-5)
     losses = jax.jit(algorithm.evaluate)(KEY, state, batch)['loss']
     np.testing.assert_allclose(losses, -peer.score_samples(x), atol=5e-4)
-    count = parameters(family, 4, 3)
+    count = parameters(covariance, 4, 3)
     assert count == peer._n_parameters()
     assert bic(float(jnp.mean(losses)), count, len(x)) == pytest.approx(peer.bic(x), rel=1e-6)
 
@@ -113,8 +114,7 @@ def test_it_is_scikit_learns_from_the_same_start(name, floor=0.01):
 @structures
 @pytest.mark.parametrize('seed', range(2))
 def test_the_likelihood_never_falls(name, seed):
-    """In float32 to a millionth of a nat for each column, the rounding of a mean of squares; see
-    below for float64."""
+    """In float32 to a millionth of a nat for each column, the rounding of a mean of squares."""
     size, components = [(2, 5), (8, 3)][seed]
     x = clusters(n=200, size=size, components=components, seed=seed)
     start = from_covariances(STRUCTURES[name], *given(name, x, components))
@@ -131,7 +131,9 @@ def test_the_likelihood_never_falls_in_float64_either(name):
         values = [np.float64(value) for value in given(name, x, 4)]
         start = from_covariances(STRUCTURES[name], *map(jnp.asarray, values))
         algorithm = mixture(4, covariance=STRUCTURES[name], floor=0.0, start=start)
-        update, state, losses = jax.jit(algorithm.update), algorithm.init(KEY, {'x': x}), []
+        update = jax.jit(algorithm.update)
+        state = algorithm.init(KEY, {'x': x})
+        losses = []
         for _ in range(60):
             state, metrics = update(KEY, state, {'x': x})
             losses.append(metrics['loss'])
@@ -141,24 +143,29 @@ def test_the_likelihood_never_falls_in_float64_either(name):
 
 
 def reference(x, weights, means, covariances, rate):
-    """One step on natural statistics E r, E r x, E r x x^T of which the batch makes up `rate`,
-    full, float64."""
-    precisions, k = np.linalg.inv(covariances), len(weights)
-    apart = x[:, None] - means[None]
-    joint = np.log(weights)[None] - np.einsum('nki,kij,nkj->nk', apart, precisions, apart) / 2
-    joint -= np.linalg.slogdet(covariances)[1][None] / 2
+    """One step of full covariances on natural statistics E r, E r x, E r x x^T, in float64.
+
+    The batch makes up `rate` of them.
+    """
+    precisions = np.linalg.inv(covariances)
+    _, log_det = np.linalg.slogdet(covariances)
+    centred = x[:, None] - means[None]
+    squares = np.einsum('nki,kij,nkj->nk', centred, precisions, centred)
+    joint = np.log(weights)[None] - squares / 2 - log_det[None] / 2
     r = np.exp(joint - joint.max(1, keepdims=True))
     r /= r.sum(1, keepdims=True)
-    mix = lambda old, new: (1 - rate) * old + rate * new
+
+    def mix(old, new):
+        return (1 - rate) * old + rate * new
+
+    def outer(m):
+        return m[:, :, None] * m[:, None]
+
     mass = mix(weights, r.mean(0))
     first = mix(weights[:, None] * means, r.T @ x / len(x))
-    outer = lambda m: m[:, :, None] * m[:, None]
-    second = mix(
-        weights[:, None, None] * (covariances + outer(means)),
-        np.einsum('nk,ni,nj->kij', r, x, x) / len(x),
-    )
+    old_second = weights[:, None, None] * (covariances + outer(means))
+    second = mix(old_second, np.einsum('nk,ni,nj->kij', r, x, x) / len(x))
     means = first / mass[:, None]
-    assert len(means) == k
     return mass, means, second / mass[:, None, None] - outer(means)
 
 
@@ -166,20 +173,15 @@ def reference(x, weights, means, covariances, rate):
 def test_a_step_mixes_the_statistics_of_the_batch_with_those_of_the_past(rate):
     x = clusters(seed=2)
     values = given('full', x, 4)
-    algorithm = mixture(
-        4, covariance=full, floor=0.0, rate=lambda step: rate, start=from_covariances(full, *values)
-    )
+    start = from_covariances(full, *values)
+    algorithm = mixture(4, covariance=full, floor=0.0, rate=lambda step: rate, start=start)
     state, _ = steps(algorithm, {'x': jnp.asarray(x)}, 2)
     expected = [np.float64(v) for v in values]
     for _ in range(2):
         expected = reference(x.astype(np.float64), *expected, rate)
-    found = (
-        jnp.exp(state.mixture.log_weights),
-        state.mixture.means,
-        full.square(state.mixture.factors),
-    )
-    for value, wanted in zip(found, expected, strict=True):
-        np.testing.assert_allclose(value, wanted, atol=2e-5)
+    log_weights, means, factors = state.mixture
+    found = jnp.exp(log_weights), means, full.square(factors)
+    assert_trees_close(found, tuple(expected), atol=2e-5)
 
 
 @pytest.mark.parametrize('name', ['full', 'diag'])
@@ -187,34 +189,34 @@ def test_batches_of_a_part_come_to_the_likelihood_of_the_whole(name):
     x = clusters(n=2000, seed=4)
     start = from_covariances(STRUCTURES[name], *given(name, x, 4))
     whole = mixture(4, covariance=STRUCTURES[name], start=start)
-    part = mixture(
-        4, covariance=STRUCTURES[name], start=start, rate=lambda step: (step + 2) ** -0.6
-    )
-    data = table(x, batch=100, seed=0)
+
+    def rate(step):
+        return (step + 2) ** -0.6
+
+    part = mixture(4, covariance=STRUCTURES[name], start=start, rate=rate)
+    experiment = Experiment(part, table(x, batch=100, seed=0), {})
     mesh = make_mesh(jax.devices()[:1])
-    state = train(
-        Experiment(part, data, {}), seed=0, steps=800, mesh=mesh, every=Every(100, 800, 800)
-    )
+    state = train(experiment, seed=0, steps=800, mesh=mesh, every=Every(100, 800, 800))
     batch = {'x': jnp.asarray(x)}
     loss = float(jnp.mean(jax.jit(whole.evaluate)(KEY, state, batch)['loss']))
-    assert loss == pytest.approx(steps(whole, batch, 200)[1][-1], abs=0.03)
+    _, losses = steps(whole, batch, 200)
+    assert loss == pytest.approx(losses[-1], abs=0.03)
 
 
-@pytest.mark.parametrize('family', [full, diagonal])
-def test_a_planted_mixture_is_found(family):
+@pytest.mark.parametrize('covariance', [full, diagonal])
+def test_a_planted_mixture_is_found(covariance):
     rng = np.random.default_rng(0)
-    means, scales = (
-        np.array([[-4.0, 0, 0], [4, 1, 0], [0, 0, 6]]),
-        np.array([[1, 0.5, 2], [0.3, 1, 1], [1, 1, 0.2]]),
-    )
+    means = np.array([[-4.0, 0, 0], [4, 1, 0], [0, 0, 6]])
+    scales = np.array([[1, 0.5, 2], [0.3, 1, 1], [1, 1, 0.2]])
     which = rng.choice(3, size=6000, p=[0.5, 0.3, 0.2])
     x = (means[which] + scales[which] * rng.normal(size=(6000, 3))).astype(np.float32)
-    state = run(mixture(3, covariance=family), x, 30)
+    state = run(mixture(3, covariance=covariance), x, 30)
     order = np.argsort(-np.asarray(state.mixture.log_weights))
     np.testing.assert_allclose(np.exp(state.mixture.log_weights)[order], [0.5, 0.3, 0.2], atol=0.02)
     np.testing.assert_allclose(state.mixture.means[order], means, atol=0.12)
-    variances = family.square(state.mixture.factors)
-    variances = jnp.diagonal(variances, axis1=1, axis2=2) if family is full else variances
+    variances = covariance.square(state.mixture.factors)
+    if covariance is full:
+        variances = jnp.diagonal(variances, axis1=1, axis2=2)
     np.testing.assert_allclose(jnp.sqrt(variances)[order], scales, rtol=0.08)
 
 
@@ -222,40 +224,42 @@ def test_a_planted_mixture_is_found(family):
 def test_gradient_descent_ends_at_the_optimum_of_em(name):
     x = clusters(n=200, size=2, components=2, spread=4, seed=7)
     family = Family(*unconstrained(2, covariance=STRUCTURES[name]))
-    descent = density(
-        family, forward_kl(family), optax.adam(optax.cosine_decay_schedule(0.05, 400))
-    )
-    found = run(descent, x, 400).params
-    wanted, losses = steps(mixture(2, covariance=STRUCTURES[name]), {'x': jnp.asarray(x)}, 300)
+    optimizer = optax.adam(optax.cosine_decay_schedule(0.05, 400))
+    found = run(density(family, forward_kl(family), optimizer), x, 400).params
+    algorithm = mixture(2, covariance=STRUCTURES[name])
+    expected, losses = steps(algorithm, {'x': jnp.asarray(x)}, 300)
     assert float(-jnp.mean(family.log_prob(found, x))) == pytest.approx(losses[-1], abs=1e-4)
-    sort = lambda means, factors: (
-        means[(order := jnp.argsort(means[:, 0]))],
-        factors[order % len(factors)],
-    )
-    found_at, wanted_at = (found.means, STRUCTURES[name].bound(found.factors)), wanted.mixture[1:]
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=0.01), sort(*found_at), sort(*wanted_at)
-    )
+
+    def sort(means, factors):
+        order = jnp.argsort(means[:, 0])
+        return means[order], factors[order % len(factors)]
+
+    by_descent = sort(found.means, STRUCTURES[name].constrain(found.factors))
+    by_em = sort(expected.mixture.means, expected.mixture.factors)
+    assert_trees_close(by_descent, by_em, atol=0.01)
     assert family.sample(KEY, found, 5).shape == (5, 2)
 
 
 @structures
-def test_free_parameters_and_factors_are_the_same_thing(name):
-    family = STRUCTURES[name]
-    factors = family.factor(jnp.asarray(given(name, clusters(), 4)[2]))
-    np.testing.assert_allclose(family.bound(family.free(factors)), factors, rtol=1e-6)
+def test_unconstrained_parameters_and_factors_are_the_same_thing(name):
+    covariance = STRUCTURES[name]
+    _, _, covariances = given(name, clusters(), 4)
+    factors = covariance.factor(jnp.asarray(covariances))
+    back = covariance.constrain(covariance.unconstrain(factors))
+    np.testing.assert_allclose(back, factors, rtol=1e-6)
 
 
 @pytest.mark.parametrize(('name', 'rows'), [('full', 7), ('tied', 7), ('diag', 7), ('diag', 1000)])
 def test_the_rows_taken_at_a_time_change_nothing(name, rows):
     batch = {'x': jnp.asarray(clusters(n=61))}
-    algorithm = lambda rows: mixture(
-        3, covariance=STRUCTURES[name], rows=rows, floor=0.1, start=lost(name)
-    )
-    one, other = (steps(algorithm(r), batch, 5) for r in (61, rows))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), one, other)
-    losses = [jax.jit(algorithm(r).evaluate)(KEY, one[0], batch)['loss'] for r in (61, rows)]
-    np.testing.assert_allclose(*losses, rtol=1e-5)
+    options = dict(covariance=STRUCTURES[name], floor=0.1, start=lost(name))
+    whole = mixture(3, rows=61, **options)
+    parts = mixture(3, rows=rows, **options)
+    state, losses = steps(whole, batch, 5)
+    assert_trees_close(steps(parts, batch, 5), (state, losses), rtol=1e-3, atol=1e-4)
+    expected = jax.jit(whole.evaluate)(KEY, state, batch)['loss']
+    found = jax.jit(parts.evaluate)(KEY, state, batch)['loss']
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -266,20 +270,19 @@ def test_eight_devices_make_the_same_step(name, parallel):
     algorithm = mixture(3, covariance=STRUCTURES[name], floor=0.1, start=lost(name), rows=5)
     eight = run(algorithm, x, 3, mesh=make_mesh(jax.devices()), parallel=parallel)
     one, _ = steps(algorithm, {'x': jnp.asarray(x)}, 3)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), one, eight)
+    assert_trees_close(eight, one, rtol=1e-4, atol=1e-5)
 
 
 def lost(name):
-    """A start of which the second component is too far away to explain anything."""
+    """A start whose second component is too far away to explain anything."""
+    weights = np.full(3, 1 / 3, np.float32)
     means = np.array([[0, 0, 0], [50, 0, 0], [1, 1, 1]], np.float32)
     covariances = {
         'full': np.stack([np.eye(3)] * 3),
         'tied': np.eye(3)[None],
         'diag': np.ones((3, 3)),
-    }[name]
-    return from_covariances(
-        STRUCTURES[name], np.full(3, 1 / 3, np.float32), means, np.float32(covariances)
-    )
+    }
+    return from_covariances(STRUCTURES[name], weights, means, np.float32(covariances[name]))
 
 
 @structures
@@ -287,7 +290,8 @@ def test_an_empty_component_starts_again_at_the_example_explained_worst(name):
     x = clusters(n=64)
     algorithm = mixture(3, covariance=STRUCTURES[name], start=lost(name))
     batch = {'x': jnp.asarray(x)}
-    state, update = algorithm.init(KEY, batch), jax.jit(algorithm.update)
+    state = algorithm.init(KEY, batch)
+    update = jax.jit(algorithm.update)
     worst = x[np.argmax(jax.jit(algorithm.evaluate)(KEY, state, batch)['loss'])]
     state, metrics = update(KEY, state, batch)
     assert metrics['reseeded'] == 1
@@ -301,12 +305,10 @@ def test_an_empty_component_starts_again_at_the_example_explained_worst(name):
 def test_two_empty_components_start_at_two_examples():
     x = clusters(n=64)
     start = lost('diag')
-    algorithm = mixture(
-        3, covariance=diagonal, start=start._replace(means=start.means.at[0].set(-50.0))
-    )
-    state, metrics = jax.jit(algorithm.update)(
-        KEY, algorithm.init(KEY, {'x': x}), {'x': jnp.asarray(x)}
-    )
+    start = start._replace(means=start.means.at[0].set(-50.0))
+    algorithm = mixture(3, covariance=diagonal, start=start)
+    batch = {'x': jnp.asarray(x)}
+    state, metrics = jax.jit(algorithm.update)(KEY, algorithm.init(KEY, batch), batch)
     assert metrics['reseeded'] == 2
     assert all((x == mean).all(1).any() for mean in np.asarray(state.mixture.means[:2]))
     assert (state.mixture.means[0] != state.mixture.means[1]).any()
@@ -317,22 +319,19 @@ def test_a_collapse_ends_the_run_in_one_line(name):
     x = clusters(n=40, size=2)
     x[0] = 100.0  # far from all others: a component of its own, of no variance
     if name == 'tied':
-        x = np.repeat(
-            x[:3], 20, 0
-        )  # three points and three components: nothing is left for the shared one
+        # Three points and three components: nothing is left for the shared covariance.
+        x = np.repeat(x[:3], 20, 0)
     algorithm = mixture(3, covariance=STRUCTURES[name], floor=0.0)
-    with pytest.raises(
-        NonFinite, match=r'^step \d+: (loss is (nan|-?inf)|mixture/factors holds a NaN)$'
-    ):
+    message = r'^step \d+: (loss is (nan|-?inf)|mixture/factors holds a NaN)$'
+    with pytest.raises(NonFinite, match=message):
         run(algorithm, x, 30)
-    batch = {'x': jnp.asarray(x)}
-    assert np.isfinite(
-        steps(mixture(3, covariance=STRUCTURES[name], floor=1e-4), batch, 30)[1]
-    ).all()
+    floored = mixture(3, covariance=STRUCTURES[name], floor=1e-4)
+    _, losses = steps(floored, {'x': jnp.asarray(x)}, 30)
+    assert np.isfinite(losses).all()
 
 
 @pytest.mark.parametrize('name', ['full', 'diag'])
-def test_a_collapse_in_the_last_step_is_seen_too(name):
+def test_a_collapse_in_the_last_step_ends_the_run_too(name):
     x = clusters(n=64)
     x[0] = [50, 0, 0]  # the mean of a component, which has nothing else
     with pytest.raises(NonFinite, match='^step 1: mixture/factors holds a NaN$'):
@@ -350,31 +349,31 @@ def test_a_thousand_scales_away_the_likelihood_is_finite(name):
 
 
 @structures
-def test_far_from_nought_nothing_cancels(name):
-    """Moved by 1,000 standard deviations, where squares about nought would lose every digit of a
-    variance."""
+def test_far_from_zero_nothing_cancels(name):
+    """Moved by 1,000 standard deviations, where squares about 0 would lose a variance's digits."""
     x = clusters()
     moved = x + np.float32(1024)
     exact = (moved - np.float32(1024)).astype(np.float32)  # what rounding has left of x
-    family, values = STRUCTURES[name], given(name, exact, 4)
-    start = lambda shift: from_covariances(
-        family, values[0], values[1] + np.float32(shift), values[2]
-    )
-    after = lambda s: steps(
-        mixture(4, covariance=family, start=start(s)), {'x': exact + np.float32(s)}, 20
-    )[0]
-    near, far = after(0), after(1024)
-    np.testing.assert_allclose(far.mixture.means - 1024, near.mixture.means, atol=5e-3)
-    np.testing.assert_allclose(far.mixture.factors, near.mixture.factors, atol=5e-3)
+    covariance = STRUCTURES[name]
+    weights, means, covariances = given(name, exact, 4)
+
+    def fit(shift):
+        start = from_covariances(covariance, weights, means + np.float32(shift), covariances)
+        algorithm = mixture(4, covariance=covariance, start=start)
+        state, _ = steps(algorithm, {'x': exact + np.float32(shift)}, 20)
+        return state.mixture
+
+    near = fit(0)
+    far = fit(1024)
+    np.testing.assert_allclose(far.means - 1024, near.means, atol=5e-3)
+    np.testing.assert_allclose(far.factors, near.factors, atol=5e-3)
 
 
 @structures
 def test_samples_have_the_moments_of_the_mixture(name):
-    family = STRUCTURES[name]
     weights, means, covariances = given(name, clusters(), 4)
-    algorithm = mixture(
-        4, covariance=family, start=from_covariances(family, weights, means, covariances)
-    )
+    start = from_covariances(STRUCTURES[name], weights, means, covariances)
+    algorithm = mixture(4, covariance=STRUCTURES[name], start=start)
     state = algorithm.init(KEY, {'x': clusters()})
     x = np.asarray(jax.jit(algorithm.sample, static_argnums=2)(KEY, state, 40_000), np.float64)
     whole = np.diag(covariances[0]) if name == 'diag' else covariances[0]
@@ -395,44 +394,28 @@ def test_the_density_integrates_to_one_and_codes_are_posterior_probabilities(nam
     losses = jax.jit(algorithm.evaluate)(KEY, state, {'x': points})['loss']
     assert float(jnp.sum(jnp.exp(-losses))) * 0.1**2 == pytest.approx(1, abs=1e-3)
     code = jax.jit(algorithm.encode)(KEY, state, {'x': jnp.asarray(x)})
-    alone = jax.jit(posterior, static_argnums=0)
-    alone = [alone(algorithm.evaluate, state, k, x) for k in range(4)]
-    np.testing.assert_allclose(code, np.stack(alone, 1), atol=1e-5)
-    np.testing.assert_allclose(
-        algorithm.decode(KEY, state, jnp.eye(4)), state.mixture.means, rtol=1e-6
-    )
+    of_component = jax.jit(posterior, static_argnums=0)
+    expected = [of_component(algorithm.evaluate, state, k, x) for k in range(4)]
+    np.testing.assert_allclose(code, np.stack(expected, 1), atol=1e-5)
+    decoded = algorithm.decode(KEY, state, jnp.eye(4))
+    np.testing.assert_allclose(decoded, state.mixture.means, rtol=1e-6)
 
 
 def posterior(evaluate, state, k, x):
-    """p(k | x) as w_k N(x; m_k, S_k) / p(x), the normal density as that of a mixture of one weight."""
+    """p(k | x) as w_k N(x; m_k, S_k) / p(x), the normal density as a mixture of one weight."""
     weights = jnp.where(jnp.arange(4) == k, 0.0, -jnp.inf)
     alone = state._replace(mixture=state.mixture._replace(log_weights=weights))
-    loss = lambda state: evaluate(KEY, state, {'x': x})['loss']
+
+    def loss(state):
+        return evaluate(KEY, state, {'x': x})['loss']
+
     return jnp.exp(state.mixture.log_weights[k] - loss(alone) + loss(state))
 
 
-def test_plus_plus_draws_by_squared_distance():
-    x = jnp.asarray([[0.0], [1.0], [3.0]])
-    seeds = jax.vmap(lambda key: plus_plus(key, x, 2))(jax.random.split(KEY, 6000))[
-        ..., 0
-    ]  # [6000, 2]
-    for first, second, share in [(0, 3, 0.9), (1, 3, 0.8), (3, 0, 9 / 13)]:
-        of = seeds[seeds[:, 0] == first]
-        assert len(of) == pytest.approx(2000, abs=150)
-        assert float(jnp.mean(of[:, 1] == second)) == pytest.approx(share, abs=0.035)
-
-
-def test_plus_plus_finds_every_cluster_and_allows_equal_rows():
+def test_more_components_than_different_rows_have_a_finite_start():
     x = np.repeat(np.arange(5, dtype=np.float32)[:, None] * 10, 20, 0)
-    assert set(np.asarray(jax.jit(plus_plus, static_argnums=2)(KEY, x, 5))[:, 0]) == {
-        0,
-        10,
-        20,
-        30,
-        40,
-    }
-    begun = hard_start(KEY, diagonal, x, 7, 1e-3, 256)  # two more than different rows
-    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(begun))
+    start = hard_start(KEY, diagonal, x, 7, 1e-3, 256)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(start))
 
 
 def test_the_hard_start_is_the_m_step_of_k_means():
@@ -441,18 +424,17 @@ def test_the_hard_start_is_the_m_step_of_k_means():
     for _ in range(21):
         nearest = np.argmin(np.sum((x[:, None] - centres[None]) ** 2, -1), 1)
         centres = np.stack([x[nearest == k].mean(0) for k in range(3)])
-    begun = hard_start(KEY, full, x, 3, 0.0, 256)
-    np.testing.assert_allclose(jnp.exp(begun.log_weights), np.bincount(nearest) / 100, rtol=1e-5)
+    start = hard_start(KEY, full, x, 3, 0.0, 256)
+    np.testing.assert_allclose(jnp.exp(start.log_weights), np.bincount(nearest) / 100, rtol=1e-5)
     for k in range(3):
-        np.testing.assert_allclose(begun.means[k], x[nearest == k].mean(0), atol=1e-5)
-        covariance = begun.factors[k] @ begun.factors[k].T
+        np.testing.assert_allclose(start.means[k], x[nearest == k].mean(0), atol=1e-5)
+        covariance = start.factors[k] @ start.factors[k].T
         np.testing.assert_allclose(covariance, np.cov(x[nearest == k].T, ddof=0), atol=1e-5)
 
 
 def test_bad_settings_are_refused_in_one_line():
-    with pytest.raises(
-        ValueError, match=r'^0 components, rows 256, floor 1e-06; needed: at least 1, 1 and 0$'
-    ):
+    message = r'^0 components, rows 256, floor 1e-06; needed: at least 1, 1 and 0$'
+    with pytest.raises(ValueError, match=message):
         mixture(0, covariance=full)
     with pytest.raises(ValueError, match='floor -1'):
         mixture(2, covariance=full, floor=-1)
@@ -472,13 +454,12 @@ def nats64(mixture, x):
     return -logsumexp(joint, 0)
 
 
-def peer_losses(name, begun, x, n, floor):
-    """What scikit-learn's EM says in float64 before each of n steps from the same start, and after
-    the last."""
-    factors = np.asarray(begun.factors, np.float64)
-    peer = GaussianMixture(len(begun.means), covariance_type=name, reg_covar=floor)
-    peer.weights_ = np.exp(np.asarray(begun.log_weights, np.float64))
-    peer.means_ = np.asarray(begun.means, np.float64)
+def peer_losses(name, start, x, n, floor):
+    """The losses of scikit-learn in float64 before each of n steps from a start, and after them."""
+    factors = np.asarray(start.factors, np.float64)
+    peer = GaussianMixture(len(start.means), covariance_type=name, reg_covar=floor)
+    peer.weights_ = np.exp(np.asarray(start.log_weights, np.float64))
+    peer.means_ = np.asarray(start.means, np.float64)
     cholesky = np.linalg.inv(factors).swapaxes(1, 2)
     peer.precisions_cholesky_ = cholesky[0] if name == 'tied' else cholesky
     losses = []
@@ -486,25 +467,32 @@ def peer_losses(name, begun, x, n, floor):
         log_prob, log_resp = peer._e_step(x)
         losses.append(-log_prob)
         peer._m_step(x, log_resp)
-    return np.array([*losses, -peer._e_step(x)[0]])
+    log_prob, _ = peer._e_step(x)
+    return np.array([*losses, -log_prob])
 
 
-def followed(algorithm, x, n):
-    """The start, the end, the losses before each of n steps and after the last, and each example's
-    then."""
+def fit(algorithm, x, n):
+    """n steps from the algorithm's own start.
+
+    Returns:
+      The start, the end, the losses before each step and after the last, and each example's then.
+    """
     batch = {'x': jnp.asarray(x, jnp.float32)}
-    begun = jax.jit(algorithm.init)(KEY, batch)
-    state, losses = steps(algorithm, batch, n, begun)
+    start = jax.jit(algorithm.init)(KEY, batch)
+    state, losses = steps(algorithm, batch, n, start)
     last = np.asarray(jax.jit(algorithm.evaluate)(KEY, state, batch)['loss'], np.float64)
-    return begun.mixture, state.mixture, np.array([*losses, last.mean()]), last
+    return start.mixture, state.mixture, np.array([*losses, last.mean()]), last
 
 
 def thin(seed):
-    """Two groups of rows whose standard deviations span up to 1 to 1e-5, in any directions, and
-    columns of scales 1e-3 to 1e5; as far from nought as they still differ by many spacings of
-    floats."""
+    """Two groups of rows whose standard deviations span up to 1 to 1e-5, in any directions.
+
+    Columns have scales 1e-3 to 1e5; rows are as far from 0 as they still differ by many spacings of
+    floats.
+    """
     rng = np.random.default_rng(seed)
-    axes = np.linalg.qr(rng.normal(size=(4, 4)))[0] * np.geomspace(1, 10 ** rng.uniform(-5, 0), 4)
+    rotation, _ = np.linalg.qr(rng.normal(size=(4, 4)))
+    axes = rotation * np.geomspace(1, 10 ** rng.uniform(-5, 0), 4)
     x = rng.normal(size=(300, 4)) * rng.choice([0.5, 1, 2], (300, 1))
     x += 2 * rng.normal(size=(2, 4))[rng.integers(2, size=300)]
     return (x @ axes.T * 10 ** rng.uniform(-3, 5, 4)).astype(np.float32)
@@ -515,10 +503,9 @@ def test_at_any_scale_and_condition_em_is_that_of_float64(name):
     algorithm = mixture(2, covariance=STRUCTURES[name], floor=1e-30)
     for seed in range(8):
         x = thin(seed)
-        begun, found, losses, last = followed(algorithm, x, 10)
-        np.testing.assert_allclose(
-            losses, peer_losses(name, begun, np.float64(x), 10, 1e-30), atol=1e-2
-        )
+        start, found, losses, last = fit(algorithm, x, 10)
+        expected = peer_losses(name, start, np.float64(x), 10, 1e-30)
+        np.testing.assert_allclose(losses, expected, atol=1e-2)
         assert np.diff(losses).max() < 1e-4, seed
         assert abs(nats64(found, np.float64(x)).mean() - last.mean()) < 1e-3
 
@@ -532,7 +519,7 @@ def degenerate():
     outlier[0] = 1e6
     return {
         **{f'a line at scale {scale}': scale * line for scale in (1e-3, 1.0, 10.0, 1e3, 1e5)},
-        'a line far from nought': line + 1e6,
+        'a line far from zero': line + 1e6,
         'equal columns': 1e4 * np.stack([t, t, t], 1),
         'constant columns': np.stack([t, 0 * t + 7, 0 * t], 1),
         'a point': np.ones((300, 3)),
@@ -545,8 +532,9 @@ def degenerate():
 def test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls(name):
     algorithm = mixture(3, covariance=STRUCTURES[name])
     for what, x in degenerate().items():
-        _, found, losses, last = followed(algorithm, x, 10)
-        assert np.isfinite(last).all() and all(np.isfinite(part).all() for part in found), what
+        _, found, losses, last = fit(algorithm, x, 10)
+        assert np.isfinite(last).all(), what
+        assert all(np.isfinite(part).all() for part in found), what
         # What rounding a factor of the least thinness does to a likelihood is up to (1 / 32)^2 a
         # column. A floor as large as the variances changes it by more, in scikit-learn as here: it
         # is added, not the most likely.
@@ -560,10 +548,9 @@ def test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls(na
 def test_a_line_at_scale_10_has_the_likelihood_of_scikit_learn(name):
     x = degenerate()['a line at scale 10.0'][:, :2]
     algorithm = mixture(2, covariance=STRUCTURES[name])
-    begun, _, losses, _ = followed(algorithm, x, 10)
-    np.testing.assert_allclose(
-        losses, peer_losses(name, begun, np.float64(np.float32(x)), 10, 1e-6), atol=1e-2
-    )
+    start, _, losses, _ = fit(algorithm, x, 10)
+    expected = peer_losses(name, start, np.float64(np.float32(x)), 10, 1e-6)
+    np.testing.assert_allclose(losses, expected, atol=1e-2)
 
 
 @pytest.mark.parametrize('name', ['full', 'tied'])
@@ -575,7 +562,8 @@ def test_a_line_at_scale_10_has_the_likelihood_of_scikit_learn(name):
 def test_raw_digits(name, examples, components):
     """Columns without any variance, and components of fewer examples than columns."""
     x = load_digits().data[:examples]
-    begun, found, losses, last = followed(mixture(components, covariance=STRUCTURES[name]), x, 6)
-    np.testing.assert_allclose(losses, peer_losses(name, begun, x, 6, 1e-6), atol=1e-2)
+    algorithm = mixture(components, covariance=STRUCTURES[name])
+    start, found, losses, last = fit(algorithm, x, 6)
+    np.testing.assert_allclose(losses, peer_losses(name, start, x, 6, 1e-6), atol=1e-2)
     assert np.diff(losses).max() < 1e-3
     assert abs(nats64(found, x).mean() - last.mean()) < 1e-3

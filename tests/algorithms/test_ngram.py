@@ -13,7 +13,7 @@ import pytest
 from scipy.special import gammaln
 from scipy.stats import chisquare
 
-from genjax.algorithms.ngram.ngram import (
+from genjax.algorithms.ngram import (
     add_k,
     kneser_ney,
     log_probability,
@@ -27,13 +27,11 @@ from genjax.algorithms.ngram.ngram import (
 from genjax.base import Data, Resident
 from genjax.training.mesh import by_jit, by_pmap, make_mesh
 from genjax.training.train import Every, Experiment, NonFinite, train
+from tests.trees import assert_trees_equal
 
 LECTURE = 'I like deep learning .', 'I like NLP .', 'I enjoy flying .'
-NAMES = [
-    *dict.fromkeys(' '.join(LECTURE).split()),
-    '</s>',
-    '<s>',
-]  # eight words, the end, the beginning
+# Eight words, the end, the beginning
+NAMES = [*dict.fromkeys(' '.join(LECTURE).split()), '</s>', '<s>']
 END, BEGIN = 8, 9
 KEY = jax.random.key(0)
 SMOOTHINGS = {
@@ -132,33 +130,30 @@ def oracle(name, tables, gram, outcomes, m=None):
 
 
 def as_counters(state):
-    return [
-        Counter(
-            {
-                tuple(map(int, key)): int(value)
-                for key, value in zip(t.keys[: t.size], t.values[: t.size], strict=True)
-            }
-        )
-        for t in jax.device_get(state)
-    ]
+    counters = []
+    for table in jax.device_get(state):
+        keys = [tuple(key) for key in table.keys[: table.size].tolist()]
+        values = table.values[: table.size].tolist()
+        counters.append(Counter(dict(zip(keys, values, strict=True))))
+    return counters
 
 
 def every_gram(order, vocabulary_size):
     """All n-grams of outcomes after contexts that a sentence can have, [., outcomes, n]."""
-    words, begin = range(vocabulary_size), vocabulary_size + 1
-    contexts = {
-        (begin,) * i + c
-        for i in range(order)
-        for c in itertools.product(words, repeat=order - 1 - i)
-    }
-    return np.array(
-        [[(*c, w) for w in range(vocabulary_size + 1)] for c in sorted(contexts)], np.int32
-    )
+    begin = vocabulary_size + 1
+    contexts = set()
+    for i in range(order):
+        for words in itertools.product(range(vocabulary_size), repeat=order - 1 - i):
+            contexts.add((begin,) * i + words)
+    outcomes = range(vocabulary_size + 1)
+    return np.array([[(*c, w) for w in outcomes] for c in sorted(contexts)], np.int32)
 
 
 def feed(rows, batch):
-    take = lambda held, step: {'words': jax.lax.dynamic_slice_in_dim(held, step * batch, batch)}
-    return Resident(jnp.asarray(rows), take)
+    def make_batch(rows, step):
+        return {'words': jax.lax.dynamic_slice_in_dim(rows, step * batch, batch)}
+
+    return Resident(jnp.asarray(rows), make_batch)
 
 
 def run(algorithm, rows, *, devices=1, batch=8, workdir=None, **options):
@@ -190,9 +185,8 @@ def test_an_excerpt_becomes_its_events_each_with_the_context_at_hand():
 @orders
 @pytest.mark.parametrize('length', [1, 5, 12])
 def test_excerpts_that_overlap_by_the_margin_hold_every_event_once(order, length):
-    grams = ngrams(
-        jnp.asarray(excerpts(flat(random_sentences()), order, length)), order, 6
-    ).reshape(-1, order)
+    words = jnp.asarray(excerpts(flat(random_sentences()), order, length))
+    grams = ngrams(words, order, 6).reshape(-1, order)
     found = Counter(tuple(gram) for gram in grams.tolist() if gram[0] >= 0)
     assert found == occurrences(random_sentences(), order, 6)
 
@@ -210,16 +204,16 @@ def test_one_run_over_a_corpus_counts_as_dictionaries_do(order, devices, paralle
 def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
     rows = excerpts(flat(random_sentences()), 3, multiple=8)
     run(model(6, 3), rows, workdir=tmp_path, until=4)
-    resumed, whole = run(model(6, 3), rows, workdir=tmp_path), run(model(6, 3), rows)
-    jax.tree.map(np.testing.assert_array_equal, resumed, whole)
+    resumed = run(model(6, 3), rows, workdir=tmp_path)
+    whole = run(model(6, 3), rows)
+    assert_trees_equal(resumed, whole)
 
 
 def test_a_table_that_is_full_stops_the_run_by_name():
+    algorithm = ngram(6, order=3, capacity=(7, 20, 1000))
+    rows = excerpts(flat(random_sentences()), 3, multiple=8)
     with pytest.raises(NonFinite, match='2-grams is inf'):
-        run(
-            ngram(6, order=3, capacity=(7, 20, 1000)),
-            excerpts(flat(random_sentences()), 3, multiple=8),
-        )
+        run(algorithm, rows)
 
 
 def test_maximum_likelihood_gives_the_lectures_fractions():
@@ -271,11 +265,8 @@ def test_the_probabilities_of_all_sentences_sum_to_one():
     # Bigrams of the lecture's corpus have no cycle, so that no sentence is longer than five words.
     state = counted(ids_of(LECTURE), 8, 2)
     rows = [s + (-1,) * (5 - n) for n in range(1, 6) for s in itertools.product(range(8), repeat=n)]
-    p = np.exp(
-        jax.jit(partial(log_probability, vocabulary_size=8, smoothing=maximum_likelihood))(
-            state, np.array(rows)
-        )
-    )
+    log_p = jax.jit(partial(log_probability, vocabulary_size=8, smoothing=maximum_likelihood))
+    p = np.exp(log_p(state, np.array(rows)))
     assert float(p.sum()) == pytest.approx(1, rel=1e-5)
     likes_nlp = rows.index((*ids_of(LECTURE)[1], -1))
     assert float(p[likes_nlp]) == pytest.approx(1 / 3, rel=1e-6)
@@ -285,15 +276,16 @@ def test_the_probabilities_of_all_sentences_sum_to_one():
 def test_maximum_likelihood_reaches_the_entropy_of_the_counts_and_add_k_stays_above(order):
     counts = occurrences(random_sentences(), order, 6)
     contexts = Counter(gram[:-1] for gram in counts.elements())
-    entropy = (
-        -sum(c * math.log(c / contexts[gram[:-1]]) for gram, c in counts.items()) / counts.total()
-    )
+    nats = -sum(c * math.log(c / contexts[gram[:-1]]) for gram, c in counts.items())
+    entropy = nats / counts.total()
     tests = [{'words': excerpts(flat(random_sentences()), order)}]
-    reached = lambda smoothing: perplexity(model(6, order, smoothing).evaluate, tests)(
-        KEY, random_state(order)
-    )
-    assert math.log(reached(maximum_likelihood)['perplexity']) == pytest.approx(entropy, rel=1e-6)
-    assert math.log(reached(add_k(5.0))['perplexity']) > entropy + 1e-4
+
+    def log_perplexity(smoothing):
+        measure = perplexity(model(6, order, smoothing).evaluate, tests)
+        return math.log(measure(KEY, random_state(order))['perplexity'])
+
+    assert log_perplexity(maximum_likelihood) == pytest.approx(entropy, rel=1e-6)
+    assert log_perplexity(add_k(5.0)) > entropy + 1e-4
 
 
 def test_add_k_is_the_posterior_mean_under_a_symmetric_dirichlet_prior():
@@ -305,13 +297,10 @@ def test_add_k_is_the_posterior_mean_under_a_symmetric_dirichlet_prior():
     likelihood = np.prod(prior**counts, -1)
     posterior_mean = likelihood @ prior / likelihood.sum()
     p = chances(state, np.arange(4)[:, None], 3, add_k(k))
-    spread = (
-        np.sqrt(likelihood**2 @ (prior - posterior_mean) ** 2) / likelihood.sum()
-    )  # standard errors, about 0.001
-    assert (np.abs(p - posterior_mean) < 4 * spread).all() and spread.max() < 0.002
-    assert (
-        np.abs(counts / 6 - posterior_mean).max() > 0.02
-    )  # the maximum of likelihood is another answer
+    error = np.sqrt(likelihood**2 @ (prior - posterior_mean) ** 2) / likelihood.sum()
+    assert (np.abs(p - posterior_mean) < 4 * error).all() and error.max() < 0.002
+    # The maximum of likelihood is another answer.
+    assert np.abs(counts / 6 - posterior_mean).max() > 0.02
 
 
 def test_add_ks_predictions_multiply_to_the_evidence_of_the_dirichlet_prior():
@@ -321,7 +310,9 @@ def test_add_ks_predictions_multiply_to_the_evidence_of_the_dirichlet_prior():
     ids = flat(sentences)
     algorithm = ngram(3, order=1, capacity=(4,), smoothing=add_k(k))
     rows = excerpts(ids, 1, length=1)
-    state, nats, update = algorithm.init(KEY, {'words': rows[:1]}), 0.0, jax.jit(algorithm.update)
+    state = algorithm.init(KEY, {'words': rows[:1]})
+    update = jax.jit(algorithm.update)
+    nats = 0.0
     for row in rows:
         state, metrics = update(KEY, state, {'words': jnp.asarray(row[None])})
         nats += float(metrics['loss'])
@@ -341,11 +332,10 @@ def test_perplexity_weighs_events_alike_and_counts_the_impossible_ones():
     words = np.pad(np.array(rows, np.int32), ((0, 0), (2, 0)), constant_values=-1)
     algorithm, tables = model(6, 3, floor=1e-4), textbook(random_sentences(), 3, 6)
     found = jax.jit(algorithm.evaluate)(KEY, state, {'words': words})
-    split = [[[0, 1, 2, 3, 0, 0, 1, 0]], [[5]], [], [[5] * 5, [0]]]
-    p = [
-        [oracle('maximum_likelihood', tables, g, 7) for s in row for g in padded(s, 3, 6, 7)]
-        for row in split
-    ]
+    p = []
+    for row in ([[0, 1, 2, 3, 0, 0, 1, 0]], [[5]], [], [[5] * 5, [0]]):
+        grams = [gram for sentence in row for gram in padded(sentence, 3, 6, 7)]
+        p.append([oracle('maximum_likelihood', tables, gram, 7) for gram in grams])
     nats = [sum(-math.log(max(q, 1e-4)) for q in row) for row in p]
     assert found['events'].tolist() == [9, 2, 0, 8] and found['loss'][2] == 0
     np.testing.assert_allclose(found['nats'], nats, rtol=1e-5)
@@ -365,29 +355,26 @@ def test_perplexity_weighs_events_alike_and_counts_the_impossible_ones():
 def test_samples_follow_the_models_own_probabilities(order, name):
     # A sample's first two places: a word and what follows it, or the end of a sentence of no words.
     pairs = [(a, b) for a in range(6) for b in range(-1, 6)] + [(-1, -1)]
-    gram = lambda *outcomes: [*[7] * (order - 1), *(w % 7 for w in outcomes)][-order:]
-    p, after = chances(
-        random_state(order), [[gram(a), gram(a, b)] for a, b in pairs], 6, SMOOTHINGS[name]
-    ).T
+
+    def gram(*outcomes):
+        return [*[7] * (order - 1), *(w % 7 for w in outcomes)][-order:]
+
+    grams = [[gram(a), gram(a, b)] for a, b in pairs]
+    p, after = chances(random_state(order), grams, 6, SMOOTHINGS[name]).T
     expected = p * np.where([a >= 0 for a, _ in pairs], after, 1.0)
     drawn = Counter(map(tuple, sample(order, name, 4000)[:, :2].tolist()))
     found = np.array([drawn[pair] for pair in pairs])
     assert found.sum() == 4000 and not found[expected == 0].any()
     possible = expected > 0
-    assert (
-        chisquare(
-            found[possible], 4000 * expected[possible] / expected.sum(), sum_check=False
-        ).pvalue
-        > 1e-3
-    )
+    wanted = 4000 * expected[possible] / expected.sum()
+    assert chisquare(found[possible], wanted, sum_check=False).pvalue > 1e-3
 
 
 @cache
 def sample(order, name, n):
     algorithm = model(6, order, SMOOTHINGS[name], length=9)
-    return np.asarray(
-        jax.jit(algorithm.sample, static_argnums=2)(jax.random.key(1), random_state(order), n)
-    )
+    draw = jax.jit(algorithm.sample, static_argnums=2)
+    return np.asarray(draw(jax.random.key(1), random_state(order), n))
 
 
 def test_samples_end_once_and_do_not_depend_on_their_number():
@@ -433,16 +420,18 @@ def test_scores_equal_nltks(order):
     names = [*'abcde', '<UNK>', '</s>', '<s>']
     grams = [tuple(names[i] for i in g) for s in random_sentences() for g in padded(s, order, 6, 7)]
     everything = [[g[i:] for g in grams for i in range(order)]]
-    vocabulary = lambda: Vocabulary([*names[:5], '</s>'])
+
+    def vocabulary():
+        return Vocabulary([*names[:5], '</s>'])
+
     peers = {
         'maximum_likelihood': MLE(order, vocabulary()),
         'lidstone': Lidstone(0.1, order, vocabulary()),
     }
-    if (
-        order > 1
-    ):  # NLTK has no Kneser-Ney of order 1, for want of bigrams; its unigrams take no discount
+    # NLTK has no Kneser-Ney of order 1, for want of bigrams; its unigrams take no discount.
+    if order > 1:
         peers['nltk_kneser_ney'] = KneserNeyInterpolated(order, 0.6, vocabulary=vocabulary())
-    seen = {g[:-1] for g in textbook(random_sentences(), order, 6)[-1]}
+    contexts = {g[:-1] for g in textbook(random_sentences(), order, 6)[-1]}
     for name, peer in peers.items():
         # Not by peer.fit, which would put <UNK> in the place of <s>.
         peer.counts.update(everything)
@@ -451,8 +440,8 @@ def test_scores_equal_nltks(order):
         expected = [
             peer.unmasked_score(names[g[-1]], tuple(names[i] for i in g[:-1])) for g in asked
         ]
-        # After a context never seen NLTK's MLE is 0, ours uniform.
-        kept = [name != 'maximum_likelihood' or tuple(g[:-1]) in seen for g in asked]
+        # After a context that never occurred NLTK's MLE is 0, ours uniform.
+        kept = [name != 'maximum_likelihood' or tuple(g[:-1]) in contexts for g in asked]
         np.testing.assert_allclose(
             np.asarray(p)[kept], np.array(expected)[kept], rtol=1e-6, atol=1e-7
         )
@@ -465,19 +454,16 @@ def test_on_held_out_english_longer_contexts_help_kneser_ney_which_beats_add_k(r
         text = [line.split() for line in itertools.islice(lines, 14_000)]  # about 320,000 words
     ranked = [word for word, _ in Counter(itertools.chain(*text[:-1000])).most_common(4999)]
     ids = {word: i for i, word in enumerate(ranked)}
-    held_in, held_out = (
-        [[ids.get(w, 4999) for w in s] for s in part] for part in (text[:-1000], text[-1000:])
-    )
+    numbered = [[ids.get(word, 4999) for word in sentence] for sentence in text]
+    held_in, held_out = numbered[:-1000], numbered[-1000:]
 
     def reached(order, *smoothings):
         algorithm = partial(ngram, 5000, order=order, capacity=[400_000] * order)
         rows = excerpts(flat(held_in), order, length=256, multiple=128)
         state = run(algorithm(), rows, batch=128)
         tests = [{'words': excerpts(flat(held_out), order, length=256)}]
-        return [
-            perplexity(algorithm(smoothing=s).evaluate, tests)(KEY, state)['perplexity']
-            for s in smoothings
-        ]
+        measures = [perplexity(algorithm(smoothing=s).evaluate, tests) for s in smoothings]
+        return [measure(KEY, state)['perplexity'] for measure in measures]
 
     one, two = reached(1, kneser_ney(0.9))[0], reached(2, kneser_ney(0.9))[0]
     three, *added = reached(3, kneser_ney(0.9), *(add_k(k) for k in (1.0, 0.1, 0.01, 0.001)))

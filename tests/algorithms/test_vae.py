@@ -1,4 +1,4 @@
-"""The VAE against closed forms: a linear Gaussian model, where every bound and likelihood is known."""
+"""The VAE against closed forms: linear Gaussian models, with every bound and likelihood known."""
 
 import jax
 import jax.numpy as jnp
@@ -10,19 +10,19 @@ from scipy.stats import multivariate_normal
 from genjax.algorithms.vae import (
     Model,
     Posterior,
-    drawn,
     elbo,
     iwae,
     kl_terms,
     log_likelihood,
     log_weights,
     posterior,
+    sample_posterior,
     vae,
 )
 from genjax.data.tables import table
-from genjax.metrics.likelihood import importance
 from genjax.networks.mlp import MLP, WithScale
 from genjax.numerics.likelihoods import bernoulli, fixed_gaussian, gaussian, squares
+from genjax.probes.likelihood import importance
 from genjax.training.mesh import make_mesh
 from genjax.training.train import Every, Experiment, evaluate, train
 
@@ -36,17 +36,20 @@ EXACT = multivariate_normal(B, W.T @ W + SCALE**2 * np.eye(D)).logpdf(X)
 
 
 def linear_model(shift=0.0, widen=0.0):
-    """p(x | z) = N(z W + B, SCALE^2), with its exact posterior for an encoder, or one that is off;
-    and its `Fit`."""
+    """A model p(x | z) = N(z W + B, SCALE^2), and its `Fit`.
+
+    The encoder gives the exact posterior, its means shifted and its log variances widened.
+    """
     model = Model(MLP((), (2, Z)), MLP((), (D,)), fixed_gaussian(SCALE), Z)
     covariance = np.linalg.inv(np.eye(Z) + W @ W.T / SCALE**2)
     gain = W.T @ covariance / SCALE**2  # [D, Z]
     log_variance = np.log(np.diag(covariance)) + widen
     kernel = np.concatenate([gain, np.zeros((D, Z))], 1)
     bias = np.concatenate([shift - B @ gain, log_variance])
-    dense = lambda kernel, bias: {
-        'Dense_0': {'kernel': jnp.float32(kernel), 'bias': jnp.float32(bias)}
-    }
+
+    def dense(kernel, bias):
+        return {'Dense_0': {'kernel': jnp.float32(kernel), 'bias': jnp.float32(bias)}}
+
     params = {'encoder': dense(kernel, bias), 'decoder': dense(W, B)}
     fit = vae(model, optax.sgd(0.1)).init(jax.random.key(0), {'x': X})
     return model, fit._replace(params=params, average=params)
@@ -64,42 +67,39 @@ def test_under_the_exact_posterior_every_weight_is_the_likelihood():
 
 
 def test_a_likelihood_below_the_least_float_has_a_logarithm():
-    """Far from all that the model makes, where each weight by itself would be 0; rounding is
-    relative to the nats."""
+    """Far from the model's x each weight by itself would be 0; rounding is relative to the nats."""
     model, fit = linear_model()
     far = X[:8] + 40
     exact = multivariate_normal(B, W.T @ W + SCALE**2 * np.eye(D)).logpdf(far)
     assert exact.max() < np.log(np.finfo(np.float32).tiny)
     estimate = log_likelihood(model, samples=6, chunk=2)(jax.random.key(3), fit, {'x': far})
     np.testing.assert_allclose(estimate, exact, rtol=1e-4)
-    np.testing.assert_allclose(
-        -iwae(3)(jax.random.key(2), model, fit.params, far)['loss'], exact, rtol=1e-4
-    )
+    bound = iwae(3)(jax.random.key(2), model, fit.params, far)
+    np.testing.assert_allclose(-bound['loss'], exact, rtol=1e-4)
 
 
 def test_bounds_rise_to_the_likelihood_with_the_number_of_samples():
-    """L_1 < L_5 < L_50 < log p (IWAE theorem 1), in the mean over many draws; the streamed estimate
-    comes to log p."""
+    """L_1 < L_5 < L_50 < log p (IWAE theorem 1), in the mean over many draws.
+
+    The estimate that is summed in chunks comes to log p.
+    """
     model, fit = linear_model(shift=0.3, widen=0.5)
-    mean = lambda objective: (
-        -float(
-            jnp.mean(
-                jax.lax.map(
-                    lambda key: jnp.mean(objective(key, model, fit.params, X)['loss']), KEYS
-                )
-            )
-        )
-    )
-    bounds = [mean(objective) for objective in (elbo(), iwae(1), iwae(5), iwae(50))]
-    assert bounds[0] == pytest.approx(bounds[1], abs=0.03)
-    assert bounds[1] + 0.1 < bounds[2] and bounds[2] + 0.02 < bounds[3] < EXACT.mean() + 0.002
-    measure = importance(
-        log_likelihood(model, samples=20_000, chunk=500),
-        [{'x': X[:40]}, {'x': X[40:]}],
-        samples=20_000,
-    )
-    found = measure(jax.random.key(4), fit)
-    assert found == {'nll_20000': pytest.approx(-EXACT.mean(), abs=3e-3)}
+
+    def mean_bound(objective):
+        def loss(key):
+            return jnp.mean(objective(key, model, fit.params, X)['loss'])
+
+        return -float(jnp.mean(jax.lax.map(loss, KEYS)))
+
+    one_by_elbo = mean_bound(elbo())
+    one, five, fifty = (mean_bound(iwae(samples)) for samples in (1, 5, 50))
+    assert one_by_elbo == pytest.approx(one, abs=0.03)
+    assert one + 0.1 < five
+    assert five + 0.02 < fifty < EXACT.mean() + 0.002
+    estimate = log_likelihood(model, samples=20_000, chunk=500)
+    measure = importance(estimate, [{'x': X[:40]}, {'x': X[40:]}], samples=20_000)
+    scores = measure(jax.random.key(4), fit)
+    assert scores == {'nll_20000': pytest.approx(-EXACT.mean(), abs=3e-3)}
 
 
 KEYS = jax.random.split(jax.random.key(5), 200)
@@ -119,34 +119,32 @@ def test_kl_is_its_closed_form_its_integral_and_its_monte_carlo_mean():
     z = jnp.linspace(-15, 15, 20_001)
     for j in range(2):
         log_q = jax.scipy.stats.norm.logpdf(z, q.mean[0, j], jnp.exp(q.log_variance[0, j] / 2))
-        integral = jax.scipy.integrate.trapezoid(
-            jnp.exp(log_q) * (log_q - jax.scipy.stats.norm.logpdf(z)), z
-        )
+        integrand = jnp.exp(log_q) * (log_q - jax.scipy.stats.norm.logpdf(z))
+        integral = jax.scipy.integrate.trapezoid(integrand, z)
         assert kl_terms(q)[0, j] == pytest.approx(float(integral), rel=1e-4)
-    samples, noise = drawn(jax.random.key(0), q, 100_000)
-    ratio = np.asarray(samples**2 - noise**2 - q.log_variance[None])[:, 0].sum(-1) / 2
-    assert ratio.mean() == pytest.approx(
-        float(kl_terms(q).sum()), abs=4 * float(ratio.std()) / 100_000**0.5
-    )
+    z, noise = sample_posterior(jax.random.key(0), q, 100_000)
+    ratio = np.asarray(z**2 - noise**2 - q.log_variance[None])[:, 0].sum(-1) / 2
+    error = float(ratio.std()) / 100_000**0.5
+    assert ratio.mean() == pytest.approx(float(kl_terms(q).sum()), abs=4 * error)
 
 
 def test_the_lectures_loss_to_the_letter():
     """C ||x - x^||^2 + KL[N(mu_x, sigma_x), N(0, I)], written out for the noise that was drawn."""
     model, fit = linear_model(shift=0.2, widen=0.3)
-    model, key = model._replace(likelihood=squares(1.7)), jax.random.key(8)
-    found = elbo()(key, model, fit.params, X)
-    out = X.astype(np.float64) @ np.float64(
-        fit.params['encoder']['Dense_0']['kernel']
-    ) + np.float64(fit.params['encoder']['Dense_0']['bias'])
-    mean, sigma = out[:, :Z], np.exp(out[:, Z:] / 2)
-    noise = np.asarray(
-        drawn(key, Posterior(jnp.zeros((64, Z)), jnp.zeros((64, Z))), 1)[1][0], np.float64
-    )
+    model = model._replace(likelihood=squares(1.7))
+    key = jax.random.key(8)
+    metrics = elbo()(key, model, fit.params, X)
+    encoder = jax.tree.map(np.float64, fit.params['encoder']['Dense_0'])
+    out = X.astype(np.float64) @ encoder['kernel'] + encoder['bias']
+    mean = out[:, :Z]
+    sigma = np.exp(out[:, Z:] / 2)
+    standard = Posterior(jnp.zeros((64, Z)), jnp.zeros((64, Z)))
+    noise = np.asarray(sample_posterior(key, standard, 1)[1][0], np.float64)
     reconstruction = 1.7 * np.sum((X - ((mean + sigma * noise) @ W + B)) ** 2, -1)
     kl = np.sum(mean**2 + sigma**2 - 1 - 2 * np.log(sigma), -1) / 2
-    np.testing.assert_allclose(found['reconstruction'], reconstruction, rtol=1e-4)
-    np.testing.assert_allclose(found['kl'], kl, rtol=1e-5)
-    np.testing.assert_allclose(found['loss'], reconstruction + kl, rtol=1e-4)
+    np.testing.assert_allclose(metrics['reconstruction'], reconstruction, rtol=1e-4)
+    np.testing.assert_allclose(metrics['kl'], kl, rtol=1e-5)
+    np.testing.assert_allclose(metrics['loss'], reconstruction + kl, rtol=1e-4)
 
 
 def test_beta_weighs_the_divergence_and_free_nats_shield_it():
@@ -157,19 +155,21 @@ def test_beta_weighs_the_divergence_and_free_nats_shield_it():
     each = kl_terms(posterior(model, fit.params, X)).mean(0)  # of the two dimensions
     between = float(each.mean())
     free = elbo(free_nats=between)
-    assert free(key, model, fit.params, X)['loss'].mean() == pytest.approx(
-        float(plain['reconstruction'].mean() + each.max() + between), rel=1e-5
-    )
+    expected = float(plain['reconstruction'].mean() + each.max() + between)
+    loss = free(key, model, fit.params, X)['loss'].mean()
+    assert loss == pytest.approx(expected, rel=1e-5)
+
     # A dimension that costs less than what is free has no pull towards the prior: only the other's
     # bias moves.
-    slope = lambda objective: jax.grad(lambda p: objective(key, model, p, X)['loss'].mean())(
-        fit.params
-    )
-    pull = lambda objective: np.asarray(
-        slope(objective)['encoder']['Dense_0']['bias']
-        - slope(elbo(0.0))['encoder']['Dense_0']['bias']
-    )
-    free_pull, full_pull = pull(free), pull(elbo())
+    def bias_gradient(objective):
+        def mean_loss(params):
+            return objective(key, model, params, X)['loss'].mean()
+
+        return np.asarray(jax.grad(mean_loss)(fit.params)['encoder']['Dense_0']['bias'])
+
+    without_kl = bias_gradient(elbo(0.0))
+    free_pull = bias_gradient(free) - without_kl
+    full_pull = bias_gradient(elbo()) - without_kl
     low, high = np.argsort(each)
     assert abs(full_pull[Z + low]) > 0.01 and abs(free_pull[Z + low]) < 1e-5
     assert free_pull[Z + high] == pytest.approx(full_pull[Z + high], rel=1e-3)
@@ -182,21 +182,19 @@ def test_samples_have_the_models_moments_and_codes_go_there_and_back():
     np.testing.assert_allclose(x.mean(0), B, atol=0.05)
     np.testing.assert_allclose(np.cov(x.T), W.T @ W + SCALE**2 * np.eye(D), atol=0.12)
     code = algorithm.encode(jax.random.key(0), fit, {'x': X})
-    np.testing.assert_allclose(
-        algorithm.decode(jax.random.key(0), fit, code),
-        code @ jnp.float32(W) + B.astype(np.float32)[None],
-        rtol=1e-4,
-        atol=1e-5,
-    )
+    decoded = algorithm.decode(jax.random.key(0), fit, code)
+    expected = code @ jnp.float32(W) + B.astype(np.float32)[None]
+    np.testing.assert_allclose(decoded, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
     """Tipping and Bishop 1999, eqs. 7 and 8; the bound is tight there too (Lucas et al. 2019,
     arXiv:1911.02469)."""
     rng = np.random.default_rng(3)
-    x = (rng.normal(size=(500, 8)) * [3, 2, 1.5, 0.5, 0.5, 0.5, 0.5, 0.5]) @ np.linalg.qr(
-        rng.normal(size=(8, 8))
-    )[0] + 1
+    scales = [3, 2, 1.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+    rows = rng.normal(size=(500, 8)) * scales
+    rotation = np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    x = rows @ rotation + 1
     values = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1]
     noise = values[3:].mean()
     optimum = (8 * np.log(2 * np.pi) + np.log(values[:3]).sum() + 5 * np.log(noise) + 8) / 2
@@ -204,24 +202,17 @@ def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
     rate = optax.cosine_decay_schedule(0.02, 6000)
     algorithm = vae(model, optax.adam(rate), objective=elbo(samples=4), decay=0.995)
     experiment = Experiment(algorithm, table(x, batch=None, test={'x': x}), {})
-    state = train(
-        experiment,
-        seed=0,
-        steps=6000,
-        mesh=make_mesh(jax.devices()[:1]),
-        every=Every(2000, 6000, 6000),
-    )
-    tight = experiment._replace(
-        algorithm=algorithm._replace(
-            evaluate=lambda key, state, batch: elbo(samples=256)(
-                key, model, state.average, batch['x']
-            )
-        )
-    )
-    bound = evaluate(tight, state, seed=0, mesh=make_mesh(jax.devices()[:1]))['test/loss']
-    exact = importance(
-        log_likelihood(model, samples=256, chunk=64), [{'x': np.float32(x)}], samples=256
-    )
+    mesh = make_mesh(jax.devices()[:1])
+    every = Every(2000, 6000, 6000)
+    state = train(experiment, seed=0, steps=6000, mesh=mesh, every=every)
+
+    def evaluate_exactly(key, state, batch):
+        return elbo(samples=256)(key, model, state.average, batch['x'])
+
+    exactly = experiment._replace(algorithm=algorithm._replace(evaluate=evaluate_exactly))
+    bound = evaluate(exactly, state, seed=0, mesh=mesh)['test/loss']
+    estimate = log_likelihood(model, samples=256, chunk=64)
+    exact = importance(estimate, [{'x': np.float32(x)}], samples=256)
     assert exact(jax.random.key(0), state)['nll_256'] == pytest.approx(optimum, abs=0.01)
     assert optimum - 0.01 < bound < optimum + 0.03
     assert np.exp(2 * state.average['decoder']['log_scale']) == pytest.approx(noise, rel=0.02)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, train
+from genjax.training.schedule import Every
+from genjax.training.train import train
 from launch.cli.overrides import override
 from tests.contracts import cases
 

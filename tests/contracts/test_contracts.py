@@ -15,13 +15,18 @@ import numpy as np
 import pytest
 
 from genjax.data.images import builders
-from genjax.training.loop import as_feed, feeder, folded
+from genjax.training.experiment import run_keys
+from genjax.training.feed import as_feed, feed_args
+from genjax.training.loop import fold_steps
 from genjax.training.mesh import by_jit, by_pmap, make_mesh, placement
-from genjax.training.train import Every, check, keys_of, train
+from genjax.training.schedule import Every
+from genjax.training.state import check
+from genjax.training.train import train
 from launch.__main__ import main
 from launch.cli.overrides import override
 from tests.contracts.cases import ALGORITHMS, BATCH
 from tests.data.images.tiny_sets import tiny_cifar, tiny_mnist
+from tests.trees import assert_trees_equal
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / 'experiments').glob('[a-z]*.py'))
@@ -97,7 +102,10 @@ def test_shapes_are_the_contracts(case):
     algorithm, batch, key = experiment.algorithm, experiment.data.train[0], jax.random.key(0)
     state = jax.eval_shape(algorithm.init, key, batch)
     after, metrics = jax.eval_shape(algorithm.update, key, state, batch)
-    same = lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype)
+
+    def same(a, b):
+        return (a.shape, a.dtype) == (b.shape, b.dtype)
+
     assert jax.tree.all(jax.tree.map(same, after, state))
     assert {m.shape for m in metrics.values()} == {()}
     assert {m.shape for m in jax.eval_shape(algorithm.evaluate, key, state, batch).values()} == {
@@ -117,7 +125,7 @@ def test_stop_and_resume_is_exact_to_the_bit_across_an_epoch(case, tmp_path):
     for until in (1, 4):
         run(case, workdir=tmp_path / 'parts', until=until)
     parts = run(case, workdir=tmp_path / 'parts')
-    jax.tree.map(np.testing.assert_array_equal, parts, whole)
+    assert_trees_equal(parts, whole)
 
 
 @functools.cache
@@ -136,7 +144,10 @@ def metrics_of_100_steps(case, devices, parallel=by_jit):
             for line in pathlib.Path(folder, 'metrics.jsonl').read_text().splitlines()
         ]
     assert len(rows) == 10
-    left_out = lambda name: name.startswith('time/') or name in ('step', 'gradient_norm')
+
+    def left_out(name):
+        return name.startswith('time/') or name in ('step', 'gradient_norm')
+
     return {(row['step'], name): row[name] for row in rows for name in row if not left_out(name)}
 
 
@@ -165,10 +176,10 @@ def test_jit_and_pmap_agree_over_100_steps(case):
 
 
 @algorithms_of_many_runs
-@pytest.mark.parametrize('fold', [1, 4])
-def test_a_run_traces_its_update_once(case, fold):
+@pytest.mark.parametrize('steps_per_call', [1, 4])
+def test_a_run_traces_its_update_once(case, steps_per_call):
     traces = []
-    run(case, steps=10, until=7, fold=fold, observe=lambda: traces.append(1))
+    run(case, steps=10, until=7, steps_per_call=steps_per_call, observe=lambda: traces.append(1))
     assert len(traces) == 1
 
 
@@ -246,13 +257,13 @@ def test_every_seed_of_an_experiment_is_the_same_program(name, tiny_sets):
         feed, state = as_feed(experiment.data.train), check(experiment, mesh=mesh)
         with jax.set_mesh(mesh):
             given = (
-                keys_of(seed).steps,
+                run_keys(seed).steps,
                 state,
-                feeder(feed, mesh, 1, 0)(1),
+                feed_args(feed, mesh, 1, 0)(1),
                 np.int32(0),
                 np.int32(1),
             )
-            return jax.jit(folded(experiment.algorithm, feed, 1)).lower(*given).as_text()
+            return jax.jit(fold_steps(experiment.algorithm, feed, 1)).lower(*given).as_text()
 
     assert program(0) == program(1)
 

@@ -8,11 +8,11 @@ import pytest
 from genjax.data.images.sets import images
 from genjax.data.resident import with_fingerprints
 from genjax.data.tables import table
-from genjax.data.text.corpus import read_corpus
+from genjax.data.text import read_corpus
 from genjax.data.text.excerpts import excerpts, passage
 from launch.__main__ import main
 from launch.run import rundir
-from launch.run.plan import plan
+from launch.run.planning import plan
 from tests.data.images.tiny_sets import MNIST_FILES, idx, tiny_mnist
 
 TEXT = ['the cat sat on the mat', 'the dog sat on the cat', 'a dog and a cat'] * 40

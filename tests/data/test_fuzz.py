@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from genjax.base import Embedding
 from genjax.data.images import builders
-from genjax.data.text.corpus import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
+from genjax.data.text import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
 from genjax.data.words.hypernyms import read_bless, read_wordnet
 from genjax.data.words.sets import read_analogies, read_similarity
 from genjax.data.words.vectors import (
@@ -30,7 +30,8 @@ from genjax.data.words.vectors import (
 )
 from genjax.networks.inception.state_dict import read_arrays
 from launch.cli.flags import Flags, parse
-from launch.cli.overrides import flat, override
+from launch.cli.flat import flat
+from launch.cli.overrides import override
 from launch.cli.refusal import Refused
 from launch.sweep.points import axis
 from tests.data.images.tiny_sets import idx
@@ -238,6 +239,7 @@ NAMES = [
     'mesh',
     'sweep',
     'workers',
+    'seeds',
     'vmap',
     'on',
     'config.a',

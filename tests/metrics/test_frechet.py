@@ -6,15 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from genjax.metrics import frechet as module
+from genjax.metrics import moment_distance as module
 from genjax.metrics.frechet import (
     Moments,
     bias_curve,
     default_sizes,
-    distance,
     extrapolate,
-    frechet,
+    frechet_distance,
     merge,
+    moment_distance,
     moments,
 )
 
@@ -30,7 +30,7 @@ def random_covariance(draw, d):
 
 def test_two_gaussians_on_a_line():
     a, b = population([1.0], [[4.0]]), population([-2.0], [[0.25]])
-    assert frechet(a, b) == pytest.approx(3**2 + (2 - 0.5) ** 2, rel=1e-12)
+    assert moment_distance(a, b) == pytest.approx(3**2 + (2 - 0.5) ** 2, rel=1e-12)
 
 
 def test_gaussians_with_common_axes():
@@ -44,10 +44,10 @@ def test_gaussians_with_common_axes():
         for mean, scale in zip(np.eye(6)[:2], scales, strict=True)
     )
     expected = 2 + ((scales[0] - scales[1]) ** 2).sum()
-    assert frechet(a, b) == pytest.approx(
+    assert moment_distance(a, b) == pytest.approx(
         expected, rel=1e-7
     )  # rounding of a variance 0 is 1e-8 in its root
-    assert frechet(b, a) == pytest.approx(frechet(a, b), rel=1e-12)
+    assert moment_distance(b, a) == pytest.approx(moment_distance(a, b), rel=1e-12)
 
 
 def test_it_is_the_formula_with_scipys_root():
@@ -58,7 +58,7 @@ def test_it_is_the_formula_with_scipys_root():
         a, b = random_covariance(draw, d), random_covariance(draw, d)
         apart = draw.normal(size=d)
         expected = apart @ apart + np.trace(a + b - 2 * sqrtm(a @ b).real)
-        assert frechet(population(apart, a), population(np.zeros(d), b)) == pytest.approx(
+        assert moment_distance(population(apart, a), population(np.zeros(d), b)) == pytest.approx(
             expected, rel=1e-9
         )
 
@@ -73,8 +73,8 @@ def test_fewer_examples_than_features():
     expected = (
         ((a.mean(0) - b.mean(0)) ** 2).sum() + sum((x**2).sum() for x in centred) - 2 * overlap
     )
-    assert distance(a, b) == pytest.approx(expected, rel=1e-12)
-    copies = distance(a, draw.permutation(a))
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
+    copies = frechet_distance(a, draw.permutation(a))
     assert abs(copies) < 1e-12 * np.trace(moments(a).covariance)
 
 
@@ -82,7 +82,7 @@ def test_features_that_are_always_zero_change_nothing():
     draw = np.random.default_rng(3)
     a, b = draw.normal(size=(200, 5)), draw.normal(size=(300, 5)) + 0.3
     wider = [np.concatenate([x, np.zeros((len(x), 40))], 1) for x in (a, b)]
-    assert distance(*wider) == pytest.approx(distance(a, b), rel=1e-6)
+    assert frechet_distance(*wider) == pytest.approx(frechet_distance(a, b), rel=1e-6)
 
 
 @pytest.mark.parametrize('edges', [[50], [1, 2, 60], list(range(1, 100))])
@@ -109,7 +109,7 @@ def exact_bias(n):
 def test_the_bias_of_few_examples_is_the_exact_one():
     draw = np.random.default_rng(5)
     for n in (3, 10):
-        found = [distance(*draw.normal(size=(2, n, 1))) for _ in range(3000)]
+        found = [frechet_distance(*draw.normal(size=(2, n, 1))) for _ in range(3000)]
         assert np.mean(found) == pytest.approx(
             exact_bias(n), abs=4 * np.std(found) / np.sqrt(len(found))
         )
@@ -120,7 +120,7 @@ def test_the_curve_starts_at_the_bias_and_goes_to_the_truth():
     draw = np.random.default_rng(6)
     a, b = draw.normal(size=(4000, 1)), draw.normal(size=(4000, 1)) + 1
     sizes = np.repeat([20, 30, 60], 400)
-    for other, truth, whole in [(b, 1, distance(a, b)), (None, 0, 0)]:
+    for other, truth, whole in [(b, 1, frechet_distance(a, b)), (None, 0, 0)]:
         curve = bias_curve(draw, a, other, sizes=sizes)
         smallest = curve.values[sizes == 20]
         error = smallest.std() / np.sqrt(len(smallest))
@@ -136,7 +136,7 @@ def test_the_limit_is_near_the_truth_in_many_dimensions():
     first order in 1/n, D (D + 1) / 2n by their covariances."""
     draw, d, n = np.random.default_rng(1), 24, 200
     pairs = [(draw.normal(size=(n, d)), draw.normal(size=(n, d)) + d**-0.5) for _ in range(30)]
-    assert np.mean([distance(*pair) for pair in pairs]) == pytest.approx(
+    assert np.mean([frechet_distance(*pair) for pair in pairs]) == pytest.approx(
         1 + 2 * d / n + d * (d + 1) / 2 / n, rel=0.05
     )
     limits = [bias_curve(draw, *pair, sizes=default_sizes(n, 5)).limit for pair in pairs]
@@ -164,9 +164,9 @@ def test_subsets_hold_no_example_twice_and_share_none(monkeypatch):
 def test_what_cannot_be_measured_is_refused_in_one_line():
     a = np.ones((4, 3))
     with pytest.raises(ValueError, match='^moments of 3 and 2 features cannot be compared$'):
-        distance(a, a[:, :2])
+        frechet_distance(a, a[:, :2])
     with pytest.raises(ValueError, match='^4 and 1 examples; a covariance needs at least 2$'):
-        distance(a, a[:1])
+        frechet_distance(a, a[:1])
     with pytest.raises(ValueError, match=r'^features have shape \(4,\); a table'):
         moments(a[:, 0])
     with pytest.raises(ValueError, match=r'^features are not finite in columns \[1\]$'):

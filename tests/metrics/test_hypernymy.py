@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from genjax.base import Embedding
-from genjax.data.words.hypernyms import (
+from genjax.data.words import (
     HYPER,
     Link,
     ancestors,
@@ -145,7 +145,10 @@ def test_what_cannot_be_fitted_is_refused():
 def rotated_words():
     """Words on a circle with hypernyms 1 radian further on; half a radian more or less is wrong."""
     angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-    on_circle = lambda a: np.stack([np.cos(a), np.sin(a)], 1)
+
+    def on_circle(a):
+        return np.stack([np.cos(a), np.sin(a)], 1)
+
     words = [f'x{i}' for i in range(60)] + [f'y{i}' for i in range(60)]
     vectors = np.concatenate([3 * on_circle(angles), 7 * on_circle(angles + 1)]).astype(np.float32)
     pairs = [(f'x{i}', f'y{i}', HYPER) for i in range(60)]
@@ -250,7 +253,10 @@ def test_a_hyponym_split_keeps_every_pair_and_no_hyponym_on_two_sides():
 
 def test_a_words_part_depends_on_the_word_and_the_seed_alone():
     pairs = [(f'w{i}', f'w{i}', HYPER) for i in range(100)]
-    split = lambda pairs, seed: lexical_split(pairs, seed=seed, fractions=(0.5, 0.5))
+
+    def split(pairs, seed):
+        return lexical_split(pairs, seed=seed, fractions=(0.5, 0.5))
+
     few = split(pairs[:10], 0)
     assert [pair for pair in split(pairs, 0)[0] if pair in pairs[:10]] == few[0]
     assert split(pairs, 1) != split(pairs, 0)

@@ -11,10 +11,15 @@ from genjax.metrics.kernel import kernel_distance, kernel_distances
 
 def by_hand(a, b, *, biased=False):
     """Pair by pair; biased takes an example with itself too."""
-    kernel = lambda x, y: (x @ y / len(x) + 1) ** 3
-    pairs = lambda x: [
-        kernel(x[i], x[j]) for i in range(len(x)) for j in range(len(x)) if biased or i != j
-    ]
+
+    def kernel(x, y):
+        return (x @ y / len(x) + 1) ** 3
+
+    def pairs(x):
+        return [
+            kernel(x[i], x[j]) for i in range(len(x)) for j in range(len(x)) if biased or i != j
+        ]
+
     return np.mean(pairs(a)) + np.mean(pairs(b)) - 2 * np.mean([kernel(x, y) for x in a for y in b])
 
 
@@ -62,7 +67,9 @@ def test_the_mean_over_many_draws_of_one_distribution_is_zero():
 
 
 def with_itself(a, b):
-    mean = lambda x, y: ((x @ y.T / 3 + 1) ** 3).mean()
+    def mean(x, y):
+        return ((x @ y.T / 3 + 1) ** 3).mean()
+
     return mean(a, a) + mean(b, b) - 2 * mean(a, b)
 
 
@@ -83,7 +90,10 @@ def test_each_subset_has_the_distance_that_it_has_alone():
     draw, again = np.random.default_rng(3), np.random.default_rng(3)
     a, b = draw.normal(size=(2, 300, 4))
     again.normal(size=(2, 300, 4))
-    pick = lambda x: x[again.choice(300, 20, replace=False)]
+
+    def pick(x):
+        return x[again.choice(300, 20, replace=False)]
+
     alone = [kernel_distance(pick(a), pick(b)) for _ in range(5)]
     _, spread = kernel_distances(draw, a, b, subsets=5, size=20)
     assert spread == pytest.approx((np.mean(alone), np.std(alone)), rel=1e-10)

@@ -7,7 +7,7 @@ import pytest
 
 from genjax.base import Embedding
 from genjax.metrics import nearest as module
-from genjax.metrics.nearest import index_of, lookup, nearest, neighbours, unit
+from genjax.metrics.nearest import index_of, lookup, nearest, neighbours, unit_vectors
 
 DRAW = np.random.default_rng(0)
 
@@ -54,7 +54,7 @@ def test_a_vector_is_nearest_to_itself_unless_it_is_left_out():
 
 
 def test_length_zero_is_at_cosine_zero():
-    assert not np.asarray(unit(np.zeros((2, 3), np.float32))).any()
+    assert not np.asarray(unit_vectors(np.zeros((2, 3), np.float32))).any()
     vectors = np.array([[0, 0], [1, 0], [-1, 0]], np.float32)
     places, cosines = nearest(vectors, np.array([[2, 0], [0, 0]], np.float32), 3)
     np.testing.assert_array_equal(

@@ -13,8 +13,10 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from genjax.networks.conv import Conv, convolve
+from tests.networks.scale import assert_trees_close_to_scale
 
-# image (H, W), kernel (K, L), stride, padding: what networks use, and what breaks index arithmetic
+# Image (H, W), kernel (K, L), stride, padding: those of networks, and some that would show a wrong
+# index.
 CASES = [
     ((8, 8), (3, 3), 1, ((1, 1), (1, 1))),
     ((8, 8), (3, 3), 2, ((0, 1), (0, 1))),
@@ -31,171 +33,201 @@ CASES = [
 ]
 
 
-def plain(x, kernel, stride, pads):
+def lax_convolution(x, kernel, stride, pads):
     return lax.conv_general_dilated(
-        x, kernel, (stride,) * 2, pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+        x, kernel, (stride, stride), pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
     )
 
 
-def drawn(sizes, window, examples=4, dtype=jnp.float32):
+def inputs_of(size, kernel_size, examples=4):
+    """Normal images [B, H, W, 5] and a kernel [K, L, 5, 6]."""
     x_key, kernel_key = jax.random.split(jax.random.key(0))
-    x = jax.random.normal(x_key, (examples, *sizes, 5), dtype)
-    return x, jax.random.normal(kernel_key, (*window, 5, 6), dtype)
+    x = jax.random.normal(x_key, (examples, *size, 5))
+    kernel = jax.random.normal(kernel_key, (*kernel_size, 5, 6))
+    return x, kernel
 
 
 def value_and_gradients(f, x, kernel, stride, pads):
-    y, back = jax.vjp(lambda x, kernel: f(x, kernel, stride, pads), x, kernel)
-    return y, *back(jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape).astype(y.dtype))
+    """y of a convolution f, and the gradients of a sum of y with fixed weights."""
+    y, pull_back = jax.vjp(lambda x, kernel: f(x, kernel, stride, pads), x, kernel)
+    weights = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
+    return y, *pull_back(weights.astype(y.dtype))
 
 
 def assert_close(ours, theirs, tolerance=1e-5):
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * float(jnp.abs(b).max()))
+    assert_trees_close_to_scale(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize('case', CASES)
 def test_value_and_gradients_equal_those_of_lax(case):
-    sizes, window, stride, pads = case
-    inputs = drawn(sizes, window)
-    ours, theirs = (
-        jax.jit(partial(value_and_gradients, f, stride=stride, pads=pads))
-        for f in (convolve, plain)
-    )
-    assert_close(ours(*inputs), theirs(*inputs))
+    size, kernel_size, stride, pads = case
+    x, kernel = inputs_of(size, kernel_size)
+
+    @partial(jax.jit, static_argnums=0)
+    def evaluate(f, x, kernel):
+        return value_and_gradients(f, x, kernel, stride, pads)
+
+    assert_close(evaluate(convolve, x, kernel), evaluate(lax_convolution, x, kernel))
 
 
 @pytest.mark.parametrize(
-    ('window', 'spread', 'pads'), [((4, 4), 2, ((2, 2), (2, 2))), ((3, 5), 3, ((1, 2), (4, 0)))]
+    ('kernel_size', 'dilation', 'pads'),
+    [((4, 4), 2, ((2, 2), (2, 2))), ((3, 5), 3, ((1, 2), (4, 0)))],
 )
-def test_a_spread_convolution_and_all_its_derivatives_equal_those_of_lax(window, spread, pads):
-    inputs = drawn((4, 3), window, examples=6)  # two at a time
+def test_with_an_input_dilation_all_derivatives_equal_those_of_lax(kernel_size, dilation, pads):
+    x, kernel = inputs_of((4, 3), kernel_size, examples=6)  # two at a time
+
+    def ours(x, kernel, stride, pads):
+        return convolve(x, kernel, stride, pads, dilation)
 
     def theirs(x, kernel, stride, pads):
-        dimensions = dict(dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
-        return lax.conv_general_dilated(x, kernel, (1, 1), pads, (spread, spread), **dimensions)
+        return lax.conv_general_dilated(
+            x,
+            kernel,
+            (stride, stride),
+            pads,
+            lhs_dilation=(dilation, dilation),
+            dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        )
 
-    ours = lambda x, kernel, stride, pads: convolve(x, kernel, stride, pads, spread)
+    @partial(jax.jit, static_argnums=0)
+    def value_and_derivatives(f, x, kernel):
+        def loss(x, kernel):
+            return jnp.sum(jnp.sin(f(x, kernel, 1, pads)))
 
-    def everything(f, x, kernel):
-        curved = lambda x, kernel: jnp.sum(jnp.sin(f(x, kernel, 1, pads)))
-        slope = lambda x, kernel: sum(jnp.sum(g**2) for g in jax.grad(curved, (0, 1))(x, kernel))
-        return *value_and_gradients(f, x, kernel, 1, pads), *jax.grad(slope, (0, 1))(x, kernel)
+        def gradient_penalty(x, kernel):
+            return sum(jnp.sum(g**2) for g in jax.grad(loss, (0, 1))(x, kernel))
 
-    assert_close(*(jax.jit(partial(everything, f))(*inputs) for f in (ours, theirs)), 3e-5)
+        first = value_and_gradients(f, x, kernel, 1, pads)
+        second = jax.grad(gradient_penalty, (0, 1))(x, kernel)
+        return first, second
+
+    assert_close(
+        value_and_derivatives(ours, x, kernel), value_and_derivatives(theirs, x, kernel), 3e-5
+    )
 
 
-def test_a_spread_convolution_is_the_transpose_of_one_with_that_stride():
-    x, kernel = drawn((8, 6), (4, 4))
-    strided = lambda x: convolve(x, kernel, 2, ((1, 1), (1, 1)))
+def test_a_convolution_with_an_input_dilation_is_the_transpose_of_one_with_that_stride():
+    x, kernel = inputs_of((8, 6), (4, 4))
+    pads = ((1, 1), (1, 1))
     g = jnp.cos(jnp.arange(4 * 4 * 3 * 6, dtype=jnp.float32)).reshape(4, 4, 3, 6)
-    (expected,) = jax.linear_transpose(lambda x: plain(x, kernel, 2, ((1, 1), (1, 1))), x)(g)
-    module = Conv(5, (4, 4), spread=2, padding=((2, 2), (2, 2)), bias=False)
-    ours = module.apply({'params': {'kernel': kernel[::-1, ::-1].swapaxes(2, 3)}}, g)
-    assert_close([ours], [expected])
-    np.testing.assert_allclose(jnp.vdot(strided(x), g), jnp.vdot(x, ours), rtol=1e-4)
+    transpose = jax.linear_transpose(lambda x: lax_convolution(x, kernel, 2, pads), x)
+    (expected,) = transpose(g)
+    module = Conv(5, (4, 4), input_dilation=2, padding=((2, 2), (2, 2)), bias=False)
+    flipped = kernel[::-1, ::-1].swapaxes(2, 3)
+    ours = module.apply({'params': {'kernel': flipped}}, g)
+    assert_close(ours, expected)
+    y = convolve(x, kernel, 2, pads)
+    np.testing.assert_allclose(jnp.vdot(y, g), jnp.vdot(x, ours), rtol=1e-4)
 
 
 @pytest.mark.parametrize('case', [CASES[0], CASES[1]])
 def test_the_same_inside_a_loop_of_unknown_length(case):
-    sizes, window, stride, pads = case
-    x, kernel = drawn(sizes, window)
+    size, kernel_size, stride, pads = case
+    x, kernel = inputs_of(size, kernel_size)
 
-    def walk(f, steps, x, kernel):
+    @partial(jax.jit, static_argnums=0)
+    def descend(f, steps, x, kernel):
         def step(_, kernel):
-            return kernel - 0.01 * value_and_gradients(f, x, kernel, stride, pads)[2]
+            _, _, gradient = value_and_gradients(f, x, kernel, stride, pads)
+            return kernel - 0.01 * gradient
 
         return lax.fori_loop(0, steps, step, kernel)
 
-    ours, theirs = (jax.jit(partial(walk, f))(3, x, kernel) for f in (convolve, plain))
-    assert_close([ours], [theirs])
+    assert_close(descend(convolve, 3, x, kernel), descend(lax_convolution, 3, x, kernel))
 
 
 def test_the_same_mapped_over_replicas_and_rematerialised():
-    _, window, stride, pads = CASES[0]
-    x, kernel = (jnp.stack([a, -2 * a]) for a in drawn((6, 4), window))
-    theirs = jax.vmap(lambda x, k: value_and_gradients(plain, x, k, stride, pads))(x, kernel)
-    again = jax.checkpoint(convolve, static_argnums=(2, 3))
-    assert_close(
-        jax.vmap(lambda x, k: value_and_gradients(again, x, k, stride, pads))(x, kernel), theirs
-    )
+    _, kernel_size, stride, pads = CASES[0]
+    x, kernel = (jnp.stack([a, -2 * a]) for a in inputs_of((6, 4), kernel_size))
+
+    def mapped(f):
+        return jax.vmap(lambda x, k: value_and_gradients(f, x, k, stride, pads))(x, kernel)
+
+    rematerialised = jax.checkpoint(convolve, static_argnums=(2, 3))
+    assert_close(mapped(rematerialised), mapped(lax_convolution))
 
 
 @pytest.mark.parametrize('case', [CASES[0], CASES[2]])
 def test_second_derivatives_equal_those_of_lax(case):
-    sizes, window, stride, pads = case
+    size, kernel_size, stride, pads = case
 
-    def penalty(f, x, kernel):  # as in a GAN's gradient penalty
-        slope = jax.grad(lambda x: jnp.sum(jnp.sin(f(x, kernel, stride, pads))))(x)
-        return jnp.sum(jnp.square(slope))
+    x, kernel = inputs_of(size, kernel_size, examples=2)
 
-    inputs = drawn(sizes, window, examples=2)
-    ours, theirs = (
-        jax.jit(jax.grad(partial(penalty, f), (0, 1)))(*inputs) for f in (convolve, plain)
-    )
-    assert_close(ours, theirs, 3e-5)
+    def gradient_penalty(f, x, kernel):  # as of a GAN
+        gradient = jax.grad(lambda x: jnp.sum(jnp.sin(f(x, kernel, stride, pads))))(x)
+        return jnp.sum(jnp.square(gradient))
+
+    slope = jax.jit(jax.grad(gradient_penalty, (1, 2)), static_argnums=0)
+    assert_close(slope(convolve, x, kernel), slope(lax_convolution, x, kernel), 3e-5)
 
 
 def test_bfloat16_agrees_to_its_own_rounding():
-    sizes, window, stride, pads = CASES[0]
-    x, kernel = drawn(sizes, window)
-    theirs = value_and_gradients(plain, x, kernel, stride, pads)
+    size, kernel_size, stride, pads = CASES[0]
+    x, kernel = inputs_of(size, kernel_size)
+    theirs = value_and_gradients(lax_convolution, x, kernel, stride, pads)
     ours = value_and_gradients(
         convolve, x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), stride, pads
     )
     assert all(a.dtype == jnp.bfloat16 for a in ours)
-    assert_close([a.astype(jnp.float32) for a in ours], theirs, 2e-2)
+    assert_close(ours, theirs, 2e-2)
 
 
 @pytest.mark.parametrize('case', [CASES[0], CASES[1]])
 def test_the_same_over_eight_devices(case):
-    sizes, window, stride, pads = case
-    x, kernel = drawn(sizes, window, examples=16)
-    both = partial(value_and_gradients, convolve, stride=stride, pads=pads)
+    size, kernel_size, stride, pads = case
+    x, kernel = inputs_of(size, kernel_size, examples=16)
     mesh = jax.make_mesh((8,), ('data',), axis_types=(AxisType.Auto,))
-    split = jax.device_put(x, NamedSharding(mesh, PartitionSpec('data')))
-    whole = jax.jit(both)(x, kernel)
-    assert_close(
-        jax.jit(both)(split, jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))), whole
-    )
+    split_x = jax.device_put(x, NamedSharding(mesh, PartitionSpec('data')))
+    replicated_kernel = jax.device_put(kernel, NamedSharding(mesh, PartitionSpec()))
 
-    def share(x):
-        loss = lambda kernel: jnp.mean(jnp.sin(convolve(x, kernel, stride, pads)))
-        return lax.pmean(jax.grad(loss)(kernel), 'data')
+    @jax.jit
+    def evaluate(x, kernel):
+        return value_and_gradients(convolve, x, kernel, stride, pads)
 
-    mapped = jax.pmap(share, axis_name='data')(x.reshape(8, 2, *x.shape[1:]))[0]
-    assert_close(
-        [mapped], [jax.grad(lambda k: jnp.mean(jnp.sin(plain(x, k, stride, pads))))(kernel)]
-    )
+    assert_close(evaluate(split_x, replicated_kernel), evaluate(x, kernel))
+
+    def mean_gradient(f, x):
+        return jax.grad(lambda kernel: jnp.mean(jnp.sin(f(x, kernel, stride, pads))))(kernel)
+
+    def device_gradient(x):
+        return lax.pmean(mean_gradient(convolve, x), 'data')
+
+    gradients = jax.pmap(device_gradient, axis_name='data')(x.reshape(8, 2, *x.shape[1:]))
+    assert_close(gradients[0], mean_gradient(lax_convolution, x))
 
 
 @pytest.mark.parametrize('case', [CASES[0], CASES[1]])
 def test_an_accelerator_gets_plain_convolutions_only(case):
-    sizes, window, stride, pads = case
-    inputs = drawn(sizes, window)
+    size, kernel_size, stride, pads = case
+    x, kernel = inputs_of(size, kernel_size)
+
+    @partial(jax.jit, static_argnums=0)
+    def evaluate(f, x, kernel):
+        return value_and_gradients(f, x, kernel, stride, pads)
 
     def lowered(f):
-        traced = jax.jit(lambda x, kernel: value_and_gradients(f, x, kernel, stride, pads)).trace(
-            *inputs
-        )
+        traced = evaluate.trace(f, x, kernel)
         text = traced.lower(lowering_platforms=('cuda',)).as_text()
+        operations = Counter(re.findall(r'stablehlo\.(\w+)', text))
         # A choice already made leaves a `case` of a single branch, which XLA removes.
-        chosen = {'case', 'constant', 'return'}
-        operations = Counter(op for op in re.findall(r'stablehlo\.(\w+)', text) if op not in chosen)
+        for name in ('case', 'constant', 'return'):
+            operations.pop(name, None)
         return operations, sorted(re.findall(r'dim_numbers = .*?\}', text))
 
     operations, convolutions = lowered(convolve)
-    assert (operations, convolutions) == lowered(plain)
+    assert (operations, convolutions) == lowered(lax_convolution)
     assert len(convolutions) == operations['convolution'] == 3
 
 
 def test_the_module_is_flax_conv_with_the_same_parameters():
-    x, _ = drawn((8, 8), (3, 3))
+    x, _ = inputs_of((8, 8), (3, 3))
     for ours, theirs in [
         (Conv(6), nn.Conv(6, (3, 3))),
         (Conv(6, strides=2), nn.Conv(6, (3, 3), strides=2)),
         (Conv(6, (5, 4), padding='VALID'), nn.Conv(6, (5, 4), padding='VALID')),
         (
-            Conv(6, (4, 4), spread=2, padding=((2, 2), (2, 2)), bias=False),
+            Conv(6, (4, 4), input_dilation=2, padding=((2, 2), (2, 2)), bias=False),
             nn.ConvTranspose(6, (4, 4), (2, 2), use_bias=False),
         ),
         (
@@ -204,11 +236,10 @@ def test_the_module_is_flax_conv_with_the_same_parameters():
         ),
     ]:
         params = ours.init(jax.random.key(0), x)
-        assert jax.tree.map(jnp.shape, params) == jax.tree.map(
-            jnp.shape, theirs.init(jax.random.key(0), x)
-        )
+        their_params = theirs.init(jax.random.key(0), x)
+        assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, their_params)
         params = jax.tree.map(lambda p: p + 0.1, params)
-        assert_close([ours.apply(params, x)], [theirs.apply(params, x)])
+        assert_close(ours.apply(params, x), theirs.apply(params, x))
 
 
 def test_a_wrong_number_of_axes_is_refused():

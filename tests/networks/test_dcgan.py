@@ -1,4 +1,4 @@
-"""DCGAN's networks: shapes, what they begin with, and the function that PyTorch's example computes."""
+"""DCGAN's networks: shapes, initialisation, and the function of PyTorch's example."""
 
 import jax
 import jax.numpy as jnp
@@ -6,26 +6,33 @@ import numpy as np
 import pytest
 
 from genjax.networks.dcgan import Discriminator, Generator
+from tests.networks.scale import assert_trees_close_to_scale
 
 
 def parameters(network, *inputs):
     return jax.eval_shape(network.init, jax.random.key(0), *inputs)['params']
 
 
-def test_images_of_every_size_are_made_and_judged():
+@pytest.mark.parametrize('size', [8, 16, 32, 64, 128])
+def test_images_of_every_size_are_made_and_judged(size):
     z = jnp.linspace(-1, 1, 12).reshape(3, 4)
-    for size in (8, 16, 32, 64, 128):
-        made = lambda key, size=size: Generator(size, channels=2, width=2).init_with_output(key, z)[
-            0
-        ]
-        judged = lambda key, x: Discriminator(width=2).init_with_output(key, x)[0]
-        x = jax.eval_shape(made, jax.random.key(0))
-        logit = jax.eval_shape(judged, jax.random.key(0), x)
-        assert x.shape == (3, size, size, 2) and logit.shape == (3,) and logit.dtype == jnp.float32
+
+    def generate(key):
+        return Generator(size, channels=2, width=2).init_with_output(key, z)[0]
+
+    def discriminate(key, x):
+        return Discriminator(width=2).init_with_output(key, x)[0]
+
+    x = jax.eval_shape(generate, jax.random.key(0))
+    logit = jax.eval_shape(discriminate, jax.random.key(0), x)
+    assert x.shape == (3, size, size, 2)
+    assert logit.shape == (3,) and logit.dtype == jnp.float32
 
 
 def test_at_64_pixels_there_are_as_many_parameters_as_in_pytorchs_example():
-    count = lambda params: sum(leaf.size for leaf in jax.tree.leaves(params))
+    def count(params):
+        return sum(leaf.size for leaf in jax.tree.leaves(params))
+
     assert count(parameters(Generator(), jnp.zeros((1, 100)))) == 3_576_704
     assert count(parameters(Discriminator(), jnp.zeros((1, 64, 64, 3)))) == 2_765_568
 
@@ -35,30 +42,34 @@ def test_it_begins_as_the_paper_says():
     for name in ('enter', 'double0', 'double1'):
         assert jnp.std(params[name]['kernel']) == pytest.approx(0.02, rel=0.05)
     scale = params['norm0']['scale']
-    assert jnp.mean(scale) == pytest.approx(1, abs=0.02) and jnp.std(scale) == pytest.approx(
-        0.02, rel=0.3
-    )
+    assert jnp.mean(scale) == pytest.approx(1, abs=0.02)
+    assert jnp.std(scale) == pytest.approx(0.02, rel=0.3)
     assert not jnp.any(params['norm0']['bias'])
 
 
-def test_labels_change_what_is_made_and_judged():
-    generator, discriminator = Generator(8, 1, 4, classes=3), Discriminator(4, classes=3)
-    z, label = jnp.ones((3, 5)), jnp.arange(3, dtype=jnp.int32)
+def test_labels_change_what_is_made():
+    generator = Generator(8, 1, 4, classes=3)
+    z = jnp.ones((3, 5))
+    label = jnp.arange(3, dtype=jnp.int32)
     x = generator.apply(generator.init(jax.random.key(0), z, label), z, label)
     assert jnp.min(jnp.std(x, 0)) > 0
+
+
+def test_labels_enter_the_discriminator_as_a_projection():
+    """A label adds what is linear in its embedding, and a zero embedding adds nothing."""
+    discriminator = Discriminator(4, classes=3)
+    label = jnp.arange(3, dtype=jnp.int32)
     x = jnp.tile(jnp.linspace(-1, 1, 64).reshape(1, 8, 8, 1), (3, 1, 1, 1))
     variables = discriminator.init(jax.random.key(0), x, label)
     assert len({float(logit) for logit in discriminator.apply(variables, x, label)}) == 3
-    # The projection: what a label adds is linear in its vector, and a vector of nought adds
-    # nothing.
-    plain = {**variables, 'params': {k: v for k, v in variables['params'].items() if k != 'embed'}}
-    blank = {
-        **plain,
-        'params': plain['params']
-        | {'embed': jax.tree.map(jnp.zeros_like, variables['params']['embed'])},
-    }
-    expected = Discriminator(4).apply(plain, x)
-    np.testing.assert_allclose(discriminator.apply(blank, x, label), expected, atol=1e-6)
+
+    params = dict(variables['params'])
+    embedding = params.pop('embed')
+    expected = Discriminator(4).apply({**variables, 'params': params}, x)
+    zero = jax.tree.map(jnp.zeros_like, embedding)
+    zero_variables = {**variables, 'params': {**params, 'embed': zero}}
+    logits = discriminator.apply(zero_variables, x, label)
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -92,69 +103,81 @@ def test_it_is_the_function_that_pytorchs_example_computes():
     from benchmarks.gan import torch_networks
 
     torch.manual_seed(0)
-    peers, z = torch_networks(), torch.randn(4, 100, 1, 1)
-    peers[1][-1] = torch.nn.Identity()  # the logit, not its sigmoid
-    x = peers[0](z)
-    x.retain_grad()
-    logit = peers[1](x).view(-1)
+    torch_generator, torch_discriminator = torch_networks()
+    torch_discriminator[-1] = torch.nn.Identity()  # the logit, not its sigmoid
+    torch_z = torch.randn(4, 100, 1, 1)
+    torch_x = torch_generator(torch_z)
+    torch_x.retain_grad()
+    torch_logit = torch_discriminator(torch_x).view(-1)
     weights = torch.randn(4)
-    (logit * weights).sum().backward()
+    (torch_logit * weights).sum().backward()
 
-    ours = [
-        translated(net, side, lambda p: p.detach()) for net, side in zip(peers, SIDES, strict=True)
-    ]
-    expected = [
-        translated(net, side, lambda p: p.grad) for net, side in zip(peers, SIDES, strict=True)
-    ]
-    nets, z = (Generator(), Discriminator()), jnp.asarray(z.numpy()[:, :, 0, 0])
-    stats = [
-        net.init(jax.random.key(0), a)['batch_stats']
-        for net, a in zip(nets, (z, jnp.zeros((1, 64, 64, 3))), strict=True)
-    ]
+    def weights_of(parameter):
+        return parameter.detach().numpy()
 
-    def run(net, params, stats, x):
-        return net.apply({'params': params, 'batch_stats': stats}, x, mutable=['batch_stats'])[0]
+    def gradients_of(parameter):
+        return parameter.grad.numpy()
 
-    def whole(params):
-        made = run(nets[0], params[0], stats[0], z)
-        judged = run(nets[1], params[1], stats[1], made)
-        return jnp.sum(judged * jnp.asarray(weights.numpy())), (made, judged)
+    def from_torch(read):
+        return [
+            generator_params(torch_generator, read),
+            discriminator_params(torch_discriminator, read),
+        ]
 
-    gradient, (made, judged) = jax.jit(jax.grad(whole, has_aux=True))(ours)
-    close = lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max(), rtol=1e-4)
-    close(made, x.detach().numpy().transpose(0, 2, 3, 1))
-    close(judged, logit.detach().numpy())
-    jax.tree.map(close, gradient, expected)
+    generator = Generator()
+    discriminator = Discriminator()
+    z = jnp.asarray(torch_z.numpy()[:, :, 0, 0])
+    key = jax.random.key(0)
+    generator_stats = generator.init(key, z)['batch_stats']
+    discriminator_stats = discriminator.init(key, jnp.zeros((1, 64, 64, 3)))['batch_stats']
+
+    def run(network, params, stats, x):
+        variables = {'params': params, 'batch_stats': stats}
+        return network.apply(variables, x, mutable=['batch_stats'])[0]
+
+    def loss(params):
+        x = run(generator, params[0], generator_stats, z)
+        logit = run(discriminator, params[1], discriminator_stats, x)
+        return jnp.sum(logit * jnp.asarray(weights.numpy())), (x, logit)
+
+    gradient, (x, logit) = jax.jit(jax.grad(loss, has_aux=True))(from_torch(weights_of))
+    ours = (x, logit, gradient)
+    theirs = (
+        torch_x.detach().numpy().transpose(0, 2, 3, 1),
+        torch_logit.detach().numpy(),
+        from_torch(gradients_of),
+    )
+    assert_trees_close_to_scale(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-SIDES = ('double', 'halve')
+def generator_params(module, read):
+    """What `read` gives for the parameters of PyTorch's generator, as a tree of ours."""
+    convs, params = convs_and_norms(module, read, first_norm=0)
+    kernel = read(convs[0].weight).transpose(0, 2, 3, 1)  # [Z, 4, 4, O]
+    params['enter'] = {'kernel': kernel.reshape(len(kernel), -1)}
+    for i, conv in enumerate(convs[1:]):
+        kernel = read(conv.weight)[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)  # from [I, O, K, L]
+        params[f'double{i}'] = {'kernel': np.ascontiguousarray(kernel)}
+    return params
 
 
-def translated(module, side, read):
-    """The weights of a torch network, or what `read` finds of them, as ours; `side` names its inner
-    layers."""
+def discriminator_params(module, read):
+    """What `read` gives for the parameters of PyTorch's discriminator, as a tree of ours."""
+    convs, params = convs_and_norms(module, read, first_norm=1)
+    for i, conv in enumerate(convs[:-1]):
+        kernel = read(conv.weight).transpose(2, 3, 1, 0)  # from [O, I, K, L]
+        params[f'halve{i}'] = {'kernel': np.ascontiguousarray(kernel)}
+    kernel = read(convs[-1].weight)[0].transpose(1, 2, 0)  # [4, 4, I]
+    params['leave'] = {'kernel': kernel.reshape(-1, 1)}
+    return params
+
+
+def convs_and_norms(module, read, first_norm):
+    """The convolutions of a torch network, and the parameters of its norms."""
     convs = [layer for layer in module if hasattr(layer, 'stride')]
     norms = [layer for layer in module if hasattr(layer, 'running_mean')]
-    first = side == 'double'
-    params = {}
-    for i, norm in enumerate(norms):
-        params[f'norm{i + (not first)}'] = {
-            'scale': read(norm.weight).numpy(),
-            'bias': read(norm.bias).numpy(),
-        }
-    for i, conv in enumerate(convs[first : len(convs) - (not first)]):
-        kernel = read(conv.weight).numpy()  # [I, O, K, L] of a transposed one, else [O, I, K, L]
-        kernel = (
-            kernel[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
-            if first
-            else kernel.transpose(2, 3, 1, 0)
-        )
-        params[f'{side}{i}'] = {'kernel': np.ascontiguousarray(kernel)}
-    if first:
-        kernel = read(convs[0].weight).numpy().transpose(0, 2, 3, 1)  # [Z, 4, 4, O]
-        params['enter'] = {'kernel': kernel.reshape(len(kernel), -1)}
-    else:
-        params['leave'] = {
-            'kernel': read(convs[-1].weight).numpy()[0].transpose(1, 2, 0).reshape(-1, 1)
-        }
-    return params
+    params = {
+        f'norm{i}': {'scale': read(norm.weight), 'bias': read(norm.bias)}
+        for i, norm in enumerate(norms, first_norm)
+    }
+    return convs, params

@@ -1,4 +1,4 @@
-"""Networks on K atoms: what they give, what they refuse, and that their game has the known optimum."""
+"""Networks on K atoms: outputs, refusals, and the known optimum of their game."""
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,8 @@ def test_the_generator_gives_the_softmax_of_its_table_whatever_the_noise():
     params = generator.init(jax.random.key(0), jnp.zeros((1, 3)))
     table = np.asarray(params['params']['table'], np.float64)
     q = generator.apply(params, jax.random.normal(jax.random.key(1), (5, 3)))
-    np.testing.assert_allclose(
-        q, np.broadcast_to(np.exp(table) / np.exp(table).sum(), (5, 4)), rtol=1e-6
-    )
+    softmax = np.exp(table) / np.exp(table).sum()
+    np.testing.assert_allclose(q, np.broadcast_to(softmax, (5, 4)), rtol=1e-6)
 
 
 def test_the_discriminator_gives_its_table_and_the_distribution():
@@ -30,27 +29,34 @@ def test_the_discriminator_gives_its_table_and_the_distribution():
 
 def test_both_begin_undecided():
     x = jnp.full((2, 4), 0.25)
-    logits, _ = Table(4).init_with_output(jax.random.key(0), x)[0]
+    (logits, _), _ = Table(4).init_with_output(jax.random.key(0), x)
     np.testing.assert_array_equal(logits, 0)
-    np.testing.assert_allclose(
-        Atoms(4).init_with_output(jax.random.key(0), jnp.zeros((2, 1)))[0], x
-    )
+    q, _ = Atoms(4).init_with_output(jax.random.key(0), jnp.zeros((2, 1)))
+    np.testing.assert_allclose(q, x)
 
 
 def test_ascent_of_the_exact_value_reaches_the_optimal_discriminator():
-    p, q = jnp.array([[0.5, 0.3, 0.2]]), jnp.array([[0.1, 0.3, 0.6]])
+    p = jnp.array([[0.5, 0.3, 0.2]])
+    q = jnp.array([[0.1, 0.3, 0.6]])
+    discriminator = Table(3)
 
     def value(params):  # V(D, G) of Goodfellow et al. 2014, equation 1
-        (real, p_), (fake, q_) = (Table(3).apply(params, x) for x in (p, q))
-        return jnp.sum(p_ * jax.nn.log_sigmoid(real)) + jnp.sum(q_ * jax.nn.log_sigmoid(-fake))
+        real_logits, p_weights = discriminator.apply(params, p)
+        fake_logits, q_weights = discriminator.apply(params, q)
+        real = jnp.sum(p_weights * jax.nn.log_sigmoid(real_logits))
+        fake = jnp.sum(q_weights * jax.nn.log_sigmoid(-fake_logits))
+        return real + fake
 
-    ascend = lambda _, params: jax.tree.map(lambda a, g: a + 5 * g, params, jax.grad(value)(params))
-    params = jax.jit(lambda params: jax.lax.fori_loop(0, 500, ascend, params))(
-        Table(3).init(jax.random.key(0), p)
-    )
-    np.testing.assert_allclose(
-        jax.nn.sigmoid(params['params']['table']), (p / (p + q))[0], rtol=1e-5
-    )
+    def ascend(_, params):
+        return jax.tree.map(lambda a, g: a + 5 * g, params, jax.grad(value)(params))
+
+    @jax.jit
+    def ascend_500(params):
+        return jax.lax.fori_loop(0, 500, ascend, params)
+
+    params = ascend_500(discriminator.init(jax.random.key(0), p))
+    probability = jax.nn.sigmoid(params['params']['table'])
+    np.testing.assert_allclose(probability, (p / (p + q))[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize('network', [Atoms(1), Table(1)])

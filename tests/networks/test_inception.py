@@ -13,8 +13,8 @@ from genjax.networks.inception.weights import (
     FILE,
     RESIZE,
     digest,
-    inception,
-    prepared,
+    load_inception,
+    preprocess,
     variables_of,
 )
 
@@ -70,7 +70,10 @@ def bilinear(images, size):
     top, left = y.astype(int), x.astype(int)
     bottom, right = np.minimum(top + 1, H - 1), np.minimum(left + 1, W - 1)
     down, across = (y - top)[None, :, None, None], (x - left)[None, None, :, None]
-    row = lambda i: images[:, i][:, :, left] * (1 - across) + images[:, i][:, :, right] * across
+
+    def row(i):
+        return images[:, i][:, :, left] * (1 - across) + images[:, i][:, :, right] * across
+
     return row(top) * (1 - down) + row(bottom) * down
 
 
@@ -80,13 +83,13 @@ def test_the_resize_is_tensorflows_of_the_images_bytes(sizes):
     images = jnp.asarray(levels / 127.5 - 1, jnp.float32)
     expected = (bilinear(levels.astype(np.float64), 299) - 128) / 128
     np.testing.assert_allclose(
-        jax.jit(prepared)(images), expected, atol=2e-4 if sizes[1] > 299 else 2e-5
+        jax.jit(preprocess)(images), expected, atol=2e-4 if sizes[1] > 299 else 2e-5
     )
 
 
 def test_images_are_rounded_to_bytes_and_grey_ones_repeated():
     near = jnp.asarray([0.4, 127.6, 254.6, 400.0, -9.0]).reshape(5, 1, 1, 1) / 127.5 - 1
-    x = jax.jit(prepared)(near)
+    x = jax.jit(preprocess)(near)
     assert x.shape == (5, 299, 299, 3)
     expected = (jnp.asarray([0.0, 128, 255, 255, 0]) - 128) / 128
     np.testing.assert_array_equal(x, jnp.broadcast_to(expected[:, None, None, None], x.shape))
@@ -108,15 +111,20 @@ def test_images_are_rounded_to_bytes_and_grey_ones_repeated():
 )
 def test_what_is_no_image_is_refused(images, message):
     with pytest.raises(ValueError, match=message):
-        prepared(images)
+        preprocess(images)
 
 
 def test_pools_and_crop_equal_their_definitions():
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
-    near = lambda i, j: x[:, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
-    each = lambda f: np.stack(
-        [np.stack([f(near(i, j), (1, 2)) for j in range(5)], 1) for i in range(6)], 1
-    )
+
+    def near(i, j):
+        return x[:, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
+
+    def each(f):
+        return np.stack(
+            [np.stack([f(near(i, j), (1, 2)) for j in range(5)], 1) for i in range(6)], 1
+        )
+
     np.testing.assert_allclose(mean_pool(x), each(np.mean), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(max_pool(x, stride=1, padding='SAME'), each(np.max))
     np.testing.assert_array_equal(max_pool(x), each(np.max)[:, 1:-1:2, 1:-1:2])
@@ -172,11 +180,11 @@ def test_files_that_are_missing_or_others_are_refused_in_one_line(tmp_path):
         FileNotFoundError,
         match=f'there is no file .*; InceptionV3 needs {FILE}, published at https://',
     ):
-        inception(tmp_path / FILE)
+        load_inception(tmp_path / FILE)
     save_file({'weight': np.zeros(3)}, tmp_path / 'other.safetensors')
     message = 'other.safetensors does not hold the weights of InceptionV3: there is an entry weight, which'
     with pytest.raises(ValueError, match=message):
-        inception(tmp_path / 'other.safetensors')
+        load_inception(tmp_path / 'other.safetensors')
 
 
 def drawn_weights(entries):
@@ -217,9 +225,10 @@ def peer(entries, tmp_path_factory):
 def some_bytes(size, channels=3):
     """Images of different lightness, contrast and smoothness, so that their features differ."""
     draw = np.random.default_rng(size)
-    coarse = lambda n: (
-        draw.normal(size=(size, size, channels)).repeat(n, 0).repeat(n, 1)[:size, :size]
-    )
+
+    def coarse(n):
+        return draw.normal(size=(size, size, channels)).repeat(n, 0).repeat(n, 1)[:size, :size]
+
     noise = np.stack([coarse(n) for n in (1, 4, 9)])
     images = (
         np.array([60, 128, 190])[:, None, None, None]
@@ -238,7 +247,7 @@ def assert_close(ours, theirs):
 def test_it_equals_torch_fidelitys(peer, size):
     path, theirs = peer
     images = some_bytes(size)
-    see = jax.jit(lambda variables, images: InceptionV3().apply(variables, prepared(images)))
+    see = jax.jit(lambda variables, images: InceptionV3().apply(variables, preprocess(images)))
     ours = see(variables_of(read_arrays(path)), images.astype(np.float32) / 127.5 - 1)
     for name, expected in theirs(images).items():
         assert ours[name].shape == expected.shape
@@ -248,11 +257,11 @@ def test_it_equals_torch_fidelitys(peer, size):
 @pytest.mark.peers
 def test_a_file_becomes_a_function_of_grey_images(peer, tmp_path):
     path, theirs = peer
-    see, weights, resize = inception(path)
+    see, weights, resize = load_inception(path)
     images = some_bytes(28, channels=1)
     pooled, logits = see(jnp.asarray(images, jnp.float32) / 127.5 - 1)
     expected = theirs(np.repeat(images, 3, -1))
     assert_close(pooled, expected['2048'])
     assert_close(logits, expected['logits_unbiased'])
     save_file(read_arrays(path), tmp_path / 'weights.safetensors')
-    assert inception(tmp_path / 'weights.safetensors')[1:] == (weights, RESIZE)
+    assert load_inception(tmp_path / 'weights.safetensors')[1:] == (weights, RESIZE)

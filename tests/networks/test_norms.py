@@ -90,7 +90,10 @@ def test_one_and_eight_devices_agree_by_jit_and_by_pmap():
         jax.tree.map(
             close, jax.jit(step)(jax.device_put(variables, replicated(mesh)), *split), expected
         )
-    whole = lambda a: a.reshape(8, 2, *a.shape[1:])
+
+    def whole(a):
+        return a.reshape(8, 2, *a.shape[1:])
+
     y, slope, rest = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, 0))(
         variables, whole(x), whole(g)
     )

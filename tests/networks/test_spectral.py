@@ -58,7 +58,10 @@ def test_the_normalised_kernel_is_applied_and_has_norm_one():
 def test_the_gradient_is_equation_12_of_the_paper():
     dense = Spectral(nn.Dense(4, use_bias=False))
     variables, x = begun(dense, (3, 6))
-    loss = lambda params: jnp.sum(jnp.sin(dense.apply(variables | {'params': params}, x)))
+
+    def loss(params):
+        return jnp.sum(jnp.sin(dense.apply(variables | {'params': params}, x)))
+
     ours = jax.grad(loss)(variables['params'])['weights']['kernel']
     W = np.asarray(
         variables['params']['weights']['kernel'], np.float64

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from genjax.networks.unet import Attention, Norm, UNet, drop
+from genjax.networks.unet import Attention, Norm, UNet, dropout
 from genjax.parallel import AXIS
 
 SMALL = dict(width=16, multipliers=(1, 2), attend_at=(4,), dropout=0.5, blocks=1)
@@ -29,7 +29,10 @@ def drawn(net, sizes=(8, 8, 8, 3)):
     x = jax.random.normal(jax.random.key(1), sizes)
     abstract = abstract_params(net, x)
     leaves, tree = jax.tree.flatten(abstract)
-    draw = lambda i, leaf: 0.1 * np.random.default_rng(i).normal(size=leaf.shape).astype('float32')
+
+    def draw(i, leaf):
+        return 0.1 * np.random.default_rng(i).normal(size=leaf.shape).astype('float32')
+
     return (
         x,
         jnp.arange(sizes[0]) * 100,
@@ -61,10 +64,13 @@ def test_attention_is_the_formula():
     """softmax(q k^T / sqrt C) v of every pixel, beside a skip (Vaswani et al. 2017,
     arXiv:1706.03762, eq. 1)."""
     draw, C = np.random.default_rng(0), 8
-    dense = lambda: {
-        'kernel': draw.normal(size=(C, C)).astype('float32'),
-        'bias': draw.normal(size=C).astype('float32'),
-    }
+
+    def dense():
+        return {
+            'kernel': draw.normal(size=(C, C)).astype('float32'),
+            'bias': draw.normal(size=C).astype('float32'),
+        }
+
     params = {name: dense() for name in ('query', 'key', 'value', 'out')}
     params['norm'] = {
         'scale': draw.normal(size=C).astype('float32'),
@@ -85,7 +91,7 @@ def test_attention_is_the_formula():
 
 def test_dropout_keeps_the_mean_and_drops_the_share():
     x = jnp.ones((64, 8, 8, 15))
-    y = drop(jax.random.key(0), x, 0.3)
+    y = dropout(jax.random.key(0), x, 0.3)
     share = np.mean(np.asarray(y) == 0)
     deviation = (0.3 * 0.7 / x.size) ** 0.5
     assert abs(share - 0.3) < 5 * deviation
@@ -110,7 +116,10 @@ def test_dropout_is_active_exactly_with_its_key():
 def test_dropout_does_not_depend_on_the_number_of_devices():
     net = UNet(**SMALL)
     x, t, params = drawn(net)
-    run = lambda key, x, t: net.apply(params, x, t, rngs={'dropout': key})
+
+    def run(key, x, t):
+        return net.apply(params, x, t, rngs={'dropout': key})
+
     key = jax.random.key(0)
     whole = jax.jit(run)(key, x, t)
     shares = jax.pmap(partial(run, key), axis_name=AXIS)(x[:, None], t[:, None])
@@ -220,7 +229,10 @@ def test_it_is_the_function_that_diffusers_computes():
     (slope,) = torch.autograd.grad((theirs * weights).sum(), x)
 
     params = from_diffusers(peer.state_dict())
-    last = lambda image: jnp.asarray(image.detach().permute(0, 2, 3, 1).numpy())
+
+    def last(image):
+        return jnp.asarray(image.detach().permute(0, 2, 3, 1).numpy())
+
     assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, abstract_params(net, last(x)))
     ours, back = jax.vjp(lambda x: net.apply(params, x, jnp.asarray(t.numpy(), jnp.int32)), last(x))
     np.testing.assert_allclose(ours, last(theirs), atol=1e-4)

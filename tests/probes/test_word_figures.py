@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genjax.base import Embedding
-from genjax.probes.word_figures import CAPITALS, neighbour_table, pairs_plane, plane
+from genjax.probes.word_figures import CAPITALS, neighbour_table, pairs_picture, principal_plane
 
 DRAW = np.random.default_rng(0)
 
@@ -12,7 +12,7 @@ DRAW = np.random.default_rng(0)
 def test_the_plane_is_that_of_the_covariances_first_eigenvectors():
     vectors = DRAW.normal(size=(60, 9)) * np.arange(1, 10) + 5
     variances, axes = np.linalg.eigh(np.cov(vectors.T))
-    points = plane(vectors)
+    points = principal_plane(vectors)
     np.testing.assert_allclose(np.cov(points.T), np.diag(variances[:-3:-1]), atol=1e-9)
     np.testing.assert_allclose(
         np.abs(points), np.abs((vectors - vectors.mean(0)) @ axes[:, :-3:-1]), atol=1e-9
@@ -21,15 +21,15 @@ def test_the_plane_is_that_of_the_covariances_first_eigenvectors():
 
 def test_the_plane_does_not_hang_on_signs():
     vectors = DRAW.normal(size=(20, 5))
-    points = plane(vectors)
+    points = principal_plane(vectors)
     assert (points.max(0) > -points.min(0)).all()
     turned, _ = np.linalg.qr(DRAW.normal(size=(5, 5)))
-    np.testing.assert_allclose(plane(vectors @ turned), points, atol=1e-9)
+    np.testing.assert_allclose(principal_plane(vectors @ turned), points, atol=1e-9)
 
 
 @pytest.mark.parametrize('shape', [(1, 4), (2, 4), (6, 1)])
 def test_where_there_is_no_plane_coordinates_are_zero(shape):
-    points = plane(DRAW.normal(size=shape))
+    points = principal_plane(DRAW.normal(size=shape))
     assert points.shape == (shape[0], 2)
     np.testing.assert_allclose(points[:, 1], 0, atol=1e-12)
 
@@ -44,17 +44,19 @@ def capitals(known=11):
 @pytest.mark.parametrize('known', [1, 2, 11])
 def test_a_picture_of_pairs_shows_them(known):
     embedding = capitals(known)
-    empty, picture = pairs_plane(Embedding(['x'], np.ones((1, 10)))), pairs_plane(embedding)
+    empty, picture = pairs_picture(Embedding(['x'], np.ones((1, 10)))), pairs_picture(embedding)
     assert picture.dtype == np.uint8 and picture.shape == empty.shape == (600, 800, 3)
     blue, orange = (picture == (0, 0x72, 0xB2)).all(-1), (picture == (0xD5, 0x5E, 0)).all(-1)
     assert blue.sum() > 20 * known and orange.sum() > 10 * known
     assert not (empty == (0, 0x72, 0xB2)).all(-1).any()
-    np.testing.assert_array_equal(pairs_plane(embedding), picture)
+    np.testing.assert_array_equal(pairs_picture(embedding), picture)
 
 
 def test_words_of_another_case_are_found_only_by_folding():
-    blue = lambda picture: (picture == (0, 0x72, 0xB2)).all(-1).any()
-    assert blue(pairs_plane(capitals())) and not blue(pairs_plane(capitals(), fold=str))
+    def blue(picture):
+        return (picture == (0, 0x72, 0xB2)).all(-1).any()
+
+    assert blue(pairs_picture(capitals())) and not blue(pairs_picture(capitals(), casefold=str))
 
 
 def test_a_table_has_a_row_for_every_word_known_or_not():
@@ -68,5 +70,5 @@ def test_a_table_has_a_row_for_every_word_known_or_not():
 def test_no_figure_is_left_behind():
     import matplotlib.pyplot
 
-    pairs_plane(capitals())
+    pairs_picture(capitals())
     assert matplotlib.pyplot.get_fignums() == []

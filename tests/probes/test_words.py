@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from genjax.data.words.vectors import from_binary, to_binary
-from genjax.probes.words import answers, capitals, embedder, export, knowledge, seen
+from genjax.probes.words import (
+    answers,
+    capitals,
+    embedder,
+    embedding_measure,
+    export,
+    neighbours_and_scores,
+)
 
 WORDS = ('king', 'queen', 'man', 'woman', 'x-ray')
 VECTORS = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 0], [0, 0, 1], [-1, 0, 0]], np.float32)
@@ -12,7 +19,7 @@ EMBED = embedder(WORDS, lambda key, state: state)
 
 
 def test_knowledge_has_scores_where_there_are_sets_and_always_neighbours():
-    found = seen(EMBED, knowledge(['king', 'kind'], k=1))(None, VECTORS)
+    found = embedding_measure(EMBED, neighbours_and_scores(['king', 'kind'], k=1))(None, VECTORS)
     assert found == {
         'neighbours': [
             {'word': 'king', 'neighbours': 'man 0.71'},
@@ -21,12 +28,14 @@ def test_knowledge_has_scores_where_there_are_sets_and_always_neighbours():
     }
     sets = {'royal': [('king', 'man', 3.0), ('king', 'queen', 2.0), ('man', 'woman', 1.0)]}
     questions = [('family', 'man', 'king', 'woman', 'queen')]
-    found = seen(EMBED, knowledge(['king'], sets, questions, k=1))(None, VECTORS)
+    found = embedding_measure(EMBED, neighbours_and_scores(['king'], sets, questions, k=1))(
+        None, VECTORS
+    )
     assert found['royal'] == pytest.approx(1) and found['analogies'] == 1
 
 
 def test_the_exported_file_is_the_vectors():
-    found = seen(EMBED, export(bin=to_binary), capitals)(None, VECTORS)
+    found = embedding_measure(EMBED, export(bin=to_binary), capitals)(None, VECTORS)
     assert from_binary(found['words.bin']).words == list(WORDS)
     np.testing.assert_array_equal(from_binary(found['words.bin']).vectors, VECTORS)
     assert found['projector'].words == WORDS

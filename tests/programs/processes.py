@@ -6,7 +6,6 @@ its batches from the host, each process its own part; the others are those of co
 
 import pathlib
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,8 +13,11 @@ import numpy as np
 
 from genjax.base import State, Streamed
 from genjax.data.batches import shuffled
+from genjax.training.experiment import Experiment
+from genjax.training.inspection import evaluate
 from genjax.training.mesh import Mesh, make_mesh
-from genjax.training.train import Every, Experiment, evaluate, train
+from genjax.training.schedule import Every
+from genjax.training.train import train
 from launch.run import distributed
 from tests.contracts.cases import ALGORITHMS, BATCH
 
@@ -23,29 +25,19 @@ STEPS = 50
 EVERY = Every(log=10, evaluate=25, save=25)
 
 
-def experiment(case: str, on_read: Callable[[Any], None] | None = None) -> Experiment:
-    """The experiment of a case.
-
-    Args:
-      case: its name.
-      on_read: called with each record that is read from the host.
-    """
+def experiment(case: str) -> Experiment:
+    """The experiment of a case."""
     if case != 'streamed':
         return ALGORITHMS[case]()
     vae = ALGORITHMS['vae']()
-    records = [{'x': row} for row in np.asarray(vae.data.train.arrays)]
-
-    def read(record):
-        if on_read is not None:
-            on_read(record)
-        return record
+    records = [{'x': row} for row in np.asarray(vae.data.train.arrays['x'])]
 
     def make_batch(raw, step):
         return raw
 
-    batches = shuffled(records, batch=BATCH, seed=1, read=read)
-    train = Streamed(batches.load, batches.stream, make_batch, share=batches.share)
-    return vae._replace(data=vae.data._replace(train=train))
+    batches = shuffled(records, batch=BATCH, seed=1)
+    streamed = Streamed(batches.load, batches.stream, make_batch, share=batches.share)
+    return vae._replace(data=vae.data._replace(train=streamed))
 
 
 def run(case: str, folder: pathlib.Path, mesh: Mesh, **options: Any) -> State:

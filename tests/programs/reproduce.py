@@ -24,7 +24,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from launch.run.provenance import source
-from launch.viewer.runs import read
+from launch.viewer.reading import read_run
 from tests.programs.comparison import (
     Entry,
     Result,
@@ -107,7 +107,7 @@ def _read_result(workdir: pathlib.Path, seconds: float) -> Result:
         'xla_flags': launch['xla_flags'],
         'data': manifest['data'],
     }
-    rows = without_clocks(read(workdir).rows)
+    rows = without_clocks(read_run(workdir).rows)
     return Result(seconds, '', rows, environment, launch['source'])
 
 

@@ -13,7 +13,6 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from jax.sharding import SingleDeviceSharding
 
@@ -28,10 +27,12 @@ from genjax.training.checkpoint import (
 )
 from genjax.training.digest import digest
 from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, train
+from genjax.training.schedule import Every
+from genjax.training.train import train
 from launch.__main__ import main
 from launch.run import rundir
 from tests.training.toy import toy
+from tests.trees import assert_trees_equal
 
 # Where one array cannot be read, orbax drops what reads the others, and Python tells of that when
 # it collects it.
@@ -280,7 +281,10 @@ def test_another_state_is_refused_by_name_and_nothing_is_set_aside(other, old, r
 def without_digest(run):
     """Makes the latest checkpoint one as they were before there were digests."""
     shutil.rmtree(run / FOLDER / '6/digest')
-    without = lambda items: {name: item for name, item in items.items() if name != 'digest'}
+
+    def without(items):
+        return {name: item for name, item in items.items() if name != 'digest'}
+
     edit(
         run / FOLDER / '6/_CHECKPOINT_METADATA',
         lambda m: m | {'item_handlers': without(m['item_handlers'])},
@@ -352,7 +356,7 @@ def test_any_number_of_devices_reads_what_two_wrote(devices, tmp_path):
     place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     asked = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state)
     found = read(tmp_path, abstract=asked)[1]
-    jax.tree.map(np.testing.assert_array_equal, found, state)
+    assert_trees_equal(found, state)
 
 
 def refused(capfd, *argv):
@@ -380,7 +384,8 @@ def test_the_launcher_goes_on_past_damage_and_refuses_where_nothing_is_intact(fo
         DAMAGE['no tally'](step)
     told = refused(capfd)
     assert len(told) == 3 and told[0].startswith(f'checkpoint {folder}/run/{FOLDER}/4 is damaged')
-    says = f'no checkpoint in {folder}/run/{FOLDER} is intact; the damaged ones lie in {folder}/run/{ASIDE}'
+    damaged = f'the damaged ones lie in {folder}/run/{ASIDE}'
+    says = f'no checkpoint in {folder}/run/{FOLDER} is intact; {damaged}'
     assert told[2].startswith(says) and refused(capfd) == told[2:]
     assert rundir.last_step(folder / 'run') is None
     assert refused(capfd, '--mode=sample')[0].startswith(
@@ -423,12 +428,16 @@ from genjax.training.digest import digest
 from genjax.training.mesh import make_mesh, put
 
 mesh = make_mesh()
-places = {name: NamedSharding(mesh, PartitionSpec(*axes)) for name, axes in {'split': ['data'], 'whole': []}.items()}
+specs = {'split': PartitionSpec('data'), 'whole': PartitionSpec()}
+places = {name: NamedSharding(mesh, spec) for name, spec in specs.items()}
 state = {name: jax.random.normal(jax.random.key(0), (64, 64)) for name in places}
 told = digest(state)
 state = {name: put(x, places[name]) for name, x in state.items()}
 assert digest(state) == told
-abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+def abstract_leaf(x):
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+
+abstract = jax.tree.map(abstract_leaf, state)
 with open_checkpoints(sys.argv[3], 'test/loss') as saved:
     if sys.argv[4] == 'save':
         for step in (2, 4):
@@ -445,7 +454,10 @@ def both(workdir, what):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         address = f'127.0.0.1:{free.getsockname()[1]}'
-    command = lambda i: [sys.executable, '-c', PROCESS, address, str(i), str(workdir), what]
+
+    def command(i):
+        return [sys.executable, '-c', PROCESS, address, str(i), str(workdir), what]
+
     options = dict(
         env=os.environ | {'PYTHONPATH': str(pathlib.Path(__file__).parents[2])}, text=True
     )

@@ -15,10 +15,10 @@ from genjax.algorithms.vae import Model, vae
 from genjax.base import Data, Resident
 from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import squares
-from genjax.training import contract, train
+from genjax.training import Every, contract, train
 from genjax.training.mesh import make_mesh
 from genjax.training.replicas import replicas
-from genjax.training.train import check
+from genjax.training.state import check
 from launch.__main__ import main
 from tests.contracts.cases import ALGORITHMS
 from tests.training.toy import toy
@@ -31,7 +31,7 @@ def one_device():
 def refused(experiment, folder):
     """The line with which a run is refused that leaves no directory."""
     with pytest.raises(ValueError) as error:
-        train.train(experiment, seed=0, steps=1, mesh=one_device(), workdir=folder / 'run')
+        train(experiment, seed=0, steps=1, mesh=one_device(), workdir=folder / 'run')
     assert not (folder / 'run').exists()
     assert '\n' not in str(error.value)
     return str(error.value)
@@ -257,7 +257,7 @@ def test_what_was_traced_need_not_be_traced_again(devices):
     check(experiment, mesh=mesh)
     assert len(traces) == 2  # an update and an evaluation
     check(experiment, mesh=mesh)
-    train.train(experiment, seed=0, steps=2, mesh=mesh, every=train.Every(1, 2, 2))
+    train(experiment, seed=0, steps=2, mesh=mesh, every=Every(1, 2, 2))
     assert len(traces) == 2
 
 
@@ -275,13 +275,15 @@ def test_copies_of_what_fits_fit(case):
 
 
 def test_the_points_of_a_sweep_are_traced_once_for_each_form(folder, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        train, 'require_fit', lambda *given: seen.append(contract.form(given[1], given[2]))
-    )
+    forms = []
+
+    def require_fit(algorithm, state, batch, *others):
+        forms.append(contract.form(state, batch))
+
+    monkeypatch.setattr('genjax.training.state.require_fit', require_fit)
     axes = ['--sweep=walk.rate=0.1,0.2,0.3', '--sweep=batch=8,16', '--sweep=seed=0:3']
     assert main(['--exp=toy', *axes, '--dry_run']) == 0
-    assert len(seen) == len(set(seen)) == 2
+    assert len(forms) == len(set(forms)) == 2
 
 
 @pytest.mark.parametrize('case', ['ngram', 'cooccurrence', 'word2vec'])

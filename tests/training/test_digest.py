@@ -21,7 +21,10 @@ def trees(draw):
     """Up to four leaves of random dtypes, shapes and values."""
     shapes = st.lists(st.integers(1, 5), max_size=3).map(tuple)
     seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    make = lambda dtype, shape: seed.integers(0, 256, shape).astype(jnp.dtype(dtype))
+
+    def make(dtype, shape):
+        return seed.integers(0, 256, shape).astype(jnp.dtype(dtype))
+
     leaves = draw(
         st.lists(st.builds(make, st.sampled_from(DTYPES), shapes), min_size=1, max_size=4)
     )

@@ -76,8 +76,9 @@ run.mkdir()
 kept = []
 with open(run / 'metrics.jsonl', 'w') as lines:
     for step in range(1, 21):
-        kept += [open('/dev/null'), bytearray(2**20), threading.Thread(target=time.sleep, args=(9,), daemon=True)]
-        kept[-1].start()
+        thread = threading.Thread(target=time.sleep, args=(9,), daemon=True)
+        thread.start()
+        kept += [open('/dev/null'), bytearray(2**20), thread]
         print(json.dumps({'step': step}), file=lines, flush=True)
         time.sleep(0.1)
 """

@@ -9,9 +9,12 @@ from jax.sharding import PartitionSpec as P
 
 from genjax.base import Algorithm, Data
 from genjax.descent import descend
+from genjax.training.experiment import Experiment
 from genjax.training.mesh import by_pmap, make_mesh, placement
-from genjax.training.train import Every, Experiment, train
-from tests.training.toy import assert_close, gaussian_batches
+from genjax.training.schedule import Every
+from genjax.training.train import train
+from tests.training.toy import gaussian_batches
+from tests.trees import assert_trees_close_in_norm
 
 
 def test_the_mesh_holds_all_devices_along_data_unless_asked():
@@ -54,7 +57,10 @@ def regression():
         return {'loss': jnp.sum(error**2, -1)}
 
     descent = descend(losses, optax.adam(0.05), decay=0.9)
-    init = lambda key, batch: descent.init({'kernel': jax.random.normal(key, (3, 4))})
+
+    def init(key, batch):
+        return descent.init({'kernel': jax.random.normal(key, (3, 4))})
+
     algorithm = Algorithm(
         init, descent.update, lambda key, state, batch: losses(key, state.average, batch)
     )
@@ -70,7 +76,7 @@ def test_split_parameters_train_as_whole_ones():
     for leaf in (split.params, split.opt_state[0].mu, split.opt_state[0].nu, split.average):
         assert leaf['kernel'].sharding.spec == P(None, 'model')
         assert leaf['kernel'].addressable_shards[0].data.shape == (3, 1)
-    assert_close(whole, split, 1e-5)
+    assert_trees_close_in_norm(whole, split, 1e-5)
 
 
 def test_pmap_refuses_a_second_axis():

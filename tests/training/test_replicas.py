@@ -7,7 +7,8 @@ import pytest
 
 from genjax.training.mesh import make_mesh
 from genjax.training.replicas import replicas
-from genjax.training.train import Every, train
+from genjax.training.schedule import Every
+from genjax.training.train import train
 from tests.training.toy import toy
 
 N = 3

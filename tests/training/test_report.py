@@ -12,7 +12,8 @@ from PIL import Image
 
 from genjax.base import Embedding
 from genjax.probes.figures import film, grid, strip, tile, to_pixels
-from genjax.training.report import open_report, write_curve
+from genjax.training.report import open_report
+from genjax.training.samples import write_curve
 
 
 def test_every_kind_of_value_lands_where_it_is_looked_for(tmp_path):
@@ -165,10 +166,12 @@ def test_a_tile_holds_each_image_in_its_place():
 
 @pytest.mark.parametrize('channels', [1, 3])
 def test_figures_draw_what_they_are_given(channels):
-    draw = lambda key, state, n: np.full((n, 4, 4, channels), 0.0, np.float32) + state
-    frames = lambda key, state, n: (
-        np.linspace(-1, 1, 12)[:, None, None, None, None] * np.ones((n, 4, 4, channels))
-    )
+    def draw(key, state, n):
+        return np.full((n, 4, 4, channels), 0.0, np.float32) + state
+
+    def frames(key, state, n):
+        return np.linspace(-1, 1, 12)[:, None, None, None, None] * np.ones((n, 4, 4, channels))
+
     sheet = grid(draw, n=9)(None, np.float32(1))['grid']
     assert sheet.shape == (3 * 66 - 2, 3 * 66 - 2, 3)
     assert (sheet == 255).all()

@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 
 from genjax.base import Data, Resident
-from genjax.training import checkpoint, observe, seeds
+from genjax.training import checkpoint, loop, observe
 from genjax.training.joint import distinct
 from genjax.training.mesh import make_mesh
-from genjax.training.seeds import Unlike, groups, train_together
-from genjax.training.train import Every, NonFinite, train
+from genjax.training.observe import NonFinite
+from genjax.training.schedule import Every
+from genjax.training.seeds import Unlike, groups, train_seeds
+from genjax.training.train import train
 from launch.__main__ import main
-from launch.run import rundir, seed_runs, signals
-from launch.sweep import local
-from launch.sweep.points import Point
-from launch.viewer import runs
+from launch.run import rundir, signals
+from launch.sweep import grouping, local
+from launch.sweep.points import Point, log_of
+from launch.viewer.reading import find_runs
 from tests.contracts.cases import ALGORITHMS
-from tests.training.toy import assert_close, gaussian_batches, toy
+from tests.training.toy import gaussian_batches, toy
+from tests.trees import assert_trees_close_in_norm, assert_trees_equal
 
 EVERY = Every(log=10, evaluate=20, save=20)
 SEEDS = (3, 0, 8)
@@ -29,7 +32,7 @@ SEEDS = (3, 0, 8)
 
 def own(seed):
     """The toy with batches that the seed draws."""
-    draw = gaussian_batches().batch
+    draw = gaussian_batches().make_batch
     return toy()._replace(data=Data(Resident(jax.random.key(seed), draw), toy().data.test))
 
 
@@ -42,7 +45,7 @@ def run(experiments, folder=None, devices=1, **options):
         every=EVERY,
         workdirs=workdirs,
     )
-    return train_together(experiments, **given | options)
+    return train_seeds(experiments, **given | options)
 
 
 def alone(experiment, seed, **options):
@@ -68,15 +71,13 @@ def norm(tree):
     return np.sqrt(sum(np.sum(np.asarray(x, np.float64) ** 2) for x in jax.tree.leaves(tree)))
 
 
-def assert_equal(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
-
-
 @pytest.mark.parametrize('devices', [1, 8])
 def test_each_run_is_what_it_is_alone(devices, tmp_path):
     states = run([own(seed) for seed in SEEDS], tmp_path / 'together', devices)
     for seed, state in zip(SEEDS, states, strict=True):
-        assert_close(state, alone(own(seed), seed, workdir=tmp_path / f'{seed}'), 1e-5)
+        assert_trees_close_in_norm(
+            state, alone(own(seed), seed, workdir=tmp_path / f'{seed}'), 1e-5
+        )
         assert_alike(tmp_path / 'together' / str(seed), tmp_path / f'{seed}')
     means = np.stack([state.params['mean'] for state in states])
     assert len(np.unique(means.round(3), axis=0)) == len(SEEDS)
@@ -84,9 +85,9 @@ def test_each_run_is_what_it_is_alone(devices, tmp_path):
 
 def test_as_many_runs_as_devices_are_split_over_them():
     seeds, mesh = range(8), make_mesh()
-    states = train_together([own(s) for s in seeds], seeds=seeds, steps=20, mesh=mesh, every=EVERY)
+    states = train_seeds([own(s) for s in seeds], seeds=seeds, steps=20, mesh=mesh, every=EVERY)
     for seed in (0, 7):
-        assert_close(states[seed], alone(own(seed), seed, steps=20), 1e-5)
+        assert_trees_close_in_norm(states[seed], alone(own(seed), seed, steps=20), 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +115,11 @@ def test_host_data_of_each_run_arrive_in_its_own_order():
 
     host = [toy()._replace(data=Data(Host(seed), toy().data.test)) for seed in SEEDS]
     for ours, expected in zip(
-        run(host, fold=7), run([own(seed) for seed in SEEDS], fold=7), strict=True
+        run(host, steps_per_call=7),
+        run([own(seed) for seed in SEEDS], steps_per_call=7),
+        strict=True,
     ):
-        assert_close(ours, expected, 1e-6)
+        assert_trees_close_in_norm(ours, expected, 1e-6)
 
 
 class Killed(Exception):
@@ -129,28 +132,36 @@ def test_a_kill_between_two_saves_is_made_up_for_to_the_bit(saved, tmp_path, mon
     experiments = [own(seed) for seed in SEEDS]
     whole = run(experiments, tmp_path / 'whole')
 
-    def save(checkpoints, best, step, *rest):
-        if step == 40 and checkpoints.directory.parent.name == str(SEEDS[saved]):
+    def save_call(recorder, tally, call, observations):
+        workdir = recorder.checkpoints.directory.parent
+        if call.step == 40 and workdir.name == str(SEEDS[saved]):
             raise Killed
-        return observe.save(checkpoints, best, step, *rest)
+        return observe.save_call(recorder, tally, call, observations)
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(seeds, 'save', save)
+        patched.setattr(loop, 'save_call', save_call)
         run(experiments, tmp_path / 'parts')
     has = [(tmp_path / 'parts' / str(seed) / 'checkpoints/40').exists() for seed in SEEDS]
     assert has == [i < saved for i in range(len(SEEDS))]
     again = run(experiments, tmp_path / 'parts')
     for seed, a, b in zip(SEEDS, again, whole, strict=True):
-        assert_equal(a, b)
+        assert_trees_equal(a, b)
         assert lines(tmp_path / 'parts' / str(seed)) == lines(tmp_path / 'whole' / str(seed))
 
 
 def test_an_interruption_saves_all_and_each_may_go_on_alone(tmp_path):
     whole = run([own(seed) for seed in SEEDS], tmp_path / 'whole')
     asked = iter([False] * 3 + [True] * 100)
-    run([own(seed) for seed in SEEDS], tmp_path / 'parts', fold=7, interrupted=lambda: next(asked))
+    run(
+        [own(seed) for seed in SEEDS],
+        tmp_path / 'parts',
+        steps_per_call=7,
+        interrupted=lambda: next(asked),
+    )
     for seed, state in zip(SEEDS, whole, strict=True):
-        assert_close(alone(own(seed), seed, workdir=tmp_path / 'parts' / str(seed)), state, 1e-5)
+        assert_trees_close_in_norm(
+            alone(own(seed), seed, workdir=tmp_path / 'parts' / str(seed)), state, 1e-5
+        )
         assert_alike(tmp_path / 'parts' / str(seed), tmp_path / 'whole' / str(seed))
 
 
@@ -164,16 +175,17 @@ def test_runs_that_stand_at_different_steps_are_groups():
 def test_groups_come_to_the_same_end(tmp_path):
     alone(own(SEEDS[1]), SEEDS[1], workdir=tmp_path / str(SEEDS[1]), until=20)
     for seed, state in zip(SEEDS, run([own(seed) for seed in SEEDS], tmp_path), strict=True):
-        assert_close(state, alone(own(seed), seed), 1e-5)
+        assert_trees_close_in_norm(state, alone(own(seed), seed), 1e-5)
         with checkpoint.open_checkpoints(tmp_path / str(seed), '') as saved:
             assert saved.latest_step() == 50
 
 
 def test_a_run_that_is_not_finite_ends_alone(tmp_path):
     bad = own(SEEDS[1])
-    draw = lambda held, step: {
-        'x': jnp.where(step == 36, jnp.nan, gaussian_batches().batch(held, step)['x'])
-    }
+
+    def draw(held, step):
+        return {'x': jnp.where(step == 36, jnp.nan, gaussian_batches().make_batch(held, step)['x'])}
+
     bad = bad._replace(data=bad.data._replace(train=Resident(jax.random.key(SEEDS[1]), draw)))
     experiments = [own(SEEDS[0]), bad, own(SEEDS[2])]
     with pytest.raises(NonFinite, match='^step 37: loss is nan$'):
@@ -182,7 +194,7 @@ def test_a_run_that_is_not_finite_ends_alone(tmp_path):
     states = run(experiments, tmp_path, lost=lambda i, error: told.append((i, str(error))))
     assert told == [(1, 'step 37: loss is nan')] and states[1] is None
     for i in (0, 2):
-        assert_close(states[i], alone(own(SEEDS[i]), SEEDS[i]), 1e-5)
+        assert_trees_close_in_norm(states[i], alone(own(SEEDS[i]), SEEDS[i]), 1e-5)
     assert sorted(path.name for path in (tmp_path / str(SEEDS[1]) / 'checkpoints').iterdir()) == [
         '20'
     ]
@@ -191,10 +203,8 @@ def test_a_run_that_is_not_finite_ends_alone(tmp_path):
 @pytest.mark.parametrize('constant', [np.ones, jnp.ones])
 def test_updates_that_hang_on_the_seed_are_refused(constant):
     other = toy(factor=lambda errors: 2 * constant(errors.shape, np.float32))
-    with pytest.raises(
-        Unlike,
-        match='^run 3 of 3 has another update or other probes than the first; only data may hang on the seed$',
-    ):
+    message = 'run 3 of 3 has another update or other probes than the first'
+    with pytest.raises(Unlike, match=f'^{message}; only data may hang on the seed$'):
         run([toy(), toy(), other])
 
 
@@ -217,7 +227,7 @@ def here(monkeypatch):
 
     def started(point, given):
         with (
-            open(local.log_of(point), 'a') as log,
+            open(log_of(point), 'a') as log,
             contextlib.redirect_stdout(log),
             contextlib.redirect_stderr(log),
         ):
@@ -233,7 +243,7 @@ def test_a_sweep_by_vmap_leaves_what_separate_runs_leave(folder, here, capsys):
     (folder / 'runs').mkdir()
     assert sweep('--sweep=walk.rate=0.25,0.5') == 0
     assert main(['--exp=toy', '--config.seed=1', '--config.walk.rate=0.25', '--workdir=alone']) == 0
-    made = runs.find([folder / 'runs'])
+    made = find_runs([folder / 'runs'])
     assert len(made) == 4 and {each.status for each in made} == {'done'}
     assert len(list((folder / 'runs').glob('*.log'))) == 2  # a program for each rate
     (one,) = (
@@ -242,9 +252,10 @@ def test_a_sweep_by_vmap_leaves_what_separate_runs_leave(folder, here, capsys):
         if (each.config['seed'], each.config['walk.rate']) == (1, 0.25)
     )
     assert_alike(one, folder / 'alone')
-    names = lambda place: sorted(
-        str(path.relative_to(place)) for path in (place / 'samples').iterdir()
-    )
+
+    def names(place):
+        return sorted(str(path.relative_to(place)) for path in (place / 'samples').iterdir())
+
     assert names(one) == names(folder / 'alone')
     flags = rundir.read(one / 'manifest.json')['launches'][0]['flags']
     assert flags == ['--exp=toy', '--config.walk.rate=0.25', '--config.seed=1']
@@ -264,9 +275,9 @@ def test_a_sweep_by_vmap_goes_on_and_counts_what_failed(folder, here, monkeypatc
 
 @pytest.mark.slow
 def test_a_signal_saves_all_runs(folder, monkeypatch):
-    again = ['--exp=toy', '--vmap=seed=0:3']
+    again = ['--exp=toy', '--seeds=0:3']
     with monkeypatch.context() as patch:
-        patch.setattr(signals, 'heard', lambda: contextlib.nullcontext(lambda: True))
+        patch.setattr(signals, 'stop_requests', lambda: contextlib.nullcontext(lambda: True))
         assert main(again) == 75
     assert [rundir.last_step(path) for path in sorted((folder / 'runs').iterdir())] == [2, 2, 2]
     assert main(again) == 0
@@ -278,25 +289,35 @@ def test_groups_are_what_differs_in_the_seed_alone(tmp_path, monkeypatch):
         for a, s in ('x0', 'y0', 'x1', 'x2')
     ]
     (tmp_path / 'x1/checkpoints/4').mkdir(parents=True)
-    assert seed_runs.groups(made, 2) == [[0, 3], [1], [2]]
-    assert seed_runs.groups(made, 6) == [[0], [3], [1], [2]]
-    monkeypatch.setattr(seed_runs, 'cores', lambda: 2)
-    assert [seed_runs.programs([made[0]] * n) for n in (1, 7, 8, 40)] == [1, 1, 2, 2]
-    assert seed_runs.programs([made[2]] * 8) == 1  # they are done
-    joined = seed_runs.joined([made[0], made[3]])
-    assert joined.argv == ['--config.a=x', '--vmap=seed=0,2'] and joined.workdir == made[0].workdir
-    assert seed_runs.joined([made[1]]) == made[1]
-    assert seed_runs.apart(made, [[0, 3], [1], [2]], {0: 3, 1: 0}) == {0: 3, 3: 3, 1: 0}
+    assert grouping.groups(made, 2) == [[0, 3], [1], [2]]
+    assert grouping.groups(made, 6) == [[0], [3], [1], [2]]
+    monkeypatch.setattr(grouping, 'cores', lambda: 2)
+    assert [grouping.program_count([made[0]] * n) for n in (1, 7, 8, 40)] == [1, 1, 2, 2]
+    assert grouping.program_count([made[2]] * 8) == 1  # they are done
+    joined = grouping.joined([made[0], made[3]])
+    assert joined.argv == ['--config.a=x', '--seeds=0,2'] and joined.workdir == made[0].workdir
+    assert grouping.joined([made[1]]) == made[1]
+    assert grouping.by_point(made, [[0, 3], [1], [2]], {0: 3, 1: 0}) == {0: 3, 3: 3, 1: 0}
 
 
 WRONG = {
     '--vmap=seed': '--vmap is given without --sweep',
     '--vmap=batch': '--vmap is batch; it takes seed',
-    '--vmap=seed=0:2 --sweep=steps=2,3': '--vmap is seed=0:2; with --sweep or --on slurm it takes seed',
-    '--vmap=seed=0:2 --config.seed=1': '--config.seed is given with --vmap; it is given twice',
-    '--vmap=seed=0:2 --workdir=a': '--workdir is given with --vmap; each run has its own',
-    '--vmap=seed=0:2 --parallel=pmap': '--vmap trains, and compiles by jit; it takes no --mode and no --parallel',
-    '--vmap=seed=0:2 --mode=sample': '--vmap trains, and compiles by jit; it takes no --mode and no --parallel',
+    '--vmap=seed=0:2': '--vmap is seed=0:2; it takes seed',
+    '--seeds=0:2 --sweep=steps=2,3': '--seeds is of one launch; with --sweep or --on slurm seeds '
+    'are given by --sweep seed=A,B,C, and --vmap makes them one program',
+    '--seeds=0:2 --on=slurm': '--seeds is of one launch; with --sweep or --on slurm seeds '
+    'are given by --sweep seed=A,B,C, and --vmap makes them one program',
+    '--seeds=0:2 --distributed': '--seeds trains in one process; it takes no --distributed',
+    '--seeds=0:2 --config.seed=1': '--config.seed is given with --seeds; it is given twice',
+    '--seeds=0:2 --workdir=a': '--workdir is given with --seeds; each run has its own',
+    '--seeds=0:2 --parallel=pmap': '--seeds trains, and compiles by jit; it takes no --mode and no --parallel',
+    '--seeds=0:2 --mode=sample': '--seeds trains, and compiles by jit; it takes no --mode and no --parallel',
+    '--seeds=0:10001': '--seeds is 0:10001, 10001 values; 10000 are the most',
+    '--seeds=3:3': '--seeds is 3:3, which is no seed',
+    '--seeds=1,0,1': '--seeds is 1,0,1, which has a value twice',
+    '--seeds=-1': '--seeds is -1; it takes a,b,c or a:b, as 0:4 for 0, 1, 2, 3',
+    '--seeds=a,b': '--seeds is a,b; it takes a,b,c or a:b, as 0:4 for 0, 1, 2, 3',
 }
 
 

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from genjax.base import Data, Resident
-from genjax.training.loop import spans
+from genjax.training.experiment import Probe, run_keys
+from genjax.training.inspection import evaluate, restore
 from genjax.training.mesh import by_jit, by_pmap, make_mesh
-from genjax.training.train import Every, NonFinite, Probe, evaluate, keys_of, restore, train
-from tests.training.toy import BATCH, assert_close, toy
+from genjax.training.observe import NonFinite
+from genjax.training.schedule import Every, spans
+from genjax.training.train import train
+from tests.training.toy import BATCH, toy
+from tests.trees import assert_trees_close_in_norm, assert_trees_equal
 
 EVERY = Every(log=10, evaluate=20, save=20)
 
@@ -26,10 +30,6 @@ def run(experiment, **options):
     )
 
 
-def assert_equal(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
-
-
 def lines(workdir):
     rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
     return [{name: v for name, v in row.items() if not name.startswith('time/')} for row in rows]
@@ -39,7 +39,7 @@ def by_hand(steps, seed=0):
     """The fold as its definition says it: no scan, no donation, no device but one. (state, metrics
     by step)."""
     algorithm, data = toy()[:2]
-    state = algorithm.init(keys_of(seed).init, data.train[0])
+    state = algorithm.init(run_keys(seed).init, data.train[0])
     seen = []
     for step in range(steps):
         state, metrics = jax.jit(algorithm.update)(
@@ -51,18 +51,18 @@ def by_hand(steps, seed=0):
 
 def test_train_is_the_fold_of_its_definition(tmp_path):
     state, seen = by_hand(50)
-    assert_close(run(toy(), workdir=tmp_path), state, 1e-5)
+    assert_trees_close_in_norm(run(toy(), workdir=tmp_path), state, 1e-5)
     for row in lines(tmp_path):
         steps = seen[row['step'] - 10 : row['step']]
         assert row['loss'] == pytest.approx(np.mean([m['loss'] for m in steps]), rel=1e-5)
     assert [row['step'] for row in lines(tmp_path)] == [10, 20, 30, 40, 50]
 
 
-@pytest.mark.parametrize('fold', [2, 7, 100])
-def test_steps_in_a_call_do_not_matter(fold, tmp_path):
-    assert_close(
-        run(toy(), fold=1, workdir=tmp_path / '1'),
-        run(toy(), fold=fold, workdir=tmp_path / 'n'),
+@pytest.mark.parametrize('steps_per_call', [2, 7, 100])
+def test_steps_in_a_call_do_not_matter(steps_per_call, tmp_path):
+    assert_trees_close_in_norm(
+        run(toy(), steps_per_call=1, workdir=tmp_path / '1'),
+        run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'n'),
         1e-6,
     )
     for one, many in zip(lines(tmp_path / '1'), lines(tmp_path / 'n'), strict=True):
@@ -81,23 +81,23 @@ def on_host():
 
 
 def test_a_host_data_set_trains_as_the_resident_one():
-    assert_close(run(toy(), fold=7), run(on_host(), fold=7), 1e-6)
-    assert_close(run(toy(), fold=7), run(on_host(), fold=1), 1e-6)
+    assert_trees_close_in_norm(run(toy(), steps_per_call=7), run(on_host(), steps_per_call=7), 1e-6)
+    assert_trees_close_in_norm(run(toy(), steps_per_call=7), run(on_host(), steps_per_call=1), 1e-6)
 
 
 def test_host_data_go_on_from_where_a_run_stopped(tmp_path):
-    whole = run(on_host(), fold=7)
+    whole = run(on_host(), steps_per_call=7)
     for until in (7, 33):
-        run(on_host(), fold=7, workdir=tmp_path, until=until)
-    assert_equal(run(on_host(), fold=7, workdir=tmp_path), whole)
+        run(on_host(), steps_per_call=7, workdir=tmp_path, until=until)
+    assert_trees_equal(run(on_host(), steps_per_call=7, workdir=tmp_path), whole)
 
 
-@pytest.mark.parametrize('fold', [1, 7])
-def test_resume_is_exact_to_the_bit(fold, tmp_path):
-    whole = run(toy(), fold=fold, workdir=tmp_path / 'whole')
+@pytest.mark.parametrize('steps_per_call', [1, 7])
+def test_resume_is_exact_to_the_bit(steps_per_call, tmp_path):
+    whole = run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'whole')
     for until in (7, 20, 33):
-        run(toy(), fold=fold, workdir=tmp_path / 'parts', until=until)
-    assert_equal(run(toy(), fold=fold, workdir=tmp_path / 'parts'), whole)
+        run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts', until=until)
+    assert_trees_equal(run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts'), whole)
     assert lines(tmp_path / 'parts') == lines(tmp_path / 'whole')
 
 
@@ -116,7 +116,7 @@ def test_lines_after_the_checkpoint_are_written_again_not_twice(tmp_path):
 def test_a_finished_run_is_left_as_it_is(tmp_path):
     state = run(toy(), workdir=tmp_path)
     before = (tmp_path / 'metrics.jsonl').read_bytes()
-    assert_equal(run(toy(), workdir=tmp_path), state)
+    assert_trees_equal(run(toy(), workdir=tmp_path), state)
     assert (tmp_path / 'metrics.jsonl').read_bytes() == before
 
 
@@ -134,7 +134,7 @@ def test_a_checkpoint_restores_on_another_number_of_devices(tmp_path):
     for devices in (1, 8):
         step, found = restore(toy(), mesh=make_mesh(jax.devices()[:devices]), workdir=tmp_path)
         assert step == 50
-        assert_equal(found, state)
+        assert_trees_equal(found, state)
         assert found.params['mean'].sharding.num_devices == devices
 
 
@@ -144,10 +144,10 @@ def test_restore_without_a_checkpoint_says_so(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('fold', [1, 7])
-def test_one_trace_of_update_and_one_of_evaluate_a_run(fold):
+@pytest.mark.parametrize('steps_per_call', [1, 7])
+def test_one_trace_of_update_and_one_of_evaluate_a_run(steps_per_call):
     traces = []
-    run(toy(observe=lambda: traces.append(1)), fold=fold, until=43)
+    run(toy(observe=lambda: traces.append(1)), steps_per_call=steps_per_call, until=43)
     assert len(traces) == 2
 
 
@@ -157,23 +157,27 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(
     parallel, devices, tmp_path
 ):
     at_step = toy(factor=lambda e: jnp.where(jnp.arange(len(e)) == 3, jnp.inf, 1.0))
-    bad = lambda held, step: {
-        'x': jnp.where(step == 36, jnp.nan, toy().data.train.make_batch(held, step)['x'])
-    }
+
+    def bad(held, step):
+        return {'x': jnp.where(step == 36, jnp.nan, toy().data.train.make_batch(held, step)['x'])}
+
     late = toy()._replace(data=toy().data._replace(train=Resident(jax.random.key(7), bad)))
     mesh = make_mesh(jax.devices()[:devices])
     with pytest.raises(NonFinite, match=r'^step 1: loss is inf$'):
         run(at_step, mesh=mesh, parallel=parallel)
     with pytest.raises(NonFinite, match=r'^step 37: loss is nan$'):
-        run(late, fold=7, workdir=tmp_path, mesh=mesh, parallel=parallel)
+        run(late, steps_per_call=7, workdir=tmp_path, mesh=mesh, parallel=parallel)
     assert restore(late, mesh=mesh, workdir=tmp_path)[0] == 20
 
 
 def test_a_state_with_a_nan_is_never_saved(tmp_path):
     experiment = toy()
-    init = lambda key, batch: experiment.algorithm.init(key, batch)._replace(
-        average={'mean': jnp.full(3, jnp.nan)}
-    )
+
+    def init(key, batch):
+        return experiment.algorithm.init(key, batch)._replace(
+            average={'mean': jnp.full(3, jnp.nan)}
+        )
+
     with pytest.raises(NonFinite, match='step 20: average/mean holds a NaN'):
         run(
             experiment._replace(algorithm=experiment.algorithm._replace(init=init)),
@@ -185,9 +189,10 @@ def test_a_state_with_a_nan_is_never_saved(tmp_path):
 @pytest.mark.parametrize('devices', [1, 8])
 def test_evaluation_is_the_exact_mean_over_the_test_set(devices):
     experiment = toy()
-    distance = lambda key, state, batch: {
-        'square': jnp.sum((batch['x'] - state.params['mean'][None]) ** 2, -1)
-    }
+
+    def distance(key, state, batch):
+        return {'square': jnp.sum((batch['x'] - state.params['mean'][None]) ** 2, -1)}
+
     experiment = experiment._replace(algorithm=experiment.algorithm._replace(evaluate=distance))
     mesh = make_mesh(jax.devices()[:devices])
     state = run(experiment, mesh=mesh)
@@ -199,7 +204,10 @@ def test_evaluation_is_the_exact_mean_over_the_test_set(devices):
 
 def test_an_evaluate_that_is_not_per_example_is_refused():
     experiment = toy()
-    mean = lambda key, state, batch: {'square': jnp.mean(batch['x'])}
+
+    def mean(key, state, batch):
+        return {'square': jnp.mean(batch['x'])}
+
     experiment = experiment._replace(algorithm=experiment.algorithm._replace(evaluate=mean))
     with pytest.raises(ValueError, match=r'evaluate gave square of shape \(\) for 16 examples'):
         run(experiment)
@@ -210,7 +218,7 @@ def test_an_evaluate_that_is_not_per_example_is_refused():
     [
         ({'steps': 0}, 'steps is 0; at least 1 step is needed'),
         ({'until': 0}, 'until is 0; at least 1 step is needed'),
-        ({'fold': 0}, 'fold is 0; at least 1 step is needed'),
+        ({'steps_per_call': 0}, 'steps_per_call is 0; at least 1 step is needed'),
         ({'every': Every(log=0)}, 'log is 0; at least 1 step is needed'),
         ({'mesh': 3}, f'batch is {BATCH}, which the 3 devices do not divide'),
     ],
@@ -233,12 +241,17 @@ def test_spans_cut_at_every_interval_and_cover_every_step_once():
     assert max(count for _, count in made) <= 10
 
 
-@pytest.mark.parametrize('fold', [1, 7])
-def test_an_interrupted_run_saves_where_it_is_and_goes_on_to_the_bit(fold, tmp_path):
-    whole = run(toy(), fold=fold, workdir=tmp_path / 'whole')
+@pytest.mark.parametrize('steps_per_call', [1, 7])
+def test_an_interrupted_run_saves_where_it_is_and_goes_on_to_the_bit(steps_per_call, tmp_path):
+    whole = run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'whole')
     asked = iter([False] * 3 + [True] * 100)
-    run(toy(), fold=fold, workdir=tmp_path / 'parts', interrupted=lambda: next(asked))
+    run(
+        toy(),
+        steps_per_call=steps_per_call,
+        workdir=tmp_path / 'parts',
+        interrupted=lambda: next(asked),
+    )
     step, _ = restore(toy(), mesh=one_device(), workdir=tmp_path / 'parts')
     assert 0 < step < 50
-    assert_equal(run(toy(), fold=fold, workdir=tmp_path / 'parts'), whole)
+    assert_trees_equal(run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'parts'), whole)
     assert lines(tmp_path / 'parts') == lines(tmp_path / 'whole')

@@ -10,7 +10,7 @@ import optax
 from genjax.base import Algorithm, Data, Resident
 from genjax.descent import descend
 from genjax.parallel import example_keys
-from genjax.training.train import Experiment, Probe
+from genjax.training.experiment import Experiment, Probe
 
 BATCH = 16
 
@@ -42,17 +42,13 @@ def toy(observe: Callable[[], None] = lambda: None, factor: Callable = jnp.ones_
 
 def gaussian_batches() -> Resident:
     """Batches {'x': [16, 3]} of N(1, I), made from the step alone."""
-    draw = lambda key, step: {'x': jax.random.normal(jax.random.fold_in(key, step), (BATCH, 3)) + 1}
+
+    def draw(key, step):
+        return {'x': jax.random.normal(jax.random.fold_in(key, step), (BATCH, 3)) + 1}
+
     return Resident(jax.random.key(7), draw)
 
 
 def toy_tests() -> list[dict]:
     draw = np.random.default_rng(0)
     return [{'x': draw.normal(size=(n, 3)).astype(np.float32)} for n in (BATCH, BATCH, 5)]
-
-
-def assert_close(a, b, rtol):
-    """Relative to the size of each array as a whole: single entries near nought carry no digits."""
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-        assert np.linalg.norm(x - y) <= rtol * np.linalg.norm(x)

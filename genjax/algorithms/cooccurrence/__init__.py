@@ -1,0 +1,22 @@
+"""Word vectors by counting: window counts, pointwise mutual information, a truncated SVD."""
+
+from genjax.algorithms.cooccurrence.association import pmi, ppmi
+from genjax.algorithms.cooccurrence.cooccurrence import cooccurrence
+from genjax.algorithms.cooccurrence.pairs import dynamic, harmonic, pairs, uniform
+from genjax.algorithms.cooccurrence.sparse import SparseMatrix, count_matrix, svd, to_scipy
+from genjax.algorithms.cooccurrence.vectors import svd_vectors
+
+__all__ = [
+    'SparseMatrix',
+    'cooccurrence',
+    'count_matrix',
+    'dynamic',
+    'harmonic',
+    'pairs',
+    'pmi',
+    'ppmi',
+    'svd',
+    'svd_vectors',
+    'to_scipy',
+    'uniform',
+]

@@ -1,124 +1,117 @@
-"""The games that a GAN's two sides play, as losses of one example, and the penalties that keep a
-discriminator smooth.
+"""The games that a GAN's two sides play, as losses of one real and one generated example.
 
-A discriminator gives an example a logit, and D is its sigmoid; it learns to give real examples
-higher ones.
+A discriminator gives an example a logit, whose sigmoid is D, the probability of being real; it
+learns to give real examples higher logits. Losses are in nats, [].
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import optax
 from jax import Array
 from jax.nn import log_sigmoid, relu, softplus
 
-from genjax.base import Key
-from genjax.parallel import example_keys
+# What the discriminator gives for one example: a logit [], or what `expected` plays with.
+Output = Any
+Loss = Callable[[Output, Output], Array]  # (real, fake) -> nats []
+
+
+def identity(output: Array) -> Array:
+    """The logit of a discriminator that gives logits."""
+    return output
 
 
 class Game(NamedTuple):
-    """The losses of both sides, of what the discriminator gives for one real and for one generated
-    example."""
+    """The losses of both sides.
 
-    discriminator: Callable[[Any, Any], Array]  # (real, fake) -> nats []
-    generator: Callable[[Any, Any], Array]  # (real, fake) -> nats []
-    logit: Callable[[Any], Array] = lambda output: output  # what the discriminator gives -> []
+    Attributes:
+      discriminator: (its output for a real example, for a generated one) -> its loss.
+      generator: likewise.
+      logit: the discriminator's output -> its logit [].
+    """
+
+    discriminator: Loss
+    generator: Loss
+    logit: Callable[[Output], Array] = identity
 
 
 def value(real: Array, fake: Array) -> Array:
-    """log D(x) + log(1 - D(G(z))) of one x and one z, nats []; D is the sigmoid of the logit (2014,
-    eq. 1)."""
+    """log D(x) + log(1 - D(G(z))) of one x and one z (Goodfellow et al. 2014, eq. 1)."""
     return log_sigmoid(real) + log_sigmoid(-fake)
 
 
-# Of logits [] of one real and one generated example.
-minimax = Game(lambda real, fake: -value(real, fake), value)  # min_G max_D V(D, G), eq. 1
-non_saturating = Game(
-    minimax.discriminator, lambda real, fake: softplus(-fake)
-)  # section 3: G maximises log D(G(z))
-hinge = Game(
-    lambda real, fake: relu(1 - real) + relu(1 + fake), lambda real, fake: -fake
-)  # arXiv:1705.02894
-least_squares = Game(  # Mao et al. 2017, arXiv:1611.04076, eq. 9
-    lambda real, fake: ((real - 1) ** 2 + fake**2) / 2, lambda real, fake: (fake - 1) ** 2 / 2
-)
-wasserstein = Game(
-    lambda real, fake: fake - real, lambda real, fake: -fake
-)  # Arjovsky et al. 2017, arXiv:1701.07875
-relativistic = (
-    Game(  # Jolicoeur-Martineau 2019, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, eq. 2
-        lambda real, fake: softplus(fake - real), lambda real, fake: softplus(real - fake)
-    )
-)
+def _minus_value(real, fake):
+    return -value(real, fake)
+
+
+def _minus_log_d(real, fake):
+    del real
+    return softplus(-fake)
+
+
+def _minus_fake(real, fake):
+    del real
+    return -fake
+
+
+def _hinge_discriminator(real, fake):
+    return relu(1 - real) + relu(1 + fake)
+
+
+def _squares_discriminator(real, fake):
+    return ((real - 1) ** 2 + fake**2) / 2
+
+
+def _squares_generator(real, fake):
+    del real
+    return (fake - 1) ** 2 / 2
+
+
+def _critic(real, fake):
+    return fake - real
+
+
+def _relativistic_discriminator(real, fake):
+    return softplus(fake - real)
+
+
+def _relativistic_generator(real, fake):
+    return softplus(real - fake)
+
+
+# min_G max_D V(D, G): Goodfellow et al. 2014, arXiv:1406.2661, equation 1.
+minimax = Game(_minus_value, value)
+# The same, section 3: G maximises log D(G(z)).
+non_saturating = Game(_minus_value, _minus_log_d)
+# Lim and Ye 2017, arXiv:1705.02894.
+hinge = Game(_hinge_discriminator, _minus_fake)
+# Mao et al. 2017, arXiv:1611.04076, equation 9.
+least_squares = Game(_squares_discriminator, _squares_generator)
+# Arjovsky et al. 2017, arXiv:1701.07875.
+wasserstein = Game(_critic, _minus_fake)
+# Jolicoeur-Martineau 2019, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, equation 2.
+relativistic = Game(_relativistic_discriminator, _relativistic_generator)
 
 
 def expected(game: Game) -> Game:
-    """The game where an example is a distribution over K atoms and its losses are the exact means
-    over draws of it.
+    """The game where an example is a distribution over K atoms, and losses are exact means.
 
-    The discriminator gives (the logits of the atoms [K], the distribution [K]); the logit is its
-    mean.
+    The discriminator gives a pair, the logits of the atoms [K] and the distribution [K]. A loss is
+    the mean over independent draws of a real and a generated atom; the logit is the mean logit.
     """
 
-    def mean(loss):
-        pairs = jax.vmap(jax.vmap(loss, (None, 0)), (0, None))  # [K, K]
-        return lambda real, fake: real[1] @ pairs(real[0], fake[0]) @ fake[1]
+    def mean_of(loss):
+        all_pairs = jax.vmap(jax.vmap(loss, (None, 0)), (0, None))  # [K, K]
 
-    return Game(
-        mean(game.discriminator), mean(game.generator), lambda output: output[0] @ output[1]
-    )
+        def mean_loss(real, fake):
+            real_logits, real_weights = real
+            fake_logits, fake_weights = fake
+            return real_weights @ all_pairs(real_logits, fake_logits) @ fake_weights
 
+        return mean_loss
 
-# (key, critic, real [B, ...], fake [B, ...]) -> nats [B], of a critic x [B, ...] -> logit [B]
-Penalty = Callable[[Key, Callable[[Array], Array], Array, Array], Array]
+    def mean_logit(output):
+        logits, weights = output
+        return logits @ weights
 
-
-def slopes(critic: Callable[[Array], Array], x: Array) -> Array:
-    """The gradient of each example's logit with respect to the example, [B, ...] for x [B, ...].
-
-    It is the example's row of the gradient of the sum of logits, since no example sees another.
-    """
-    return jax.grad(lambda x: jnp.sum(critic(x)))(x)
-
-
-def gradient_penalty(weight: float) -> Penalty:
-    """weight (||slope|| - 1)^2 between a real and a generated example; ValueError: weight < 0.
-
-    Gulrajani et al. 2017, arXiv:1704.00028, eq. 3.
-    """
-    _refuse_negative('weight', weight)
-
-    def penalise(key, critic, real, fake):
-        share = jax.vmap(jax.random.uniform)(example_keys(key, len(real)))
-        between = jax.vmap(lambda share, x, y: share * x + (1 - share) * y)(share, real, fake)
-        return (
-            weight
-            * (jax.vmap(lambda slope: optax.safe_norm(slope, 1e-12))(slopes(critic, between)) - 1)
-            ** 2
-        )
-
-    return penalise
-
-
-def r1(gamma: float) -> Penalty:
-    """gamma/2 ||slope||^2 at real examples; ValueError: gamma < 0 (Mescheder et al. 2018,
-    arXiv:1801.04406 eq. 9)."""
-    return _squared_slope(gamma, lambda real, fake: real)
-
-
-def r2(gamma: float) -> Penalty:
-    """gamma/2 ||slope||^2 at generated examples; ValueError: gamma < 0 (the same, eq. 10)."""
-    return _squared_slope(gamma, lambda real, fake: fake)
-
-
-def _squared_slope(gamma, choose):
-    _refuse_negative('gamma', gamma)
-    half = lambda slope: gamma / 2 * jnp.sum(slope**2)
-    return lambda key, critic, real, fake: jax.vmap(half)(slopes(critic, choose(real, fake)))
-
-
-def _refuse_negative(name, number):
-    if not number >= 0:
-        raise ValueError(f'{name} is {number}; a penalty needs at least 0')
+    return Game(mean_of(game.discriminator), mean_of(game.generator), mean_logit)

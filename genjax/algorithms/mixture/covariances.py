@@ -1,14 +1,15 @@
-"""Structures of covariance of K normal distributions in D dimensions, for mixtures of them: full,
-tied, diagonal.
+"""Structures of covariance of K Gaussians in D dimensions, for mixtures: full, tied, diagonal.
 
-Covariances S_k are held as factors L_k, S_k = L_k L_k^T, lower triangular: [K, D, D], or [1, D, D]
+Covariances S_k are kept as factors L_k, S_k = L_k L_k^T, lower triangular: [K, D, D], or [1, D, D]
 where one is shared by all. Diagonal ones are variances [K, D], and their factors standard
-deviations. J is K or 1.
+deviations.
 
-A covariance itself is never formed. A factor is measured in its own coordinates, w = L^-1 (x - m),
-where the scatter of what it was fitted to is near the identity, and the next factor is L times the
+A covariance itself is never formed. Data are whitened, w = L^-1 (x - m): in these coordinates the
+scatter of what the factor was fitted to is near the identity, and the next factor is L times the
 Cholesky factor of that. So a direction that varies little beside others keeps its digits, where
 float32 sums of products of columns would have lost them.
+
+C examples, D columns, K components; J is K or 1.
 """
 
 import math
@@ -18,60 +19,64 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
+from genjax.numerics.gaussians import resolution, rounding_slack
+from genjax.numerics.products import einsum, matmul
 from genjax.numerics.triangular import lower_inverse
 
-# A factor in float32 knows a column's standard deviation given the columns before it to eps / 2 of
-# that of the column alone. At this share of the latter the error is a 32nd, and a likelihood off by
-# no more than a thousandth.
-RESOLUTION = 16  # times the spacing of floats at 1
-APART = (
-    2.0**14
-)  # how much of its own variance a component may take data to vary that lie in groups far apart
+# How much of its own variance a component may take data to vary that lie in groups far apart.
+APART = 2.0**14
 
-matmul = partial(
-    jnp.matmul, precision='highest'
-)  # accelerators would multiply in fewer bits than are added
-einsum = partial(jnp.einsum, precision='highest')
+# Weights r [C, K] -> the sums over x of r w, [K, D], and of r w w^T, shaped as covariances
+WhitenedSums = Callable[[Array], tuple[Array, Array]]
+
+# x [C, D] -> log N(x; m_k, S_k) in nats, [C, K], and the sums of this x
+Normals = Callable[[Array], tuple[Array, WhitenedSums]]
 
 
 class Covariance(NamedTuple):
-    """A structure of covariances, which with their factors have shapes of its own.
+    """A structure of covariances, which with their factors have shapes of its own."""
 
-    `normals(means, factors)` is a function of x [C, D] that returns log N(x; m_k, S_k) [C, K] in
-    nats and a function of weights r [C, K] that returns the sums over x of r w [K, D] and of r w
-    w^T, the latter shaped as covariances.
-    """
-
-    normals: Callable
-    outer: Callable  # (r [K], w [K, D]) -> r w w^T, shaped as covariances
-    over: Callable  # r [K] -> what divides the scatter of masses r
+    # (means [K, D], factors) -> the densities
+    normals: Callable[[Array, Array], Normals]
+    # (r [K], w [K, D]) -> r w w^T, shaped as covariances
+    outer: Callable[[Array, Array], Array]
+    # masses r [K] -> what divides the scatter of these masses
+    divisor: Callable[[Array], Array]
     # (weights [K], means, factors, floor) -> the least covariances, between L^-1 and L^-T
-    floors: Callable
-    # X [..., D] -> more than rounding takes off the eigenvalues of a scatter of unit variances, of
-    # 1
-    slack: Callable
-    # (factors, covariances between L^-1 and L^-T) -> the factors of these; NaN where they are
-    # singular
-    grown: Callable
-    factor: Callable  # covariances -> factors, NaN where they are singular by more than rounding
-    square: Callable  # factors -> covariances
-    move: Callable  # (one factor L, w [D]) -> L w
-    whiten: Callable  # (one factor L, d [D]) -> L^-1 d
-    # (K, standard deviations [D]) -> factors of columns that have nothing to do with each other
-    apart: Callable
-    free: Callable  # factors -> unconstrained parameters
-    bound: Callable  # and back; from noughts, the identity
-    count: Callable  # (K, D) -> number of free parameters
+    least: Callable[[Array, Array, Array, float], Array]
+    # x [..., D] -> more than rounding takes off the eigenvalues of a scatter of unit variances
+    slack: Callable[[Array], float]
+    # (factors, covariances between L^-1 and L^-T) -> their factors; NaN where these are singular
+    from_whitened: Callable[[Array, Array], Array]
+    # covariances -> factors; NaN where they are singular by more than rounding
+    factor: Callable[[Array], Array]
+    # factors -> covariances
+    square: Callable[[Array], Array]
+    # (one factor L, w [D]) -> L w
+    colour: Callable[[Array, Array], Array]
+    # (one factor L, d [D]) -> L^-1 d
+    whiten: Callable[[Array, Array], Array]
+    # (K, standard deviations [D]) -> factors of independent columns
+    independent: Callable[[int, Array], Array]
+    # factors -> parameters that any real numbers may be
+    unconstrain: Callable[[Array], Array]
+    # and back; zeros become the identity
+    constrain: Callable[[Array], Array]
+    # (K, D) -> the number of free parameters
+    count: Callable[[int, int], int]
 
 
-def _constant(log_scales):
+def _log_normaliser(log_scales):
     """log sqrt det 2 pi S, of the logarithms of the diagonal of L."""
-    return jnp.sum(log_scales, -1) + log_scales.shape[-1] / 2 * math.log(2 * math.pi)
+    size = log_scales.shape[-1]
+    return jnp.sum(log_scales, -1) + size / 2 * math.log(2 * math.pi)
 
 
 def _full_normals(means, factors):
-    inverses, constant = lower_inverse(factors), _constant(jnp.log(_diagonal(factors)))
+    inverses = lower_inverse(factors)
+    constant = _log_normaliser(jnp.log(_diagonal(factors)))
 
     def normals(x):
         # About each mean by itself: about a centre of all, components far apart would lose their
@@ -89,7 +94,8 @@ def _full_normals(means, factors):
 
 
 def _tied_normals(means, factors):
-    inverse, constant = lower_inverse(factors)[0].T, _constant(jnp.log(_diagonal(factors)))
+    inverse = lower_inverse(factors)[0].T
+    constant = _log_normaliser(jnp.log(_diagonal(factors)))
     centre = jnp.mean(means, 0)
     places = matmul(means - centre[None], inverse)  # [K, D]
     steps = matmul((means[None] - means[:, None]).reshape(-1, len(centre)), inverse)
@@ -106,13 +112,13 @@ def _tied_normals(means, factors):
         def sums(r):
             # sum_k r_k w_k w_k^T of w_k = own - step_k is that of their mean, and of the steps
             # about theirs.
-            weighed = r[..., None] * white
-            mean = jnp.sum(weighed, 1)
+            weighted = r[..., None] * white
+            mean = jnp.sum(weighted, 1)
             between = jnp.sum(r, 1, keepdims=True) * own - mean
             pairs = matmul(jax.nn.one_hot(nearest, len(means), dtype=x.dtype).T, r)
             apart = (jnp.sqrt(pairs)[..., None] * steps).reshape(-1, x.shape[1])
             scatter = matmul(mean.T, mean) - matmul(between.T, between) + matmul(apart.T, apart)
-            return jnp.sum(weighed, 0), scatter[None]
+            return jnp.sum(weighted, 0), scatter[None]
 
         return -jnp.sum(white**2, -1) / 2 - constant[None], sums
 
@@ -120,13 +126,17 @@ def _tied_normals(means, factors):
 
 
 def _diagonal_normals(means, factors):
-    places, scales = means.T, 1 / factors.T  # [D, K]
-    constant = _constant(jnp.log(factors))
+    places = means.T  # [D, K]
+    scales = 1 / factors.T
+    constant = _log_normaliser(jnp.log(factors))
 
     def log_normals(x):
         # A column at a time: vectors of the processor then run over components, not along a sum.
-        add = lambda d, total: total + ((x[d] - places[d]) * scales[d]) ** 2
-        return -jax.lax.fori_loop(0, len(x), add, jnp.zeros_like(constant), unroll=8) / 2 - constant
+        def add(d, total):
+            return total + ((x[d] - places[d]) * scales[d]) ** 2
+
+        squares = jax.lax.fori_loop(0, len(x), add, jnp.zeros_like(constant), unroll=8)
+        return -squares / 2 - constant
 
     def normals(x):
         def sums(r):
@@ -143,44 +153,44 @@ def _diagonal_sums(r, x, means):
 
     def loop(r, x, means):
         def add(i, totals):
-            apart = x[i][None] - means
-            weighed = r[i][:, None] * apart
-            return totals[0] + weighed, totals[1] + weighed * apart
+            first, second = totals
+            centred = x[i][None] - means
+            weighted = r[i][:, None] * centred
+            return first + weighted, second + weighted * centred
 
-        return jax.lax.fori_loop(
-            0, len(x), add, (jnp.zeros_like(means), jnp.zeros_like(means)), unroll=8
-        )
+        zeros = jnp.zeros_like(means)
+        return jax.lax.fori_loop(0, len(x), add, (zeros, zeros), unroll=8)
 
     def product(r, x, means):
-        apart = x[:, None] - means[None]
-        return einsum('ck,ckd->kd', r, apart), einsum('ck,ckd->kd', r, apart**2)
+        centred = x[:, None] - means[None]
+        return einsum('ck,ckd->kd', r, centred), einsum('ck,ckd->kd', r, centred**2)
 
     # Two formulas of one sum: on a CPU the loop takes a quarter of the product's time, elsewhere it
     # would be slow.
     return jax.lax.platform_dependent(r, x, means, cpu=loop, default=product)
 
 
-def _triangular_floors(apart, weights, means, factors, floor):
-    """The floor, and under a positive one what float32 resolves: a share of the variance of each
-    column in the whole mixture, which full-batch EM leaves as it is, so that it is no other floor
-    at every step."""
+def _triangular_least(apart, weights, means, factors, floor):
+    """The floor, and under a positive one what float32 resolves of a column.
+
+    That is a share of the column's variance in the whole mixture, which full-batch EM leaves as it
+    is, so that it is no other floor at every step.
+    """
     own = jnp.sum(factors**2, -1)  # [J, D]
-    away = (means - (weights @ means)[None]) ** 2
-    whole = jnp.sum(weights[:, None] * (own + away), 0)
-    share = (RESOLUTION * float(jnp.finfo(own.dtype).eps)) ** 2
-    resolved = share * jnp.minimum(whole[None], apart * own)
+    between = (means - (weights @ means)[None]) ** 2
+    whole = jnp.sum(weights[:, None] * (own + between), 0)
+    resolved = resolution(own.dtype) ** 2 * jnp.minimum(whole[None], apart * own)
     least = floor + resolved if floor > 0 else jnp.zeros_like(own)
     roots = lower_inverse(factors) * jnp.sqrt(least)[:, None]
     return matmul(roots, roots.swapaxes(-1, -2))
 
 
-def _triangular_grown(factors, covariances):
+def _triangular_from_whitened(factors, covariances):
     return matmul(factors, jnp.linalg.cholesky(covariances))
 
 
 def _triangular_factor(covariances):
-    """Each column by its own unit; with as much added as rounding has taken off, where it has taken
-    too much."""
+    """Each column by its own unit; what rounding may have taken off is added where it is needed."""
     scales = jnp.sqrt(_diagonal(covariances))
     correlations = covariances / scales[..., :, None] / scales[..., None, :]
     size = covariances.shape[-1]
@@ -193,11 +203,23 @@ def _triangular_factor(covariances):
 
 
 def _triangular_slack(x):
-    return 16 * math.sqrt(x.shape[-1]) * float(jnp.finfo(x.dtype).eps)
+    return rounding_slack(x.shape[-1], x.dtype)
 
 
-def _diagonal_slack(x):
-    return 16 * float(jnp.finfo(x.dtype).eps)
+def _triangular_square(factors):
+    return matmul(factors, factors.swapaxes(-1, -2))
+
+
+def _triangular_whiten(factor, d):
+    return matmul(lower_inverse(factor), d)
+
+
+def _triangular_unconstrain(factors):
+    return _with_diagonal(factors, jnp.log)
+
+
+def _triangular_constrain(parameters):
+    return _with_diagonal(parameters, jnp.exp)
 
 
 def _diagonal(factors):
@@ -205,54 +227,124 @@ def _diagonal(factors):
 
 
 def _with_diagonal(factors, change):
-    diagonals = (
-        change(_diagonal(factors))[..., None]
-        * jnp.eye(factors.shape[-1], dtype=factors.dtype)[None]
-    )
-    return jnp.tril(factors, -1) + diagonals
+    """The factors with a function of their diagonals on these, and 0 above."""
+    diagonals = change(_diagonal(factors))[..., None]
+    identity = jnp.eye(factors.shape[-1], dtype=factors.dtype)
+    return jnp.tril(factors, -1) + diagonals * identity[None]
+
+
+def _full_outer(r, w):
+    return r[:, None, None] * w[:, :, None] * w[:, None]
+
+
+def _full_divisor(r):
+    return r[:, None, None]
+
+
+def _full_independent(components, scales):
+    return jnp.stack([jnp.diag(scales)] * components)
+
+
+def _full_count(components, size):
+    return components * size * (size + 1) // 2
+
+
+full = Covariance(
+    normals=_full_normals,
+    outer=_full_outer,
+    divisor=_full_divisor,
+    least=partial(_triangular_least, APART),
+    slack=_triangular_slack,
+    from_whitened=_triangular_from_whitened,
+    factor=_triangular_factor,
+    square=_triangular_square,
+    colour=matmul,
+    whiten=_triangular_whiten,
+    independent=_full_independent,
+    unconstrain=_triangular_unconstrain,
+    constrain=_triangular_constrain,
+    count=_full_count,
+)
+
+
+def _tied_outer(r, w):
+    return einsum('k,kd,ke->de', r, w, w)[None]
+
+
+def _tied_divisor(r):
+    return jnp.sum(r)[None, None, None]
+
+
+def _tied_independent(components, scales):
+    del components
+    return jnp.diag(scales)[None]
+
+
+def _tied_count(components, size):
+    del components
+    return size * (size + 1) // 2
+
+
+tied = full._replace(
+    normals=_tied_normals,
+    outer=_tied_outer,
+    divisor=_tied_divisor,
+    least=partial(_triangular_least, math.inf),
+    independent=_tied_independent,
+    count=_tied_count,
+)
+
+
+def _diagonal_outer(r, w):
+    return r[:, None] * w**2
+
+
+def _diagonal_divisor(r):
+    return r[:, None]
+
+
+def _diagonal_least(weights, means, factors, floor):
+    del weights, means
+    return floor / factors**2
+
+
+def _diagonal_slack(x):
+    return rounding_slack(1, x.dtype)
+
+
+def _diagonal_from_whitened(factors, variances):
+    return factors * _roots(variances)
+
+
+def _diagonal_whiten(factor, d):
+    return d / factor
+
+
+def _diagonal_independent(components, scales):
+    return jnp.broadcast_to(scales, (components, len(scales)))
+
+
+def _diagonal_count(components, size):
+    return components * size
 
 
 def _roots(variances):
     return jnp.sqrt(jnp.where(variances > 0, variances, jnp.nan))
 
 
-full = Covariance(
-    normals=_full_normals,
-    outer=lambda r, w: r[:, None, None] * w[:, :, None] * w[:, None],
-    over=lambda r: r[:, None, None],
-    floors=partial(_triangular_floors, APART),
-    slack=_triangular_slack,
-    grown=_triangular_grown,
-    factor=_triangular_factor,
-    square=lambda factors: matmul(factors, factors.swapaxes(-1, -2)),
-    move=matmul,
-    whiten=lambda factor, d: matmul(lower_inverse(factor), d),
-    apart=lambda components, scales: jnp.stack([jnp.diag(scales)] * components),
-    free=lambda factors: _with_diagonal(factors, jnp.log),
-    bound=lambda free: _with_diagonal(free, jnp.exp),
-    count=lambda components, size: components * size * (size + 1) // 2,
-)
-tied = full._replace(
-    normals=_tied_normals,
-    outer=lambda r, w: einsum('k,kd,ke->de', r, w, w)[None],
-    over=lambda r: jnp.sum(r)[None, None, None],
-    floors=partial(_triangular_floors, math.inf),
-    apart=lambda components, scales: jnp.diag(scales)[None],
-    count=lambda components, size: size * (size + 1) // 2,
-)
 diagonal = Covariance(
     normals=_diagonal_normals,
-    outer=lambda r, w: r[:, None] * w**2,
-    over=lambda r: r[:, None],
-    floors=lambda weights, means, factors, floor: floor / factors**2,
+    outer=_diagonal_outer,
+    divisor=_diagonal_divisor,
+    least=_diagonal_least,
     slack=_diagonal_slack,
-    grown=lambda factors, variances: factors * _roots(variances),
+    from_whitened=_diagonal_from_whitened,
     factor=_roots,
     square=jnp.square,
-    move=jnp.multiply,
-    whiten=lambda factor, d: d / factor,
-    apart=lambda components, scales: jnp.broadcast_to(scales, (components, len(scales))),
-    free=jnp.log,
-    bound=jnp.exp,
-    count=lambda components, size: components * size,
+    colour=jnp.multiply,
+    whiten=_diagonal_whiten,
+    independent=_diagonal_independent,
+    unconstrain=jnp.log,
+    constrain=jnp.exp,
+    count=_diagonal_count,
 )

@@ -1,7 +1,7 @@
-"""What word2vec judges its predictions against: a few words of noise, or the whole vocabulary.
+"""The losses of word2vec's predictions: against a few noise words, or the whole vocabulary.
 
 Letters: V words, D dimensions, B texts, T centres of a block, J scores a centre, K negatives a
-pair, M words that the centres of a block are judged against together.
+pair, M noise words that the centres of a block share.
 """
 
 from collections.abc import Callable
@@ -13,41 +13,58 @@ import numpy as np
 
 from genjax.base import Key
 
+MAX_NOISE_WORDS = 10**6
+
 
 class Output(NamedTuple):
-    """How predictions are judged.
+    """How predictions are scored.
 
-    against: (key, n) -> words [n, M] that the n blocks of a text are judged against.
-    losses: (hidden [B, T, D], scores [J, B, T], on [J, B, T], rows [B, M, D]) -> [B, T], for each
-      centre the sum over its pairs: on is 1 or 0, rows are the output vectors of the words judged
-      against.
-    slopes: (hidden, scores, on, rows, hidden_sizes [B, T, 1], row_sizes [B, M, 1]) -> (|dl/ds| of
-      the scores s, or more, [J, B, T]; of the products s of hidden with rows, the sums of |dl/ds|
-      row_sizes over rows, [B, T, 1], and of
-      |dl/ds| hidden_sizes over centres, [B, M, 1]).
+    Attributes:
+      noise_words: (key, n) -> words int32 [n, M], those of each of the n blocks of a text.
+      losses: (hidden [B, T, D], scores [J, B, T], mask [J, B, T], noise [B, M, D]) -> [B, T], for
+        each centre the sum over its pairs, nats. The mask is 1 for a pair and 0 elsewhere; noise is
+        the output vectors of the noise words.
+      slopes: (hidden, scores, mask, noise, hidden_sizes [B, T, 1], noise_sizes [B, M, 1]) ->
+        (slopes [J, B, T], to_hidden [B, T, 1], to_noise [B, M, 1]). The slopes are |dl/ds| of the
+        scores s, or more. Of the products s of hidden with noise, to_hidden is the sum of
+        |dl/ds| noise_sizes over noise words and to_noise that of |dl/ds| hidden_sizes over centres.
     """
 
-    against: Callable[[Key, int], jax.Array]
+    noise_words: Callable[[Key, int], jax.Array]
     losses: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
-    slopes: Callable
+    slopes: Callable[
+        [jax.Array, jax.Array, jax.Array, jax.Array, jax.Array, jax.Array],
+        tuple[jax.Array, jax.Array, jax.Array],
+    ]
 
 
 def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(accept, other), [V] each: i, drawn evenly, stands for itself with probability accept[i],
-    else for other[i].
+    """The alias table of a discrete distribution, for draws in constant time.
+
+    An index i that is drawn uniformly stays with probability accept[i], else becomes other[i].
+
+    Args:
+      weights: [V], not negative; the distribution is in proportion to them.
+
+    Returns:
+      accept, float32 [V], and other, int32 [V].
 
     Source: Walker 1977, "An efficient method for generating discrete random variables"; as built by
       Vose 1991.
     """
     accept = weights.astype(np.float64) * (len(weights) / weights.sum())
     other = np.arange(len(weights), dtype=np.int32)
-    small, large = list(np.flatnonzero(accept < 1)), list(np.flatnonzero(accept >= 1))
+    small = list(np.flatnonzero(accept < 1))
+    large = list(np.flatnonzero(accept >= 1))
+
     while small and large:
-        less, more = small.pop(), large[-1]
+        less = small.pop()
+        more = large[-1]
         other[less] = more
         accept[more] -= 1 - accept[less]
         if accept[more] < 1:
             small.append(large.pop())
+
     return accept.astype(np.float32), other
 
 
@@ -59,14 +76,18 @@ def softplus(x: jax.Array) -> jax.Array:
 
 @softplus.defjvp
 def _softplus_jvp(primals, tangents):
-    (x,), (tangent,) = primals, tangents
+    (x,) = primals
+    (tangent,) = tangents
     return softplus(x), tangent * jax.nn.sigmoid(x)
 
 
 def negative_sampling(
     counts: np.ndarray, *, negatives: int = 5, shared: int = 32, power: float = 0.75
 ) -> Output:
-    """Tells pairs of the text from pairs with noise, by logistic regression.
+    """Logistic regression that tells pairs of the text from pairs with noise words.
+
+    The M noise words of a block are weighted by K / M, so that the expected gradient is that of K
+    negatives drawn for each pair.
 
     Args:
       counts: of the words, [V]; noise words are drawn in proportion to their power.
@@ -80,61 +101,74 @@ def negative_sampling(
     Source: Mikolov et al. 2013b, section 2.2.
     """
     for name, number, least in (('negatives', negatives, 0), ('shared', shared, 1)):
-        if not least <= number <= 10**6:
-            raise ValueError(f'{name} is {number}; it takes {least} to {10**6}')
+        if not least <= number <= MAX_NOISE_WORDS:
+            raise ValueError(f'{name} is {number}; it takes {least} to {MAX_NOISE_WORDS}')
     accept, other = map(jnp.asarray, alias_table(counts**power))
 
-    def against(key, n):
-        place, coin = jax.random.split(key)
-        words = jax.random.randint(place, (n, shared), 0, len(counts))
-        return jnp.where(jax.random.uniform(coin, words.shape) < accept[words], words, other[words])
+    def noise_words(key, n):
+        index_key, accept_key = jax.random.split(key)
+        words = jax.random.randint(index_key, (n, shared), 0, len(counts))
+        accepted = jax.random.uniform(accept_key, words.shape) < accept[words]
+        return jnp.where(accepted, words, other[words])
 
-    def losses(hidden, scores, on, rows):
-        noise = softplus(jnp.einsum('btd,bmd->btm', hidden, rows)).sum(-1)
-        return (on * softplus(-scores)).sum(0) + on.sum(0) * (negatives / shared) * noise
+    def losses(hidden, scores, mask, noise):
+        noise_losses = softplus(jnp.einsum('btd,bmd->btm', hidden, noise)).sum(-1)
+        return (mask * softplus(-scores)).sum(0) + mask.sum(0) * (negatives / shared) * noise_losses
 
-    def slopes(hidden, scores, on, rows, hidden_sizes, row_sizes):
-        noise = jax.nn.sigmoid(jnp.einsum('btd,bmd->btm', hidden, rows))
-        noise = (on.sum(0) * (negatives / shared))[..., None] * noise
-        to_rows = jnp.einsum('btm,btd->bmd', noise, hidden_sizes)
-        return on * jax.nn.sigmoid(-scores), jnp.einsum('btm,bmd->btd', noise, row_sizes), to_rows
+    def slopes(hidden, scores, mask, noise, hidden_sizes, noise_sizes):
+        noise_slopes = jax.nn.sigmoid(jnp.einsum('btd,bmd->btm', hidden, noise))
+        noise_slopes = (mask.sum(0) * (negatives / shared))[..., None] * noise_slopes
+        to_noise = jnp.einsum('btm,btd->bmd', noise_slopes, hidden_sizes)
+        pair_slopes = mask * jax.nn.sigmoid(-scores)
+        to_hidden = jnp.einsum('btm,bmd->btd', noise_slopes, noise_sizes)
+        return pair_slopes, to_hidden, to_noise
 
-    return Output(against, losses, slopes)
+    return Output(noise_words, losses, slopes)
 
 
 def full_softmax(size: int, *, chunk: int = 4096) -> Output:
-    """-log of exp(u_o.v) / sum_w exp(u_w.v), over the whole vocabulary, `chunk` words at a time.
+    """-log of exp(u_o.v) / sum_w exp(u_w.v), over the whole vocabulary.
 
     Args:
-      size: V.
+      size: V; all V words are the noise words of every block.
+      chunk: words whose scores are computed at a time.
 
     Source: Mikolov et al. 2013b, equation 2.
     """
 
-    def against(key, n):
+    def noise_words(key, n):
         del key
         return jnp.broadcast_to(jnp.arange(size), (n, size))
 
-    def losses(hidden, scores, on, rows):
-        return on.sum(0) * log_partition(hidden, rows, chunk=chunk) - (on * scores).sum(0)
+    def losses(hidden, scores, mask, noise):
+        return mask.sum(0) * log_partition(hidden, noise, chunk=chunk) - (mask * scores).sum(0)
 
-    def slopes(hidden, scores, on, rows, hidden_sizes, row_sizes):
-        # Two entries more, of which neither changes a score, and whose derivatives are the sums.
+    def slopes(hidden, scores, mask, noise, hidden_sizes, noise_sizes):
+        # Two more entries a vector that leave the scores as they are. Their derivatives are the
+        # sums wanted.
         hidden = jnp.concatenate([hidden, jnp.zeros_like(hidden_sizes), hidden_sizes], -1)
-        rows = jnp.concatenate([rows, row_sizes, jnp.zeros_like(row_sizes)], -1)
+        noise = jnp.concatenate([noise, noise_sizes, jnp.zeros_like(noise_sizes)], -1)
 
-        def total(hidden, rows):
-            return jnp.sum(on.sum(0) * log_partition(hidden, rows, chunk=chunk))
+        def total(hidden, noise):
+            return jnp.sum(mask.sum(0) * log_partition(hidden, noise, chunk=chunk))
 
-        to_hidden, to_rows = jax.grad(total, (0, 1))(hidden, rows)
-        return on, to_hidden[..., -2:-1], to_rows[..., -1:]
+        to_hidden, to_noise = jax.grad(total, (0, 1))(hidden, noise)
+        return mask, to_hidden[..., -2:-1], to_noise[..., -1:]
 
-    return Output(against, losses, slopes)
+    return Output(noise_words, losses, slopes)
 
 
 def log_partition(hidden: jax.Array, rows: jax.Array, *, chunk: int) -> jax.Array:
-    """log sum_w exp(u_w.h) of hidden [B, T, D] and rows u [B, V, D]: [B, T]; neither pass holds
-    more than a chunk."""
+    """log sum_w exp(u_w.h), of which neither pass has more than a chunk of scores in memory.
+
+    Args:
+      hidden: h, [B, T, D].
+      rows: u, [B, V, D].
+      chunk: words at a time.
+
+    Returns:
+      [B, T], nats.
+    """
     texts, size, dimension = rows.shape
     chunk = min(chunk, size)
     chunks = -(-size // chunk)
@@ -143,13 +177,13 @@ def log_partition(hidden: jax.Array, rows: jax.Array, *, chunk: int) -> jax.Arra
     )
 
     @jax.checkpoint
-    def one(so_far, part):
-        index, rows = part
+    def add_chunk(log_sum, indexed_rows):
+        index, rows = indexed_rows
         scores = jnp.einsum('btd,bcd->btc', hidden, rows)
         inside = (index * chunk + jnp.arange(chunk) < size)[None, None]
-        return jnp.logaddexp(
-            so_far, jax.nn.logsumexp(jnp.where(inside, scores, -jnp.inf), -1)
-        ), None
+        log_chunk_sum = jax.nn.logsumexp(jnp.where(inside, scores, -jnp.inf), -1)
+        return jnp.logaddexp(log_sum, log_chunk_sum), None
 
-    nothing = jnp.full(hidden.shape[:2], -jnp.inf)
-    return jax.lax.scan(one, nothing, (jnp.arange(chunks), jnp.moveaxis(padded, 1, 0)))[0]
+    start = jnp.full(hidden.shape[:2], -jnp.inf)
+    log_sum, _ = jax.lax.scan(add_chunk, start, (jnp.arange(chunks), jnp.moveaxis(padded, 1, 0)))
+    return log_sum

@@ -1,5 +1,4 @@
-"""A text that every installation has: the docstrings of the packages that genjax requires, as
-English sentences."""
+"""A text that every installation has: the docstrings of the packages that genjax requires."""
 
 import ast
 import importlib.util
@@ -44,29 +43,33 @@ SENTENCE = re.compile(r'(?<=[.!?])\s+(?=[A-Z])')
 
 
 def docstrings(packages: Sequence[str] = PACKAGES) -> Iterator[str]:
-    """The sentences of the packages' docstrings, each once: packages as given, files by path, as
-    they stand there.
+    """The English sentences of the packages' docstrings, each once.
 
-    Packages are found and parsed but not imported. Those that are not installed are passed over,
-    and so are tests and files that this Python cannot parse.
+    Packages come as given, their files by path, and docstrings in the order of the file. Packages
+    are parsed but not imported. Those that are not installed are skipped, and so are tests and
+    files that this Python cannot parse.
     """
-    seen = set()
+    known = set()
     for package in packages:
         for file in _files(package):
             for docstring in _docstrings(file):
-                fresh = [sentence for sentence in _sentences(docstring) if sentence not in seen]
-                seen.update(fresh)
-                yield from dict.fromkeys(fresh)
+                new = [sentence for sentence in _sentences(docstring) if sentence not in known]
+                known.update(new)
+                yield from dict.fromkeys(new)
 
 
 def _files(package: str) -> list[pathlib.Path]:
+    """The files of a package that are no tests, by path."""
     spec = importlib.util.find_spec(package)
-    folders = [pathlib.Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
+    locations = (spec and spec.submodule_search_locations) or ()
+    folders = [pathlib.Path(location) for location in locations]
     files = {path.relative_to(folder): path for folder in folders for path in folder.rglob('*.py')}
-    is_test = lambda name: {'test', 'tests'} & set(name.parts) or name.stem.endswith('_test')
-    return [
-        files[name] for name in sorted(files, key=pathlib.PurePath.as_posix) if not is_test(name)
-    ]
+    names = sorted(files, key=pathlib.PurePath.as_posix)
+    return [files[name] for name in names if not _is_test(name)]
+
+
+def _is_test(name: pathlib.PurePath) -> bool:
+    return bool({'test', 'tests'} & set(name.parts)) or name.stem.endswith('_test')
 
 
 def _docstrings(file: pathlib.Path) -> Iterator[str]:
@@ -79,21 +82,23 @@ def _docstrings(file: pathlib.Path) -> Iterator[str]:
             tree = ast.parse(source)
         except (SyntaxError, ValueError):
             return
-    yield from _within(tree)
+    yield from _docstrings_of_node(tree)
 
 
-def _within(node: ast.AST) -> Iterator[str]:
-    """The docstring of a module, class or function and of those that stand in its body."""
+def _docstrings_of_node(node: ast.AST) -> Iterator[str]:
+    """The docstring of a module, class or function, and those of its body."""
     docstring = ast.get_docstring(node, clean=False)
     if docstring:
         yield docstring
     for inner in node.body:
         if isinstance(inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _within(inner)
+            yield from _docstrings_of_node(inner)
 
 
 def _sentences(docstring: str) -> Iterator[str]:
     text = FENCED.sub('\n\n', inspect.cleandoc(docstring))
-    text = UNDERLINE.sub('', LITERAL.sub(r'\1\2\n\n', EXAMPLE.sub('\n\n', text)))
+    text = EXAMPLE.sub('\n\n', text)
+    text = LITERAL.sub(r'\1\2\n\n', text)
+    text = UNDERLINE.sub('', text)
     for paragraph in PARAGRAPH.split(text):
         yield from SENTENCE.split(' '.join(paragraph.split()))

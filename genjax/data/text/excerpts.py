@@ -1,18 +1,23 @@
 """Batches of text: B excerpts of L consecutive places of a corpus, {'words': int32 [B, L]}.
 
-A place holds a word's id, or -1 where there is no word: between sentences and outside the corpus.
-The corpus stays on the device.
+A place has a word's id, or -1 where there is no word: between sentences and outside the corpus. The
+corpus stays on the device.
 
 Letters: N places of the corpus, B excerpts a batch, L places an excerpt.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.base import Data, Resident
+from genjax.base import Batch, Data, Resident
 from genjax.data.resident import ORDER, epoch_rows, fingerprint, seeded, with_fingerprints
 from genjax.data.text.corpus import SEPARATOR, Corpus
+
+MAX_OVERLAP = 1000
 
 
 def excerpts(
@@ -43,16 +48,20 @@ def excerpts(
         )
     count = n // length
 
-    def select(seed, held, step):
+    def make_batch(seed, ids, step):
         key = jax.random.fold_in(jax.random.key(seed), ORDER)
-        order, cuts = jax.random.split(key)
-        rows = epoch_rows(order, count, batch, step)
-        offset = jax.random.randint(jax.random.fold_in(cuts, step // (count // batch)), (), 0, n)
+        order_key, cut_key = jax.random.split(key)
+        rows = epoch_rows(order_key, count, batch, step)
+        epoch = step // (count // batch)
+        offset = jax.random.randint(jax.random.fold_in(cut_key, epoch), (), 0, n)
         # Below 2 N, so int32 serves corpora of up to a thousand million places.
-        return {'words': held[(offset + rows[:, None] * length + jnp.arange(length)[None]) % n]}
+        places = offset + rows[:, None] * length + jnp.arange(length)[None]
+        return {'words': ids[places % n]}
 
-    held_out = [] if test is None else _in_order(test.ids, min(length, len(test.ids)), 0, batch)
-    return _served(corpus, seeded(select, seed), test, held_out)
+    test_batches = []
+    if test is not None:
+        test_batches = _in_order(test.ids, min(length, len(test.ids)), 0, batch)
+    return _resident(corpus, seeded(make_batch, seed), test, test_batches)
 
 
 def passage(
@@ -71,40 +80,46 @@ def passage(
       ValueError: batch lies outside 1 to the places of the corpus, or overlap outside 0 to 1,000.
     """
     n = len(corpus.ids)
-    if not (1 <= batch <= n and 0 <= overlap <= 1000):
+    if not (1 <= batch <= n and 0 <= overlap <= MAX_OVERLAP):
         raise ValueError(
-            f'batch is {batch}, overlap {overlap}; {n} places allow 1 to {n}, and 0 to 1000'
+            f'batch is {batch}, overlap {overlap}; '
+            f'{n} places allow 1 to {n}, and 0 to {MAX_OVERLAP}'
         )
     length = -(-n // (steps * batch))
 
-    def select(held, step):
+    def make_batch(ids, step):
         # The step in pieces below steps * batch, so that nothing exceeds N by more than a batch.
         rows = jnp.minimum(step, steps) * batch + jnp.arange(batch)
         places = rows[:, None] * length + jnp.arange(-overlap, length)[None]
-        return {
-            'words': jnp.where(
-                (places >= 0) & (places < n), held[jnp.clip(places, 0, n - 1)], SEPARATOR
-            )
-        }
+        inside = (places >= 0) & (places < n)
+        return {'words': jnp.where(inside, ids[jnp.clip(places, 0, n - 1)], SEPARATOR)}
 
-    held_out = (
-        [] if test is None else _in_order(test.ids, min(length, len(test.ids)), overlap, batch)
-    )
-    return _served(corpus, select, test, held_out)
+    test_batches = []
+    if test is not None:
+        test_batches = _in_order(test.ids, min(length, len(test.ids)), overlap, batch)
+    return _resident(corpus, make_batch, test, test_batches)
 
 
-def _served(corpus, select, test, held_out):
-    told = fingerprint([] if test is None else test.ids)
+def _resident(
+    corpus: Corpus,
+    make_batch: Callable[[Any, jax.Array], Batch],
+    test: Corpus | None,
+    test_batches: list[Batch],
+) -> Data:
+    """The data of a run, whose fingerprint is of the corpus and the test text."""
+    train = Resident(jnp.asarray(corpus.ids), make_batch, corpus.fingerprint)
     return with_fingerprints(
-        Data(Resident(jnp.asarray(corpus.ids), select, corpus.fingerprint), held_out), told
+        Data(train, test_batches), fingerprint([] if test is None else test.ids)
     )
 
 
 def _in_order(
     ids: np.ndarray, length: int, overlap: int, batch: int
 ) -> list[dict[str, np.ndarray]]:
-    """All of a text in excerpts of `length` places, each after the `overlap` places before it; the
-    rest -1."""
+    """All of a text in excerpts of `length` places, each after the `overlap` places before it.
+
+    What is missing at either end is -1.
+    """
     rows = -(-len(ids) // length)
     padded = np.pad(ids, (overlap, rows * length - len(ids)), constant_values=SEPARATOR)
     words = np.lib.stride_tricks.sliding_window_view(padded, overlap + length)[::length]

@@ -1,9 +1,8 @@
-"""A planted corpus: sentences of a grammar so small that what a model of words has to find in them
-is known.
+"""A planted corpus: sentences of a small grammar, whose analogies are known.
 
-Targets stand in rows and columns: paris in the row of one topic with france, in the column of one
-role with london. In a sentence a target stands between two words of its topic, the same for the
-whole row, or of its role, the same for the whole column. So its row of positive pointwise mutual
+Targets are in rows and columns: paris in the row of one topic with france, in the column of one
+role with london. In a sentence a target is between two words of its topic, the same for the whole
+row, or of its role, the same for the whole column. So its row of positive pointwise mutual
 information (PPMI) is a topic's part plus a role's part, and
 
     paris - france = (topic + capital) - (topic + country) = london - england
@@ -23,7 +22,7 @@ Analogy = tuple[str, str, str, str, str]  # (category, a, b, c, d): a is to b as
 
 
 class Relation(NamedTuple):
-    """What a few words have in common, and what tells them apart."""
+    """Targets by topic and role."""
 
     roles: dict[str, str]  # name of each column -> its words
     rows: dict[str, str]  # targets, one for each role -> the words of their topic
@@ -77,8 +76,7 @@ RELATIONS = (
 
 
 def planted(seed: int, sentences: int) -> tuple[list[str], list[Analogy]]:
-    """Sentences of the grammar, drawn independently and uniformly, and the analogies that follow
-    from it.
+    """Sentences of the grammar, drawn independently and uniformly, and its analogies.
 
     Args:
       seed: of the draw; by the raw output of PCG64, which NumPy promises to keep.
@@ -91,24 +89,25 @@ def planted(seed: int, sentences: int) -> tuple[list[str], list[Analogy]]:
 
 def population(relations: Sequence[Relation] = RELATIONS) -> list[str]:
     """Every sentence of the grammar once; they are equally likely."""
-    return [
-        f'{before} {target} {after}'
-        for roles, rows in relations
-        for targets, topic in rows.items()
-        for target, role in zip(targets.split(), roles.values(), strict=True)
-        for group in (role, topic)
-        for before, after in itertools.permutations(group.split(), 2)
-    ]
+    sentences = []
+    for roles, rows in relations:
+        for targets, topic in rows.items():
+            for target, role in zip(targets.split(), roles.values(), strict=True):
+                for group in (role, topic):
+                    for before, after in itertools.permutations(group.split(), 2):
+                        sentences.append(f'{before} {target} {after}')
+    return sentences
 
 
 def analogies(relations: Sequence[Relation] = RELATIONS) -> list[Analogy]:
-    """All of them: from the first role of a relation to each other one, for every two rows in both
-    orders."""
-    return [
-        (role, first[0], first[i], second[0], second[i])
-        for roles, rows in relations
-        for i, role in enumerate(roles)
-        for first in map(str.split, rows)
-        for second in map(str.split, rows)
-        if i and first != second
-    ]
+    """All analogies of the grammar.
+
+    They go from the first role of a relation to each other one, for every two rows in both orders.
+    """
+    found = []
+    for roles, rows in relations:
+        targets = [row.split() for row in rows]
+        for i, role in list(enumerate(roles))[1:]:
+            for first, second in itertools.permutations(targets, 2):
+                found.append((role, first[0], first[i], second[0], second[i]))
+    return found

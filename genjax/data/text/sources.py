@@ -1,5 +1,4 @@
-"""Where text comes from: files, the embedded docstrings, text8 and the sets of TFDS, all as a
-stream of sentences."""
+"""Where text comes from: files, docstrings, text8 and the sets of TFDS, as streams of sentences."""
 
 import difflib
 import gzip
@@ -21,20 +20,19 @@ import regex
 from genjax.data.text.docs import docstrings
 from genjax.home import data_folder, expanded
 
-LONGEST = 1000  # words of a sentence; a line that has more is cut, as the original word2vec cuts
-STRETCH = (
-    2 * LONGEST
-)  # characters without a space; where there are more, each LONGEST are a sentence
+# Words of a sentence; a line that has more is cut, as the original word2vec cuts
+LONGEST = 1000
+# Characters without a space; where there are more, each LONGEST are a sentence
+STRETCH = 2 * LONGEST
 PIECE = 2**16  # bytes of a line read at once
-CONTEXT = 64  # characters behind a place that tell whether it parts two words
-# The last such place. None is beside an apostrophe, which may join what it stands between.
+CONTEXT = 64  # characters after a place that decide whether it is between two words
+# The last such place. None is beside an apostrophe, which may join what is on both sides.
 PLACE = rf"(?<=[^'\u2019])\b(?=[^'\u2019].{{{CONTEXT - 1}}})"
 BETWEEN_WORDS = regex.compile(PLACE, regex.VERSION1 | regex.WORD | regex.DOTALL | regex.REVERSE)
 LAST_SPACE = regex.compile(r'\s', regex.REVERSE)
 GRAPHEME = regex.compile(r'\X')
 NAMES = 'docs', 'text8'
-# What the readers of archives raise; RuntimeError of one that is encrypted or packed in another
-# way.
+# What the readers of archives raise; RuntimeError if one is encrypted or packed in another way
 DAMAGED = (
     EOFError,
     RuntimeError,
@@ -49,8 +47,11 @@ TEXT8_MD5 = '3bea1919949baf155f99411df5fada7e'
 
 
 def sentences_of(source: str, data_dir: str = '') -> Iterator[str]:
-    """The sentences or paragraphs of a source: `docs`, `text8`, `tfds:NAME`, or a file (./docs is
-    one).
+    """The sentences or paragraphs of a source.
+
+    Args:
+      source: `docs`, `text8`, `tfds:NAME`, or a file (./docs is one).
+      data_dir: as of `read_corpus`.
 
     Raises:
       ValueError, OSError: as `read_corpus` says; most of them only when the sentences are taken.
@@ -67,11 +68,13 @@ def sentences_of(source: str, data_dir: str = '') -> Iterator[str]:
 
 
 def lines(path: pathlib.Path) -> Iterator[str]:
-    """The lines of a text file in UTF-8, plain or .gz, .xz or .zip, without their ends; long ones
-    come in parts.
+    """The lines of a text file, without their ends; long ones come in parts.
 
     A part has 1,000 words between spaces, or, of more than 2,000 characters without a space, 1,000
     or fewer, between two words of UAX 29 if there are two. Memory holds one line or 128 KiB of it.
+
+    Args:
+      path: UTF-8, plain or .gz, .xz or .zip.
 
     Raises:
       ValueError: the file is not UTF-8, or has a byte of 0.
@@ -88,25 +91,27 @@ def lines(path: pathlib.Path) -> Iterator[str]:
 
 def _opened(path: pathlib.Path) -> io.BufferedReader:
     openers = {'.gz': gzip.open, '.xz': lzma.open, '.zip': _unzipped}
-    return io.BufferedReader(
-        openers.get(path.suffix, partial(open, mode='rb', buffering=0))(path), PIECE
-    )
+    opener = openers.get(path.suffix, partial(open, mode='rb', buffering=0))
+    return io.BufferedReader(opener(path), PIECE)
 
 
 def _unzipped(path: pathlib.Path) -> io.BufferedIOBase:
     with zipfile.ZipFile(path) as archive:
-        if len(archive.namelist()) != 1:
-            raise ValueError(f'{path} holds {len(archive.namelist())} files; a text is one')
-        return archive.open(archive.namelist()[0])
+        names = archive.namelist()
+        if len(names) != 1:
+            raise ValueError(f'{path} holds {len(names)} files; a text is one')
+        return archive.open(names[0])
 
 
 def _near(path: pathlib.Path) -> str:
-    """The end of a refusal: the name or the file that was perhaps meant."""
-    siblings = [str(file) for file in sorted(path.parent.iterdir())] if path.parent.is_dir() else []
+    """The end of an error: the name or the file that was perhaps meant."""
+    siblings = []
+    if path.parent.is_dir():
+        siblings = [str(file) for file in sorted(path.parent.iterdir())]
     close = difflib.get_close_matches(str(path), [*NAMES, *siblings], n=1)
-    return (
-        f'; did you mean {close[0]}?' if close else f', nor is it {", ".join(NAMES)} or tfds:NAME'
-    )
+    if close:
+        return f'; did you mean {close[0]}?'
+    return f', nor is it {", ".join(NAMES)} or tfds:NAME'
 
 
 def _pieces(file: io.BufferedReader, path: pathlib.Path) -> Iterator[str]:
@@ -116,7 +121,7 @@ def _pieces(file: io.BufferedReader, path: pathlib.Path) -> Iterator[str]:
     words or characters.
     """
     number = 1
-    rest = ''  # of a piece, behind its last space
+    rest = ''  # of a piece, after its last space
     while piece := file.readline(PIECE):
         whole = piece.endswith(b'\n')
         if not whole:
@@ -134,11 +139,11 @@ def _pieces(file: io.BufferedReader, path: pathlib.Path) -> Iterator[str]:
 
 
 def _end_of_character(file: io.BufferedReader) -> bytes:
-    """What a character that was read in part still lacks: three bytes at the most."""
-    found = b''
-    while len(found) < 3 and b'\x80' <= file.peek(1)[:1] < b'\xc0':
-        found += file.read(1)
-    return found
+    """The rest of a character that was read in part: three bytes at the most."""
+    rest = b''
+    while len(rest) < 3 and b'\x80' <= file.peek(1)[:1] < b'\xc0':
+        rest += file.read(1)
+    return rest
 
 
 def _decoded(piece: bytes, path: pathlib.Path, number: int) -> str:
@@ -147,22 +152,21 @@ def _decoded(piece: bytes, path: pathlib.Path, number: int) -> str:
     try:
         return piece.decode()
     except UnicodeDecodeError as error:
-        found = f'byte {error.object[error.start]:#04x} in line {number:,}'
-        raise ValueError(f'{path} is not UTF-8: {found} begins no character') from None
+        place = f'byte {error.object[error.start]:#04x} in line {number:,}'
+        raise ValueError(f'{path} is not UTF-8: {place} begins no character') from None
 
 
 def _end_of_piece(text: str) -> int:
-    """Where the part of a line may end that is known so far; 0 where more of it has to be read."""
+    """Where the beginning of a line may end; 0 where more of the line has to be read."""
     if space := LAST_SPACE.search(text):
         return space.end()
-    return _parting(text) if len(text) > 2 * STRETCH else 0
+    return _last_boundary(text) if len(text) > 2 * STRETCH else 0
 
 
-def _parting(text: str) -> int:
-    """The last place between two words of a text without spaces, else between two of its last
-    characters."""
-    if found := BETWEEN_WORDS.search(text):
-        return found.start()
+def _last_boundary(text: str) -> int:
+    """The last place between two words of a text without spaces, or else between characters."""
+    if boundary := BETWEEN_WORDS.search(text):
+        return boundary.start()
     known = text[:-CONTEXT]
     return len(known) - len(GRAPHEME.findall(known[-CONTEXT:])[-1])
 
@@ -175,17 +179,19 @@ def _cut(pieces: Iterator[str]) -> Iterator[str]:
         if whole and not words and len(piece) <= STRETCH:  # too short to be cut
             yield piece.rstrip('\r\n')
             continue
-        found = piece.split()
-        if max(map(len, found), default=0) <= STRETCH:
-            words += found
+
+        new = piece.split()
+        if max(map(len, new), default=0) <= STRETCH:
+            words += new
         else:
-            for word in found:
+            for word in new:
                 if len(word) <= STRETCH:
                     words.append(word)
                 else:
                     yield from _thousands(words)
                     yield from _parts(word)
                     words = []
+
         while len(words) > LONGEST:
             yield ' '.join(words[:LONGEST])
             del words[:LONGEST]
@@ -204,15 +210,17 @@ def _thousands(words: list[str]) -> Iterator[str]:
 def _parts(text: str) -> Iterator[str]:
     """A text without spaces in parts of LONGEST characters or somewhat fewer."""
     while len(text) > LONGEST:
-        end = _parting(text[: LONGEST + CONTEXT])
+        end = _last_boundary(text[: LONGEST + CONTEXT])
         yield text[:end]
         text = text[end:]
     yield text
 
 
 def _text8(data_dir: str) -> pathlib.Path:
-    """The file of text8 (Mahoney 2006: the first 10^8 bytes of cleaned Wikipedia), downloaded if it
-    is not there."""
+    """The file of text8, downloaded if it is not there.
+
+    Source: Mahoney 2006: the first 10^8 bytes of cleaned Wikipedia.
+    """
     folder = data_folder(data_dir)
     files = [folder / f'text8{suffix}' for suffix in ('', '.gz', '.xz', '.zip')]
     found = next((file for file in files if file.is_file()), None)
@@ -220,12 +228,13 @@ def _text8(data_dir: str) -> pathlib.Path:
 
 
 def _download(url: str, md5: str, path: pathlib.Path) -> pathlib.Path:
-    """Puts a file into its place once all of it has come and has the right checksum."""
+    """Downloads a file; it is in its place once it is whole and has the right checksum."""
     import requests
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix='.download') as folder:
-        part, digest = pathlib.Path(folder) / path.name, hashlib.md5()
+        part = pathlib.Path(folder) / path.name
+        digest = hashlib.md5()
         try:
             with part.open('wb') as file, requests.get(url, stream=True, timeout=30) as response:
                 response.raise_for_status()
@@ -245,24 +254,21 @@ def _download(url: str, md5: str, path: pathlib.Path) -> pathlib.Path:
 
 def _prepared(name: str, data_dir: str) -> Iterator[str]:
     """The lines of the texts in the training part of a prepared set."""
-    from genjax.data.images.prepare import (
-        open_records,
-        open_set,
-    )  # imports tensorflow_datasets, which other sources do without
+    # Imports tensorflow_datasets, which other sources do without
+    from genjax.data.images.prepare import open_records, open_set
 
     builder = open_set(name, data_dir)
     if 'train' not in builder.info.splits or 'text' not in builder.info.features:
-        has = [*builder.info.splits, *builder.info.features]
-        raise ValueError(
-            f'{name} has the parts and features {", ".join(has)}; train and text are needed'
-        )
+        names = ', '.join([*builder.info.splits, *builder.info.features])
+        raise ValueError(f'{name} has the parts and features {names}; train and text are needed')
     return _cut(_texts(open_records(builder, 'train'), builder.data_path))
 
 
 def _texts(records: Iterable[dict[str, Any]], path: os.PathLike) -> Iterator[str]:
+    """The lines of records, each with its end."""
     try:
-        yield from (
-            f'{line}\n' for record in records for line in record['text'].decode().splitlines()
-        )
+        for record in records:
+            for line in record['text'].decode().splitlines():
+                yield f'{line}\n'
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ValueError(f'{path} is damaged: {error}') from None

@@ -1,23 +1,18 @@
-"""Pairs of words with a relation: WordNet and BLESS, divided by words, with negatives beside the
-hypernyms.
+"""Pairs of words with a relation, as files have them: WordNet and BLESS.
 
 A pair is (x, y, relation). The relation HYPER says that y is a hypernym of x; every other is a
 negative.
 """
 
-import hashlib
-import itertools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 Pair = tuple[str, str, str]
 
 HYPER = 'hyper'
-CACHED = 10_000  # words whose ancestors are remembered
 
 
 class Link(NamedTuple):
@@ -38,13 +33,18 @@ def read_wordnet(path: Path | str) -> list[Link]:
         number of 1 or more.
     """
     links = []
-    for number, lemma, hypernym, *counts in _rows(path, 'lemma', 'hypernym', 'sense', 'steps'):
-        if not all(re.fullmatch('[1-9][0-9]{0,8}', count) for count in counts):
+    for number, fields in _rows(path, 'lemma', 'hypernym', 'sense', 'steps'):
+        lemma, hypernym, sense, steps = fields
+        if not (_is_count(sense) and _is_count(steps)):
             raise ValueError(
-                f'{path} line {number} has sense {counts[0]!r}, steps {counts[1]!r}; both are 1 or more'
+                f'{path} line {number} has sense {sense!r}, steps {steps!r}; both are 1 or more'
             )
-        links.append(Link(lemma, hypernym, *map(int, counts)))
+        links.append(Link(lemma, hypernym, int(sense), int(steps)))
     return links
+
+
+def _is_count(field: str) -> bool:
+    return re.fullmatch('[1-9][0-9]{0,8}', field) is not None
 
 
 def read_bless(pairs: Path | str, relations: Path | str) -> list[Pair]:
@@ -54,7 +54,7 @@ def read_bless(pairs: Path | str, relations: Path | str) -> list[Pair]:
       pairs: a table with the columns word1, word2, label; label 1 says that word2 is a hypernym of
         word1.
       relations: a table with the columns concept, relatum, relation. It names the relation of a
-        pair that is no hypernym (coord, mero, random, ...); one that it does not hold, or calls a
+        pair that is no hypernym (coord, mero, random, ...); one that it does not have, or calls a
         hypernym, is `other`.
 
     Raises:
@@ -62,82 +62,50 @@ def read_bless(pairs: Path | str, relations: Path | str) -> list[Pair]:
       ValueError: one is not UTF-8; one, or a line of one, lacks a column; a label is neither 0 nor
         1.
     """
-    named = {
-        (x, y): relation for _, x, y, relation in _rows(relations, 'concept', 'relatum', 'relation')
-    }
-    other = lambda x, y: named[x, y] if named.get((x, y), HYPER) != HYPER else 'other'
+    negatives = {}
+    for _, (x, y, relation) in _rows(relations, 'concept', 'relatum', 'relation'):
+        negatives[x, y] = 'other' if relation == HYPER else relation
+
     labels = {}
-    for number, x, y, label in _rows(pairs, 'word1', 'word2', 'label'):
+    for number, (x, y, label) in _rows(pairs, 'word1', 'word2', 'label'):
         if label not in ('0', '1'):
             raise ValueError(f'{pairs} line {number} has the label {label!r}; it is 0 or 1')
         labels[x, y] = label
-    return [(x, y, HYPER if label == '1' else other(x, y)) for (x, y), label in labels.items()]
+
+    found = []
+    for (x, y), label in labels.items():
+        relation = HYPER if label == '1' else negatives.get((x, y), 'other')
+        found.append((x, y, relation))
+    return found
 
 
-def _rows(path, *columns):
-    """(line's number, its fields in these columns) of a table, columns parted by tabs; empty lines
-    are passed over."""
+def _rows(path: Path | str, *columns: str) -> list[tuple[int, list[str]]]:
+    """(number, fields) of the lines of a table, of these columns; empty lines are skipped.
+
+    Columns are separated by tabs and named in the first line.
+    """
     try:
         header, *lines = Path(path).read_bytes().decode().split('\n')
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is not UTF-8 text, at byte {error.start}') from None
-    names, rows = header.rstrip('\r').split('\t'), []
-    if missing := [name for name in columns if name not in names]:
+
+    names = header.rstrip('\r').split('\t')
+    missing = [name for name in columns if name not in names]
+    if missing:
         raise ValueError(f'{path} has no column {missing[0]}; it needs {", ".join(columns)}')
+    places = [names.index(name) for name in columns]
+
+    rows = []
     for number, line in enumerate(lines, 2):
+        if not line.strip():
+            continue
         fields = line.rstrip('\r').split('\t')
-        if line.strip() and len(fields) < len(names):
+        if len(fields) < len(names):
             raise ValueError(
                 f'{path} has a line {number} of too few columns; it needs {", ".join(columns)}'
             )
-        rows += [(number, *(fields[names.index(name)] for name in columns))] if line.strip() else []
+        rows.append((number, [fields[place] for place in places]))
     return rows
-
-
-def lexical_split(
-    pairs: Iterable[Pair], *, seed: int, fractions: Sequence[float]
-) -> tuple[list[Pair], ...]:
-    """Divides pairs into parts that have no word in common, so that no part can profit from words
-    of another.
-
-    A supervised model otherwise learns which words are hypernyms of many, whatever the other word
-    (Levy et al. 2015, "Do Supervised Distributional Methods Really Learn Lexical Inference
-    Relations?"). A word's part is a hash of seed and word, so it is the same in every set of pairs:
-    a model that was fitted to one part of WordNet may be tested on another part of BLESS. A pair
-    whose words lie in two parts is dropped: of a part with a fraction f of the words about f
-    squared of the pairs is left.
-
-    Args:
-      fractions: of the words in each part.
-
-    Raises:
-      ValueError: fractions are not positive with sum 1.
-    """
-    return _divided(pairs, lambda x, y: (x, y), seed, fractions)
-
-
-def hyponym_split(
-    pairs: Iterable[Pair], *, seed: int, fractions: Sequence[float]
-) -> tuple[list[Pair], ...]:
-    """Divides pairs by their first word alone: hyponyms are new in every part, hypernyms are not.
-
-    Scores on it, beside those on a lexical split, show how much of them is memory of hypernyms.
-    Arguments and errors are those of lexical_split; no pair is dropped.
-    """
-    return _divided(pairs, lambda x, y: (x,), seed, fractions)
-
-
-def _divided(pairs, words, seed, fractions):
-    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
-        raise ValueError(f'fractions are {tuple(fractions)}; they must be positive with sum 1')
-    ends = list(itertools.accumulate(fractions))[:-1]
-    part = lru_cache(CACHED)(lambda word: sum(_hash(seed, word) / 2**64 >= end for end in ends))
-    parts = tuple([] for _ in fractions)
-    for x, y, relation in pairs:
-        first, *rest = {part(word) for word in words(x, y)}
-        if not rest:
-            parts[first].append((x, y, relation))
-    return parts
 
 
 def ancestors(links: Iterable[Link]) -> Callable[[str], set[str]]:
@@ -147,69 +115,19 @@ def ancestors(links: Iterable[Link]) -> Callable[[str], set[str]]:
     sense of the hypernym is meant, and over all senses nearly every noun leads to the same
     thousands.
     """
-    above, first = defaultdict(set), defaultdict(set)
+    hypernyms = defaultdict(set)
+    first_hypernyms = defaultdict(set)  # of the first sense
     for link in links:
-        above[link.lemma].add(link.hypernym)
+        hypernyms[link.lemma].add(link.hypernym)
         if link.sense == 1:
-            first[link.lemma].add(link.hypernym)
+            first_hypernyms[link.lemma].add(link.hypernym)
 
-    def of(word):
-        found, front = set(), above.get(word, set())
+    def ancestors_of(word):
+        visited = set()
+        front = hypernyms.get(word, set())
         while front:
-            found |= front
-            front = set().union(*(first.get(y, ()) for y in front)) - found
-        return found
+            visited |= front
+            front = set().union(*(first_hypernyms.get(y, ()) for y in front)) - visited
+        return visited
 
-    return of
-
-
-def with_negatives(
-    pairs: Sequence[Pair], *, ancestors: Callable[[str], Collection[str]], seed: int
-) -> list[Pair]:
-    """Hypernym pairs, and four negatives for each made of words of the same pairs: about a fifth
-    are positive.
-
-    For a pair (x, y) these are
-      reverse: (y, x);
-      coord: x and another hyponym of y;
-      swap: x and the hypernym in another pair, so that knowing what hypernyms look like does not
-        help;
-      random: x and any word.
-    Fu et al. 2014 judge the pairs of words in a hierarchy, most of them reversed or unrelated,
-    siblings among these. No negative has one word twice or for its second word an ancestor of the
-    first: another is drawn, and where there is none, or the pair is there already, it is left out.
-
-    Args:
-      pairs: hypernym pairs of one part of a split.
-      ancestors: word -> all its hypernyms.
-    """
-    above = lru_cache(CACHED)(ancestors)
-    hyponyms = defaultdict(list)
-    for x, y, _ in pairs:
-        hyponyms[y].append(x)
-    hypernyms, words = (
-        [y for _, y, _ in pairs],
-        sorted({word for pair in pairs for word in pair[:2]}),
-    )
-    relations = {(x, y): relation for x, y, relation in pairs}
-    for x, y, _ in pairs:
-        if x not in above(y):
-            relations.setdefault((y, x), 'reverse')
-    for x, y, _ in pairs:
-        for kind, among in (('coord', hyponyms[y]), ('swap', hypernyms), ('random', words)):
-            z = _drawn(among, {x} | above(x), seed, kind, x, y)
-            if z is not None:
-                relations.setdefault((x, z), kind)
-    return [(*pair, relation) for pair, relation in relations.items()]
-
-
-def _drawn(words: list[str], refused: Collection[str], *salt) -> str | None:
-    """The first word not refused from a random place on, around the end."""
-    start = _hash(*salt) % len(words)
-    return next((word for word in words[start:] + words[:start] if word not in refused), None)
-
-
-def _hash(*values) -> int:
-    """64 bits that depend on the values alone, on every machine."""
-    digest = hashlib.blake2b('\t'.join(map(str, values)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest)
+    return ancestors_of

@@ -1,7 +1,7 @@
 """Test sets of words: how similar people find two words, and analogies.
 
-Words are returned as they are written; whoever compares them with a vocabulary chooses how case is
-folded.
+Words are returned as they are written; how case is folded is up to what compares them with a
+vocabulary.
 """
 
 import math
@@ -29,43 +29,49 @@ ANALOGIES = 'questions-words.txt'
 
 
 def read_sets(folder: str | os.PathLike) -> WordSets:
-    """The similarity sets and the analogies in a folder, as FILES and ANALOGIES name them; a file
-    may be missing.
+    """The similarity sets and the analogies in a folder; a file may be missing.
 
-    WordSim-353 is its two halves, similarity and relatedness, united.
+    WordSim-353 is the union of its two halves, similarity and relatedness.
+
+    Args:
+      folder: of files as FILES and ANALOGIES name them.
 
     Raises:
-      FileNotFoundError: the folder holds none of the files.
+      FileNotFoundError: the folder has none of the files.
       ValueError: as `read_similarity` and `read_analogies`.
     """
     folder = pathlib.Path(folder)
-    here = lambda names: all((folder / name).is_file() for name in names)
-    similarity = {
-        name: united(*(read_similarity(folder / file) for file in files))
-        for name, files in FILES.items()
-        if here(files)
-    }
-    analogies = read_analogies(folder / ANALOGIES) if here([ANALOGIES]) else []
+
+    similarity = {}
+    for name, files in FILES.items():
+        paths = [folder / file for file in files]
+        if all(path.is_file() for path in paths):
+            similarity[name] = union(*(read_similarity(path) for path in paths))
+
+    path = folder / ANALOGIES
+    analogies = read_analogies(path) if path.is_file() else []
+
     if not similarity and not analogies:
+        known = [file for files in FILES.values() for file in files]
         raise FileNotFoundError(
-            f'{folder} holds no word sets; known are {", ".join([*sum(FILES.values(), ()), ANALOGIES])}'
+            f'{folder} holds no word sets; known are {", ".join([*known, ANALOGIES])}'
         )
     return WordSets(similarity, analogies)
 
 
-def united(*sets: list[Pair]) -> list[Pair]:
-    """Sets of pairs as one, without what an earlier set holds, in whichever order of the two words."""
+def union(*sets: list[Pair]) -> list[Pair]:
+    """Sets of pairs as one, without pairs of an earlier set, in either order of the two words."""
     pairs = []
-    for more in sets:
-        seen = {frozenset(pair[:2]) for pair in pairs}
-        pairs += [pair for pair in more if frozenset(pair[:2]) not in seen]
+    for other in sets:
+        known = {frozenset(pair[:2]) for pair in pairs}
+        pairs += [pair for pair in other if frozenset(pair[:2]) not in known]
     return pairs
 
 
 def read_similarity(path: str | os.PathLike) -> list[Pair]:
     """Word pairs with a score: (word 1, word 2, score), in the file's order and scale.
 
-    A line holds two words and then, at once or after other columns, the score: its first number.
+    A line has two words and then, at once or after other columns, the score: its first number.
     Columns are set apart by tabs, commas, semicolons or spaces. A first line without a number is a
     header; empty lines and lines that begin with # are skipped. This is how MEN (natural form;
     Bruni et al. 2014), SimLex-999 (Hill et al. 2015), WordSim-353 (Finkelstein et al. 2002, and its
@@ -93,14 +99,15 @@ def read_similarity(path: str | os.PathLike) -> list[Pair]:
 def read_analogies(path: str | os.PathLike) -> list[Question]:
     """Analogy questions in the form of questions-words.txt (Mikolov et al. 2013, arXiv:1301.3781).
 
-    A line `: category` begins a category; each line after it holds four words, the first to the
+    A line `: category` begins a category; each line after it has four words, the first to the
     second as the third to the fourth.
 
     Raises:
       OSError: the file cannot be read.
       ValueError: a line is something else, or there is no question.
     """
-    questions, category = [], None
+    questions = []
+    category = None
     for number, line in _lines(path):
         words = line.split()
         if line.startswith(':'):
@@ -118,7 +125,7 @@ def read_analogies(path: str | os.PathLike) -> list[Question]:
 
 
 def _lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
-    """(number, line) of the lines that say something, numbered from 1."""
+    """(number, line) of the lines that are no comments and not empty, numbered from 1."""
     try:
         text = pathlib.Path(path).read_text('utf-8-sig')
     except UnicodeDecodeError as error:

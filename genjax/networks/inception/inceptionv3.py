@@ -1,13 +1,14 @@
-"""InceptionV3 as the Frechet inception distance uses it: the TensorFlow graph of 2015-12-05, layer
-for layer.
+"""InceptionV3 of the Frechet inception distance, layer for layer the graph of 2015-12-05.
 
-The network is that of Szegedy et al. 2015 (arXiv:1512.00567), with what the graph has of its own:
-average pools that do not count the padding, a maximum pool in the last block, and 1,008 logits.
+The network is that of Szegedy et al. 2015 (arXiv:1512.00567). What the TensorFlow graph has of its
+own: average pools that do not count the padding, a maximum pool in the last block, and 1,008
+logits.
 
 Shapes: B examples, H rows, W columns, kernels of K rows and L columns, I channels in, O channels
 out.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from genjax.networks.conv import convolve
 
 
 class Layer(NamedTuple):
-    """A convolution without bias, batch normalisation by carried statistics and a rectifier."""
+    """A convolution without bias, batch normalisation by stored statistics, and a rectifier."""
 
     name: str
     features: int
@@ -29,7 +30,12 @@ class Layer(NamedTuple):
     stride: int = 1  # with a stride there is no padding, without one as much as keeps the size
 
 
-HALVE = 3, 3, 2  # rows, columns and stride of the layers that halve an image
+# A block is a list of branches; each branch is a tuple of steps, one after another. The outputs of
+# the branches are concatenated.
+Step = Layer | Callable[[jax.Array], jax.Array] | list
+Branch = tuple[Step, ...]
+
+HALVE = (3, 3, 2)  # rows, columns and stride of the layers that halve an image
 
 
 def max_pool(x: jax.Array, stride: int = 2, padding: str = 'VALID') -> jax.Array:
@@ -45,22 +51,20 @@ def mean_pool(x: jax.Array) -> jax.Array:
 def crop(x: jax.Array) -> jax.Array:
     """x [B, H, W, I] without its border, [B, H - 2, W - 2, I].
 
-    After a padded layer of 3 x 3 it leaves what one without padding gives, which `convolve` has no
-    quick form for.
+    After a padded 3 x 3 layer this is the output of one without padding, for which `convolve` has
+    no quick form.
     """
     return x[:, 1:-1, 1:-1]
 
 
-def _branch(name: str, *layers: tuple) -> tuple[Layer, ...]:
-    """Layers one after another, each given by all but its name; they are numbered where there are
-    several."""
-    return tuple(
-        Layer(f'{name}_{i}' if layers[1:] else name, *layer) for i, layer in enumerate(layers, 1)
-    )
+def _branch(name: str, *layers: tuple) -> Branch:
+    """Layers one after another, each given by all but its name.
 
-
-# A step is a Layer, a function, or a block: a list of branches, tuples of steps, whose outputs are
-# put side by side.
+    They are numbered from 1 where there are several.
+    """
+    if len(layers) == 1:
+        return (Layer(name, *layers[0]),)
+    return tuple(Layer(f'{name}_{i}', *layer) for i, layer in enumerate(layers, 1))
 
 
 def _block_a(name, pooled):
@@ -81,11 +85,12 @@ def _block_b(name):
 
 
 def _block_c(name, inner):
-    across, down = (inner, 1, 7), (inner, 7, 1)
+    row = (inner, 1, 7)
+    column = (inner, 7, 1)
     return [
         _branch(f'{name}.branch1x1', (192,)),
-        _branch(f'{name}.branch7x7', (inner,), across, (192, 7, 1)),
-        _branch(f'{name}.branch7x7dbl', (inner,), down, across, down, (192, 1, 7)),
+        _branch(f'{name}.branch7x7', (inner,), row, (192, 7, 1)),
+        _branch(f'{name}.branch7x7dbl', (inner,), column, row, column, (192, 1, 7)),
         (mean_pool, *_branch(f'{name}.branch_pool', (192,))),
     ]
 
@@ -99,16 +104,27 @@ def _block_d(name):
 
 
 def _block_e(name, pool):
-    both = lambda name: [_branch(f'{name}a', (384, 1, 3)), _branch(f'{name}b', (384, 3, 1))]
     return [
         _branch(f'{name}.branch1x1', (320,)),
-        (*_branch(f'{name}.branch3x3_1', (384,)), both(f'{name}.branch3x3_2')),
-        (*_branch(f'{name}.branch3x3dbl', (448,), (384, 3, 3)), both(f'{name}.branch3x3dbl_3')),
+        (
+            *_branch(f'{name}.branch3x3_1', (384,)),
+            _row_and_column(f'{name}.branch3x3_2'),
+        ),
+        (
+            *_branch(f'{name}.branch3x3dbl', (448,), (384, 3, 3)),
+            _row_and_column(f'{name}.branch3x3dbl_3'),
+        ),
         (pool, *_branch(f'{name}.branch_pool', (192,))),
     ]
 
 
-STAGES = {  # by the number of channels at their end
+def _row_and_column(name):
+    """A block of two branches, a kernel along each axis."""
+    return [_branch(f'{name}a', (384, 1, 3)), _branch(f'{name}b', (384, 3, 1))]
+
+
+# By the number of channels at their end.
+STAGES: dict[str, Branch] = {
     '64': (
         Layer('Conv2d_1a_3x3', 32, *HALVE),
         Layer('Conv2d_2a_3x3', 32, 3, 3),
@@ -137,40 +153,46 @@ STAGES = {  # by the number of channels at their end
 
 
 class InceptionV3(nn.Module):
-    """Features and logits of images; parameters and statistics are flat and named as in
-    pytorch-fid's file."""
+    """Features and logits of images; its variables are named as in pytorch-fid's file."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
-        """x [B, 299, 299, 3] in [-1, 1] -> the features '64', '192', '768' and '2048', means over
-        all pixels, [B, *]; 'logits_unbiased' [B, 1008], which lack the bias and serve the Inception
-        Score; and 'logits' [B, 1008].
+        """Features and logits of images.
+
+        Args:
+          x: [B, 299, 299, 3] in [-1, 1].
+
+        Returns:
+          The features '64', '192', '768' and '2048', means over all pixels, [B, *];
+          'logits_unbiased' [B, 1008], without the bias, as the Inception Score takes them; and
+          'logits' [B, 1008].
         """
         features = {}
         for name, steps in STAGES.items():
-            x = self._through(steps, x)
+            x = self._apply_steps(steps, x)
             features[name] = jnp.mean(x, (1, 2))
-        weight = self.param(
-            'fc.weight', nn.initializers.lecun_normal(), (features['2048'].shape[-1], 1008)
-        )
+        pooled = features['2048']
+        shape = (pooled.shape[-1], 1008)
+        weight = self.param('fc.weight', nn.initializers.lecun_normal(), shape)
         bias = self.param('fc.bias', nn.initializers.zeros, (1008,))
-        logits = features['2048'] @ weight
+        logits = pooled @ weight
         return {**features, 'logits_unbiased': logits, 'logits': logits + bias[None]}
 
-    def _through(self, steps, x):
+    def _apply_steps(self, steps, x):
         for step in steps:
             if isinstance(step, list):
-                x = jnp.concatenate([self._through(branch, x) for branch in step], -1)
+                x = jnp.concatenate([self._apply_steps(branch, x) for branch in step], -1)
+            elif isinstance(step, Layer):
+                x = self._apply_layer(step, x)
             else:
-                x = self._layer(step, x) if isinstance(step, Layer) else step(x)
+                x = step(x)
         return x
 
-    def _layer(self, layer, x):
+    def _apply_layer(self, layer, x):
         """x [B, H, W, I] -> [B, M, N, O]."""
         name, O, K, L, stride = layer  # noqa: E741
-        kernel = self.param(
-            f'{name}.conv.weight', nn.initializers.he_normal(), (K, L, x.shape[-1], O)
-        )
+        kernel_shape = (K, L, x.shape[-1], O)
+        kernel = self.param(f'{name}.conv.weight', nn.initializers.he_normal(), kernel_shape)
         gain = self.param(f'{name}.bn.weight', nn.initializers.ones, (O,))
         bias = self.param(f'{name}.bn.bias', nn.initializers.zeros, (O,))
         mean = self.variable('batch_stats', f'{name}.bn.running_mean', jnp.zeros, (O,)).value

@@ -8,28 +8,25 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from genjax.algorithms.word2vec.outputs import (
-    alias_table,
-    full_softmax,
-    log_partition,
-    negative_sampling,
-)
-from genjax.algorithms.word2vec.windows import cbow, offsets, skip_gram
-from genjax.algorithms.word2vec.word2vec import (
+from genjax.algorithms.word2vec import (
     Vectors,
-    added,
-    bounded,
-    kept_share,
+    add_clipped_steps,
+    add_steps,
+    cbow,
+    full_softmax,
+    keep_probability,
+    negative_sampling,
     pair_loss,
-    stable_share,
+    skip_gram,
     word2vec,
 )
+from genjax.algorithms.word2vec.bands import offsets
 from genjax.base import Data, Embedding, Resident
-from genjax.data.text.corpus import Corpus, Vocabulary, read_corpus
+from genjax.data.text import Corpus, Vocabulary, read_corpus
 from genjax.data.text.excerpts import excerpts
 from genjax.data.text.planted import analogies as planted_analogies
 from genjax.data.text.planted import planted
-from genjax.metrics.words import analogies
+from genjax.metrics.analogies import analogies
 from genjax.training.loop import feeder, folded
 from genjax.training.mesh import by_jit, make_mesh, placement
 from genjax.training.train import Every, Experiment, NonFinite, evaluate, train
@@ -52,25 +49,31 @@ def vectors(seed=0, size=V):
     )
 
 
+def constant_rate(step):
+    del step
+    return RATE
+
+
 def learner(model, output, **options):
-    options = dict(keep=np.ones(V, np.float32), dimension=D, rate=lambda step: RATE) | options
+    options = dict(keep=np.ones(V, np.float32), dimension=D, rate=constant_rate) | options
     return word2vec(model(window=2, block=T), output, **options)
 
 
 def predictions(model, key, words):
     """Every prediction of one update that has a single block: (input words, the word that they
     predict)."""
-    packed, blocks = model(window=2, block=T).pack(
-        jax.vmap(jax.random.split)(keys_of_texts(key))[:, 0], words, jnp.ones(V)
-    )
+    architecture = model(window=2, block=T)
+    keys = jax.vmap(jax.random.split)(keys_of_texts(key))[:, 0]
+    packed, blocks = architecture.pack(keys, words, jnp.ones(V))
     assert blocks == 1
-    predicts, predicted, on = map(np.asarray, model(window=2, block=T).block(packed, 0))
-    for b, t in np.ndindex(*on.shape[1:]):
-        around = [(t + 2 + o, j) for j, o in enumerate(offsets(2)) if on[j, b, t]]
+    inputs, targets, mask = map(np.asarray, architecture.cut_block(packed, 0))
+    for b, t in np.ndindex(*mask.shape[1:]):
+        neighbours = [t + 2 + o for j, o in enumerate(offsets(2)) if mask[j, b, t]]
         if model is skip_gram:
-            yield from (([int(predicts[b, t])], int(predicted[b, place])) for place, _ in around)
-        elif around:
-            yield [int(predicts[b, place]) for place, _ in around], int(predicted[b, t])
+            for place in neighbours:
+                yield [int(inputs[b, t])], int(targets[b, place])
+        elif neighbours:
+            yield [int(inputs[b, place]) for place in neighbours], int(targets[b, t])
 
 
 def keys_of_texts(key):
@@ -93,12 +96,19 @@ def by_definition(model, key, words, table, loss):
     return step
 
 
+def no_negatives_loss(v, u, target):
+    return pair_loss(v, u[target], jnp.zeros((0, D)))
+
+
+def softmax_loss(v, u, target):
+    return -jax.nn.log_softmax(u @ v)[target]
+
+
 @models
 def test_without_negatives_the_step_is_that_of_the_definition(model):
     key, state, batch = jax.random.key(3), vectors(), short_texts()
     algorithm = learner(model, negative_sampling(COUNTS, negatives=0))
-    positive = lambda v, u, target: pair_loss(v, u[target], jnp.zeros((0, D)))
-    expected = by_definition(model, key, batch['words'], state.table, positive)
+    expected = by_definition(model, key, batch['words'], state.table, no_negatives_loss)
     found = algorithm.update(key, state, batch)[0].table - state.table
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert np.abs(expected).max() > 0.01
@@ -108,21 +118,27 @@ def test_without_negatives_the_step_is_that_of_the_definition(model):
 def test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair(model):
     """The expectation is exact over the noise words; the mean over many draws comes as near as its
     own error says."""
-    state, batch, draws, k = vectors(), short_texts(), 4000, 5
+    state = vectors()
+    batch = short_texts()
+    draws = 4000
+    k = 5
     noise = jnp.asarray(COUNTS**0.75 / np.sum(COUNTS**0.75), jnp.float32)
-    expected_loss = lambda v, u, target: (
-        jax.nn.softplus(-u[target] @ v) + k * noise @ jax.vmap(lambda w: jax.nn.softplus(w @ v))(u)
-    )
-    # The windows are drawn by the text's key too, so the same keys are held and the noise drawn
-    # anew by hand.
+
+    def expected_loss(v, u, target):
+        of_words = jax.vmap(lambda w: jax.nn.softplus(w @ v))(u)
+        return jax.nn.softplus(-u[target] @ v) + k * noise @ of_words
+
+    # The windows are drawn by the text's key too, so the key stays and the noise words are drawn
+    # by others.
     key = jax.random.key(3)
     expected = by_definition(model, key, batch['words'], state.table, expected_loss)
     output = negative_sampling(COUNTS, negatives=k, shared=3)
 
     def step(draw):
-        redrawn = output._replace(
-            against=lambda key, n: output.against(jax.random.fold_in(key, draw), n)
-        )
+        def noise_words(key, n):
+            return output.noise_words(jax.random.fold_in(key, draw), n)
+
+        redrawn = output._replace(noise_words=noise_words)
         return learner(model, redrawn).update(key, state, batch)[0].table - state.table
 
     steps = np.asarray(
@@ -136,50 +152,38 @@ def test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair(
 @models
 def test_the_step_of_the_full_softmax_is_that_of_the_definition(model):
     key, state, batch = jax.random.key(3), vectors(), short_texts()
-    softmax = lambda v, u, target: -jax.nn.log_softmax(u @ v)[target]
-    expected = by_definition(model, key, batch['words'], state.table, softmax)
+    expected = by_definition(model, key, batch['words'], state.table, softmax_loss)
     for chunk in (3, 4, V, 50):
         algorithm = learner(model, full_softmax(V, chunk=chunk))
         found = algorithm.update(key, state, batch)[0].table - state.table
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize('chunk', [1, 4, 10, 64])
-def test_the_partition_by_chunks_is_the_direct_one_in_value_and_gradient(chunk):
-    hidden = 3 * jax.random.normal(jax.random.key(0), (B, T, D))
-    rows = 3 * jax.random.normal(jax.random.key(1), (B, 10, D))
-    direct = lambda h, u: jax.nn.logsumexp(jnp.einsum('btd,bvd->btv', h, u), -1)
-    chunked = lambda h, u: log_partition(h, u, chunk=chunk)
-    np.testing.assert_allclose(chunked(hidden, rows), direct(hidden, rows), rtol=1e-5)
-    gradient = lambda f: jax.grad(lambda h, u: jnp.sum(f(h, u) ** 2), (0, 1))(hidden, rows)
-    for a, b in zip(gradient(chunked), gradient(direct), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-3)
-
-
 @models
 def test_the_reported_losses_are_the_mean_over_pairs(model):
     key, state, batch = jax.random.key(3), vectors(), short_texts()
-    table, words = state.table, batch['words']
-    loss = lambda inputs, target: (
-        -jax.nn.log_softmax(table[V:] @ table[np.array(inputs)].mean(0))[target]
-    )
-    mean = lambda words: float(
-        np.mean([loss(*prediction) for prediction in predictions(model, key, words)])
-    )
-    alone = [
-        jnp.full_like(words, -1).at[b].set(words[b]) for b in range(B)
-    ]  # by its own key, since that goes by place
+    table = state.table
+    words = batch['words']
+
+    def loss(inputs, target):
+        return softmax_loss(table[np.array(inputs)].mean(0), table[V:], target)
+
+    def mean(words):
+        return float(np.mean([loss(*prediction) for prediction in predictions(model, key, words)]))
+
+    # Each text alone, in its place, which its key goes by
+    alone = [jnp.full_like(words, -1).at[b].set(words[b]) for b in range(B)]
     algorithm = learner(model, full_softmax(V))
-    assert float(algorithm.update(key, state, batch)[1]['loss']) == pytest.approx(
-        mean(words), rel=1e-5
-    )
+    _, metrics = algorithm.update(key, state, batch)
+    assert float(metrics['loss']) == pytest.approx(mean(words), rel=1e-5)
     found = algorithm.evaluate(key, state, batch)['loss']
     np.testing.assert_allclose(found, [mean(text) for text in alone], rtol=1e-5)
 
 
 def test_the_loss_of_negative_sampling_is_the_oracles_on_a_held_out_text():
     """Ten thousand pairs, each judged alone by pair_loss against negatives of its own."""
-    rng, k = np.random.default_rng(5), 5
+    rng = np.random.default_rng(5)
+    k = 5
     words = rng.choice(V, (8, 600), p=COUNTS / COUNTS.sum()).astype(np.int32)
     state = vectors(2)
     output = negative_sampling(COUNTS, negatives=k, shared=16)
@@ -188,70 +192,35 @@ def test_the_loss_of_negative_sampling_is_the_oracles_on_a_held_out_text():
         output,
         keep=np.ones(V, np.float32),
         dimension=D,
-        rate=lambda _: RATE,
+        rate=constant_rate,
     )
-    found = float(
-        algorithm.evaluate(jax.random.key(0), state, {'words': jnp.asarray(words)})['loss'].mean()
-    )
-    pairs = np.concatenate(
-        [
-            np.stack(p, -1).reshape(-1, 2)
-            for p in ((words[:, :-1], words[:, 1:]), (words[:, 1:], words[:, :-1]))
-        ]
-    )
+    metrics = algorithm.evaluate(jax.random.key(0), state, {'words': jnp.asarray(words)})
+    found = float(metrics['loss'].mean())
+    forwards = np.stack([words[:, :-1], words[:, 1:]], -1).reshape(-1, 2)
+    pairs = np.concatenate([forwards, forwards[:, ::-1]])
     noise = rng.choice(V, (len(pairs), k), p=COUNTS**0.75 / (COUNTS**0.75).sum())
     table = state.table
     losses = jax.vmap(pair_loss)(table[pairs[:, 0]], table[V + pairs[:, 1]], table[V + noise])
-    error = float(losses.std()) / np.sqrt(
-        8 * 600 / 32 * 16 / k
-    )  # of the shared negatives, generously
+    # Of the shared negatives, generously
+    error = float(losses.std()) / np.sqrt(8 * 600 / 32 * 16 / k)
     assert found == pytest.approx(float(losses.mean()), abs=3 * error)
     assert error < 0.05 * found
-
-
-def test_the_alias_table_holds_the_distribution():
-    for weights in (
-        COUNTS**0.75,
-        np.ones(7),
-        np.array([1e-9, 1.0, 1e9]),
-        np.random.default_rng(0).random(1000) ** 4,
-    ):
-        accept, other = alias_table(weights)
-        held = accept.astype(np.float64)
-        np.add.at(held, other, 1 - accept.astype(np.float64))
-        np.testing.assert_allclose(
-            held / len(weights), weights / weights.sum(), rtol=1e-5, atol=1e-7
-        )
-
-
-def test_noise_words_are_drawn_by_their_power():
-    draws = np.asarray(negative_sampling(COUNTS, shared=100).against(jax.random.key(0), 2000))
-    expected = COUNTS**0.75 / (COUNTS**0.75).sum()
-    found = np.bincount(draws.ravel(), minlength=V) / draws.size
-    assert (np.abs(found - expected) < 5 * np.sqrt(expected / draws.size)).all()
 
 
 def test_subsampling_keeps_what_word2vec_c_keeps():
     counts = np.array([10_000, 1_000, 10, 1])
     f = counts / counts.sum()
     expected = [min(1, (np.sqrt(x / 1e-3) + 1) * 1e-3 / x) for x in f]  # as the C program writes it
-    np.testing.assert_allclose(kept_share(counts, 1e-3), expected, rtol=1e-6)
+    np.testing.assert_allclose(keep_probability(counts, 1e-3), expected, rtol=1e-6)
 
 
 def test_without_subsampling_every_word_is_kept():
-    np.testing.assert_array_equal(kept_share(np.array([10_000, 10, 1]), 0), np.ones(3, np.float32))
+    np.testing.assert_array_equal(
+        keep_probability(np.array([10_000, 10, 1]), 0), np.ones(3, np.float32)
+    )
     for sample in (-1e-3, float('nan')):
         with pytest.raises(ValueError, match='0 for no subsampling'):
-            kept_share(np.array([3, 1]), sample)
-
-
-def test_the_share_of_a_step_follows_from_the_sum_over_its_row():
-    rows = jnp.array([3, 1, 3, 0, 2, 4])
-    curvature = jnp.array([5.0, 3.9, 11.0, 1e30, 0.0, 8.0])
-    found = stable_share(rows, curvature, 5)
-    np.testing.assert_allclose(found, [3 / 16, 1, 3 / 16, 2e-30, 1, 1 / 2], rtol=1e-6)
-    apart = stable_share(rows * 10_000_000, curvature, 40_000_000)  # as a table of any size has it
-    assert (np.asarray(apart) <= np.asarray(found)).all()
+            keep_probability(np.array([3, 1]), sample)
 
 
 @models
@@ -261,10 +230,10 @@ def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(mode
     key, state, batch, rate = jax.random.key(3), vectors(), short_texts(), 3.0
     if softmax:
         output = full_softmax(V, chunk=4)
-        loss = lambda v, u, target: -jax.nn.log_softmax(u @ v)[target]
+        loss = softmax_loss
     else:
         output = negative_sampling(COUNTS, negatives=0)
-        loss = lambda v, u, target: pair_loss(v, u[target], jnp.zeros((0, D)))
+        loss = no_negatives_loss
     table = np.asarray(state.table, np.float64)
     v, u = table[:V], table[V:]
     c = np.zeros(2 * V)
@@ -282,25 +251,11 @@ def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(mode
     c = np.maximum(c, 1e-9)  # of words that do not occur
     share = np.minimum(1, np.minimum(4, 2 + 16 / c) / c)
     assert share.min() < 0.5 < share.max()
-    expected = (
-        by_definition(model, key, batch['words'], state.table, loss)
-        * (rate / RATE)
-        * share[:, None]
-    )
+    step = by_definition(model, key, batch['words'], state.table, loss)
+    expected = step * (rate / RATE) * share[:, None]
     algorithm = learner(model, output, rate=lambda _: rate, stable=True)
     found = algorithm.update(key, state, batch)[0].table - state.table
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_a_bound_shortens_the_sum_of_a_rows_steps():
-    table, rows = jnp.zeros((5, 2)), jnp.array([3, 1, 3, 0])
-    steps = jnp.array([[3.0, 0.0], [0.1, 0.0], [0.0, 4.0], [0.0, 2.0]])
-    np.testing.assert_allclose(bounded(1e9)(table, rows, steps), added(table, rows, steps))
-    np.testing.assert_allclose(
-        bounded(0.5)(table, rows, steps),
-        [[0, 0.5], [0.1, 0], [0, 0], [0.3, 0.4], [0, 0]],
-        rtol=1e-6,
-    )
 
 
 def trainers_program(algorithm, mesh, rules=()):
@@ -314,9 +269,8 @@ def trainers_program(algorithm, mesh, rules=()):
         lowered = fold.lower(
             jax.random.key(0), jax.device_put(state, places), held, np.int32(0), np.int32(10)
         )
-        return lowered.compile(
-            {'xla_cpu_use_fusion_emitters': True}
-        ).as_text()  # as outside of tests
+        program = lowered.compile({'xla_cpu_use_fusion_emitters': True})  # as outside of tests
+        return program.as_text()
 
 
 @models
@@ -324,18 +278,17 @@ def trainers_program(algorithm, mesh, rules=()):
 def test_the_trainers_program_never_copies_the_table(model, output):
     keep = np.ones(500, np.float32)
     algorithm = word2vec(
-        model(window=2, block=T), output, keep=keep, dimension=D, rate=lambda _: RATE
+        model(window=2, block=T), output, keep=keep, dimension=D, rate=constant_rate
     )
     text = trainers_program(algorithm, make_mesh(jax.devices()[:1]))
-    assert (
-        len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2
-    )  # the first block, and all others in a loop
+    # Of the first block, and of all others in a loop
+    assert len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2
     assert not re.findall(r'= f32\[1000,6\]\S* copy', text)
 
 
 @models
 def test_the_trainers_program_of_stable_steps_never_copies_the_table(model):
-    options = dict(keep=np.ones(500, np.float32), dimension=D, rate=lambda _: RATE, stable=True)
+    options = dict(keep=np.ones(500, np.float32), dimension=D, rate=constant_rate, stable=True)
     algorithm = word2vec(model(window=2, block=T), negative_sampling(np.ones(500)), **options)
     text = trainers_program(algorithm, make_mesh(jax.devices()[:1]))
     assert len(re.findall(r'= f32\[1000,6\]\S* scatter', text)) == 2
@@ -347,7 +300,7 @@ def test_the_trainers_program_of_stable_steps_never_copies_the_table(model):
 def test_devices_exchange_rows_and_never_tables(rules, stable):
     keep = np.ones(500, np.float32)
     output = negative_sampling(np.ones(500), shared=3)
-    options = dict(keep=keep, dimension=D, rate=lambda _: RATE, stable=stable)
+    options = dict(keep=keep, dimension=D, rate=constant_rate, stable=stable)
     algorithm = word2vec(skip_gram(window=2, block=T), output, **options)
     text = trainers_program(algorithm, make_mesh(model=4), rules)
     exchanged = re.findall(
@@ -423,23 +376,16 @@ def test_a_large_block_learns_if_it_is_bounded_and_only_then():
 
     def loss(add):
         options = dict(keep=np.ones(8, np.float32), dimension=8, rate=lambda _: 0.05, add=add)
-        experiment = Experiment(
-            word2vec(skip_gram(window=1, block=64), output, **options), data, {}
-        )
-        state = train(
-            experiment,
-            seed=0,
-            steps=50,
-            mesh=(mesh := make_mesh(jax.devices()[:1])),
-            every=Every(50, 50, 50),
-        )
+        algorithm = word2vec(skip_gram(window=1, block=64), output, **options)
+        experiment = Experiment(algorithm, data, {})
+        mesh = make_mesh(jax.devices()[:1])
+        state = train(experiment, seed=0, steps=50, mesh=mesh, every=Every(50, 50, 50))
         return evaluate(experiment, state, seed=0, mesh=mesh)['test/loss']
 
     with pytest.raises(NonFinite):
-        loss(added)
-    assert (
-        loss(bounded(0.3)) < 6 * np.log(2) - 0.3
-    )  # what vectors of nought give, less what there is to learn
+        loss(add_steps)
+    # What vectors of zero give, less what there is to learn
+    assert loss(add_clipped_steps(0.3)) < 6 * np.log(2) - 0.3
 
 
 def least_loss(ids, counts, k=5):
@@ -489,16 +435,19 @@ def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
     ids, counts = np.argsort(order)[ids].astype(np.int32), counts[order]
     corpus = Corpus(ids, Vocabulary(tuple(map(str, range(20))), counts))
     steps = 120
-    schedule = lambda step: 0.025 + (1e-4 - 0.025) * step / steps
-    options = dict(keep=kept_share(counts, 0), dimension=24, rate=schedule, stable=True)
+
+    def rate(step):
+        return 0.025 + (1e-4 - 0.025) * step / steps
+
+    options = dict(keep=keep_probability(counts, 0), dimension=24, rate=rate, stable=True)
     algorithm = word2vec(model(window=5), negative_sampling(counts), **options)
     data = excerpts(corpus, batch=8, steps=steps, epochs=5, seed=0, test=corpus)
     state = run(algorithm, data, steps)
     lengths = np.linalg.norm(state.table[:20], axis=1)
     assert np.isfinite(state.table).all() and lengths.max() < 8  # as gensim's of such texts
-    loss = evaluate(
-        Experiment(algorithm, data, {}), state, seed=0, mesh=make_mesh(jax.devices()[:1])
-    )['test/loss']
+    experiment = Experiment(algorithm, data, {})
+    metrics = evaluate(experiment, state, seed=0, mesh=make_mesh(jax.devices()[:1]))
+    loss = metrics['test/loss']
     start, least = 6 * np.log(2), least_loss(ids, counts)
     assert loss < least + 0.1 * (start - least)
 
@@ -523,7 +472,7 @@ def test_every_planted_analogy_is_answered(model):
 
 @pytest.mark.parametrize('stable', [False, True])
 def test_tables_split_over_devices_learn_the_same(stable):
-    data = Data(_fixed_texts(), [])
+    data = Data(RandomTexts(), [])
     options = dict(
         keep=np.ones(12), dimension=D, rate=lambda _: 3.0 if stable else RATE, stable=stable
     )
@@ -537,12 +486,14 @@ def test_tables_split_over_devices_learn_the_same(stable):
     np.testing.assert_allclose(split.table, whole.table, rtol=1e-5, atol=1e-6)
 
 
-class _fixed_texts:
+class RandomTexts:
+    """Batches of words, each a function of the step alone."""
+
     def __getitem__(self, step):
         return {'words': np.random.default_rng(step).integers(0, 12, (8, L)).astype(np.int32)}
 
 
-def test_codes_are_input_vectors_and_nought_where_there_is_no_word():
+def test_codes_are_input_vectors_and_zero_where_there_is_no_word():
     state, batch = vectors(), texts()
     codes = learner(skip_gram, negative_sampling(COUNTS)).encode(jax.random.key(0), state, batch)
     words = np.asarray(batch['words'])

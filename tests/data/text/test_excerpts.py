@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genjax.data.text.corpus import Corpus, Vocabulary
+from genjax.data.text import Corpus, Vocabulary
 from genjax.data.text.excerpts import excerpts, passage
 
 IDS = np.array([0, 1, 2, -1, 3, 4, -1, 0, 5, 6, 7, -1, 8, 9, 1, 2, -1], np.int32)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from genjax.data.words.sets import read_analogies, read_sets, read_similarity, united
+from genjax.data.words.sets import read_analogies, read_sets, read_similarity, union
 
 PAIRS = [('tiger', 'cat', 7.35), ('Jerusalem', 'Israel', 8.46)]
 
@@ -74,7 +74,7 @@ def test_what_is_no_set_of_analogies_is_refused_in_one_line(tmp_path, text, mess
 
 def test_united_sets_hold_each_pair_of_an_earlier_set_once():
     more = [('cat', 'tiger', 1.0), ('cup', 'mug', 2.0), ('mug', 'cup', 3.0)]
-    assert united(PAIRS, more) == [*PAIRS, *more[1:]]  # a set's own repetitions are part of it
+    assert union(PAIRS, more) == [*PAIRS, *more[1:]]  # a set's own repetitions are part of it
 
 
 def test_a_folder_is_read_as_far_as_it_goes(tmp_path):

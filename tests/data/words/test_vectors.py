@@ -1,4 +1,4 @@
-"""Files of word vectors: bits survive, gensim and we read each other, and what is damaged is named."""
+"""Files of word vectors: bits survive, gensim reads ours and we its, and damage is named."""
 
 import logging
 
@@ -46,7 +46,8 @@ def test_words_and_bits_survive_a_file(tmp_path, suffix):
 def test_both_formats_are_the_written_bytes():
     embedding = Embedding(['é', 'b'], np.array([[0.1, -2], [1e-5, 3e30]], np.float32))
     assert to_text(embedding) == '2 2\né 0.1 -2.0\nb 1e-05 3e+30\n'.encode()
-    one, two = bytes.fromhex('cdcccc3d 000000c0'), np.array([1e-5, 3e30], '<f4').tobytes()
+    one = bytes.fromhex('cdcccc3d 000000c0')
+    two = np.array([1e-5, 3e30], '<f4').tobytes()
     assert to_binary(embedding) == b'2 2\n\xc3\xa9 ' + one + b'b ' + two
 
 
@@ -181,12 +182,11 @@ def test_damaged_safetensors_are_refused(tmp_path):
 
 
 def test_an_unknown_suffix_and_a_missing_file_are_refused(tmp_path):
-    for act in (load, lambda path: save(path, some())):
-        with pytest.raises(
-            ValueError,
-            match="v.pickle ends in '.pickle'; known are .txt, .vec, .bin, .safetensors$",
-        ):
-            act(tmp_path / 'v.pickle')
+    message = "v.pickle ends in '.pickle'; known are .txt, .vec, .bin, .safetensors$"
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / 'v.pickle')
+    with pytest.raises(ValueError, match=message):
+        save(tmp_path / 'v.pickle', some())
     with pytest.raises(FileNotFoundError):
         load(tmp_path / 'v.bin')
 
@@ -209,8 +209,10 @@ def gensims(embedding):
 @pytest.mark.peers
 @pytest.mark.parametrize('suffix', ['.txt', '.bin'])
 def test_gensim_reads_ours_and_writes_the_same_bytes(tmp_path, suffix, keyed_vectors):
-    embedding, binary = gensims(some(3000)), suffix == '.bin'
-    ours, theirs = tmp_path / f'ours{suffix}', tmp_path / f'theirs{suffix}'
+    embedding = gensims(some(3000))
+    binary = suffix == '.bin'
+    ours = tmp_path / f'ours{suffix}'
+    theirs = tmp_path / f'theirs{suffix}'
     save(ours, embedding)
     read = keyed_vectors.load_word2vec_format(str(ours), binary=binary)
     assert_equal(Embedding(read.index_to_key, read.vectors), embedding)

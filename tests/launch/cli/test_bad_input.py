@@ -24,16 +24,16 @@ from safetensors.numpy import save as packed
 
 from genjax.data.images import builders, prepare
 from genjax.data.images.sets import images
-from genjax.data.text.corpus import read_corpus, read_vocabulary
+from genjax.data.text import read_corpus, read_vocabulary
 from genjax.data.words.hypernyms import read_bless, read_wordnet
 from genjax.data.words.sets import read_analogies, read_sets, read_similarity
 from genjax.data.words.vectors import load
 from genjax.networks.inception.state_dict import MAGIC, read_arrays
-from genjax.networks.inception.weights import inception
+from genjax.networks.inception.weights import load_inception
 from launch.__main__ import main
-from launch.cli.overrides import flat
+from launch.cli.flat import flat
 from launch.cli.refusal import Refused
-from launch.run.plan import plan
+from launch.run.planning import plan
 from tests.contracts.test_contracts import EXPERIMENTS, smoke, tiny_sets  # noqa: F401, a fixture
 from tests.data.images.tiny_sets import MNIST_FILES, idx, tiny_cifar, tiny_mnist
 
@@ -99,9 +99,8 @@ COMMANDS = {
         '--config.classifier=0': 'steps of the classifier are 0; at least 1 is needed',
     },
     'ddpm_digits': {
-        '--config.ddpm.steps=1': 'ddpm of steps 1, shape (12, 12, 1); needed: 2 to 10^6, tuple of positive integers',
-        '--config.ddpm.steps=1000000000': 'ddpm of steps 1000000000, shape (12, 12, 1); needed: 2 to 10^6, tuple '
-        'of positive integers',
+        '--config.ddpm.steps=1': 'steps is 1; a diffusion takes 2 to 1000000',
+        '--config.ddpm.steps=1000000000': 'steps is 1000000000; a diffusion takes 2 to 1000000',
         '--config.size=1000000': 'size is 1000000; images are at most 4096 pixels wide',
         '--config.unet.blocks=1000000': 'blocks is 1000000; it takes 1 to 100',
     },
@@ -464,7 +463,7 @@ FILES = {
         ),
         (foreign('BF16'), "this is no safetensors file of numpy arrays: 'BF16'"),
     ],
-    ('w.pth', inception): [
+    ('w.pth', load_inception): [
         (
             ...,
             'there is no file FILE; InceptionV3 needs pt_inception-2015-12-05-6726825d.pth, published at '
@@ -476,7 +475,7 @@ FILES = {
             "'posix.remove', which no state dict of weights needs",
         ),
     ],
-    ('w.safetensors', inception): [
+    ('w.safetensors', load_inception): [
         (
             packed({'fc.bias': np.ones(1008, np.float32)}),
             'FILE does not hold the weights of InceptionV3: the entry Conv2d_1a_3x3.bn.running_mean is missing',

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from ml_collections import ConfigDict, FieldReference, config_dict
 
-from launch.cli.overrides import flat, override
+from launch.cli.flat import flat
+from launch.cli.overrides import override
 from launch.cli.refusal import Refused
 from launch.run import rundir
 

@@ -161,7 +161,7 @@ def test_what_names_no_processes_is_refused(given, message):
     ],
 )
 def test_what_schedulers_start_several_of_is_known_by_their_variables(given, several):
-    assert distributed.several(given) is several
+    assert distributed.is_one_of_several(given) is several
 
 
 TINY = {

@@ -43,9 +43,10 @@ WRONG = {
     '--until=1': '--exp is missing; python -m launch --list names the experiments',
     '--exp=toy --seed=3': '--seed is no flag; did you mean --config.seed?',
     '--exp=toy --workdri=x': '--workdri is no flag; did you mean --workdir?',
-    '--exp=toy seed=3': 'seed is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, --query, '
-    '--parallel, --mesh, --fold, --sweep, --workers, --dry_run, --vmap, --on, --distributed, --config.KEY, '
-    '--slurm.KEY, --list, --help',
+    '--exp=toy seed=3': 'seed is no flag; did you mean --config.seed?',
+    '--exp=toy x=3': 'x is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, --query, '
+    '--parallel, --mesh, --fold, --seeds, --sweep, --workers, --dry_run, --vmap, --on, --distributed, '
+    '--config.KEY, --slurm.KEY, --list, --help',
     '--exp=toy --vmap=seed': '--vmap is given without --sweep',
     '--exp=toy --slurm.time=3': '--slurm.time is given without --on slurm',
     '--exp=toy --on=kubernetes': '--on is kubernetes; it takes local or slurm',
@@ -201,7 +202,7 @@ def test_a_signal_saves_and_exits_with_75_and_the_same_command_goes_on(folder, c
 
 def test_a_second_signal_leaves_at_once():
     code = (
-        'import os, signal; from launch.run.signals import heard; e = heard(); e.__enter__(); '
+        'import os, signal; from launch.run.signals import stop_requests; e = stop_requests(); e.__enter__(); '
         'os.kill(os.getpid(), 2); os.kill(os.getpid(), 15); print("still here")'
     )
     done = subprocess.run(
@@ -211,7 +212,7 @@ def test_a_second_signal_leaves_at_once():
 
 
 def test_two_launches_of_one_directory_do_not_meet(folder, capsys):
-    with lock.held(folder / 'a'):
+    with lock.locked(folder / 'a'):
         before = contents(folder)
         assert main(['--exp=toy', '--workdir=a']) == 2
         says = f'workdir a is held by process {os.getpid()} on {platform.node()} since 20'

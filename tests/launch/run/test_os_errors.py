@@ -67,7 +67,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_costs_no_checkpoint(s
     command, run = [*common, '--workdir=disk/run'], disk / 'run'
     resize(disk, size)
     capfd.readouterr()
-    assert main(command) == os_errors.REFUSED
+    assert main(command) == os_errors.IO_ERROR
     step = rundir.last_step(run)
     stays = (
         f'the checkpoint of step {step} stays, and the same command goes on from it'
@@ -78,7 +78,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_costs_no_checkpoint(s
         f'workdir disk/run: No space left on device; {stays or "no checkpoint had been written"}\n'
     )
     assert capfd.readouterr() == ('', says)
-    assert main(command) in (2, os_errors.REFUSED)
+    assert main(command) in (2, os_errors.IO_ERROR)
     out, err = capfd.readouterr()
     assert out == '' and err.startswith('workdir disk/run: ') and err.count('\n') == 1
     assert rundir.last_step(run) == step
@@ -110,7 +110,7 @@ def test_a_data_file_that_goes_ends_the_run_in_one_line(folder, monkeypatch, cap
     assert main([*command, '--workdir=whole']) == 0
     lost = [folder / 'elsewhere']
     capsys.readouterr()
-    assert main([*command, '--workdir=a']) == os_errors.REFUSED
+    assert main([*command, '--workdir=a']) == os_errors.IO_ERROR
     why = f'No such file or directory: {data}'
     step = rundir.last_step(folder / 'a')
     assert capsys.readouterr().err == (
@@ -132,14 +132,15 @@ def test_a_bug_is_noted_in_the_manifest_and_shows_its_traceback(folder):
 
 def test_what_is_an_error_of_the_system():
     full = 'RESOURCE_EXHAUSTED: Error writing local file "a": Failed to write 3 bytes [os_error_code=\'28\']'
-    assert os_errors.refused(ValueError(full)) == 'No space left on device'
-    assert os_errors.refused(OSError(28, 'No space left on device')) == 'No space left on device'
-    assert os_errors.refused(FileNotFoundError(2, 'No such file', 'a/b')) == 'No such file: a/b'
-    assert os_errors.refused(TimeoutError('nothing came')) == 'nothing came'
+    assert os_errors.describe(ValueError(full)) == 'No space left on device'
+    assert os_errors.describe(OSError(28, 'No space left on device')) == 'No space left on device'
+    assert os_errors.describe(FileNotFoundError(2, 'No such file', 'a/b')) == 'No such file: a/b'
+    assert os_errors.describe(TimeoutError('nothing came')) == 'nothing came'
     assert (
-        os_errors.refused(ValueError('full')) is None and os_errors.refused(KeyError(full)) is None
+        os_errors.describe(ValueError('full')) is None
+        and os_errors.describe(KeyError(full)) is None
     )
-    assert os_errors.refused(None) is None
+    assert os_errors.describe(None) is None
 
 
 @pytest.mark.slow

@@ -20,7 +20,9 @@ from launch.__main__ import main
 from launch.cli import catalogue
 from launch.replay import main as replay
 from launch.run import flight_recorder, rebuild, rundir
-from launch.run.comparison import environments, of_states
+from launch.run.comparison import compare_environments, compare_states
+from launch.run.plan import recipe
+from launch.run.states import state_at
 
 SEED_7 = ['--exp=toy', '--workdir=a', '--config.seed=7']
 
@@ -55,8 +57,8 @@ def change_metric(run, step, name, factor):
 
 
 def change_checkpoint(run, step, change):
-    state, tally = rebuild.begun(rebuild.planned(run), step)
-    for there in rebuild.saved(run):
+    state, tally = state_at(run, recipe(rebuild.plan(run)), step)
+    for there in rundir.checkpoints(run):
         if there >= step:  # none is saved before others
             shutil.rmtree(run / 'checkpoints' / str(there))
     with checkpoint.open_checkpoints(run, '') as saved:
@@ -150,7 +152,7 @@ def test_each_launch_says_what_it_ran_on():
         'versions': {'jax': jax},
         'time': 'now',
     }
-    found = environments(
+    found = compare_environments(
         [launch('1'), launch('2'), launch('1')], launch('2', '--fold=3', '--until=5')
     )
     told = {
@@ -183,13 +185,15 @@ def test_leaves_are_measured_by_their_part_and_counts_by_themselves():
         'n': jnp.int32(5),
         'key': jax.random.key(0),
     }
-    found = of_states(9, there, here)
+    found = compare_states(9, there, here)
     assert [(one.name, one.size) for one in found] == [
         ('n', 0.25),
         ('params/b', pytest.approx(0.3 * 2**0.5 / 5)),
     ]
-    assert of_states(9, there, there) == []
-    assert [one.size for one in of_states(9, {'a': jnp.zeros(1)}, {'a': -jnp.zeros(1)})] == [0.0]
+    assert compare_states(9, there, there) == []
+    assert [one.size for one in compare_states(9, {'a': jnp.zeros(1)}, {'a': -jnp.zeros(1)})] == [
+        0.0
+    ]
 
 
 @pytest.mark.parametrize(
@@ -324,12 +328,12 @@ def test_the_recorder_sees_a_bad_batch_and_a_replay_that_ends_as_the_run_did(wro
 
 
 def test_the_recorder_hides_nothing_if_it_fails_itself(wrong, monkeypatch, capsys):
-    monkeypatch.setattr(rebuild, 'begun', lambda plan, step: 1 / 0)
+    monkeypatch.setattr(flight_recorder, 'state_at', lambda workdir, recipe, step: 1 / 0)
     assert main(['--exp=toy', '--workdir=a', '--config.steps=8']) == 3
     assert capsys.readouterr().err.endswith('step 4: loss is nan\n')
     found = rundir.read(wrong / 'nonfinite_4.json')
     assert (
         found['leaf'] is None and found['leaf not found'] == 'ZeroDivisionError: division by zero'
     )
-    plan = rebuild.planned(pathlib.Path('a'))._replace(workdir=pathlib.Path('nowhere'))
-    flight_recorder.record(plan, NonFinite(1, 'loss', 'is nan'))
+    plan = rebuild.plan(pathlib.Path('a'))
+    flight_recorder.record(pathlib.Path('nowhere'), recipe(plan), NonFinite(1, 'loss', 'is nan'))

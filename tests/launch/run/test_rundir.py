@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from launch.cli.refusal import Refused
-from launch.run import provenance, rundir
+from launch.run import processor, provenance, rundir
 
 
 def test_a_key_that_one_side_lacks_is_named(tmp_path):
@@ -52,9 +52,9 @@ def test_the_run_directory_says_what_ran(tmp_path, monkeypatch):
         launch['versions']['jax'] == jax.__version__
         and launch['versions']['numpy'] == np.__version__
     )
-    made_by = {'processor': provenance.processor(), 'cores': provenance.cores()}
+    made_by = {'processor': processor.processor(), 'cores': processor.cores()}
     assert launch['devices'] == {'kind': 'cpu', 'count': 8, 'platform': 'cpu'} | made_by
-    assert provenance.cores() >= 1
+    assert processor.cores() >= 1
     assert {path.name for path in (tmp_path / 'a').iterdir()} == {'config.json', 'manifest.json'}
 
 

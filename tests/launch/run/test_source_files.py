@@ -9,13 +9,14 @@ import sys
 import pytest
 
 import experiments
-from launch import status
 from launch.__main__ import main
-from launch.page import page
 from launch.replay import main as replay
 from launch.run import rundir, source_files
-from launch.run.comparison import environments
-from launch.viewer.runs import changed, find, read
+from launch.run.comparison import compare_environments
+from launch.viewer import status
+from launch.viewer.page import page
+from launch.viewer.reading import find_runs, read_run
+from launch.viewer.runs import source_changes
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -145,12 +146,12 @@ def test_a_launch_with_another_source_goes_on_and_says_so(pages, folder, capsys)
     assert other['changed'] == looked['changed'] == ['experiments/toy.py'] and 'changed' not in last
     assert source_files.differing(first['files'], other['files']) == ['experiments/toy.py']
 
-    run = read(folder / 'a')
-    assert changed(run) == {4: ['experiments/toy.py']}  # of those that train
+    run = read_run(folder / 'a')
+    assert source_changes(run) == {4: ['experiments/toy.py']}  # of those that train
     assert status.table([run]).splitlines()[2:] == [
         f'{folder}/a: launch 4 changed experiments/toy.py'
     ]
-    assert 'launch 4: experiments/toy.py</li>' in page(find([folder / 'a']), folder)
+    assert 'launch 4: experiments/toy.py</li>' in page(find_runs([folder / 'a']), folder)
     assert replay(['a']) == 0
     said = capsys.readouterr().out
     assert (
@@ -177,9 +178,12 @@ def test_changes_that_were_not_committed_are_a_difference_only_where_there_is_no
         'source': {'commit': 'c', 'dirty': True}
         | ({'digest': digest, 'files': files} if digest else {}),
     }
-    assert environments([launch('1', a='x')], launch('1', a='x')) == {}
-    assert environments([launch('')], launch(''))['source.dirty'] == 'is True there and True here'
-    found = environments(
+    assert compare_environments([launch('1', a='x')], launch('1', a='x')) == {}
+    assert (
+        compare_environments([launch('')], launch(''))['source.dirty']
+        == 'is True there and True here'
+    )
+    found = compare_environments(
         [launch('1', a='x', b='y'), launch('2', a='z', b='y')], launch('3', a='z', c='y')
     )
     assert found == {

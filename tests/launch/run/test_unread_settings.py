@@ -43,14 +43,17 @@ READS = [
 
 @pytest.mark.parametrize(('read', 'keys'), READS)
 def test_a_value_is_read_where_it_is_asked_for_and_is_what_it_is(read, keys):
-    assert unread_settings.built(lambda c: [read(c), None][1], config()) == (None, ALL - keys)
-    seen, _ = unread_settings.built(lambda c: repr(read(c)), config())
+    assert unread_settings.build_and_track(lambda c: [read(c), None][1], config()) == (
+        None,
+        ALL - keys,
+    )
+    seen, _ = unread_settings.build_and_track(lambda c: repr(read(c)), config())
     assert seen == repr(read(config()))
 
 
 def test_a_group_that_outlives_build_may_be_read_later():
-    assert unread_settings.built(lambda c: lambda: c.group.c, config())[1] == set()
-    function, unread = unread_settings.built(
+    assert unread_settings.build_and_track(lambda c: lambda: c.group.c, config())[1] == set()
+    function, unread = unread_settings.build_and_track(
         lambda c: (lambda group: lambda: group.d)(c.group.deep), config()
     )
     assert unread == ALL - {'group.deep.d'} and function() == 0.5
@@ -59,14 +62,14 @@ def test_a_group_that_outlives_build_may_be_read_later():
         function = lambda n: c.a if n == 0 else function(n - 1)
         return function(3)
 
-    assert unread_settings.built(recursive, config()) == (1, ALL - {'a'})
+    assert unread_settings.build_and_track(recursive, config()) == (1, ALL - {'a'})
 
 
 def test_what_the_launcher_reads_needs_no_other_reader():
     launched = ConfigDict(
         dict(seed=0, steps=1, best='test/loss', batch=2, data_dir='', every=dict(log=1))
     )
-    assert unread_settings.built(lambda c: None, launched)[1] == {'batch', 'data_dir'}
+    assert unread_settings.build_and_track(lambda c: None, launched)[1] == {'batch', 'data_dir'}
 
 
 @pytest.fixture
@@ -127,14 +130,14 @@ def test_what_is_read_or_is_as_it_was_is_no_error(selective, capsys):
 
 
 def test_a_key_that_another_follows_is_read_with_it(monkeypatch, folder):
-    flags = types.SimpleNamespace(exp='toy', overrides={'width': '5'})
+    overrides = {'width': '5'}
     changed = config()
     changed.width = 5
-    unread_settings.check(flags, config(), changed, ALL - {'twice'})
+    unread_settings.check('toy', overrides, config(), changed, ALL - {'twice'})
     with pytest.raises(
         unread_settings.Refused, match='^--config.width is 5, and toy does not read it'
     ):
-        unread_settings.check(flags, config(), changed, ALL)
+        unread_settings.check('toy', overrides, config(), changed, ALL)
 
 
 @pytest.mark.parametrize('name', EXPERIMENTS)
@@ -145,4 +148,4 @@ def test_every_experiment_reads_what_its_config_has(name, tiny_sets, monkeypatch
     module, config = smoke(name)
     if 'data_dir' in config:
         config.data_dir = str(tiny_sets)
-    assert unread_settings.built(module.build, config)[1] == set()
+    assert unread_settings.build_and_track(module.build, config)[1] == set()

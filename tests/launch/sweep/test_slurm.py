@@ -14,7 +14,7 @@ import pytest
 
 from genjax.training.train import restore
 from launch.__main__ import main
-from launch.run.plan import plan
+from launch.run.planning import plan
 from tests.programs import slurm_cluster
 from tests.programs.slurm_cluster import ask, cluster, wait_for
 
@@ -188,7 +188,7 @@ def test_a_task_becomes_the_launch_and_heeds_no_signal_until_that_listens(tmp_pa
     (tmp_path / 'launch.py').write_text(
         told
     )  # found before the real one by -m, and not by what turns into it
-    code = 'import sys; sys.path.pop(0); from launch.sweep.slurm import become; become(["--exp=a b", "-x"], "log")'
+    code = 'import sys; sys.path.pop(0); from launch.sweep.slurm import become_launch; become_launch(["--exp=a b", "-x"], "log")'
     for rank in '0', '1', '0':
         given = os.environ | {'SLURM_PROCID': rank, 'PYTHONPATH': str(ROOT)}
         done = subprocess.run(

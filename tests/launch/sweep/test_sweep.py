@@ -26,8 +26,7 @@ from launch.cli import catalogue
 from launch.cli.flags import parse
 from launch.cli.overrides import override
 from launch.cli.refusal import Refused
-from launch.run import provenance, rundir
-from launch.run.plan import asked
+from launch.run import planning, processor, rundir
 from launch.sweep import local, points
 from launch.sweep.points import Point
 
@@ -45,9 +44,13 @@ def test_points_are_every_combination_the_last_axis_changing_fastest(folder):
         ]
     )
     product = itertools.product(('0', '1'), ('(1,2)', '[3, 4]'), ('1e-1', '1'))
-    assert points.points(flags) == [
+    assert points.combinations(flags) == [
         dict(zip(('seed', 'walk.sizes', 'walk.rate'), p, strict=True)) for p in product
     ]
+
+
+def checked(argv):
+    return points.checked_points(argv, parse(argv), planning.request, planning.plan)
 
 
 QUOTED = {
@@ -71,7 +74,7 @@ def test_what_is_quoted_or_in_brackets_is_one_value(text):
 
 @given(st.lists(st.text('ab,"\'\\()[]{}: \n0-é') | st.text(), min_size=1, max_size=4, unique=True))
 def test_every_string_can_be_swept_as_it_is_told(values):
-    told = [points.told({'a': value}) for value in values]
+    told = [points.label({'a': value}) for value in values]
     assert points.axis('a=' + ','.join(text.removeprefix('a=') for text in told)) == ('a', values)
     assert all(text.isprintable() for text in told)
 
@@ -80,7 +83,7 @@ def test_every_string_can_be_swept_as_it_is_told(values):
 def test_commands_with_commas_and_quotes_lead_to_the_same_runs(folder, capsys):
     names = ['a,b.txt', "it's, so", 'say "no"', '']
     sweep = '--sweep=walk.name=' + ','.join(map(repr, names))
-    found = points.checked(argv := ['--exp=toy', sweep], parse(argv))
+    found = checked(argv := ['--exp=toy', sweep])
     assert [point.texts['walk.name'] for point in found] == names
     assert main([*argv, '--dry_run']) == 0
     lines = [line.split('  ') for line in capsys.readouterr().out.splitlines()]
@@ -89,16 +92,17 @@ def test_commands_with_commas_and_quotes_lead_to_the_same_runs(folder, capsys):
     ):
         words = shlex.split(shlex.join(point.argv))  # as a log and the page of runs print them
         line = ['--exp=toy', f'--sweep={told}']
-        (again,) = points.checked(line, parse(line))
+        (again,) = checked(line)
         assert (
-            str(point.workdir) == workdir and again.workdir == point.workdir == asked(words).workdir
+            str(point.workdir) == workdir
+            and again.workdir == point.workdir == planning.request(words).workdir
         )
 
 
 def test_the_experiments_own_points_are_combined_with_others(folder, monkeypatch):
     own = lambda: iter([{'walk.rate': 0.1}, {'walk.rate': 0.5, 'seed': 7}])
     monkeypatch.setattr(catalogue.load('toy'), 'sweep', own, raising=False)
-    found = points.points(parse(['--exp=toy', '--sweep=own', '--sweep=steps=2,3']))
+    found = points.combinations(parse(['--exp=toy', '--sweep=own', '--sweep=steps=2,3']))
     assert found == [
         {'walk.rate': '0.1', 'steps': '2'},
         {'walk.rate': '0.5', 'seed': '7', 'steps': '2'},
@@ -115,7 +119,7 @@ SWEEPS = [path.stem for path in PAGES if 'def sweep()' in path.read_text()]
 def test_the_points_of_an_experiments_own_sweep_are_runs(name):
     """Each is another; the last is built and traced besides, which takes a second."""
     module, flags = catalogue.load(name), parse([f'--exp={name}', '--sweep=own'])
-    found = points.points(flags)
+    found = points.combinations(flags)
     configs = [override(module.get_config(), texts) for texts in found]
     runs = {rundir.default(name, rundir.identity(config)) for config in configs}
     assert 1 < len(runs) == len(found) <= 12 and inspect.getdoc(module.sweep).count('\n') == 0
@@ -182,7 +186,7 @@ def shell(line):
     """A start that runs a line of the shell in place of a launch, with $RUN set."""
 
     def start(point, given):
-        with open(local.log_of(point), 'a') as log:
+        with open(points.log_of(point), 'a') as log:
             environment = os.environ | given | {'RUN': str(point.workdir)}
             return subprocess.Popen(['sh', '-c', line], env=environment, stdout=log, stderr=log)
 
@@ -246,8 +250,8 @@ SAID = {  # (log, exit code): how it ended
 @pytest.mark.parametrize(('log', 'code'), SAID)
 def test_how_a_launch_ended_is_what_it_said_last_or_its_error(log, code, tmp_path):
     (point,) = made(tmp_path, 1)
-    local.log_of(point).write_text(log)
-    assert local.outcome(point, code) == SAID[log, code]
+    points.log_of(point).write_text(log)
+    assert local.outcome_text(point, code) == SAID[log, code]
 
 
 def test_a_worker_that_vanishes_is_told_of_in_one_line_and_the_others_go_on(tmp_path, capsys):
@@ -270,12 +274,12 @@ def test_a_worker_that_vanishes_is_told_of_in_one_line_and_the_others_go_on(tmp_
 
 def test_a_log_that_cannot_be_written_fails_its_point_alone(tmp_path, capsys):
     found = made(tmp_path, 2)
-    local.log_of(found[0]).mkdir()
-    start = lambda point, given: (local.started if point is found[0] else shell('exit 0'))(
+    points.log_of(found[0]).mkdir()
+    start = lambda point, given: (local.start_launch if point is found[0] else shell('exit 0'))(
         point, given
     )
     ends = local.run(found, 1, [], lambda: False, start)
-    assert ends == {0: (2, f'failed: Is a directory: {local.log_of(found[0])}'), 1: (0, 'done')}
+    assert ends == {0: (2, f'failed: Is a directory: {points.log_of(found[0])}'), 1: (0, 'done')}
 
 
 def test_a_directory_that_cannot_be_used_fails_its_point_alone(folder, monkeypatch, capsys):
@@ -312,14 +316,14 @@ def test_workers_that_share_a_device_share_its_memory(monkeypatch):
     for name in local.FRACTION:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(local, 'AFFINITY', False)
-    assert local.given(1, 4, []) == {}
+    assert local.worker_variables(1, 4, []) == {}
     seen = lambda device: {'CUDA_VISIBLE_DEVICES': device, 'TPU_VISIBLE_CHIPS': device}
-    assert local.given(1, 2, ['0', '1']) == seen('1')
-    found = [local.given(slot, 5, ['4', '7']) for slot in range(5)]
+    assert local.worker_variables(1, 2, ['0', '1']) == seen('1')
+    found = [local.worker_variables(slot, 5, ['4', '7']) for slot in range(5)]
     thirds, halves = {local.FRACTION[1]: '0.300'}, {local.FRACTION[1]: '0.450'}
     assert found == [seen('4') | thirds, seen('7') | halves] * 2 + [seen('4') | thirds]
     monkeypatch.setenv(local.FRACTION[0], '0.2')  # jax refuses to be given both
-    assert local.given(0, 2, ['0']) == seen('0')
+    assert local.worker_variables(0, 2, ['0']) == seen('0')
 
 
 @pytest.mark.skipif(not local.AFFINITY, reason='this system keeps no process to some of its cores')
@@ -345,9 +349,9 @@ def test_workers_without_accelerators_are_dealt_the_cores_and_compute_as_with_al
     local.run(made(tmp_path, 2), 2, [], hurried, start)
     seen = [(tmp_path / str(i)).read_text().strip() for i in range(2)]
     assert seen == [f'{own[i % len(own) :: 2]} {len(own)}' for i in range(2)]
-    assert local.given(0, 1, []) == {}  # alone it has all of them
+    assert local.worker_variables(0, 1, []) == {}  # alone it has all of them
     monkeypatch.setenv(local.THREADS, '3')
-    assert local.given(0, 2, []) == {} and provenance.cores() == 3
+    assert local.worker_variables(0, 2, []) == {} and processor.cores() == 3
 
 
 def test_accelerators_are_those_that_are_visible_or_it_is_said_why_there_are_none(
@@ -379,7 +383,7 @@ def test_accelerators_are_those_that_are_visible_or_it_is_said_why_there_are_non
 def test_the_exit_code_counts_failures_or_says_that_one_was_stopped(
     codes, code, folder, monkeypatch, capsys
 ):
-    ends = {i: local.Ended(code, f'it was {code}') for i, code in enumerate(codes)}
+    ends = {i: local.Outcome(code, f'it was {code}') for i, code in enumerate(codes)}
     monkeypatch.setattr(local, 'run', lambda *args: ends)
     monkeypatch.setattr(local, 'accelerators', lambda: contextlib.nullcontext(list))
     assert main(['--exp=toy', '--sweep=seed=0:2']) == code

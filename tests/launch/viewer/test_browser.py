@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from launch.page import page
-from launch.viewer.runs import find
+from launch.viewer.page import page
+from launch.viewer.reading import find_runs
 from tests.launch.viewer.test_page import make
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -40,7 +40,7 @@ def address(tmp_path_factory):
             ended=ended,
         )
     path = folder / 'page.html'
-    path.write_text(page(find([folder]), folder), 'utf-8')
+    path.write_text(page(find_runs([folder]), folder), 'utf-8')
     return path.as_uri()
 
 
@@ -314,7 +314,7 @@ def test_no_label_of_an_axis_is_cut(width, browser, tmp_path):
         ]
         make(tmp_path / str(last), 'a', {}, rows)
         (tmp_path / f'{last}.html').write_text(
-            page(find([tmp_path / str(last)]), tmp_path), 'utf-8'
+            page(find_runs([tmp_path / str(last)]), tmp_path), 'utf-8'
         )
         resize(browser, width)
         browser.get((tmp_path / f'{last}.html').as_uri())

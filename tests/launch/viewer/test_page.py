@@ -16,12 +16,14 @@ import pytest
 from hypothesis import given
 from PIL import Image
 
-from launch.page import MADE, main, page
+from launch.page import main
 from launch.viewer import pictures
 from launch.viewer.curves import thinned
-from launch.viewer.groups import final, groups
-from launch.viewer.runs import find, last, read, reason
-from launch.viewer.table import columns, of_group
+from launch.viewer.groups import final_metrics, groups
+from launch.viewer.page import GENERATOR, page
+from launch.viewer.reading import find_runs, read_run
+from launch.viewer.runs import last_metrics
+from launch.viewer.table import columns, group_cells
 
 
 def make(
@@ -103,7 +105,7 @@ def test_runs_that_differ_in_their_seed_have_a_mean_and_a_deviation(tmp_path):
     for seed, value in values.items():
         make(tmp_path, f'a{seed}', {'seed': seed, 'rate': 0.1}, course(value))
         make(tmp_path, f'b{seed}', {'seed': seed, 'rate': 0.01}, course(2 * value))
-    runs = find([tmp_path])
+    runs = find_runs([tmp_path])
     first, second = groups(runs, ['rate'])
     assert [run.workdir.name for run in first.runs] == [
         'b0',
@@ -111,9 +113,9 @@ def test_runs_that_differ_in_their_seed_have_a_mean_and_a_deviation(tmp_path):
         'b2',
     ]  # the smaller rate comes first
     for group, factor in ((first, 2), (second, 1)):
-        found, wanted = final(group)['test/loss'], factor * np.array(list(values.values()))
+        found, wanted = final_metrics(group)['test/loss'], factor * np.array(list(values.values()))
         np.testing.assert_allclose(found[:2], [wanted.mean(), wanted.std(ddof=1)], rtol=1e-12)
-    names, cells = columns(runs).names, of_group(second, columns(runs))
+    names, cells = columns(runs).names, group_cells(second, columns(runs))
     assert names == ['status', 'rate', 'seed', 'test/loss', 'step', 'time', 'device', 'commit']
     assert [cell.text for cell in cells] == [
         '3 done',
@@ -131,11 +133,11 @@ def test_a_mean_is_over_runs_that_are_done_and_hides_no_number_that_was_not_fini
     make(tmp_path, 'a', {'seed': 0}, course(1.0))
     make(tmp_path, 'b', {'seed': 1}, course(3.0))
     make(tmp_path, 'c', {'seed': 2}, course(100.0), done=False)
-    (group,) = groups(find([tmp_path]), [])
-    assert final(group)['test/loss'] == (2.0, pytest.approx(2**0.5), 2)
+    (group,) = groups(find_runs([tmp_path]), [])
+    assert final_metrics(group)['test/loss'] == (2.0, pytest.approx(2**0.5), 2)
     make(tmp_path, 'd', {'seed': 3}, [{'step': 4, 'test/loss': None}])
-    (group,) = groups(find([tmp_path]), [])
-    assert final(group)['test/loss'] == (None, None, 3)
+    (group,) = groups(find_runs([tmp_path]), [])
+    assert final_metrics(group)['test/loss'] == (None, None, 3)
 
 
 def test_the_page_shows_every_run_with_what_sets_it_apart(tmp_path):
@@ -147,7 +149,7 @@ def test_the_page_shows_every_run_with_what_sets_it_apart(tmp_path):
         argv=['--exp', 'toy', '--until', '2', '--config.name=a b'],
     )
     make(tmp_path, 'b', {'rate': 1.0}, course(2.0), ended='step 3: loss is nan')
-    text = page(find([tmp_path]), tmp_path)
+    text = page(find_runs([tmp_path]), tmp_path)
     heads = [words for _, words in elements(text, 'button', class_='sort')]
     assert heads == [
         'run',
@@ -186,7 +188,7 @@ def test_the_page_shows_every_run_with_what_sets_it_apart(tmp_path):
 def test_links_lead_from_the_page_to_the_manifests(tmp_path):
     make(tmp_path, 'runs/a #1?%20&', {}, course())
     (tmp_path / 'pages').mkdir()
-    text = page(find([tmp_path / 'runs']), tmp_path / 'pages')
+    text = page(find_runs([tmp_path / 'runs']), tmp_path / 'pages')
     ((attrs, _),) = elements(text, 'a')
     assert (
         (tmp_path / 'pages' / urllib.parse.unquote(attrs['href']))
@@ -201,7 +203,7 @@ HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)<!--{{ 7 * 7 }}'
 
 def test_nothing_in_a_run_directory_becomes_html(tmp_path):
     harmless = make(tmp_path, 'x/a', {}, course(), ended='late', images=[4])
-    plain = [tag for tag, _, _ in Reader(page([read(harmless)], tmp_path)).found]
+    plain = [tag for tag, _, _ in Reader(page([read_run(harmless)], tmp_path)).found]
     run = make(
         tmp_path,
         f'y/{HOSTILE}',
@@ -212,7 +214,7 @@ def test_nothing_in_a_run_directory_becomes_html(tmp_path):
     )
     metrics = (run / 'metrics.jsonl').read_text().replace('"loss"', json.dumps(HOSTILE))
     (run / 'metrics.jsonl').write_text(metrics)
-    text = page([read(run)], tmp_path)
+    text = page([read_run(run)], tmp_path)
     tags = [tag for tag, _, _ in Reader(text).found]
     assert [tag for tag in tags if tag not in ('div', 'dt', 'dd')] == [
         t for t in plain if t not in ('div', 'dt', 'dd')
@@ -239,21 +241,25 @@ def test_what_is_torn_or_missing_is_left_out(tmp_path):
     bare = make(tmp_path, 'bare')
     for name in ('manifest.json', 'metrics.jsonl'):
         (bare / name).unlink()
-    text = page(find([tmp_path]), tmp_path)
+    text = page(find_runs([tmp_path]), tmp_path)
     rows = {
         words.split()[0]
         for _, words in elements(text, 'tr', class_='run') + elements(text, 'tr', class_='mean')
     }
     assert {'whole', 'torn'} <= rows
     assert len(elements(text, 'img')) == 2
-    assert (read(whole).step, read(torn).step, last(read(torn))) == (4, 4, {'test/loss': 7.0})
+    assert (read_run(whole).step, read_run(torn).step, last_metrics(read_run(torn))) == (
+        4,
+        4,
+        {'test/loss': 7.0},
+    )
 
 
 def test_a_run_that_left_only_a_log_is_there_with_its_reason(tmp_path):
     make(tmp_path, 'toy-00000001', {}, course())
     (tmp_path / 'toy-00000002.log').write_text('Traceback\n  File\nOSError: no space\n\n')
-    done, lost = find([tmp_path])
-    assert (lost.experiment, lost.status, reason(lost), reason(done)) == (
+    done, lost = find_runs([tmp_path])
+    assert (lost.experiment, lost.status, lost.reason, done.reason) == (
         'toy',
         'stopped',
         'OSError: no space',
@@ -269,14 +275,14 @@ def test_looking_at_a_run_is_no_launch_of_it(tmp_path):
     manifest = json.loads((run / 'manifest.json').read_text())
     manifest['launches'].append({'flags': ['--exp=toy', '--mode', 'evaluate']})
     (run / 'manifest.json').write_text(json.dumps(manifest))
-    assert read(run).status == 'step 3: loss is nan'
+    assert read_run(run).status == 'step 3: loss is nan'
 
 
 def test_the_same_runs_give_the_same_page_which_needs_nothing_else(tmp_path):
     for seed in range(3):
         make(tmp_path, f'a{seed}', {'seed': seed}, course(seed), images=[2, 4])
-    text = page(find([tmp_path]), tmp_path)
-    assert text == page(find([tmp_path]), tmp_path)
+    text = page(find_runs([tmp_path]), tmp_path)
+    assert text == page(find_runs([tmp_path]), tmp_path)
     addresses = [
         a[k]
         for _, a, _ in Reader(text).found
@@ -318,19 +324,19 @@ def test_of_too_many_pictures_the_last_of_every_run_come_first_and_steps_match()
         for step in range(1, 10)
     ]
     steps = lambda most: [
-        sorted(p.step for p in pictures.chosen(many, most) if p.run == run) for run in range(3)
+        sorted(p.step for p in pictures.select(many, most) if p.run == run) for run in range(3)
     ]
     assert steps(3) == [[9]] * 3
     assert steps(6) == [[1, 9]] * 3
     assert steps(9) == [[1, 5, 9]] * 3
     assert steps(15) == [[1, 3, 5, 7, 9]] * 3
-    assert pictures.chosen(many, 100) == many
+    assert pictures.select(many, 100) == many
 
 
 def test_a_picture_is_made_small_and_a_film_is_its_last_frame(tmp_path):
     frames = [Image.new('RGB', (1000, 500), colour) for colour in ('red', 'blue')]
     frames[0].save(tmp_path / 'film.gif', save_all=True, append_images=frames[1:])
-    image = pictures.embedded(tmp_path / 'film.gif')
+    image = pictures.embed(tmp_path / 'film.gif')
     assert (image.width, image.height) == (320, 160)
     (tmp_path / 'a.webp').write_bytes(base64.b64decode(image.address.partition(',')[2]))
     with Image.open(tmp_path / 'a.webp') as seen:
@@ -344,7 +350,7 @@ def test_an_earlier_page_is_replaced_and_nothing_else_is(tmp_path, monkeypatch, 
     assert main(['runs']) == 0
     first = (tmp_path / 'page.html').read_text()
     assert (
-        first.index(MADE) < 200
+        first.index(GENERATOR) < 200
         and capsys.readouterr().out == f'page.html: {len(first) / 1e6:.1f} MB\n'
     )
     make(tmp_path, 'runs/b', {'seed': 1}, course())

@@ -7,7 +7,8 @@ import pytest
 from launch import status
 from launch.cli.refusal import Refused
 from launch.run import lock
-from launch.viewer.runs import differences, find, last, read, seconds
+from launch.viewer.reading import find_runs, read_run
+from launch.viewer.runs import differing_keys, last_metrics, seconds
 
 
 def make(folder, name, config, rows, *, done=False, ended=None):
@@ -40,30 +41,34 @@ def runs(tmp_path):
 
 
 def test_runs_are_found_by_themselves_or_in_a_folder_and_once(runs):
-    assert [run.workdir.name for run in find([runs, runs / 'a'])] == ['a', 'b', 'c']
-    assert [run.workdir.name for run in find([runs / 'b'])] == ['b']
+    assert [run.workdir.name for run in find_runs([runs, runs / 'a'])] == ['a', 'b', 'c']
+    assert [run.workdir.name for run in find_runs([runs / 'b'])] == ['b']
     with pytest.raises(Refused, match=r'nowhere is no directory$'):
-        find([runs / 'nowhere'])
+        find_runs([runs / 'nowhere'])
     with pytest.raises(Refused, match=r'checkpoints holds no run$'):
-        find([runs / 'a/checkpoints'])
+        find_runs([runs / 'a/checkpoints'])
 
 
 def test_a_status_is_what_the_directory_tells(runs):
-    assert [run.status for run in find([runs])] == ['done', 'stopped', 'step 1: loss is nan']
-    with lock.held(runs / 'b'):
-        assert read(runs / 'b').status == 'running'
-    assert read(runs / 'b').status == 'stopped'  # and looking did not take the lock
-    with lock.held(runs / 'b'):
+    assert [run.status for run in find_runs([runs])] == ['done', 'stopped', 'step 1: loss is nan']
+    with lock.locked(runs / 'b'):
+        assert read_run(runs / 'b').status == 'running'
+    assert read_run(runs / 'b').status == 'stopped'  # and looking did not take the lock
+    with lock.locked(runs / 'b'):
         pass
 
 
 def test_numbers_of_a_run(runs):
-    run = read(runs / 'a')
-    assert (run.step, seconds(run), last(run)) == (4, 9.0, {'test/loss': 1.25, 'scores/x': 7.0})
+    run = read_run(runs / 'a')
+    assert (run.step, seconds(run), last_metrics(run)) == (
+        4,
+        9.0,
+        {'test/loss': 1.25, 'scores/x': 7.0},
+    )
     with open(runs / 'a/metrics.jsonl', 'a') as file:
         file.write('{"step": 5, "lo')
-    assert read(runs / 'a').step == 4
-    assert differences(find([runs])) == ['seed', 'adam.rate']
+    assert read_run(runs / 'a').step == 4
+    assert differing_keys(find_runs([runs])) == ['seed', 'adam.rate']
 
 
 def test_the_table(runs, capsys):

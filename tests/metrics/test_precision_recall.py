@@ -9,15 +9,18 @@ import pytest
 
 from genjax.metrics import kernel
 from genjax.metrics import neighbours as module
-from genjax.metrics.neighbours import density_coverage, expected_coverage, precision_recall
+from genjax.metrics.precision_recall import density_coverage, expected_coverage, precision_recall
 
 
 def by_hand(real, fake, k):
     """(precision, recall, density, coverage), point by point."""
-    radius = lambda x, others: sorted(np.linalg.norm(others - x, axis=1))[
-        k
-    ]  # the first is x itself
-    inside = lambda point, centre, others: np.linalg.norm(point - centre) <= radius(centre, others)
+
+    def radius(x, others):
+        return sorted(np.linalg.norm(others - x, axis=1))[k]  # the first is x itself
+
+    def inside(point, centre, others):
+        return np.linalg.norm(point - centre) <= radius(centre, others)
+
     table = np.array([[inside(y, x, real) for y in fake] for x in real])  # [N, M]
     other = np.array([[inside(x, y, fake) for x in real] for y in fake])  # [M, N]
     return table.any(0).mean(), other.any(0).mean(), table.sum(0).mean() / k, table.any(1).mean()

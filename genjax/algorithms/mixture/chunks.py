@@ -1,0 +1,47 @@
+"""Some rows of a batch at a time, so that what stands between two steps stays in the cache.
+
+B examples, C of them at a time, D columns.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+# (x [C, D], mask [C]) -> (sums, values [C, ...]), pytrees; the mask is False at padding
+Chunk = Callable[[Array, Array], tuple[Any, Any]]
+
+
+def map_chunks(chunk: Chunk, x: Array, rows: int) -> tuple[Any, Any]:
+    """A function of some rows over all rows: its sums added up, its values in order.
+
+    A chunk takes every (B / C)th row, so that devices that share the batch share each chunk.
+
+    Args:
+      chunk: the function.
+      x: [B, D].
+      rows: C; the last rows are padded to it.
+    """
+    n = len(x)
+    rows = min(rows, n)
+    count = -(-n // rows)
+
+    padded = jnp.pad(x, ((0, rows * count - n), (0, 0)), mode='edge')
+    parts = padded.reshape(rows, count, -1).swapaxes(0, 1)
+    masks = (jnp.arange(rows * count) < n).reshape(rows, count).T
+
+    shapes, _ = jax.eval_shape(chunk, parts[0], masks[0])
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+    def body(sums, part):
+        more, values = chunk(*part)
+        return jax.tree.map(jnp.add, sums, more), values
+
+    def in_order(values):
+        flat = values.swapaxes(0, 1).reshape(rows * count, *values.shape[2:])
+        return flat[:n]
+
+    sums, values = jax.lax.scan(body, zeros, (parts, masks))
+    return sums, jax.tree.map(in_order, values)

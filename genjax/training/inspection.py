@@ -1,0 +1,58 @@
+"""What can be asked of a state outside its run: evaluation, probes, questions, the last checkpoint.
+
+Each answers as the run itself does, with the keys of its seed.
+"""
+
+import pathlib
+
+import jax
+
+from genjax.base import State
+from genjax.training import checkpoint
+from genjax.training.experiment import Experiment, run_keys
+from genjax.training.mesh import Mesh, Rules
+from genjax.training.observe import observer
+from genjax.training.schedule import Due
+from genjax.training.state import abstract_state
+from genjax.training.values import Values
+
+
+def evaluate(experiment: Experiment, state: State, *, seed: int, mesh: Mesh) -> dict[str, float]:
+    """Means over the whole test set: {'test/loss': ...}."""
+    with jax.set_mesh(mesh):
+        return observer(experiment, run_keys(seed), mesh)(state, Due(evaluate=True))
+
+
+def probe(
+    experiment: Experiment, state: State, *, seed: int, mesh: Mesh, scores: bool = False
+) -> Values:
+    """The values of every probe, or of every one that scores."""
+    names = [name for name, probe in experiment.probes.items() if probe.scores or not scores]
+    with jax.set_mesh(mesh):
+        return observer(experiment, run_keys(seed), mesh)(state, Due(probes=frozenset(names)))
+
+
+def ask(experiment: Experiment, state: State, question: str, *, seed: int, mesh: Mesh) -> Values:
+    """The experiment's answer.
+
+    Raises:
+      ValueError: it has none; why.
+    """
+    with jax.set_mesh(mesh):
+        return experiment.ask(run_keys(seed).probes, state, question)
+
+
+def restore(
+    experiment: Experiment, *, mesh: Mesh, workdir: pathlib.Path | str, rules: Rules = ()
+) -> tuple[int, State]:
+    """(step, state) of the latest checkpoint in a run directory, on this mesh.
+
+    Raises:
+      FileNotFoundError: there is none.
+    """
+    if not (pathlib.Path(workdir) / checkpoint.FOLDER).is_dir():
+        raise FileNotFoundError(f'no checkpoint in {workdir}')
+    abstract = abstract_state(experiment, mesh=mesh, rules=rules)
+    with checkpoint.open_checkpoints(workdir, '') as checkpoints:
+        step, state, _ = checkpoint.restore(checkpoints, abstract)
+    return step, state

@@ -1,0 +1,105 @@
+"""The state that a run begins with: checked while it is abstract, then new or from a checkpoint."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from genjax.base import Algorithm, Batch, Key, State
+from genjax.training import checkpoint
+from genjax.training.contract import form, require_fit, traced
+from genjax.training.experiment import Experiment, run_keys
+from genjax.training.feed import abstract_batch, as_feed
+from genjax.training.mesh import Mesh, Rules, placement, put
+from genjax.training.observe import Tally
+
+
+def check(
+    experiment: Experiment,
+    *,
+    mesh: Mesh,
+    rules: Rules = (),
+    traced_before: set[str] | None = None,
+) -> State:
+    """The state that a run would begin with; all is traced, nothing computed or compiled.
+
+    All maps of the algorithm are traced: `update` and `evaluate` as a run would, which then need
+    not do so again.
+
+    Args:
+      experiment: to be checked.
+      mesh: that it would run on.
+      rules: for parts of the state that are split over the mesh.
+      traced_before: forms of states and batches; an algorithm that has one of them is taken to fit
+        as the one did that had it before. What is traced is added.
+
+    Returns:
+      jax.ShapeDtypeStructs with shardings.
+
+    Raises:
+      ValueError: what algorithm, networks and data find wrong when traced, or what does not fit,
+        see `require_fit`; devices that do not divide the batch; a rule that does not fit.
+    """
+    for name, probe in experiment.probes.items():
+        if probe.every < 1:
+            raise ValueError(
+                f'probe {name} is to look every {probe.every} steps; at least 1 is needed'
+            )
+    batch = abstract_batch(as_feed(experiment.data.train), mesh)
+    test = experiment.data.test
+    state = _abstract(experiment.algorithm, batch, mesh, rules)
+
+    known = set() if traced_before is None else traced_before
+    own = form(state, batch, *test[:1])
+    if own not in known:
+        with jax.set_mesh(mesh):
+            require_fit(experiment.algorithm, state, batch, test, mesh.size)
+        known.add(own)
+    return state
+
+
+def abstract_state(experiment: Experiment, *, mesh: Mesh, rules: Rules = ()) -> State:
+    """What `check` gives, without a look at more than `init`."""
+    batch = abstract_batch(as_feed(experiment.data.train), mesh)
+    return _abstract(experiment.algorithm, batch, mesh, rules)
+
+
+def _abstract(algorithm, batch, mesh, rules):
+    with jax.set_mesh(mesh):
+        shapes = traced('init', algorithm.init, run_keys(0).init, batch)
+
+    def place(leaf, sharding):
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return jax.tree.map(place, shapes, placement(mesh, rules, shapes))
+
+
+def begin(
+    algorithm: Algorithm,
+    key: Key,
+    example: Batch,
+    abstract: State,
+    checkpoints: ocp.CheckpointManager | None,
+) -> tuple[int, State, Tally]:
+    """(step, state, tally) of the latest checkpoint, or of a new run.
+
+    Args:
+      algorithm: whose `init` begins a new run.
+      key: for `init`.
+      example: a batch, for `init`.
+      abstract: the state as `check` gives it.
+      checkpoints: of the run; None where there are none.
+    """
+    if checkpoints is not None and checkpoints.latest_step() is not None:
+        step, state, tally = checkpoint.restore(checkpoints, abstract)
+        return step, state, Tally(**tally)
+
+    def place(leaf: Any, like: jax.ShapeDtypeStruct) -> jax.Array:
+        # Copied, since the state will be donated, and what init was given must outlive that.
+        return put(jnp.array(leaf, like.dtype), like.sharding)
+
+    # Leaf by leaf and uncompiled: as one program a large network's initialisation takes most of a
+    # minute to compile.
+    state = algorithm.init(key, example)
+    return 0, jax.tree.map(place, state, abstract), Tally()

@@ -285,7 +285,8 @@ FAULTS = (
     Fault(
         'a denoising autoencoder is compared with what was corrupted',
         'genjax/algorithms/autoencoder.py',
-        '    corrupted = x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)\n'
+        '    corrupted = x if corrupt is None else '
+        'jax.vmap(corrupt)(example_keys(key, len(x)), x)\n'
         '    h = apply_encoder(model, params, corrupted)',
         '    x = x if corrupt is None else jax.vmap(corrupt)(example_keys(key, len(x)), x)\n'
         '    h = apply_encoder(model, params, x)',

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.programs.crash import begun, log_of, reached
+from tests.programs.crash import last_step, log_path, start_launch
 
 STEPS, WINDOW = 20_000, 2_000
 SMALL = '--config.batch=8 --config.ddpm.steps=6 --config.unet.width=8'
@@ -43,8 +43,8 @@ def held(uses: Iterable[Use]) -> Use:
 def followed(process: subprocess.Popen, run: pathlib.Path, last: int, window: int) -> list[Use]:
     """What a launch holds during every `window` steps, as far as step `last`."""
     found = []
-    while (step := reached(run, 0)) < last:
-        assert process.poll() is None, log_of(run).read_text()
+    while (step := last_step(run, 0)) < last:
+        assert process.poll() is None, log_path(run).read_text()
         found.append((max(step, 0) // window, use(process.pid)))
         time.sleep(0.05)
     windows = itertools.groupby(found, lambda one: one[0])
@@ -53,7 +53,7 @@ def followed(process: subprocess.Popen, run: pathlib.Path, last: int, window: in
 
 def watched(command: Sequence[str], run: pathlib.Path, last: int, window: int) -> list[Use]:
     """What a launch holds, which is then killed."""
-    process = begun(command, run)
+    process = start_launch(command, run)
     try:
         return followed(process, run, last, window)
     finally:

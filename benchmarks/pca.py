@@ -112,6 +112,7 @@ def compare(x, dimension, batch, rounds, peers):
 
 
 def main():
+    """Reads the settings and compares."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument(
         '--data', type=pathlib.Path, required=True, help='folder of data sets, with mnist/ in it'

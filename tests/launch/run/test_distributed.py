@@ -92,7 +92,10 @@ def two(tmp_path_factory):
 
 def metrics(workdir):
     rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
-    left_out = lambda name: name.startswith('time/') or name in ('step', 'gradient_norm')
+
+    def left_out(name):
+        return name.startswith('time/') or name in ('step', 'gradient_norm')
+
     return {(row['step'], name): row[name] for row in rows for name in row if not left_out(name)}
 
 
@@ -133,11 +136,13 @@ def test_a_batch_has_a_part_for_each_process():
         ),
         (
             {'JAX_COORDINATOR_ADDRESS': 'a:1', 'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': '2'},
-            'JAX_NUM_PROCESSES is 2 and JAX_PROCESS_ID is 2; needed: numbers, the second below the first',
+            'JAX_NUM_PROCESSES is 2 and JAX_PROCESS_ID is 2; needed: numbers, the second below '
+            'the first',
         ),
         (
             {'JAX_COORDINATOR_ADDRESS': 'a:1', 'JAX_NUM_PROCESSES': 'two', 'JAX_PROCESS_ID': '1'},
-            'JAX_NUM_PROCESSES is two and JAX_PROCESS_ID is 1; needed: numbers, the second below the first',
+            'JAX_NUM_PROCESSES is two and JAX_PROCESS_ID is 1; needed: numbers, the second below '
+            'the first',
         ),
     ],
 )

@@ -33,7 +33,10 @@ from genjax.training import Every, Experiment, make_mesh, train
 def images(size, batch):
     """Noise in the shape of a small image set: what a step costs does not depend on what it shows."""
     held = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2048, size, size, 1)), jnp.float32)
-    rows = lambda held, step: {'image': held[(step * batch + jnp.arange(batch)) % len(held)]}
+
+    def rows(held, step):
+        return {'image': held[(step * batch + jnp.arange(batch)) % len(held)]}
+
     return Data(Resident(held, rows), [])
 
 
@@ -67,10 +70,13 @@ def vae():
         return {'loss': network.apply({'params': params}, x, noise)}
 
     descent = descend(losses, optax.adam(1e-3))
-    init = lambda key, batch: descent.init(
-        network.init(key, jnp.zeros((1, 784)), jnp.zeros((1, 20)))['params']
-    )
-    evaluate = lambda key, state, batch: losses(key, state.average, batch)
+
+    def init(key, batch):
+        return descent.init(network.init(key, jnp.zeros((1, 784)), jnp.zeros((1, 20)))['params'])
+
+    def evaluate(key, state, batch):
+        return losses(key, state.average, batch)
+
     return Experiment(Algorithm(init, descent.update, evaluate), images(28, 128), {}), 400
 
 
@@ -108,7 +114,7 @@ def trainer_rates(experiment, interval, intervals, fold):
             mesh=make_mesh(),
             workdir=folder,
             every=every,
-            fold=fold,
+            steps_per_call=fold,
         )
         rows = [
             json.loads(line)

@@ -31,7 +31,7 @@ from genjax.training import Every, Experiment, make_mesh, train
 
 
 def images(size, batch):
-    """Noise in the shape of a small image set: what a step costs does not depend on what it shows."""
+    """Noise in the shape of a small image set: what they show costs nothing."""
     held = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2048, size, size, 1)), jnp.float32)
 
     def rows(held, step):

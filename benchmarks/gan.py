@@ -1,5 +1,4 @@
-"""DCGAN against PyTorch's examples/dcgan: images a second of the same networks, batch, losses and
-optimisers.
+"""DCGAN against PyTorch's examples/dcgan, the same networks and losses: images a second.
 
     make peers && .venv/bin/python -m benchmarks.gan --threads 1
 
@@ -16,6 +15,7 @@ import itertools
 import os
 import statistics
 import time
+from functools import partial
 
 import numpy as np
 
@@ -28,30 +28,30 @@ def genjax_times(x, steps, fold, clock):
     import jax.numpy as jnp
     import optax
 
-    from genjax.algorithms.gan.games import non_saturating
-    from genjax.algorithms.gan.gan import Model, gan
+    from genjax.algorithms.gan import Model, gan, non_saturating
     from genjax.base import Data, Resident
     from genjax.networks.dcgan import Discriminator, Generator
-    from genjax.training.mesh import make_mesh
-    from genjax.training.train import Every, Experiment, Probe, train
+    from genjax.training import Every, Experiment, Probe, make_mesh, train
 
-    batch = lambda held, step: {'x': held[(step * BATCH + jnp.arange(BATCH)) % ROWS]}
-    adam, read = optax.adam(2e-4, b1=0.5), []
+    def make_batch(images, step):
+        return {'x': images[(step * BATCH + jnp.arange(BATCH)) % ROWS]}
 
-    def look(_, state):
+    times = []
+
+    def read_clock(key, state):
+        del key
         jax.block_until_ready(state)
-        read.append(clock())
+        times.append(clock())
         return {}
 
-    algorithm = gan(
-        Model(Generator(SIZE), Discriminator(), LATENT), adam, adam, game=non_saturating
-    )
-    experiment = Experiment(
-        algorithm, Data(Resident(jnp.asarray(x), batch), []), {'clock': Probe(steps, look)}
-    )
+    model = Model(Generator(SIZE), Discriminator(), LATENT)
+    adam = optax.adam(2e-4, b1=0.5)
+    algorithm = gan(model, adam, adam, game=non_saturating)
+    data = Data(Resident(jnp.asarray(x), make_batch), [])
+    experiment = Experiment(algorithm, data, {'clock': Probe(steps, read_clock)})
     options = dict(every=Every(steps, 10**6, 10**6), fold=fold)
     train(experiment, seed=0, steps=3 * steps, mesh=make_mesh(jax.devices()[:1]), **options)
-    return [(after - before) / steps for before, after in itertools.pairwise(read)]
+    return [(after - before) / steps for before, after in itertools.pairwise(times)]
 
 
 def torch_networks():
@@ -61,7 +61,9 @@ def torch_networks():
     def layer(kind, inputs, outputs, stride, padding, after):
         return [kind(inputs, outputs, 4, stride, padding, bias=False), *after]
 
-    leaky = lambda: nn.LeakyReLU(0.2, inplace=True)
+    def leaky():
+        return nn.LeakyReLU(0.2, inplace=True)
+
     up = layer(nn.ConvTranspose2d, LATENT, 512, 1, 0, [nn.BatchNorm2d(512), nn.ReLU(True)])
     down = layer(nn.Conv2d, 3, 64, 2, 1, [leaky()])
     for features in (256, 128, 64):
@@ -71,13 +73,12 @@ def torch_networks():
         down += layer(nn.Conv2d, features // 2, features, 2, 1, [nn.BatchNorm2d(features), leaky()])
     up += layer(nn.ConvTranspose2d, 64, 3, 2, 1, [nn.Tanh()])
     down += layer(nn.Conv2d, 512, 1, 1, 0, [nn.Sigmoid()])
-    nets = nn.Sequential(*up), nn.Sequential(*down)
-    for module in (module for net in nets for module in net):
+    for module in (*up, *down):
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, 0.02)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02)
-    return nets
+    return nn.Sequential(*up), nn.Sequential(*down)
 
 
 def torch_loop(x, layout):
@@ -88,25 +89,22 @@ def torch_loop(x, layout):
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     generator, discriminator = (net.to(device, memory_format=layout) for net in torch_networks())
     x = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).to(device, memory_format=layout)
-    optimizers = [
-        torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (discriminator, generator)
-    ]
-    criterion, real, fake = (
-        nn.BCELoss(),
-        torch.ones(BATCH, device=device),
-        torch.zeros(BATCH, device=device),
-    )
+    discriminator_adam = torch.optim.Adam(discriminator.parameters(), 2e-4, (0.5, 0.999))
+    generator_adam = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999))
+    criterion = nn.BCELoss()
+    real = torch.ones(BATCH, device=device)
+    fake = torch.zeros(BATCH, device=device)
 
     def step(batch):
         discriminator.zero_grad()
         criterion(discriminator(batch).view(-1), real).backward()
-        drawn = generator(torch.randn(BATCH, LATENT, 1, 1, device=device))
-        criterion(discriminator(drawn.detach()).view(-1), fake).backward()
-        optimizers[0].step()
+        samples = generator(torch.randn(BATCH, LATENT, 1, 1, device=device))
+        criterion(discriminator(samples.detach()).view(-1), fake).backward()
+        discriminator_adam.step()
         generator.zero_grad()
-        loss = criterion(discriminator(drawn).view(-1), real)
+        loss = criterion(discriminator(samples).view(-1), real)
         loss.backward()
-        optimizers[1].step()
+        generator_adam.step()
         return loss
 
     def loop(steps):
@@ -123,9 +121,9 @@ def torch_times(loop, steps, clock):
     loop(1)
     times = []
     for _ in range(2):
-        began = clock()
+        start = clock()
         loop(steps)
-        times.append((clock() - began) / steps)
+        times.append((clock() - start) / steps)
     return times
 
 
@@ -138,34 +136,32 @@ def main():
         '--fold', type=int, help="steps a call of genjax's trainer; by default its own"
     )
     args = parser.parse_args()
-    os.sched_setaffinity(
-        0, sorted(os.sched_getaffinity(0))[-args.threads :]
-    )  # before jax makes its threads
+    # Before jax makes its threads.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-args.threads :])
     import torch
 
     torch.set_num_threads(args.threads)
-    clock = (
-        time.process_time
-        if args.threads == 1 and not torch.cuda.is_available()
-        else time.perf_counter
-    )
+    alone = args.threads == 1 and not torch.cuda.is_available()
+    clock = time.process_time if alone else time.perf_counter
     x = np.random.default_rng(0).uniform(-1, 1, (ROWS, SIZE, SIZE, 3)).astype(np.float32)
-    sides = {'genjax': lambda: genjax_times(x, args.steps, args.fold, clock)}
-    for name, layout in {
-        'PyTorch': torch.contiguous_format,
-        'PyTorch channels_last': torch.channels_last,
-    }.items():
-        sides[name] = lambda loop=torch_loop(x, layout): torch_times(loop, args.steps, clock)
+    contiguous = torch_loop(x, torch.contiguous_format)
+    channels_last = torch_loop(x, torch.channels_last)
+    sides = {
+        'genjax': partial(genjax_times, x, args.steps, args.fold, clock),
+        'PyTorch': partial(torch_times, contiguous, args.steps, clock),
+        'PyTorch channels_last': partial(torch_times, channels_last, args.steps, clock),
+    }
     times = {side: [] for side in sides}
     for _ in range(args.rounds):
         for side, measure in sides.items():
             times[side] += measure()
-    medians = {side: statistics.median(found) for side, found in times.items()}
+    medians = {side: statistics.median(values) for side, values in times.items()}
     fastest = min(seconds for side, seconds in medians.items() if side != 'genjax')
     print(f'{args.threads} threads')
     for side, seconds in medians.items():
-        row = f'{BATCH / seconds:9,.0f} images/s, {1e3 * seconds:8.1f} ms a step, {seconds / fastest:.2f}'
-        print(f'{side:22} {row}; all: {", ".join(f"{1e3 * s:.0f}" for s in times[side])}')
+        rate = f'{BATCH / seconds:9,.0f} images/s, {1e3 * seconds:8.1f} ms a step'
+        every = ', '.join(f'{1e3 * s:.0f}' for s in times[side])
+        print(f'{side:22} {rate}, {seconds / fastest:.2f}; all: {every}')
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ import warnings
 
 
 def arguments() -> argparse.Namespace:
+    """The settings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         '--threads', type=int, default=len(os.sched_getaffinity(0)), help='cores of either side'

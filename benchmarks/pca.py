@@ -25,8 +25,10 @@ from sklearn.decomposition import PCA
 from genjax.algorithms.pca import exact, pca, principal_components, randomised
 from genjax.base import Resident
 from genjax.data.tables import table
-from genjax.training.loop import STEPS_A_CALL, feeder, folded
-from genjax.training.mesh import make_mesh
+from genjax.training import make_mesh
+from genjax.training.feed import feed_args
+from genjax.training.loop import fold_steps
+from genjax.training.schedule import STEPS_PER_CALL
 
 SOLVERS = {'exact': exact, 'randomised': randomised()}
 PEERS = 'covariance_eigh,randomized,full'
@@ -43,11 +45,11 @@ def genjax(feed: Resident, dimension: int, solver, steps: int):
     """A function without arguments that fits, its programs not compiled yet."""
     algorithm = pca(dimension)
     key = jax.random.key(0)
-    call = STEPS_A_CALL['cpu']
-    fold = jax.jit(folded(algorithm, feed, call), donate_argnums=1)
+    call = STEPS_PER_CALL['cpu']
+    fold = jax.jit(fold_steps(algorithm, feed, call), donate_argnums=1)
     derived = jax.jit(lambda state: principal_components(state, dimension, solver))
     first = feed[0]
-    held = feeder(feed, make_mesh(), call, 0)(call)
+    held = feed_args(feed, make_mesh(), call, 0)(call)
 
     def fit():
         state = algorithm.init(key, first)
@@ -110,6 +112,7 @@ def compare(x, dimension, batch, rounds, peers):
 
 
 def main():
+    """Reads the settings and compares."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument(
         '--data', type=pathlib.Path, required=True, help='folder of data sets, with mnist/ in it'

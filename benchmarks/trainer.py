@@ -27,8 +27,7 @@ from genjax.base import Algorithm, Data, Resident
 from genjax.descent import descend
 from genjax.networks.unet import UNet
 from genjax.parallel import example_keys
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, Experiment, train
+from genjax.training import Every, Experiment, make_mesh, train
 
 
 def images(size, batch):

@@ -1,5 +1,4 @@
-"""The CIFAR U-Net against diffusers' UNet2DModel in PyTorch: the same function, in one process, in
-turns.
+"""The CIFAR U-Net against diffusers' UNet2DModel in PyTorch, the same function, in one process.
 
     make peers && .venv/bin/python -m benchmarks.unet --threads 1
 
@@ -69,18 +68,25 @@ def torch_network() -> diffusers.UNet2DModel:
 
 
 def jax_train(batch: int, dtype=jnp.float32) -> dict:
-    """Train steps by name, each with the number of steps in a call; a call returns when its result
-    is there."""
-    net, x, t = jax_network(dtype), jnp.ones((batch, 32, 32, 3)), jnp.arange(batch)
+    """Train steps by name: (call, steps in a call). A call returns when its result is there."""
+    net = jax_network(dtype)
+    x = jnp.ones((batch, 32, 32, 3))
+    t = jnp.arange(batch)
 
     def losses(key, params, x):
         y = net.apply({'params': params}, x, t, rngs={'dropout': key})
         return {'loss': jnp.mean(jnp.square(y - x), (1, 2, 3))}
 
     init, update = descend(losses, optax.adam(2e-4))
-    one = lambda step, fit: update(jax.random.key(step), fit, x)[0]
-    once = jax.jit(one, donate_argnums=1)
-    loop = jax.jit(lambda steps, fit: jax.lax.fori_loop(0, steps, one, fit), donate_argnums=1)
+
+    def one_step(step, fit):
+        return update(jax.random.key(step), fit, x)[0]
+
+    def many_steps(steps, fit):
+        return jax.lax.fori_loop(0, steps, one_step, fit)
+
+    once = jax.jit(one_step, donate_argnums=1)
+    loop = jax.jit(many_steps, donate_argnums=1)
     fit = init(net.lazy_init(jax.random.key(0), x, t)['params'])
 
     def call(function, number):
@@ -92,14 +98,19 @@ def jax_train(batch: int, dtype=jnp.float32) -> dict:
 
 def jax_sample(batch: int, dtype=jnp.float32) -> dict:
     """Sampling steps by name, likewise."""
-    net, x, t = jax_network(dtype), jnp.ones((batch, 32, 32, 3)), jnp.arange(batch)
+    net = jax_network(dtype)
+    x = jnp.ones((batch, 32, 32, 3))
+    t = jnp.arange(batch)
     params = net.lazy_init(jax.random.key(0), x, t)
-    once = jax.jit(lambda params, x: net.apply(params, x, t))
-    loop = jax.jit(
-        lambda steps, params, x: jax.lax.fori_loop(
-            0, steps, lambda _, x: net.apply(params, x, t), x
-        )
-    )
+
+    @jax.jit
+    def once(params, x):
+        return net.apply(params, x, t)
+
+    @jax.jit
+    def loop(steps, params, x):
+        return jax.lax.fori_loop(0, steps, lambda _, x: net.apply(params, x, t), x)
+
     return {
         'JAX': (lambda: once(params, x).block_until_ready(), 1),
         'JAX in a loop': (lambda: loop(LOOP, params, x).block_until_ready(), LOOP),
@@ -115,7 +126,10 @@ def torch_steps(
     x = torch.ones(batch, 3, 32, 32, device=device).to(memory_format=layout)
     t = torch.arange(batch, device=device)
     forward = torch.compile(net) if compiled else net
-    wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
+
+    def wait():
+        if device == 'cuda':
+            torch.cuda.synchronize()
 
     def predict():
         with torch.autocast(device, torch.bfloat16, enabled=cast):
@@ -139,28 +153,27 @@ def torch_steps(
 
 def contenders(batch: int, training: bool) -> dict:
     """name -> (call, steps in a call)."""
-    ours, part = (jax_train, 0) if training else (jax_sample, 1)
+    ours = jax_train if training else jax_sample
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     calls = ours(batch)
-    for name, layout in {
-        'PyTorch': torch.contiguous_format,
-        'PyTorch channels_last': torch.channels_last,
-    }.items():
-        calls[name] = torch_steps(batch, device, layout)[part], 1
+
+    def theirs(layout, **options):
+        train, sample = torch_steps(batch, device, layout, **options)
+        return (train if training else sample), 1
+
+    layouts = {'PyTorch': torch.contiguous_format, 'PyTorch channels_last': torch.channels_last}
+    for name, layout in layouts.items():
+        calls[name] = theirs(layout)
         if device == 'cuda':
-            calls[f'{name} compiled'] = torch_steps(batch, device, layout, compiled=True)[part], 1
-            calls[f'{name} compiled bf16'] = (
-                torch_steps(batch, device, layout, compiled=True, cast=True)[part],
-                1,
-            )
+            calls[f'{name} compiled'] = theirs(layout, compiled=True)
+            calls[f'{name} compiled bf16'] = theirs(layout, compiled=True, cast=True)
     if device == 'cuda':
         calls |= {f'{name} bf16': call for name, call in ours(batch, jnp.bfloat16).items()}
     return calls
 
 
 def medians(calls: dict, rounds: int, clock) -> dict:
-    """name -> median seconds a step; in each turn a first call that does not count warms caches and
-    memory."""
+    """name -> median seconds a step; before each that counts, a call warms caches and memory."""
     seconds = {name: [] for name in calls}
     for _ in range(rounds):
         for name, (call, steps) in calls.items():
@@ -173,11 +186,8 @@ def medians(calls: dict, rounds: int, clock) -> dict:
 
 def main():
     torch.set_num_threads(FLAGS.threads)
-    clock = (
-        time.process_time
-        if FLAGS.threads == 1 and not torch.cuda.is_available()
-        else time.perf_counter
-    )
+    alone = FLAGS.threads == 1 and not torch.cuda.is_available()
+    clock = time.process_time if alone else time.perf_counter
     for what, batch, training in (
         ('train step', FLAGS.train_batch, True),
         ('sampling step', FLAGS.sample_batch, False),

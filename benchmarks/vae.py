@@ -1,5 +1,4 @@
-"""The VAE 784-400-20 against a PyTorch loop: images a second of the same network, batch, loss and
-optimiser.
+"""The VAE 784-400-20 against a PyTorch loop, the same network and loss: images a second.
 
     python -m benchmarks.vae [--threads 1] [--rounds 5]
 
@@ -17,10 +16,15 @@ import pathlib
 import statistics
 import tempfile
 import time
+from functools import partial
 
 import numpy as np
 
-ROWS, BATCH, LATENT, HIDDEN, STEPS = 10_000, 128, 20, 400, 500
+ROWS = 10_000
+BATCH = 128
+LATENT = 20
+HIDDEN = 400
+STEPS = 500  # of an interval
 X = (np.random.default_rng(0).random((ROWS, 784)) < 0.13).astype(np.float32)
 
 
@@ -33,18 +37,15 @@ def genjax_rates(fold):
     from genjax.data.tables import table
     from genjax.networks.mlp import MLP
     from genjax.numerics.likelihoods import bernoulli
-    from genjax.training.mesh import make_mesh
-    from genjax.training.train import Every, Experiment, train
+    from genjax.training import Every, Experiment, make_mesh, train
 
     model = Model(MLP((HIDDEN,), (2, LATENT)), MLP((HIDDEN,), (784,)), bernoulli, LATENT)
     experiment = Experiment(vae(model, optax.adam(1e-3)), table(X, batch=BATCH), {})
     with tempfile.TemporaryDirectory() as folder:
         options = dict(workdir=folder, every=Every(STEPS, 10 * STEPS, 10 * STEPS), fold=fold)
         train(experiment, seed=0, steps=4 * STEPS, mesh=make_mesh(jax.devices()[:1]), **options)
-        rows = [
-            json.loads(line)
-            for line in (pathlib.Path(folder) / 'metrics.jsonl').read_text().splitlines()
-        ]
+        lines = (pathlib.Path(folder) / 'metrics.jsonl').read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     assert all(np.isfinite(row['loss']) for row in rows)
     return [row['time/steps_per_second'] for row in rows[1:-1]]
 
@@ -58,20 +59,23 @@ def torch_rates(compiled):
     class VAE(nn.Module):
         def __init__(self):
             super().__init__()
-            self.hidden, self.code = nn.Linear(784, HIDDEN), nn.Linear(HIDDEN, 2 * LATENT)
-            self.back, self.out = nn.Linear(LATENT, HIDDEN), nn.Linear(HIDDEN, 784)
+            self.hidden = nn.Linear(784, HIDDEN)
+            self.code = nn.Linear(HIDDEN, 2 * LATENT)
+            self.back = nn.Linear(LATENT, HIDDEN)
+            self.out = nn.Linear(HIDDEN, 784)
 
         def forward(self, x):
             mean, log_variance = self.code(torch.relu(self.hidden(x))).chunk(2, -1)
             z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
             return self.out(torch.relu(self.back(z))), mean, log_variance
 
-    network, x = VAE(), torch.from_numpy(X)
+    network = VAE()
+    x = torch.from_numpy(X)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     forward = torch.compile(network) if compiled else network
     rates = []
     for _ in range(4):
-        began = time.perf_counter()
+        start = time.perf_counter()
         for step in range(STEPS):
             if step % (ROWS // BATCH) == 0:
                 order = torch.randperm(ROWS)
@@ -84,7 +88,7 @@ def torch_rates(compiled):
             loss.backward()
             optimizer.step()
         assert np.isfinite(loss.item())
-        rates.append(STEPS / (time.perf_counter() - began))
+        rates.append(STEPS / (time.perf_counter() - start))
     return rates[1:]
 
 
@@ -100,17 +104,19 @@ def main():
     import torch
 
     torch.set_num_threads(args.threads)
-    sides = {'genjax': lambda: genjax_rates(args.fold), 'PyTorch': lambda: torch_rates(False)}
-    sides['PyTorch, compiled'] = lambda: torch_rates(True)
+    sides = {
+        'genjax': partial(genjax_rates, args.fold),
+        'PyTorch': partial(torch_rates, compiled=False),
+        'PyTorch, compiled': partial(torch_rates, compiled=True),
+    }
     rates = {side: [] for side in sides}
     for _ in range(args.rounds):
         for side, measure in sides.items():
             rates[side] += measure()
-    medians = {side: statistics.median(found) for side, found in rates.items()}
+    medians = {side: statistics.median(values) for side, values in rates.items()}
     for side, rate in medians.items():
-        print(
-            f'{side:18} {rate * BATCH:9,.0f} images/s, {1e3 / rate:6.2f} ms a step, {rate / medians["PyTorch"]:.2f}'
-        )
+        speed = f'{rate * BATCH:9,.0f} images/s, {1e3 / rate:6.2f} ms a step'
+        print(f'{side:18} {speed}, {rate / medians["PyTorch"]:.2f}')
 
 
 if __name__ == '__main__':

@@ -22,7 +22,7 @@ from genjax.networks.inception.weights import load_inception
 from genjax.parallel import example_keys
 from genjax.probes.fidelity import Comparison, comparison
 from genjax.probes.figures import Sample
-from genjax.training.train import Every, Experiment, train
+from genjax.training import Every, Experiment, train
 
 
 def digits_comparison(sample: Sample, *, n: int, seed: int, steps: int) -> Comparison:

@@ -19,8 +19,15 @@ from genjax.data.text import Corpus, hold_out
 from genjax.data.text.excerpts import excerpts
 from genjax.data.words import read_sets
 from genjax.data.words.vectors import to_binary, to_safetensors
-from genjax.probes.words import Summary, answers, embedder, embedding_measure, export, neighbours_and_scores
-from genjax.training.train import Experiment, Probe
+from genjax.probes.words import (
+    Summary,
+    answers,
+    embedder,
+    embedding_measure,
+    export,
+    neighbours_and_scores,
+)
+from genjax.training import Experiment, Probe
 
 
 def word2vec_experiment(

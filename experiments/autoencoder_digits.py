@@ -24,7 +24,7 @@ from genjax.numerics.likelihoods import bernoulli
 from genjax.probes.codes import code_accuracy, scatter
 from genjax.probes.decoded import interpolations, manifold, reconstructions, unit_images
 from genjax.probes.figures import grid
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 
 def get_config():

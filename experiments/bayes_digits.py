@@ -31,7 +31,7 @@ from genjax.algorithms.naive_bayes import bernoulli, gaussian, naive_bayes
 from genjax.data.derived import vectors
 from genjax.data.images.sets import images
 from genjax.probes.figures import render
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 CLASSES = 10
 NAIVE = 'naive Bayes'

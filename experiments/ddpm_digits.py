@@ -28,7 +28,7 @@ from genjax.data.images.sets import images
 from genjax.networks.unet import UNet
 from genjax.probes.figures import film, grid, strip
 from genjax.probes.likelihood import bound_table
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 
 def get_config():

@@ -21,7 +21,7 @@ from genjax.data.images.sets import images
 from genjax.networks.resnet import Discriminator, Generator
 from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import grid
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 
 def get_config():

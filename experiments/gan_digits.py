@@ -29,7 +29,7 @@ from genjax.data.images.sets import images
 from genjax.networks.mlp import MLP
 from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import grid
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 leaky = partial(nn.leaky_relu, negative_slope=0.2)
 

@@ -23,7 +23,7 @@ from genjax.algorithms.gan import Model, expected, gan, minimax, non_saturating
 from genjax.data.toys import constant, sampled
 from genjax.networks.finite import Atoms, Table
 from genjax.probes.figures import render
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 GAMES = {'minimax': minimax, 'non_saturating': non_saturating}
 

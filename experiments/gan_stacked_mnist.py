@@ -25,7 +25,7 @@ from genjax.data.images.sets import images
 from genjax.metrics.modes import modes, stacked_labels
 from genjax.networks.dcgan import Discriminator, Generator
 from genjax.probes.figures import grid
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 CHUNK = 250  # samples drawn at a time
 

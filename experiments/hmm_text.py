@@ -29,7 +29,7 @@ from genjax.data.derived import derived
 from genjax.data.text.corpus import hold_out, read_corpus
 from genjax.data.text.excerpts import excerpts
 from genjax.probes.figures import render
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 # Apart for every kind of colour vision.
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')

@@ -24,7 +24,7 @@ from genjax.probes.codes import code_accuracy
 from genjax.probes.decoded import reconstructions, unit_images
 from genjax.probes.figures import grid
 from genjax.probes.likelihood import importance
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 
 def get_config():

@@ -39,7 +39,7 @@ from genjax.base import Algorithm
 from genjax.data.tables import table
 from genjax.metrics.likelihood import quadrature_kl
 from genjax.probes.figures import render
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 SIDE = np.linspace(-10, 10, 201, dtype=np.float32)
 PLANE = np.stack(np.meshgrid(SIDE, SIDE), -1).reshape(-1, 2)  # [201^2, 2], room for p and all fits

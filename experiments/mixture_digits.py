@@ -23,7 +23,7 @@ from genjax.data.derived import vectors
 from genjax.data.images.sets import images
 from genjax.probes.decoded import unit_images
 from genjax.probes.figures import grid, render, tile, to_pixels
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 VIEW = unit_images((8, 8, 1))
 STRUCTURES = {'full': full, 'tied': tied, 'diagonal': diagonal}

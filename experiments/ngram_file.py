@@ -21,7 +21,7 @@ from genjax.algorithms.ngram import kneser_ney, margin, ngram, perplexity
 from genjax.base import Batch, Key, Metrics, State
 from genjax.data.text import Tokenizer, get_tokenizer, hold_out, read_corpus
 from genjax.data.text.excerpts import passage
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 
 def get_config():

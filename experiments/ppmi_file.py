@@ -27,7 +27,7 @@ from genjax.probes.words import (
     export,
     neighbours_and_scores,
 )
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 
 def get_config():

@@ -31,7 +31,7 @@ from genjax.probes.decoded import manifold, reconstructions, unit_images
 from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import grid
 from genjax.probes.likelihood import importance
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 
 def get_config():

@@ -26,7 +26,7 @@ from genjax.probes.codes import code_accuracy
 from genjax.probes.decoded import interpolations, reconstructions, unit_images
 from genjax.probes.figures import grid
 from genjax.probes.likelihood import importance
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 
 def get_config():

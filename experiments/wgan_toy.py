@@ -31,7 +31,7 @@ from genjax.algorithms.gan import (
 from genjax.data.toys import gaussian_mixture, lattice, ring, sampled
 from genjax.networks.mlp import MLP
 from genjax.probes.fields import covered_modes, landscape
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 SHAPES = {'ring': ring, 'lattice': lattice}
 # Each with the penalties that it is played with, of one weight.

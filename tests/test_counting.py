@@ -9,7 +9,8 @@ import pytest
 
 from genjax.counting import ABSENT, EMPTY, add, empty, find, lookup, stored_keys
 from genjax.parallel import AXIS
-from genjax.training.mesh import make_mesh, put_batch
+from genjax.training import make_mesh
+from genjax.training.mesh import put_batch
 from tests.trees import assert_trees_equal
 
 CAPACITY = 300
@@ -18,8 +19,10 @@ added = jax.jit(add)
 
 
 def draws(seed, m, n, top=6):
-    """Random keys [m, n] with many repeats, a tenth of them with a negative column, and values
-    0..9."""
+    """Random keys [m, n] with many repeats, and values 0..9.
+
+    A tenth of the keys have a negative column.
+    """
     draw = np.random.default_rng(seed)
     keys = draw.integers(0, top, (m, n))
     keys[draw.random(m) < 0.1, draw.integers(0, n)] = -1
@@ -113,7 +116,8 @@ def test_one_key_too_many_is_seen_then_and_ever_after(first):
 
 
 def test_counts_stay_exact_where_float32_would_not_and_a_count_too_large_is_seen():
-    key, one = np.zeros((1, 1), np.int32), np.ones(1, np.uint32)
+    key = np.zeros((1, 1), np.int32)
+    one = np.ones(1, np.uint32)
     counts, _ = added(empty(2, 1), key, np.full(1, 2**32 - 3, np.uint32))
     for _ in range(2):
         counts, _ = added(counts, key, one)

@@ -4,13 +4,14 @@ analogies         analogies of word vectors by 3CosAdd and 3CosMul
 code_accuracy     linear_accuracy, neighbour_accuracy: how well labels can be read from codes
 fidelity          features of images by an Extractor, and every fidelity score of them
 frechet           the Frechet distance, and its bias with few examples
-hypernymy         whether word vectors know hypernyms
+hypernymy         hypernymy_scores: how well hypernyms can be told by word vectors
 kernel            the kernel distance
 likelihood        Kullback-Leibler divergences: closed forms, quadrature, Monte Carlo
 mode_coverage     which modes of a mixture samples reach
 modes             shares of classes, modes reached, the classifier score
 nearest           nearest word vectors by their cosine
 precision_recall  precision, recall, density and coverage by balls of nearest neighbours
+projections       linear maps from hyponyms to hypernyms
 protocol          Score and the Protocol of how it was made
 similarity        correlation of cosines of word pairs with human scores
 words             every score of word vectors at once

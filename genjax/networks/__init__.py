@@ -1,13 +1,15 @@
 """Networks: flax.linen modules, (params, x) -> y, without losses.
 
 classifier   Classifier: images to features and logits
-conv         Conv, convolve: the convolution of every image network
+conv         Conv: the convolution layer of every image network
+convolution  convolve: lax's convolution, in quick forms on a CPU
 dcgan        Generator, Discriminator of DCGAN
 finite       Atoms, Table: a generator and a discriminator on finitely many atoms
 inception/   InceptionV3 with its published weights
 labels       require_labels: labels are given exactly where a network has classes
 mlp          MLP, WithScale
 norms        BatchNorm
+products     convolutions as matrix products
 r3gan        Generator, Discriminator of R3GAN, without normalisation
 resampling   images at twice or half their resolution
 resnet       Generator, Discriminator of spectrally normalised GANs

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from genjax.networks.conv import convolve
+from genjax.networks.convolution import convolve
 from genjax.networks.labels import require_labels
 from genjax.networks.resampling import downsample_bilinear, upsample_bilinear
 

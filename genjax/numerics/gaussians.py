@@ -9,13 +9,13 @@ D columns.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 
-def resolution(dtype: Any) -> float:
+def resolution(dtype: DTypeLike) -> float:
     """The least share of a column's standard deviation that a factor resolves.
 
     At this share the error is a 32nd, and a likelihood off by no more than a thousandth.
@@ -23,7 +23,7 @@ def resolution(dtype: Any) -> float:
     return 16 * float(jnp.finfo(dtype).eps)
 
 
-def rounding_slack(size: int, dtype: Any) -> float:
+def rounding_slack(size: int, dtype: DTypeLike) -> float:
     """More than rounding takes off the eigenvalues of a covariance of unit variances, as a share.
 
     Args:

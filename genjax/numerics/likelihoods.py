@@ -5,7 +5,7 @@ example.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,15 @@ from jax import Array
 
 from genjax.base import Key
 
+Parameters = TypeVar('Parameters')
 
-class Likelihood(NamedTuple):
+
+class Likelihood(NamedTuple, Generic[Parameters]):
     """One kind of density; the parameters are a pytree of its own."""
 
-    log_prob: Callable[[Any, Array], Array]  # (parameters, x) -> log p(x), nats []
-    mean: Callable[[Any], Array]  # parameters -> E x [*shape]
-    sample: Callable[[Key, Any], Array]  # (key, parameters) -> x [*shape]
+    log_prob: Callable[[Parameters, Array], Array]  # (parameters, x) -> log p(x), nats []
+    mean: Callable[[Parameters], Array]  # parameters -> E x [*shape]
+    sample: Callable[[Key, Parameters], Array]  # (key, parameters) -> x [*shape]
 
 
 def _bernoulli_log_prob(logits, x):
@@ -58,7 +60,7 @@ def _gaussian_sample(key, parameters):
 gaussian = Likelihood(_gaussian_log_prob, _gaussian_mean, _gaussian_sample)
 
 
-def fixed_gaussian(scale: float) -> Likelihood:
+def fixed_gaussian(scale: float) -> Likelihood[Array]:
     """A Gaussian of one standard deviation for all entries; parameters are the mean [*shape].
 
     Args:
@@ -83,7 +85,7 @@ def fixed_gaussian(scale: float) -> Likelihood:
     return Likelihood(log_prob, identity, sample)
 
 
-def squares(c: float) -> Likelihood:
+def squares(c: float) -> Likelihood[Array]:
     """log_prob is -c ||x - mean||^2, a Gaussian without the constant that makes it a density.
 
     The scale of that Gaussian, which `sample` draws from, is (2 c)^-1/2.

@@ -9,10 +9,11 @@ N samples, M held-out examples, K classes of the extractor.
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from genjax.base import State
 from genjax.metrics.fidelity import Extractor, Features, features_of, protocol_of, scores
@@ -24,6 +25,8 @@ from genjax.probes.fidelity_table import score_table
 from genjax.probes.figures import Measure, Sample
 
 CHUNK = 250  # samples drawn at a time, at the most
+
+View = Callable[[jax.Array], jax.Array]  # shows samples as images [B, H, W, C] in [-1, 1]
 
 
 class Comparison(NamedTuple):
@@ -133,14 +136,14 @@ def _class_shares(features):
 def comparison(
     sample: Sample,
     extractor: Callable[[], Extractor],
-    real: Iterable[Any],
-    held_out: Iterable[Any],
+    real: Iterable[ArrayLike],
+    held_out: Iterable[ArrayLike],
     *,
     n: int,
     split: str,
     average: bool,
     seeds: Sequence[int],
-    view: Callable[[Any], Any] | None = None,
+    view: View | None = None,
 ) -> Comparison:
     """Compares n samples with real images; nothing is drawn, read or trained before its first use.
 
@@ -151,7 +154,7 @@ def comparison(
       held_out: batches of other real images, in place of a perfect generator's.
       n: how many samples.
       split, average, seeds: as in `Protocol`; the last seed draws the samples.
-      view: shows x as images in [-1, 1], where x are none; it can be traced.
+      view: shows x as images; it can be traced. None: samples are images.
 
     Raises:
       ValueError: n is below 20, too few for some measures.

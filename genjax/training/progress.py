@@ -63,10 +63,11 @@ def make_live_line(start: int, steps: int, stream: TextIO) -> LiveLine:
       steps: the last step.
       stream: where the line is drawn.
     """
+    began = time.perf_counter()
     on_terminal = stream.isatty()
     interval = 0.2 if on_terminal else 60  # seconds
     line = '\r\x1b[K{}' if on_terminal else '{}\n'
-    last_drawn = -math.inf if on_terminal else time.perf_counter()
+    last_drawn = -math.inf if on_terminal else began
     first_call = None  # (step, time) at which the first call ended
     if on_terminal:
         stream.write(line.format(f'step {start:,}/{steps:,}  compiling'))

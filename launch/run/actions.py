@@ -8,11 +8,11 @@ import sys
 from typing import Any
 
 from genjax.base import State
+from genjax.training import NonFinite, Values, ask, evaluate, probe, restore, train
 from genjax.training.checkpoint import Unrestorable
-from genjax.training.mesh import first
-from genjax.training.report import Values, write_curve, write_samples
+from genjax.training.mesh import is_coordinator
+from genjax.training.samples import write_curve, write_samples
 from genjax.training.tensorboard import write_hparams
-from genjax.training.train import NonFinite, ask, evaluate, probe, restore, train
 from launch.cli.flat import flat
 from launch.cli.refusal import refusing
 from launch.run import distributed, flight_recorder, lock, os_errors, rundir, signals
@@ -38,15 +38,15 @@ def _run_training(plan: Plan) -> int:
         try:
             _train(plan, interrupted)
         except NonFinite as error:
-            if first():
+            if is_coordinator():
                 record_not_finite(plan, error)
             return 3
         except Exception as error:
             with contextlib.suppress(OSError):  # of a disk that is full
-                if first():
+                if is_coordinator():
                     rundir.conclude(plan.workdir, os_errors.reason(error))
             raise
-        if first():
+        if is_coordinator():
             print_result(plan)
     return exit_code(plan)
 
@@ -114,7 +114,7 @@ def _run_evaluation(plan: Plan) -> int:
         values = {'step': step}
         values |= evaluate(plan.experiment, state, **options)
         values |= probe(plan.experiment, state, **options, scores=True)
-    if first():
+    if is_coordinator():
         print(_formatted(values))
     return 0
 
@@ -128,7 +128,7 @@ def _run_sampling(plan: Plan) -> int:
     step, state = _restore(plan)
     values = probe(plan.experiment, state, seed=plan.config.seed, mesh=plan.mesh)
     files = write_samples(plan.workdir, step, values)
-    if first():
+    if is_coordinator():
         print('\n'.join(map(str, files)) or f'{plan.name} has no probe that writes a file')
     return 0
 

@@ -11,7 +11,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from genjax.training.mesh import make_mesh, put_batch, replicated
+from genjax.training import make_mesh
+from genjax.training.mesh import put_batch, replicated
 from launch.cli.refusal import Refused, refusing
 
 VARIABLES = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')

@@ -8,10 +8,9 @@ from typing import Any
 
 import jax
 
-from genjax.training import replay
+from genjax.training import NonFinite, replay
 from genjax.training.digest import digest
 from genjax.training.replay import Recipe
-from genjax.training.train import NonFinite
 from launch.run import rundir
 from launch.run.states import state_at
 
@@ -67,7 +66,7 @@ def _attempt(what: str, search: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def _ingredients(recipe, step):
     """The key, as numbers, and a fingerprint of the batch that the step spent."""
-    key, batch = replay.ingredients(recipe, step)
+    key, batch = replay.step_inputs(recipe, step)
     return {
         'key': jax.random.key_data(key).tolist(),
         'batch': digest(batch),
@@ -86,7 +85,7 @@ def _first_leaf(workdir, recipe, step):
         }
     with jax.set_mesh(recipe.mesh):
         state, _ = state_at(workdir, recipe, start)
-        turned = replay.turned(recipe, state, start, step)
+        turned = replay.first_not_finite(recipe, state, start, step)
     if turned is None:
         return {'from checkpoint': start}
     leaf_step, leaf = turned

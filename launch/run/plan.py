@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from genjax.training.mesh import Compile, Mesh, Rules, by_jit, by_pmap
+from genjax.training import Every, Experiment, by_jit, by_pmap
+from genjax.training.mesh import Compile, Mesh, Rules
 from genjax.training.replay import Recipe
-from genjax.training.train import Every, Experiment
 from launch.cli.flags import Flags
 
 
@@ -48,7 +48,7 @@ def compiler(plan: Plan) -> Compile:
 def trainer_options(plan: Plan) -> dict[str, Any]:
     """What `train` is given but for the seed, the place and how to compile."""
     config = plan.config
-    options = {'steps': config.steps, 'until': plan.flags.until, 'fold': plan.flags.fold}
+    options = {'steps': config.steps, 'until': plan.flags.until, 'steps_per_call': plan.flags.fold}
     if 'best' in config:
         options['best'] = config.best
     if 'every' in config:
@@ -65,6 +65,6 @@ def recipe(plan: Plan) -> Recipe:
         mesh=plan.mesh,
         rules=plan.rules,
         every=Every(**plan.config.get('every', {})),
-        fold=plan.flags.fold,
+        steps_per_call=plan.flags.fold,
         parallel=compiler(plan),
     )

@@ -7,8 +7,8 @@ from types import ModuleType
 import jax
 from ml_collections import ConfigDict
 
-from genjax.training.mesh import Mesh, Rules, make_mesh
-from genjax.training.train import Experiment, check
+from genjax.training import Experiment, check, make_mesh
+from genjax.training.mesh import Mesh, Rules
 from launch.cli import catalogue
 from launch.cli.flags import Flags, parse
 from launch.cli.overrides import override

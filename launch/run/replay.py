@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from genjax.training import replay
-from genjax.training.train import NonFinite
+from genjax.training import NonFinite, replay
 from launch.cli.refusal import Refused
 from launch.run import rundir
 from launch.run.comparison import (
@@ -138,11 +137,11 @@ def one_step(plan: Plan, asked: Request) -> int:
     if step > again.steps:
         raise Refused(f'--step is {step}; it takes 1 to {again.steps}, the steps of the config')
     start = rundir.checkpoint_before(plan.workdir, step)
-    key, batch = replay.ingredients(again, step)
+    key, batch = replay.step_inputs(again, step)
 
     with jax.set_mesh(plan.mesh):
         saved, _ = state_at(plan.workdir, again, start)
-        state = replay.gone(again, saved, start, step - 1)
+        state = replay.go_on(again, saved, start, step - 1)
 
         def update():
             return jax.jit(again.experiment.algorithm.update)(key, state, batch)

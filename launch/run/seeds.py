@@ -8,9 +8,8 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 
+from genjax.training import NonFinite, Unlike, require_alike, train_seeds
 from genjax.training.checkpoint import Unrestorable
-from genjax.training.seeds import Unlike, require_alike, train_together
-from genjax.training.train import NonFinite
 from launch.cli import environment
 from launch.cli.flags import pairs, parse
 from launch.cli.refusal import Refused, refusing
@@ -77,7 +76,7 @@ def _train_together(
 
     first = plans[0]
     with refusing(Unrestorable):
-        train_together(
+        train_seeds(
             [plan.experiment for plan in plans],
             seeds=[plan.config.seed for plan in plans],
             workdirs=[plan.workdir for plan in plans],

@@ -16,4 +16,4 @@ def state_at(workdir: pathlib.Path, recipe: Recipe, step: int) -> tuple[State, T
       Refused: the checkpoint cannot be used.
     """
     with refusing(ValueError, FileNotFoundError, about=f'checkpoint {step} of {workdir}'):
-        return replay.begun(recipe, workdir, step)
+        return replay.state_at(recipe, workdir, step)

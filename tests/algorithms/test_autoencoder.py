@@ -20,8 +20,7 @@ from genjax.algorithms.autoencoder import (
 from genjax.data.tables import table
 from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import bernoulli, squares
-from genjax.training.mesh import by_jit, by_pmap, make_mesh
-from genjax.training.train import Every, Experiment, evaluate, train
+from genjax.training import Every, Experiment, by_jit, by_pmap, evaluate, make_mesh, train
 
 KEY = jax.random.key(7)
 DRAW = np.random.default_rng(0)

@@ -11,8 +11,7 @@ from genjax.algorithms.classifier import classifier, losses
 from genjax.base import Data
 from genjax.data.tables import table
 from genjax.networks.classifier import Classifier
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, Experiment, NonFinite, evaluate, train
+from genjax.training import Every, Experiment, NonFinite, evaluate, make_mesh, train
 
 KEY = jax.random.key(0)
 DRAW = np.random.default_rng(0)

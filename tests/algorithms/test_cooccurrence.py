@@ -23,8 +23,7 @@ from genjax.algorithms.cooccurrence import (
 from genjax.algorithms.cooccurrence.sparse import multiply, totals
 from genjax.data.text import Corpus, Vocabulary
 from genjax.data.text.excerpts import passage
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Experiment, NonFinite, train
+from genjax.training import Experiment, NonFinite, make_mesh, train
 
 V = 12
 KEY = jax.random.key(0)
@@ -45,8 +44,7 @@ TABLE = """
 
 
 def corpus(seed, length=400):
-    """Words of Zipf's law, a few more often side by side than by chance, with sentences of 20 words
-    on average."""
+    """Words of Zipf's law, some pairs more often than by chance, 20 words a sentence."""
     draw = np.random.default_rng(seed)
     words = draw.choice(V, length, p=1 / np.arange(1, V + 1) / np.sum(1 / np.arange(1, V + 1)))
     words[1:] = np.where(draw.random(length - 1) < 0.3, (words[:-1] * 5 + 1) % V, words[1:])
@@ -222,7 +220,9 @@ def test_vectors_are_those_of_the_dense_matrix(power):
 
 @pytest.mark.parametrize('symmetric', [True, False])
 def test_the_loss_is_the_mean_over_pairs_by_their_weight(symmetric):
-    k, window, weight = 0.5, 3, dynamic(3)
+    k = 0.5
+    window = 3
+    weight = dynamic(3)
     algorithm, state = count(
         corpus(5)[None], window=window, weight=weight, symmetric=symmetric, smoothing=k
     )

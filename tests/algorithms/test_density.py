@@ -23,8 +23,7 @@ from genjax.algorithms.density import (
 )
 from genjax.data.tables import table
 from genjax.metrics.likelihood import categorical_kl, gaussian_kl, quadrature_kl
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, Experiment, train
+from genjax.training import Every, Experiment, make_mesh, train
 from tests.trees import assert_trees_equal
 
 KEY = jax.random.key(3)

@@ -30,8 +30,7 @@ from genjax.algorithms.hmm import (
     viterbi,
 )
 from genjax.base import Data, Resident
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, Experiment, NonFinite, train
+from genjax.training import Every, Experiment, NonFinite, make_mesh, train
 
 KEY = jax.random.key(0)
 STEP = Every(log=1, evaluate=1000, save=1000)

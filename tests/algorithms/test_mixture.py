@@ -26,8 +26,7 @@ from genjax.algorithms.mixture import (
 )
 from genjax.data.tables import table
 from genjax.numerics.kmeans import plus_plus
-from genjax.training.mesh import by_jit, by_pmap, make_mesh
-from genjax.training.train import Every, Experiment, NonFinite, train
+from genjax.training import Every, Experiment, NonFinite, by_jit, by_pmap, make_mesh, train
 from tests.trees import assert_trees_close
 
 STRUCTURES = {'full': full, 'tied': tied, 'diag': diagonal}

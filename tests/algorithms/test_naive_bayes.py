@@ -23,8 +23,16 @@ from genjax.algorithms.naive_bayes import (
 from genjax.base import Data, Resident
 from genjax.data.derived import vectors
 from genjax.data.images.sets import images
-from genjax.training.mesh import by_jit, by_pmap, make_mesh
-from genjax.training.train import Every, Experiment, NonFinite, evaluate, train
+from genjax.training import (
+    Every,
+    Experiment,
+    NonFinite,
+    by_jit,
+    by_pmap,
+    evaluate,
+    make_mesh,
+    train,
+)
 from tests.trees import assert_trees_close, assert_trees_equal
 
 KEY = jax.random.key(0)

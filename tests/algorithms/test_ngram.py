@@ -25,8 +25,7 @@ from genjax.algorithms.ngram import (
     probabilities,
 )
 from genjax.base import Data, Resident
-from genjax.training.mesh import by_jit, by_pmap, make_mesh
-from genjax.training.train import Every, Experiment, NonFinite, train
+from genjax.training import Every, Experiment, NonFinite, by_jit, by_pmap, make_mesh, train
 from tests.trees import assert_trees_equal
 
 LECTURE = 'I like deep learning .', 'I like NLP .', 'I enjoy flying .'
@@ -104,8 +103,7 @@ def occurrences(sentences, order, vocabulary_size):
 
 
 def textbook(sentences, order, vocabulary_size):
-    """The tables of each order by dictionaries: n-grams counted, below them the different left
-    neighbours."""
+    """The tables of each order by dictionaries: n-grams, and below them the words before them."""
     tables = [occurrences(sentences, order, vocabulary_size)]
     while len(tables) < order:
         tables.insert(0, Counter(gram[1:] for gram in tables[0]))
@@ -118,9 +116,11 @@ def oracle(name, tables, gram, outcomes, m=None):
     m = order if m is None else m
     if m == 0:
         return 1 / outcomes
-    table, context = tables[m - 1], gram[-m:-1]
+    table = tables[m - 1]
+    context = gram[-m:-1]
     after = [c for g, c in table.items() if g[:-1] == context]
-    total, own = sum(after), table[gram[-m:]]
+    total = sum(after)
+    own = table[gram[-m:]]
     if 'kneser' not in name:
         k = {'maximum_likelihood': 0.0, 'laplace': 1.0, 'lidstone': 0.1}[name]
         return (own + k) / (total + k * outcomes) if total + k else 1 / outcomes
@@ -159,7 +159,8 @@ def feed(rows, batch):
 def run(algorithm, rows, *, devices=1, batch=8, workdir=None, **options):
     experiment = Experiment(algorithm, Data(feed(rows, batch), [{'words': rows[:3]}]), {})
     mesh = make_mesh(jax.devices()[:devices])
-    steps, every = len(rows) // batch, Every(1, 100, 100)
+    steps = len(rows) // batch
+    every = Every(1, 100, 100)
     return train(
         experiment, seed=0, steps=steps, mesh=mesh, every=every, workdir=workdir, **options
     )
@@ -254,7 +255,8 @@ def test_kneser_ney_gives_the_table_worked_out_by_hand():
 def test_probabilities_are_the_textbooks_for_every_context_seen_or_not_and_sum_to_one(order, name):
     # A word that never occurs, 6 of the 7, makes unseen contexts at every order.
     grams = every_gram(order, 7)
-    state, tables = counted(random_sentences(), 7, order), textbook(random_sentences(), order, 7)
+    state = counted(random_sentences(), 7, order)
+    tables = textbook(random_sentences(), order, 7)
     p = chances(state, grams, 7, SMOOTHINGS[name])
     expected = [oracle(name, tables, tuple(gram), 8) for gram in grams.reshape(-1, order).tolist()]
     np.testing.assert_allclose(p.reshape(-1), expected, rtol=2e-6, atol=1e-9)
@@ -291,7 +293,8 @@ def test_maximum_likelihood_reaches_the_entropy_of_the_counts_and_add_k_stays_ab
 def test_add_k_is_the_posterior_mean_under_a_symmetric_dirichlet_prior():
     # Bayes' rule by brute force: distributions drawn from the prior, each weighted with its
     # likelihood.
-    counts, k = np.array([3, 0, 1, 2]), 0.5  # three words and the end of two sentences
+    counts = np.array([3, 0, 1, 2])  # three words and the end of two sentences
+    k = 0.5
     state = counted([[0, 0, 2], [0]], 3, 1)
     prior = np.random.default_rng(0).dirichlet([k] * 4, 400_000)
     likelihood = np.prod(prior**counts, -1)
@@ -306,7 +309,8 @@ def test_add_k_is_the_posterior_mean_under_a_symmetric_dirichlet_prior():
 def test_add_ks_predictions_multiply_to_the_evidence_of_the_dirichlet_prior():
     # P(data) by total probability, Gamma(K k) / Gamma(N + K k) prod Gamma(c + k) / Gamma(k), is
     # what an update's losses add up to if each batch is one event, coded before it is counted.
-    k, sentences = 0.5, [[0, 0, 2], [], [0]]
+    k = 0.5
+    sentences = [[0, 0, 2], [], [0]]
     ids = flat(sentences)
     algorithm = ngram(3, order=1, capacity=(4,), smoothing=add_k(k))
     rows = excerpts(ids, 1, length=1)
@@ -330,7 +334,8 @@ def test_perplexity_weighs_events_alike_and_counts_the_impossible_ones():
         [5, 5, 5, 5, 5, -1, 0, -1, -1],
     ]
     words = np.pad(np.array(rows, np.int32), ((0, 0), (2, 0)), constant_values=-1)
-    algorithm, tables = model(6, 3, floor=1e-4), textbook(random_sentences(), 3, 6)
+    algorithm = model(6, 3, floor=1e-4)
+    tables = textbook(random_sentences(), 3, 6)
     found = jax.jit(algorithm.evaluate)(KEY, state, {'words': words})
     p = []
     for row in ([[0, 1, 2, 3, 0, 0, 1, 0]], [[5]], [], [[5] * 5, [0]]):
@@ -465,6 +470,7 @@ def test_on_held_out_english_longer_contexts_help_kneser_ney_which_beats_add_k(r
         measures = [perplexity(algorithm(smoothing=s).evaluate, tests) for s in smoothings]
         return [measure(KEY, state)['perplexity'] for measure in measures]
 
-    one, two = reached(1, kneser_ney(0.9))[0], reached(2, kneser_ney(0.9))[0]
+    one = reached(1, kneser_ney(0.9))[0]
+    two = reached(2, kneser_ney(0.9))[0]
     three, *added = reached(3, kneser_ney(0.9), *(add_k(k) for k in (1.0, 0.1, 0.01, 0.001)))
     assert one > 1.5 * two and two > 1.02 * three and min(added) > 2 * three

@@ -29,8 +29,7 @@ from genjax.algorithms.pca import (
     selection,
 )
 from genjax.data.tables import table
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, Experiment, train
+from genjax.training import Every, Experiment, make_mesh, train
 
 KEY = jax.random.key(0)
 RANDOMISED = randomised()

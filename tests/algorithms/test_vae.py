@@ -23,8 +23,7 @@ from genjax.data.tables import table
 from genjax.networks.mlp import MLP, WithScale
 from genjax.numerics.likelihoods import bernoulli, fixed_gaussian, gaussian, squares
 from genjax.probes.likelihood import importance
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, Experiment, evaluate, train
+from genjax.training import Every, Experiment, evaluate, make_mesh, train
 
 D, Z = 5, 2
 DRAW = np.random.default_rng(0)

@@ -37,7 +37,7 @@ from genjax.networks.norms import BatchNorm
 from genjax.networks.spectral import Spectral
 from genjax.networks.unet import UNet
 from genjax.numerics.likelihoods import bernoulli, squares
-from genjax.training.train import Experiment
+from genjax.training import Experiment
 
 BATCH = 16
 

@@ -9,9 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from genjax.training.mesh import make_mesh
-from genjax.training.schedule import Every
-from genjax.training.train import train
+from genjax.training import Every, make_mesh, train
 from launch.cli.overrides import override
 from tests.contracts import cases
 

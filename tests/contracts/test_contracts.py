@@ -15,13 +15,10 @@ import numpy as np
 import pytest
 
 from genjax.data.images import builders
-from genjax.training.experiment import run_keys
+from genjax.training import Every, by_jit, by_pmap, check, make_mesh, run_keys, train
 from genjax.training.feed import as_feed, feed_args
 from genjax.training.loop import fold_steps
-from genjax.training.mesh import by_jit, by_pmap, make_mesh, placement
-from genjax.training.schedule import Every
-from genjax.training.state import check
-from genjax.training.train import train
+from genjax.training.mesh import placement
 from launch.__main__ import main
 from launch.cli.overrides import override
 from tests.contracts.cases import ALGORITHMS, BATCH

@@ -21,6 +21,7 @@ ALLOWED = {
     'genjax/probes': {'base', 'parallel', 'metrics'},
     'experiments': {
         'base',
+        'parallel',
         'training',
         'algorithms',
         'networks',

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from genjax.base import Algorithm, Data, Resident
 from genjax.parallel import device_mean
-from genjax.training.train import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 ERRORS = {'value': ValueError, 'file': FileNotFoundError}  # that build raises, by config.fails
 

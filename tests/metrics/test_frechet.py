@@ -1,12 +1,12 @@
-"""The Frechet distance: closed forms, scipy's root of a matrix, few examples, and the bias that
-they bring."""
+"""The Frechet distance: closed forms, scipy's root of a matrix, and the bias of few examples."""
 
+import functools
 import math
 
 import numpy as np
 import pytest
 
-from genjax.metrics import moment_distance as module
+from genjax.metrics import frechet as module
 from genjax.metrics.frechet import (
     Moments,
     bias_curve,
@@ -23,76 +23,74 @@ def population(mean, covariance):
     return Moments(np.asarray(mean, float), np.asarray(covariance, float), math.inf)
 
 
-def random_covariance(draw, d):
-    root = draw.normal(size=(d, d + 3))
+def random_covariance(rng, d):
+    root = rng.normal(size=(d, d + 3))
     return root @ root.T / d
 
 
 def test_two_gaussians_on_a_line():
-    a, b = population([1.0], [[4.0]]), population([-2.0], [[0.25]])
+    a = population([1.0], [[4.0]])
+    b = population([-2.0], [[0.25]])
     assert moment_distance(a, b) == pytest.approx(3**2 + (2 - 0.5) ** 2, rel=1e-12)
 
 
 def test_gaussians_with_common_axes():
-    """Commuting covariances: the roots of the variances along each axis, one of them 0, are apart
-    by themselves."""
-    draw = np.random.default_rng(0)
-    axes, _ = np.linalg.qr(draw.normal(size=(6, 6)))
-    scales = draw.gamma(1, size=(2, 6)) * [[1, 1, 1, 0, 1, 1], [1, 1, 1, 1, 0, 1]]
-    a, b = (
-        population(mean, axes * scale**2 @ axes.T)
-        for mean, scale in zip(np.eye(6)[:2], scales, strict=True)
-    )
+    """Commuting covariances, of which each axis, one without variance, counts by itself."""
+    rng = np.random.default_rng(0)
+    axes, _ = np.linalg.qr(rng.normal(size=(6, 6)))
+    scales = rng.gamma(1, size=(2, 6)) * [[1, 1, 1, 0, 1, 1], [1, 1, 1, 1, 0, 1]]
+    means = np.eye(6)[:2]
+    a = population(means[0], axes * scales[0] ** 2 @ axes.T)
+    b = population(means[1], axes * scales[1] ** 2 @ axes.T)
     expected = 2 + ((scales[0] - scales[1]) ** 2).sum()
-    assert moment_distance(a, b) == pytest.approx(
-        expected, rel=1e-7
-    )  # rounding of a variance 0 is 1e-8 in its root
+    # Rounding of a variance 0 is 1e-8 in its root.
+    assert moment_distance(a, b) == pytest.approx(expected, rel=1e-7)
     assert moment_distance(b, a) == pytest.approx(moment_distance(a, b), rel=1e-12)
 
 
 def test_it_is_the_formula_with_scipys_root():
     from scipy.linalg import sqrtm
 
-    draw = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     for d in (2, 17, 60):
-        a, b = random_covariance(draw, d), random_covariance(draw, d)
-        apart = draw.normal(size=d)
-        expected = apart @ apart + np.trace(a + b - 2 * sqrtm(a @ b).real)
-        assert moment_distance(population(apart, a), population(np.zeros(d), b)) == pytest.approx(
-            expected, rel=1e-9
-        )
+        a = random_covariance(rng, d)
+        b = random_covariance(rng, d)
+        mean = rng.normal(size=d)
+        expected = mean @ mean + np.trace(a + b - 2 * sqrtm(a @ b).real)
+        distance = moment_distance(population(mean, a), population(np.zeros(d), b))
+        assert distance == pytest.approx(expected, rel=1e-9)
 
 
 def test_fewer_examples_than_features():
-    """The second route needs no covariance: the trace of the root is the nuclear norm of the
-    centred cross product."""
-    draw = np.random.default_rng(2)
-    a, b = draw.normal(size=(12, 80)), draw.normal(size=(20, 80)) * 2 + 1
-    centred = [(x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b)]
-    overlap = np.linalg.norm(centred[0] @ centred[1].T, 'nuc')
-    expected = (
-        ((a.mean(0) - b.mean(0)) ** 2).sum() + sum((x**2).sum() for x in centred) - 2 * overlap
-    )
+    """The trace of the root is also the nuclear norm of the centred cross product."""
+    rng = np.random.default_rng(2)
+    a = rng.normal(size=(12, 80))
+    b = rng.normal(size=(20, 80)) * 2 + 1
+    centred_a = (a - a.mean(0)) / np.sqrt(len(a) - 1)
+    centred_b = (b - b.mean(0)) / np.sqrt(len(b) - 1)
+    trace_root = np.linalg.norm(centred_a @ centred_b.T, 'nuc')
+    of_means = ((a.mean(0) - b.mean(0)) ** 2).sum()
+    expected = of_means + (centred_a**2).sum() + (centred_b**2).sum() - 2 * trace_root
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
-    copies = frechet_distance(a, draw.permutation(a))
-    assert abs(copies) < 1e-12 * np.trace(moments(a).covariance)
+    of_copies = frechet_distance(a, rng.permutation(a))
+    assert abs(of_copies) < 1e-12 * np.trace(moments(a).covariance)
 
 
 def test_features_that_are_always_zero_change_nothing():
-    draw = np.random.default_rng(3)
-    a, b = draw.normal(size=(200, 5)), draw.normal(size=(300, 5)) + 0.3
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=(200, 5))
+    b = rng.normal(size=(300, 5)) + 0.3
     wider = [np.concatenate([x, np.zeros((len(x), 40))], 1) for x in (a, b)]
     assert frechet_distance(*wider) == pytest.approx(frechet_distance(a, b), rel=1e-6)
 
 
 @pytest.mark.parametrize('edges', [[50], [1, 2, 60], list(range(1, 100))])
 def test_moments_of_parts_merge_to_those_of_the_whole(edges):
-    features = (
-        np.random.default_rng(4).normal(size=(100, 4)) + 1e4
-    )  # where sums of squares would lose 8 digits
-    whole, merged = moments(features), None
-    for part in np.split(features, edges):
-        merged = moments(part) if merged is None else merge(merged, moments(part))
+    # Around 1e4 sums of squares would lose 8 digits.
+    features = np.random.default_rng(4).normal(size=(100, 4)) + 1e4
+    whole = moments(features)
+    parts = [moments(part) for part in np.split(features, edges)]
+    merged = functools.reduce(merge, parts)
     np.testing.assert_allclose(whole.covariance, np.cov(features.T), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-14)
     np.testing.assert_allclose(merged.covariance, whole.covariance, rtol=1e-9, atol=1e-10)
@@ -100,46 +98,52 @@ def test_moments_of_parts_merge_to_those_of_the_whole(edges):
 
 
 def exact_bias(n):
-    """E of the distance between two sets of n from N(0, 1): of means 2 / n, of scales 2 (1 -
-    c_4(n)^2)."""
+    """E of the distance between two sets of n from N(0, 1).
+
+    Means give 2 / n, scales 2 (1 - c_4(n)^2).
+    """
     c4 = math.sqrt(2 / (n - 1)) * math.exp(math.lgamma(n / 2) - math.lgamma((n - 1) / 2))
     return 2 / n + 2 * (1 - c4**2)
 
 
 def test_the_bias_of_few_examples_is_the_exact_one():
-    draw = np.random.default_rng(5)
+    rng = np.random.default_rng(5)
     for n in (3, 10):
-        found = [frechet_distance(*draw.normal(size=(2, n, 1))) for _ in range(3000)]
-        assert np.mean(found) == pytest.approx(
-            exact_bias(n), abs=4 * np.std(found) / np.sqrt(len(found))
-        )
+        distances = [frechet_distance(*rng.normal(size=(2, n, 1))) for _ in range(3000)]
+        error = np.std(distances) / np.sqrt(len(distances))
+        assert np.mean(distances) == pytest.approx(exact_bias(n), abs=4 * error)
 
 
 def test_the_curve_starts_at_the_bias_and_goes_to_the_truth():
     """One feature, N(0, 1) and N(1, 1): the truth is 1; the whole set itself is a little off it."""
-    draw = np.random.default_rng(6)
-    a, b = draw.normal(size=(4000, 1)), draw.normal(size=(4000, 1)) + 1
+    rng = np.random.default_rng(6)
+    a = rng.normal(size=(4000, 1))
+    b = rng.normal(size=(4000, 1)) + 1
     sizes = np.repeat([20, 30, 60], 400)
     for other, truth, whole in [(b, 1, frechet_distance(a, b)), (None, 0, 0)]:
-        curve = bias_curve(draw, a, other, sizes=sizes)
+        curve = bias_curve(rng, a, other, sizes=sizes)
         smallest = curve.values[sizes == 20]
         error = smallest.std() / np.sqrt(len(smallest))
         assert smallest.mean() == pytest.approx(whole + exact_bias(20), abs=4 * error)
-        assert curve.limit == pytest.approx(
-            whole, abs=8 * error
-        )  # the line takes 1 / 20 to 1 / 60 on to 0
+        # The line goes on from 1 / 20 and 1 / 60 to 0.
+        assert curve.limit == pytest.approx(whole, abs=8 * error)
         assert abs(curve.limit - truth) < abs(smallest.mean() - truth)
 
 
 def test_the_limit_is_near_the_truth_in_many_dimensions():
-    """N(0, I) and N(m, I) of D features, |m| = 1: n examples add 2 D / n by their means and, to
-    first order in 1/n, D (D + 1) / 2n by their covariances."""
-    draw, d, n = np.random.default_rng(1), 24, 200
-    pairs = [(draw.normal(size=(n, d)), draw.normal(size=(n, d)) + d**-0.5) for _ in range(30)]
-    assert np.mean([frechet_distance(*pair) for pair in pairs]) == pytest.approx(
-        1 + 2 * d / n + d * (d + 1) / 2 / n, rel=0.05
-    )
-    limits = [bias_curve(draw, *pair, sizes=default_sizes(n, 5)).limit for pair in pairs]
+    """N(0, I) and N(m, I) of D features, |m| = 1.
+
+    n examples add 2 D / n by their means and, to first order in 1/n, D (D + 1) / 2n by their
+    covariances.
+    """
+    rng = np.random.default_rng(1)
+    d = 24
+    n = 200
+    pairs = [(rng.normal(size=(n, d)), rng.normal(size=(n, d)) + d**-0.5) for _ in range(30)]
+    distances = [frechet_distance(a, b) for a, b in pairs]
+    expected = 1 + 2 * d / n + d * (d + 1) / 2 / n
+    assert np.mean(distances) == pytest.approx(expected, rel=0.05)
+    limits = [bias_curve(rng, a, b, sizes=default_sizes(n, 5)).limit for a, b in pairs]
     assert np.mean(limits) == pytest.approx(1, abs=4 * np.std(limits) / np.sqrt(30))
 
 
@@ -151,14 +155,21 @@ def test_a_line_in_one_over_n_is_continued_exactly_and_sizes_are_even_on_it():
 
 
 def test_subsets_hold_no_example_twice_and_share_none(monkeypatch):
-    seen = []
-    monkeypatch.setattr(module, 'distance', lambda *sides: seen.append(sides) or 0.0)
-    a, b = np.arange(10)[:, None], np.arange(10, 17)[:, None]
+    calls = []
+
+    def record(left, right):
+        calls.append((left, right))
+        return 0.0
+
+    monkeypatch.setattr(module, 'frechet_distance', record)
+    a = np.arange(10)[:, None]
+    b = np.arange(10, 17)[:, None]
     bias_curve(np.random.default_rng(0), a, sizes=[2, 5])
     bias_curve(np.random.default_rng(0), a, b, sizes=[2, 7])
-    assert [tuple(map(len, sides)) for sides in seen] == [(2, 2), (5, 5), (2, 2), (7, 7)]
-    assert all(len(set(np.concatenate(sides).ravel())) == 2 * len(sides[0]) for sides in seen)
-    assert all((sides[1] >= 10).all() for sides in seen[2:])
+    assert [(len(left), len(right)) for left, right in calls] == [(2, 2), (5, 5), (2, 2), (7, 7)]
+    for left, right in calls:
+        assert len(np.unique([left, right])) == 2 * len(left)
+    assert all((right >= 10).all() for _, right in calls[2:])
 
 
 def test_what_cannot_be_measured_is_refused_in_one_line():

@@ -1,5 +1,4 @@
-"""Precision, recall, density and coverage: by their definitions, and what is expected of one
-distribution."""
+"""Precision, recall, density and coverage: by their definitions, and of one distribution."""
 
 import itertools
 import math
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 
 from genjax.metrics import kernel
-from genjax.metrics import neighbours as module
+from genjax.metrics import precision_recall as module
 from genjax.metrics.precision_recall import density_coverage, expected_coverage, precision_recall
 
 
@@ -21,35 +20,37 @@ def by_hand(real, fake, k):
     def inside(point, centre, others):
         return np.linalg.norm(point - centre) <= radius(centre, others)
 
-    table = np.array([[inside(y, x, real) for y in fake] for x in real])  # [N, M]
-    other = np.array([[inside(x, y, fake) for x in real] for y in fake])  # [M, N]
-    return table.any(0).mean(), other.any(0).mean(), table.sum(0).mean() / k, table.any(1).mean()
+    in_real_ball = np.array([[inside(y, x, real) for y in fake] for x in real])  # [N, M]
+    in_fake_ball = np.array([[inside(x, y, fake) for x in real] for y in fake])  # [M, N]
+    precision = in_real_ball.any(0).mean()
+    recall = in_fake_ball.any(0).mean()
+    density = in_real_ball.sum(0).mean() / k
+    coverage = in_real_ball.any(1).mean()
+    return precision, recall, density, coverage
 
 
 @pytest.mark.parametrize('block', [1, 7, 256])
 @pytest.mark.parametrize('k', [1, 4])
 def test_they_are_what_the_definitions_say(block, k, monkeypatch):
     monkeypatch.setattr(module, 'BLOCK', block)
-    draw = np.random.default_rng(k)
-    real, fake = draw.normal(size=(40, 3)) + 1e4, 0.7 * draw.normal(size=(25, 3)) + 1e4 + 0.5
+    rng = np.random.default_rng(k)
+    real = rng.normal(size=(40, 3)) + 1e4
+    fake = 0.7 * rng.normal(size=(25, 3)) + 1e4 + 0.5
     found = (*precision_recall(real, fake, k=k), *density_coverage(real, fake, k=k))
     np.testing.assert_allclose(found, by_hand(real, fake, k), rtol=1e-12)
     assert all(0 < value < 1 for value in found[:2])
 
 
 def test_narrow_and_distant_examples():
-    draw = np.random.default_rng(0)
-    real = draw.normal(size=(300, 2))
-    narrow = precision_recall(real, 0.05 * draw.normal(size=(300, 2)))
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(300, 2))
+    narrow = precision_recall(real, 0.05 * rng.normal(size=(300, 2)))
     assert narrow.precision == 1 and narrow.recall < 0.05
-    wide = precision_recall(real, 20 * draw.normal(size=(300, 2)))
+    wide = precision_recall(real, 20 * rng.normal(size=(300, 2)))
     assert wide.precision < 0.05 and wide.recall > 0.9
-    assert (*precision_recall(real, real + 100), *density_coverage(real, real + 100)) == (
-        0,
-        0,
-        0,
-        0,
-    )
+    distant = real + 100
+    assert precision_recall(real, distant) == (0, 0)
+    assert density_coverage(real, distant) == (0, 0)
     # All at one real example: in the k balls about it and its neighbours, on average of centres in
     # k + 1 each.
     at_one = density_coverage(real, np.repeat(real[:1], 50, 0) + 1e-9)
@@ -57,17 +58,21 @@ def test_narrow_and_distant_examples():
 
 
 def test_one_distribution_has_density_one_and_the_coverage_of_the_lemma():
-    draw = np.random.default_rng(1)
-    found = np.array(
-        [density_coverage(*np.split(draw.uniform(size=(35, 2)), [20]), k=3) for _ in range(1500)]
-    )
-    errors = found.std(0) / np.sqrt(len(found))
-    assert (np.abs(found.mean(0) - [1, expected_coverage(20, 15, 3)]) < 4 * errors).all()
+    rng = np.random.default_rng(1)
+    results = []
+    for _ in range(1500):
+        examples = rng.uniform(size=(35, 2))
+        results.append(density_coverage(examples[:20], examples[20:], k=3))
+    errors = np.std(results, 0) / np.sqrt(len(results))
+    expected = [1, expected_coverage(20, 15, 3)]
+    assert (np.abs(np.mean(results, 0) - expected) < 4 * errors).all()
 
 
 def test_the_lemma_is_a_count_of_orders():
-    """Of N - 1 real and M fake examples by nearness, the first k are all real; as many of each: the
-    paper's line."""
+    """A ball is missed where of N - 1 real and M fake examples the k nearest are real.
+
+    With as many of each it is the paper's formula.
+    """
     orders = list(itertools.combinations(range(3 + 4), 4))  # the places of 4 fake ones among 3 real
     missed = np.mean([min(places) >= 2 for places in orders])
     assert expected_coverage(4, 4, 2) == pytest.approx(1 - missed)
@@ -85,12 +90,11 @@ def test_no_table_of_all_distances_is_held(monkeypatch):
     real, fake = np.random.default_rng(2).normal(size=(2, 1200, 4))
     tracemalloc.start()
     try:
-        (
-            precision_recall(real, fake),
-            density_coverage(real, fake),
-            kernel.kernel_distance(real, fake),
-        )
-        assert tracemalloc.get_traced_memory()[1] < 1200 * 1200 * 8 / 3
+        precision_recall(real, fake)
+        density_coverage(real, fake)
+        kernel.kernel_distance(real, fake)
+        _, peak = tracemalloc.get_traced_memory()
+        assert peak < 1200 * 1200 * 8 / 3
     finally:
         tracemalloc.stop()
 

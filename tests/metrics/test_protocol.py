@@ -64,3 +64,17 @@ def test_a_digest_tells_weights_apart():
     found = {weights_digest(each) for each in [weights, *changed]}
     assert len(found) == 5 and all(len(each) == 16 and int(each, 16) >= 0 for each in found)
     assert weights_digest({'b': weights['b'], 'a': weights['a'].copy()}) == weights_digest(weights)
+
+
+def test_the_digest_of_a_network_depends_on_every_value_name_and_shape():
+    x = np.arange(4, dtype=np.float32)
+    base = {'params': {'a': x, 'b': x}, 'batch_stats': {'c': x}}
+    others = [
+        {'params': {'a': x, 'b': x + np.float32(1e-6)}, 'batch_stats': {'c': x}},
+        {'params': {'a': x, 'd': x}, 'batch_stats': {'c': x}},
+        {'params': {'a': x, 'b': x.reshape(2, 2)}, 'batch_stats': {'c': x}},
+    ]
+    digests = {weights_digest(variables) for variables in [base, *others]}
+    assert len(digests) == 4 and all(len(d) == 16 and int(d, 16) for d in digests)
+    reordered = {'batch_stats': {'c': x}, 'params': {'b': x, 'a': x}}
+    assert weights_digest(reordered) == weights_digest(base)

@@ -1,5 +1,4 @@
-"""InceptionV3: its parts against direct definitions, and the whole against torch-fidelity's (marker
-`peers`)."""
+"""InceptionV3: its parts against direct definitions, and the whole against torch-fidelity's."""
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +11,11 @@ from genjax.networks.inception.state_dict import read_arrays
 from genjax.networks.inception.weights import (
     FILE,
     RESIZE,
-    digest,
     load_inception,
     preprocess,
     variables_of,
 )
+from tests.trees import assert_trees_equal
 
 FEATURES = {'64': 64, '192': 192, '768': 768, '2048': 2048, 'logits_unbiased': 1008, 'logits': 1008}
 
@@ -25,19 +24,22 @@ FEATURES = {'64': 64, '192': 192, '768': 768, '2048': 2048, 'logits_unbiased': 1
 def traced():
     """Features of two images and variables, as shapes."""
     image = jax.ShapeDtypeStruct((2, 299, 299, 3), jnp.float32)
-    return jax.eval_shape(
-        lambda key, x: InceptionV3().init_with_output(key, x), jax.random.key(0), image
-    )
+    return jax.eval_shape(InceptionV3().init_with_output, jax.random.key(0), image)
 
 
 @pytest.fixture(scope='module')
 def entries(traced):
     """The shape of every entry of the file, in torch's order of the axes."""
-    shapes = {name: x.shape for collection in traced[1].values() for name, x in collection.items()}
-    return {
-        name: (shape[3], shape[2], *shape[:2]) if shape[3:] else shape[::-1]
-        for name, shape in shapes.items()
-    }
+    _, variables = traced
+    entries = {}
+    for collection in variables.values():
+        for name, x in collection.items():
+            if x.ndim == 4:
+                K, L, I, O = x.shape  # noqa: E741
+                entries[name] = (O, I, K, L)
+            else:
+                entries[name] = x.shape[::-1]
+    return entries
 
 
 def empty(entries):
@@ -50,8 +52,8 @@ def test_features_parameters_and_some_entries_are_the_published_ones(entries, tr
     assert {name: x.shape for name, x in features.items()} == {
         name: (2, size) for name, size in FEATURES.items()
     }
-    # 23,834,568 of torchvision's InceptionV3 without its second head, and 8 classes more of 2,048
-    # weights and a bias
+    # Torchvision's InceptionV3 without its second head has 23,834,568; 8 more classes have 2,048
+    # weights and a bias each.
     assert sum(x.size for x in variables['params'].values()) == 23_834_568 + 8 * 2049
     assert entries['Conv2d_1a_3x3.conv.weight'] == (32, 3, 3, 3)
     assert entries['Mixed_5b.branch5x5_2.conv.weight'] == (64, 48, 5, 5)
@@ -63,13 +65,21 @@ def test_features_parameters_and_some_entries_are_the_published_ones(entries, tr
 
 
 def bilinear(images, size):
-    """TensorFlow 1's as it is defined, from the four pixels around each place: [B, H, W, C] -> [B,
-    size, size, C]."""
+    """TensorFlow 1's resize as it is defined, from the four pixels around each place.
+
+    Args:
+      images: [B, H, W, C].
+      size: of the result, [B, size, size, C].
+    """
     _, H, W, _ = images.shape
-    y, x = np.arange(size) * H / size, np.arange(size) * W / size
-    top, left = y.astype(int), x.astype(int)
-    bottom, right = np.minimum(top + 1, H - 1), np.minimum(left + 1, W - 1)
-    down, across = (y - top)[None, :, None, None], (x - left)[None, None, :, None]
+    y = np.arange(size) * H / size
+    x = np.arange(size) * W / size
+    top = y.astype(int)
+    left = x.astype(int)
+    bottom = np.minimum(top + 1, H - 1)
+    right = np.minimum(left + 1, W - 1)
+    down = (y - top)[None, :, None, None]
+    across = (x - left)[None, None, :, None]
 
     def row(i):
         return images[:, i][:, :, left] * (1 - across) + images[:, i][:, :, right] * across
@@ -82,14 +92,13 @@ def test_the_resize_is_tensorflows_of_the_images_bytes(sizes):
     levels = np.random.default_rng(0).integers(0, 256, (1, *sizes, 3))
     images = jnp.asarray(levels / 127.5 - 1, jnp.float32)
     expected = (bilinear(levels.astype(np.float64), 299) - 128) / 128
-    np.testing.assert_allclose(
-        jax.jit(preprocess)(images), expected, atol=2e-4 if sizes[1] > 299 else 2e-5
-    )
+    tolerance = 2e-4 if sizes[1] > 299 else 2e-5
+    np.testing.assert_allclose(jax.jit(preprocess)(images), expected, atol=tolerance)
 
 
 def test_images_are_rounded_to_bytes_and_grey_ones_repeated():
-    near = jnp.asarray([0.4, 127.6, 254.6, 400.0, -9.0]).reshape(5, 1, 1, 1) / 127.5 - 1
-    x = jax.jit(preprocess)(near)
+    levels = jnp.asarray([0.4, 127.6, 254.6, 400.0, -9.0]).reshape(5, 1, 1, 1)
+    x = jax.jit(preprocess)(levels / 127.5 - 1)
     assert x.shape == (5, 299, 299, 3)
     expected = (jnp.asarray([0.0, 128, 255, 255, 0]) - 128) / 128
     np.testing.assert_array_equal(x, jnp.broadcast_to(expected[:, None, None, None], x.shape))
@@ -117,33 +126,42 @@ def test_what_is_no_image_is_refused(images, message):
 def test_pools_and_crop_equal_their_definitions():
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
 
-    def near(i, j):
+    def window(i, j):
         return x[:, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
 
-    def each(f):
-        return np.stack(
-            [np.stack([f(near(i, j), (1, 2)) for j in range(5)], 1) for i in range(6)], 1
-        )
+    def pool(f):
+        pooled = np.empty_like(x)
+        for i, j in np.ndindex(6, 5):
+            pooled[:, i, j] = f(window(i, j), (1, 2))
+        return pooled
 
-    np.testing.assert_allclose(mean_pool(x), each(np.mean), rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(max_pool(x, stride=1, padding='SAME'), each(np.max))
-    np.testing.assert_array_equal(max_pool(x), each(np.max)[:, 1:-1:2, 1:-1:2])
+    np.testing.assert_allclose(mean_pool(x), pool(np.mean), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(max_pool(x, stride=1, padding='SAME'), pool(np.max))
+    np.testing.assert_array_equal(max_pool(x), pool(np.max)[:, 1:-1:2, 1:-1:2])
     np.testing.assert_array_equal(crop(x), x[:, 1:5, 1:4])
 
 
 def test_entries_find_their_places_with_their_axes_turned(entries, traced):
-    draw = np.random.default_rng(0)
-    kernel, weight = 'Mixed_6b.branch7x7_2.conv.weight', 'fc.weight'
-    drawn = {name: draw.normal(size=entries[name]).astype(np.float32) for name in (kernel, weight)}
-    counts = {'Mixed_6b.branch7x7_2.bn.num_batches_tracked': np.array(3)}
-    variables = variables_of({**empty(entries), **drawn, **counts})
-    assert variables['params'][kernel][0, 5, 17, 80] == drawn[kernel][80, 17, 0, 5]
-    assert variables['params'][weight][2000, 7] == drawn[weight][7, 2000]
-    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, traced[1])
+    rng = np.random.default_rng(0)
+    kernel_name = 'Mixed_6b.branch7x7_2.conv.weight'
+    weight_name = 'fc.weight'
+    kernel = rng.normal(size=entries[kernel_name]).astype(np.float32)
+    weight = rng.normal(size=entries[weight_name]).astype(np.float32)
+    arrays = empty(entries) | {
+        kernel_name: kernel,
+        weight_name: weight,
+        'Mixed_6b.branch7x7_2.bn.num_batches_tracked': np.array(3),
+    }
+    variables = variables_of(arrays)
+    assert variables['params'][kernel_name][0, 5, 17, 80] == kernel[80, 17, 0, 5]
+    assert variables['params'][weight_name][2000, 7] == weight[7, 2000]
+    _, expected = traced
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, expected)
 
 
 def test_entries_that_do_not_fit_are_refused_by_name(entries):
-    arrays, name = empty(entries), 'Mixed_7b.branch3x3_2a.bn.running_mean'
+    arrays = empty(entries)
+    name = 'Mixed_7b.branch3x3_2a.bn.running_mean'
     with pytest.raises(ValueError, match=f'the entry {name} is missing'):
         variables_of({key: x for key, x in arrays.items() if key != name})
     with pytest.raises(
@@ -160,21 +178,6 @@ def test_entries_that_do_not_fit_are_refused_by_name(entries):
         variables_of({**arrays, 'AuxLogits.fc.bias': np.zeros(1)})
 
 
-def test_the_digest_knows_every_value_name_and_shape():
-    x = np.arange(4, dtype=np.float32)
-    base = {'params': {'a': x, 'b': x}, 'batch_stats': {'c': x}}
-    others = [
-        {'params': {'a': x, 'b': x + np.float32(1e-6)}, 'batch_stats': {'c': x}},
-        {'params': {'a': x, 'd': x}, 'batch_stats': {'c': x}},
-        {'params': {'a': x, 'b': x.reshape(2, 2)}, 'batch_stats': {'c': x}},
-    ]
-    digests = {digest(variables) for variables in [base, *others]}
-    assert len(digests) == 4 and all(len(d) == 16 and int(d, 16) for d in digests)
-    assert digest({'batch_stats': {'c': x}, 'params': {'b': x, 'a': x}}) == digest(
-        base
-    )  # in whatever order
-
-
 def test_files_that_are_missing_or_others_are_refused_in_one_line(tmp_path):
     with pytest.raises(
         FileNotFoundError,
@@ -182,63 +185,61 @@ def test_files_that_are_missing_or_others_are_refused_in_one_line(tmp_path):
     ):
         load_inception(tmp_path / FILE)
     save_file({'weight': np.zeros(3)}, tmp_path / 'other.safetensors')
-    message = 'other.safetensors does not hold the weights of InceptionV3: there is an entry weight, which'
+    message = (
+        'other.safetensors does not hold the weights of InceptionV3: '
+        'there is an entry weight, which'
+    )
     with pytest.raises(ValueError, match=message):
         load_inception(tmp_path / 'other.safetensors')
 
 
-def drawn_weights(entries):
-    """Weights that keep the features' scale through the layers, with statistics that are not those
-    of a new norm."""
-    draw = np.random.default_rng(0)
+def random_weights(entries):
+    """Weights that keep the scale of features through the layers; no norm is as initialised."""
+    rng = np.random.default_rng(0)
     for name, shape in entries.items():
         if name.endswith(('conv.weight', 'fc.weight')):
-            x = draw.normal(size=shape) * np.sqrt(2 / np.prod(shape[1:]))
+            x = rng.normal(size=shape) * np.sqrt(2 / np.prod(shape[1:]))
         elif name.endswith(('bn.weight', 'running_var')):
-            x = draw.uniform(0.5, 1.5, shape)
+            x = rng.uniform(0.5, 1.5, shape)
         else:
-            x = 0.1 * draw.normal(size=shape)
+            x = 0.1 * rng.normal(size=shape)
         yield name, x.astype(np.float32)
 
 
 @pytest.fixture(scope='module')
 def peer(entries, tmp_path_factory):
-    """A file of weights, and torch-fidelity's module with them as a function of bytes [B, H, W, 3]."""
+    """A file of weights, and torch-fidelity's network with them, bytes [B, H, W, 3] -> features."""
     torch = pytest.importorskip('torch')
     pytest.importorskip('tests.programs.fidelity_peer')  # torch-fidelity may be imported after it
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     path = tmp_path_factory.mktemp('weights') / FILE
-    torch.save({name: torch.from_numpy(x) for name, x in drawn_weights(entries)}, path)
+    torch.save({name: torch.from_numpy(x) for name, x in random_weights(entries)}, path)
     network = FeatureExtractorInceptionV3(
         'inception', list(FEATURES), feature_extractor_weights_path=str(path)
     )
 
     def features(images):
         with torch.no_grad():
-            found = network(torch.from_numpy(images).permute(0, 3, 1, 2))
-        return {name: x.numpy() for name, x in zip(FEATURES, found, strict=True)}
+            outputs = network(torch.from_numpy(images).permute(0, 3, 1, 2))
+        return {name: x.numpy() for name, x in zip(FEATURES, outputs, strict=True)}
 
     return path, features
 
 
-def some_bytes(size, channels=3):
+def random_bytes(size, channels=3):
     """Images of different lightness, contrast and smoothness, so that their features differ."""
-    draw = np.random.default_rng(size)
-
-    def coarse(n):
-        return draw.normal(size=(size, size, channels)).repeat(n, 0).repeat(n, 1)[:size, :size]
-
-    noise = np.stack([coarse(n) for n in (1, 4, 9)])
-    images = (
-        np.array([60, 128, 190])[:, None, None, None]
-        + np.array([90, 60, 20])[:, None, None, None] * noise
-    )
-    return np.clip(images, 0, 255).astype(np.uint8)
+    rng = np.random.default_rng(size)
+    images = []
+    for lightness, contrast, coarseness in ((60, 90, 1), (128, 60, 4), (190, 20, 9)):
+        noise = rng.normal(size=(size, size, channels))
+        noise = noise.repeat(coarseness, 0).repeat(coarseness, 1)[:size, :size]
+        images.append(lightness + contrast * noise)
+    return np.clip(np.stack(images), 0, 255).astype(np.uint8)
 
 
 def assert_close(ours, theirs):
-    """To 1e-4 of what a feature differs by between images, which is far less than its size."""
+    """Sees equality to 1e-4 of the deviation of features, which is far less than their size."""
     assert np.abs(ours - theirs).max() < 1e-4 * theirs.std(0).max()
 
 
@@ -246,9 +247,13 @@ def assert_close(ours, theirs):
 @pytest.mark.parametrize('size', [32, 299])
 def test_it_equals_torch_fidelitys(peer, size):
     path, theirs = peer
-    images = some_bytes(size)
-    see = jax.jit(lambda variables, images: InceptionV3().apply(variables, preprocess(images)))
-    ours = see(variables_of(read_arrays(path)), images.astype(np.float32) / 127.5 - 1)
+    images = random_bytes(size)
+
+    @jax.jit
+    def features(variables, images):
+        return InceptionV3().apply(variables, preprocess(images))
+
+    ours = features(variables_of(read_arrays(path)), images.astype(np.float32) / 127.5 - 1)
     for name, expected in theirs(images).items():
         assert ours[name].shape == expected.shape
         assert_close(ours[name], expected)
@@ -257,11 +262,13 @@ def test_it_equals_torch_fidelitys(peer, size):
 @pytest.mark.peers
 def test_a_file_becomes_a_function_of_grey_images(peer, tmp_path):
     path, theirs = peer
-    see, weights, resize = load_inception(path)
-    images = some_bytes(28, channels=1)
-    pooled, logits = see(jnp.asarray(images, jnp.float32) / 127.5 - 1)
+    inception = load_inception(path)
+    images = random_bytes(28, channels=1)
+    pooled, logits = inception.apply(jnp.asarray(images, jnp.float32) / 127.5 - 1)
     expected = theirs(np.repeat(images, 3, -1))
     assert_close(pooled, expected['2048'])
     assert_close(logits, expected['logits_unbiased'])
     save_file(read_arrays(path), tmp_path / 'weights.safetensors')
-    assert load_inception(tmp_path / 'weights.safetensors')[1:] == (weights, RESIZE)
+    same = load_inception(tmp_path / 'weights.safetensors')
+    assert same.resize == inception.resize == RESIZE
+    assert_trees_equal(same.variables, inception.variables)

@@ -21,11 +21,11 @@ def test_without_hidden_layers_it_is_affine():
 def test_layers_are_the_textbooks():
     network = MLP((5,), (3,), jnp.tanh)
     params = network.init(jax.random.key(1), X)
-    first, second = params['params']['Dense_0'], params['params']['Dense_1']
+    first = params['params']['Dense_0']
+    second = params['params']['Dense_1']
     hidden = np.tanh(X.reshape(6, 6) @ first['kernel'] + first['bias'][None])
-    np.testing.assert_allclose(
-        network.apply(params, X), hidden @ second['kernel'] + second['bias'][None], atol=1e-6
-    )
+    expected = hidden @ second['kernel'] + second['bias'][None]
+    np.testing.assert_allclose(network.apply(params, X), expected, atol=1e-6)
 
 
 def test_a_scale_is_learned_beside_the_output():
@@ -34,8 +34,13 @@ def test_a_scale_is_learned_beside_the_output():
     y, log_scale = network.apply(params, X)
     assert y.shape == (6, 3)
     np.testing.assert_allclose(log_scale, np.full(6, np.log(0.5)), rtol=1e-6)
-    slope = jax.grad(lambda params: network.apply(params, X)[1].sum())(params)
-    assert slope['params']['log_scale'] == 6
+
+    def sum_of_log_scales(params):
+        _, log_scale = network.apply(params, X)
+        return log_scale.sum()
+
+    gradient = jax.grad(sum_of_log_scales)(params)
+    assert gradient['params']['log_scale'] == 6
 
 
 @pytest.mark.parametrize(

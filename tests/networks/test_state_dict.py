@@ -1,5 +1,4 @@
-"""State dicts written by hand, byte for byte as torch writes them, and everything that must be
-refused."""
+"""State dicts written by hand, byte for byte as torch writes them, and refusals."""
 
 import io
 import os
@@ -42,16 +41,10 @@ def tensor(key, x, part=b'', *, kind=None, count=None, offset=0, shape=None, str
 
 
 def dictionary(entries):
+    """A pickle of an OrderedDict of entries, with the metadata that torch adds."""
+    items = b''.join(text(name) + x for name, x in entries.items())
     metadata = b'}' + text('_metadata') + ORDERED + b'sb'
-    return (
-        b'\x80\x02'
-        + ORDERED
-        + b'('
-        + b''.join(text(name) + x for name, x in entries.items())
-        + b'u'
-        + metadata
-        + b'.'
-    )
+    return b'\x80\x02' + ORDERED + b'(' + items + b'u' + metadata + b'.'
 
 
 def stored(x):
@@ -75,20 +68,18 @@ def streamed(content, arrays, little=True):
     return b''.join([*parts, content, pickle.dumps(keys, 2), *lengths])
 
 
-FORMATS = {
-    'zip': (zipped, b''),
-    'stream': (streamed, b'N'),
-}  # how it is written; what ends a storage's description
+# How a format is written, and what ends a storage's description.
+FORMATS = {'zip': (zipped, b''), 'stream': (streamed, b'N')}
 formats = pytest.mark.parametrize('form', FORMATS)
 
 
 def some_arrays():
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     return {
-        'kernel': draw.normal(size=(2, 3, 1, 7)).astype(np.float32),
-        'turned': draw.normal(size=(3, 4)).astype(np.float32).T,
-        'wide': draw.normal(size=5),
-        'half': draw.normal(size=(2, 2)).astype(np.float16),
+        'kernel': rng.normal(size=(2, 3, 1, 7)).astype(np.float32),
+        'transposed': rng.normal(size=(3, 4)).astype(np.float32).T,
+        'double': rng.normal(size=5),
+        'half': rng.normal(size=(2, 2)).astype(np.float16),
         'count': np.array(7),
     }
 
@@ -105,6 +96,7 @@ def read(tmp_path, content):
 
 
 def refused(tmp_path, content):
+    """The message with which content is refused, in one line."""
     with pytest.raises(ValueError) as error:
         read(tmp_path, content)
     assert '\n' not in str(error.value)
@@ -127,25 +119,23 @@ def test_what_is_written_by_hand_is_read(form, tmp_path):
 def test_tensors_may_share_a_storage(form, tmp_path):
     write, part = FORMATS[form]
     x = np.arange(12, dtype=np.float32)
-    rows, columns = (
-        dict(offset=4, shape=(2, 4), strides=(4, 1)),
-        dict(offset=1, shape=(3, 2), strides=(4, 2)),
-    )
-    entries = {'rows': tensor('0', x, part, **rows), 'columns': tensor('0', x, part, **columns)}
-    square = x.reshape(3, 4)
-    assert_same(
-        read(tmp_path, write(dictionary(entries), [x])),
-        {'rows': square[1:], 'columns': square[:, 1::2]},
-    )
+    entries = {
+        'rows': tensor('0', x, part, offset=4, shape=(2, 4), strides=(4, 1)),
+        'columns': tensor('0', x, part, offset=1, shape=(3, 2), strides=(4, 2)),
+    }
+    arrays = read(tmp_path, write(dictionary(entries), [x]))
+    matrix = x.reshape(3, 4)
+    assert_same(arrays, {'rows': matrix[1:], 'columns': matrix[:, 1::2]})
 
 
 def test_safetensors_are_read(tmp_path):
     arrays = {'a': np.arange(6, dtype=np.float32).reshape(2, 3), 'b': np.array([1.5])}
-    save_file(arrays, tmp_path / 'weights.safetensors')
-    assert_same(dict(sorted(read_arrays(tmp_path / 'weights.safetensors').items())), arrays)
-    (tmp_path / 'weights.safetensors').write_bytes(b'nothing of the kind')
+    path = tmp_path / 'weights.safetensors'
+    save_file(arrays, path)
+    assert_same(dict(sorted(read_arrays(path).items())), arrays)
+    path.write_bytes(b'nothing of the kind')
     with pytest.raises(ValueError, match='this is no safetensors file'):
-        read_arrays(tmp_path / 'weights.safetensors')
+        read_arrays(path)
 
 
 class Runs:
@@ -161,12 +151,12 @@ class Runs:
 @pytest.mark.parametrize('protocol', [0, 2, 4])
 @formats
 def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(form, protocol, tmp_path):
-    made = tmp_path / 'made'
-    content = pickle.dumps({'weight': Runs(os.mkdir, str(made))}, protocol)
-    assert "wants 'posix.mkdir', which no state dict of weights needs" in refused(
-        tmp_path, FORMATS[form][0](content, [])
-    )
-    assert not made.exists()
+    folder = tmp_path / 'made'
+    content = pickle.dumps({'weight': Runs(os.mkdir, str(folder))}, protocol)
+    write, _ = FORMATS[form]
+    message = refused(tmp_path, write(content, []))
+    assert "wants 'posix.mkdir', which no state dict of weights needs" in message
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -244,11 +234,13 @@ def test_other_files_are_refused(content, message, tmp_path):
 
 @formats
 def test_a_damaged_file_gives_arrays_or_one_line(form, tmp_path):
-    content, draw = written(form, some_arrays()), np.random.default_rng(0)
+    content = written(form, some_arrays())
+    rng = np.random.default_rng(0)
     for trial in range(300):
         damaged = bytearray(content)
-        damaged[draw.integers(len(damaged))] = draw.integers(256)
-        damaged = damaged[: draw.integers(len(damaged))] if trial % 3 == 0 else damaged
+        damaged[rng.integers(len(damaged))] = rng.integers(256)
+        if trial % 3 == 0:
+            damaged = damaged[: rng.integers(len(damaged))]
         try:
             arrays = read(tmp_path, bytes(damaged))
         except ValueError as error:
@@ -267,7 +259,6 @@ def test_what_torch_writes_is_read(modern, tmp_path):
     )
     state = module.state_dict()
     state['2.weight'] = state['2.weight'].T
-    torch.save(state, tmp_path / 'weights.pth', _use_new_zipfile_serialization=modern)
-    assert_same(
-        read_arrays(tmp_path / 'weights.pth'), {name: x.numpy() for name, x in state.items()}
-    )
+    path = tmp_path / 'weights.pth'
+    torch.save(state, path, _use_new_zipfile_serialization=modern)
+    assert_same(read_arrays(path), {name: x.numpy() for name, x in state.items()})

@@ -21,23 +21,21 @@ def shape(*sizes, dtype=jnp.float32):
 
 
 def abstract_params(net, x):
+    """The shapes of the parameters for images x."""
     return jax.eval_shape(lambda key: net.lazy_init(key, x, shape(x.shape[0])), jax.random.key(0))
 
 
-def drawn(net, sizes=(8, 8, 8, 3)):
-    """Inputs, and weights that are zero nowhere."""
-    x = jax.random.normal(jax.random.key(1), sizes)
-    abstract = abstract_params(net, x)
-    leaves, tree = jax.tree.flatten(abstract)
+def inputs_and_params(net, size=(8, 8, 8, 3)):
+    """x, t, and parameters that are zero nowhere."""
+    x = jax.random.normal(jax.random.key(1), size)
+    t = jnp.arange(size[0]) * 100
+    leaves, tree = jax.tree.flatten(abstract_params(net, x))
 
     def draw(i, leaf):
         return 0.1 * np.random.default_rng(i).normal(size=leaf.shape).astype('float32')
 
-    return (
-        x,
-        jnp.arange(sizes[0]) * 100,
-        tree.unflatten([draw(*pair) for pair in enumerate(leaves)]),
-    )
+    params = tree.unflatten([draw(i, leaf) for i, leaf in enumerate(leaves)])
+    return x, t, params
 
 
 def test_the_cifar_network_has_the_parameters_of_the_paper():
@@ -47,7 +45,8 @@ def test_the_cifar_network_has_the_parameters_of_the_paper():
 
 def test_it_begins_by_predicting_zero_in_the_shape_of_its_input():
     net = UNet(**SMALL)
-    x, t = jnp.ones((2, 8, 8, 5)), jnp.arange(2)
+    x = jnp.ones((2, 8, 8, 5))
+    t = jnp.arange(2)
     params = net.lazy_init(jax.random.key(0), shape(*x.shape), shape(2))
     np.testing.assert_array_equal(jax.jit(net.apply)(params, x, t), jnp.zeros_like(x))
 
@@ -61,32 +60,32 @@ def test_group_normalisation_gives_groups_of_mean_zero_and_variance_one():
 
 
 def test_attention_is_the_formula():
-    """softmax(q k^T / sqrt C) v of every pixel, beside a skip (Vaswani et al. 2017,
-    arXiv:1706.03762, eq. 1)."""
-    draw, C = np.random.default_rng(0), 8
+    """softmax(q k^T / sqrt C) v of every pixel, beside a skip.
 
-    def dense():
-        return {
-            'kernel': draw.normal(size=(C, C)).astype('float32'),
-            'bias': draw.normal(size=C).astype('float32'),
-        }
+    Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
+    """
+    rng = np.random.default_rng(0)
+    C = 8
 
-    params = {name: dense() for name in ('query', 'key', 'value', 'out')}
-    params['norm'] = {
-        'scale': draw.normal(size=C).astype('float32'),
-        'bias': draw.normal(size=C).astype('float32'),
-    }
-    x = draw.normal(size=(2, 3, 4, C)).astype('float32')
+    def normal(*size):
+        return rng.normal(size=size).astype('float32')
+
+    names = ('query', 'key', 'value', 'out')
+    params = {name: {'kernel': normal(C, C), 'bias': normal(C)} for name in names}
+    params['norm'] = {'scale': normal(C), 'bias': normal(C)}
+    x = normal(2, 3, 4, C)
+
+    def dense(name, rows):
+        return rows @ params[name]['kernel'] + params[name]['bias']
+
     rows = np.float64(Norm().apply({'params': params['norm']}, x)).reshape(2, 12, C)
-    query, key, value = (
-        rows @ params[name]['kernel'] + params[name]['bias'] for name in ('query', 'key', 'value')
-    )
-    seen = (
-        softmax(query @ key.swapaxes(1, 2) / np.sqrt(C), -1) @ value @ params['out']['kernel']
-        + params['out']['bias']
-    )
-    found = Attention().apply({'params': params}, x)
-    np.testing.assert_allclose(found, x + seen.reshape(x.shape), rtol=1e-4, atol=1e-4)
+    query = dense('query', rows)
+    key = dense('key', rows)
+    value = dense('value', rows)
+    weights = softmax(query @ key.swapaxes(1, 2) / np.sqrt(C), -1)
+    expected = x + dense('out', weights @ value).reshape(x.shape)
+    y = Attention().apply({'params': params}, x)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_dropout_keeps_the_mean_and_drops_the_share():
@@ -96,26 +95,33 @@ def test_dropout_keeps_the_mean_and_drops_the_share():
     deviation = (0.3 * 0.7 / x.size) ** 0.5
     assert abs(share - 0.3) < 5 * deviation
     np.testing.assert_allclose(np.unique(y), [0, 1 / 0.7], rtol=1e-4)
-    lower, upper = (
-        np.asarray(y).reshape(-1)[i::2] == 0 for i in (0, 1)
-    )  # halves of one random number
+    # Halves of one random number.
+    dropped = np.asarray(y).reshape(-1) == 0
+    lower = dropped[0::2]
+    upper = dropped[1::2]
     assert abs(np.corrcoef(lower, upper)[0, 1]) < 5 / lower.size**0.5
 
 
 def test_dropout_is_active_exactly_with_its_key():
     net = UNet(**SMALL)
-    x, t, params = drawn(net)
-    run = jax.jit(lambda rngs: net.apply(params, x, t, rngs=rngs))
-    plain, first, again, other = (
-        run(rngs) for rngs in ({}, *({'dropout': jax.random.key(seed)} for seed in (0, 0, 1)))
-    )
+    x, t, params = inputs_and_params(net)
+
+    @jax.jit
+    def apply(rngs):
+        return net.apply(params, x, t, rngs=rngs)
+
+    without_key = apply({})
+    first = apply({'dropout': jax.random.key(0)})
+    again = apply({'dropout': jax.random.key(0)})
+    other = apply({'dropout': jax.random.key(1)})
     np.testing.assert_array_equal(first, again)
-    assert not np.allclose(plain, first) and not np.allclose(first, other)
+    assert not np.allclose(without_key, first)
+    assert not np.allclose(first, other)
 
 
 def test_dropout_does_not_depend_on_the_number_of_devices():
     net = UNet(**SMALL)
-    x, t, params = drawn(net)
+    x, t, params = inputs_and_params(net)
 
     def run(key, x, t):
         return net.apply(params, x, t, rngs={'dropout': key})
@@ -128,12 +134,16 @@ def test_dropout_does_not_depend_on_the_number_of_devices():
 
 @pytest.mark.parametrize('dtype', [jnp.bfloat16, 'bfloat16'])
 def test_bfloat16_computes_the_same_with_float32_parameters_and_output(dtype):
-    full, half = UNet(**SMALL), UNet(**SMALL, dtype=dtype)
-    x, t, params = drawn(full)
-    assert jax.tree.map(lambda a: (a.shape, a.dtype), abstract_params(half, x)) == jax.tree.map(
-        lambda a: (a.shape, a.dtype), abstract_params(full, x)
-    )
-    exact, rounded = (jax.jit(net.apply)(params, x, t) for net in (full, half))
+    full = UNet(**SMALL)
+    half = UNet(**SMALL, dtype=dtype)
+    x, t, params = inputs_and_params(full)
+
+    def kinds(net):
+        return jax.tree.map(lambda a: (a.shape, a.dtype), abstract_params(net, x))
+
+    assert kinds(half) == kinds(full)
+    exact = jax.jit(full.apply)(params, x, t)
+    rounded = jax.jit(half.apply)(params, x, t)
     assert rounded.dtype == jnp.float32
     error = jnp.linalg.norm(rounded - exact) / jnp.linalg.norm(exact)
     assert 0 < error < 0.03
@@ -189,9 +199,8 @@ PEER_NAMES = {  # diffusers' name of a layer, ours; the first that matches, in o
     'to_q': 'query',
     'to_k': 'key',
     'to_v': 'value',
-    r'^up(\d)': lambda found: (
-        f'up{3 - int(found[1])}'
-    ),  # diffusers counts the way up from its beginning
+    # Diffusers counts the way up from the coarsest level.
+    r'^up(\d)': lambda match: f'up{3 - int(match[1])}',
 }
 
 
@@ -202,14 +211,17 @@ def from_diffusers(state: dict) -> dict:
         for theirs, ours in PEER_NAMES.items():
             name = re.sub(theirs, ours, name)
         *layers, kind = name.split('.')
-        place, value = params, value.numpy()
+        value = value.numpy()
+        layer_params = params
         for layer in layers:
-            place = place.setdefault(layer, {})
-        if kind == 'bias' or value.ndim == 1:
-            place['bias' if kind == 'bias' else 'scale'] = value
+            layer_params = layer_params.setdefault(layer, {})
+        if kind == 'bias':
+            layer_params['bias'] = value
+        elif value.ndim == 1:
+            layer_params['scale'] = value
         else:  # [O, I, K, L] or [O, I]; a convolution over single pixels is a dense layer here
             kernel = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
-            place['kernel'] = kernel[0, 0] if kernel.shape[:2] == (1, 1) else kernel
+            layer_params['kernel'] = kernel[0, 0] if kernel.shape[:2] == (1, 1) else kernel
     return {'params': params}
 
 
@@ -220,20 +232,24 @@ def test_it_is_the_function_that_diffusers_computes():
     from benchmarks.unet import torch_network
 
     torch.manual_seed(0)
-    peer, net = torch_network().eval(), UNet(**CIFAR)
-    for value in peer.parameters():  # no weight is zero or one, as some are when a network begins
+    peer = torch_network().eval()
+    for value in peer.parameters():  # no weight is zero or one, as some are initially
         value.data += 0.02 * torch.randn_like(value)
-    x, t = torch.randn(2, 3, 32, 32, requires_grad=True), torch.tensor([7, 901])
-    weights = torch.randn(2, 3, 32, 32)
-    theirs = peer(x, t).sample
-    (slope,) = torch.autograd.grad((theirs * weights).sum(), x)
+    torch_x = torch.randn(2, 3, 32, 32, requires_grad=True)
+    torch_t = torch.tensor([7, 901])
+    torch_weights = torch.randn(2, 3, 32, 32)
+    torch_y = peer(torch_x, torch_t).sample
+    (torch_gradient,) = torch.autograd.grad((torch_y * torch_weights).sum(), torch_x)
 
-    params = from_diffusers(peer.state_dict())
-
-    def last(image):
+    def channels_last(image):
         return jnp.asarray(image.detach().permute(0, 2, 3, 1).numpy())
 
-    assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, abstract_params(net, last(x)))
-    ours, back = jax.vjp(lambda x: net.apply(params, x, jnp.asarray(t.numpy(), jnp.int32)), last(x))
-    np.testing.assert_allclose(ours, last(theirs), atol=1e-4)
-    np.testing.assert_allclose(back(last(weights))[0], last(slope), atol=1e-4)
+    net = UNet(**CIFAR)
+    params = from_diffusers(peer.state_dict())
+    x = channels_last(torch_x)
+    t = jnp.asarray(torch_t.numpy(), jnp.int32)
+    assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, abstract_params(net, x))
+    y, pull_back = jax.vjp(lambda x: net.apply(params, x, t), x)
+    np.testing.assert_allclose(y, channels_last(torch_y), atol=1e-4)
+    (gradient,) = pull_back(channels_last(torch_weights))
+    np.testing.assert_allclose(gradient, channels_last(torch_gradient), atol=1e-4)

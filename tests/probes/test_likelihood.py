@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genjax.probes.likelihood import bound_table, importance
-from genjax.training.mesh import make_mesh
+from genjax.training import make_mesh
 
 
 @pytest.mark.parametrize('devices', [1, 8])

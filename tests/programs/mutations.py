@@ -60,14 +60,14 @@ FAULTS = (
     ),
     Fault(
         'the average of the parameters is not restored on resume',
-        'genjax/training/train.py',
+        'genjax/training/state.py',
         'return step, state, Tally(**tally)',
         'return step, state._replace(average=jax.tree.map(jnp.copy, state.params)), Tally(**tally)',
         'training/test_train.py::test_resume_is_exact_to_the_bit',
     ),
     Fault(
         'the sums of the logging interval are not restored on resume',
-        'genjax/training/train.py',
+        'genjax/training/state.py',
         'return step, state, Tally(**tally)',
         'return step, state, Tally()',
         'training/test_train.py::test_an_interrupted_run_saves_where_it_is_and_goes_on_to_the_bit',
@@ -82,13 +82,13 @@ FAULTS = (
     Fault(
         'resident data are shifted by one step',
         'genjax/training/loop.py',
-        'draw(raw, step + i)',
-        'draw(raw, step + i + 1)',
+        'make_batch(raw, step + i)',
+        'make_batch(raw, step + i + 1)',
         'training/test_train.py::test_train_is_the_fold_of_its_definition',
     ),
     Fault(
         'streamed data are shifted by one batch on resume',
-        'genjax/training/loop.py',
+        'genjax/training/feed.py',
         'feed.stream(start)',
         'feed.stream(start + (start > 0))',
         'training/test_train.py::test_host_data_go_on_from_where_a_run_stopped',
@@ -96,15 +96,15 @@ FAULTS = (
     Fault(
         'what pads the last test batch is counted in its mean',
         'genjax/training/evaluation.py',
-        'np.asarray(v)[:n].sum',
-        'np.asarray(v).sum',
+        'np.asarray(array)[:length].sum',
+        'np.asarray(array).sum',
         'training/test_train.py::test_evaluation_is_the_exact_mean_over_the_test_set',
     ),
     Fault(
         'a loss that is infinite is not seen',
         'genjax/training/observe.py',
-        'if not math.isfinite(row[i]):',
-        'if math.isnan(row[i]):',
+        'if not math.isfinite(value):',
+        'if math.isnan(value):',
         'training/test_train.py'
         '::test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric',
     ),
@@ -560,9 +560,9 @@ FAULTS = (
     ),
     Fault(
         'the time left counts compiling',
-        'genjax/training/report.py',
-        'first = step, now',
-        'first = start, began',
+        'genjax/training/progress.py',
+        'first_call = step, now',
+        'first_call = start, began',
         'training/test_report.py'
         '::test_the_time_left_is_of_the_steps_since_the_program_was_compiled[0]',
     ),

@@ -16,19 +16,9 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import SingleDeviceSharding
 
-from genjax.training.checkpoint import (
-    ASIDE,
-    FOLDER,
-    Damaged,
-    Unrestorable,
-    open_checkpoints,
-    restore,
-    save,
-)
+from genjax.training import Every, make_mesh, restore, train
+from genjax.training.checkpoint import ASIDE, FOLDER, Damaged, Unrestorable, open_checkpoints, save
 from genjax.training.digest import digest
-from genjax.training.mesh import make_mesh
-from genjax.training.schedule import Every
-from genjax.training.train import train
 from launch.__main__ import main
 from launch.run import rundir
 from tests.training.toy import toy

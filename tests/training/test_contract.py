@@ -15,10 +15,7 @@ from genjax.algorithms.vae import Model, vae
 from genjax.base import Data, Resident
 from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import squares
-from genjax.training import Every, contract, train
-from genjax.training.mesh import make_mesh
-from genjax.training.replicas import replicas
-from genjax.training.state import check
+from genjax.training import Every, check, contract, make_mesh, replicas, train
 from launch.__main__ import main
 from tests.contracts.cases import ALGORITHMS
 from tests.training.toy import toy

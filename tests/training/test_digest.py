@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import NamedSharding, PartitionSpec
 
+from genjax.training import make_mesh
 from genjax.training.digest import digest, kinds
-from genjax.training.mesh import make_mesh
 
 DTYPES = ('float32', 'int32', 'uint8', 'bool', 'bfloat16', 'float16')
 

@@ -9,10 +9,8 @@ from jax.sharding import PartitionSpec as P
 
 from genjax.base import Algorithm, Data
 from genjax.descent import descend
-from genjax.training.experiment import Experiment
-from genjax.training.mesh import by_pmap, make_mesh, placement
-from genjax.training.schedule import Every
-from genjax.training.train import train
+from genjax.training import Every, Experiment, by_pmap, make_mesh, train
+from genjax.training.mesh import placement
 from tests.training.toy import gaussian_batches
 from tests.trees import assert_trees_close_in_norm
 

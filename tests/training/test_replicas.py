@@ -5,10 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.training.mesh import make_mesh
-from genjax.training.replicas import replicas
-from genjax.training.schedule import Every
-from genjax.training.train import train
+from genjax.training import Every, make_mesh, replicas, train
 from tests.training.toy import toy
 
 N = 3

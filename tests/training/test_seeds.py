@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 
 from genjax.base import Data, Resident
-from genjax.training import checkpoint, loop, observe
+from genjax.training import (
+    Every,
+    NonFinite,
+    Unlike,
+    checkpoint,
+    loop,
+    make_mesh,
+    observe,
+    train,
+    train_seeds,
+)
 from genjax.training.joint import distinct
-from genjax.training.mesh import make_mesh
-from genjax.training.observe import NonFinite
-from genjax.training.schedule import Every
-from genjax.training.seeds import Unlike, groups, train_seeds
-from genjax.training.train import train
+from genjax.training.seeds import groups
 from launch.__main__ import main
 from launch.run import rundir, signals
 from launch.sweep import grouping, local

@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 
 from genjax.base import Data, Resident
-from genjax.training.experiment import Probe, run_keys
-from genjax.training.inspection import evaluate, restore
-from genjax.training.mesh import by_jit, by_pmap, make_mesh
-from genjax.training.observe import NonFinite
-from genjax.training.schedule import Every, spans
-from genjax.training.train import train
+from genjax.training import (
+    Every,
+    NonFinite,
+    Probe,
+    by_jit,
+    by_pmap,
+    evaluate,
+    make_mesh,
+    restore,
+    run_keys,
+    train,
+)
+from genjax.training.schedule import spans
 from tests.training.toy import BATCH, toy
 from tests.trees import assert_trees_close_in_norm, assert_trees_equal
 

@@ -10,7 +10,7 @@ import optax
 from genjax.base import Algorithm, Data, Resident
 from genjax.descent import descend
 from genjax.parallel import example_keys
-from genjax.training.experiment import Experiment, Probe
+from genjax.training import Experiment, Probe
 
 BATCH = 16
 

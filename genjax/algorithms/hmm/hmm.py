@@ -8,7 +8,7 @@ B sequences of L places, t a place; K states, i and j.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +99,7 @@ def hmm(
     *,
     scan: Scan = sequential,
     product: Product = log_product,
-    stepsize: Callable[[Array], Any] = full_step,
+    stepsize: Callable[[Array], Array | float] = full_step,
     pseudocount: float = 0.0,
     start: Callable[[Key, int], Array] = random_transition,
     length: int = 100,

@@ -4,17 +4,21 @@ B examples, C of them at a time, D columns.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-# (x [C, D], mask [C]) -> (sums, values [C, ...]), pytrees; the mask is False at padding
-Chunk = Callable[[Array, Array], tuple[Any, Any]]
+# Pytrees.
+Sums = TypeVar('Sums')
+Values = TypeVar('Values')  # [C, ...] each
+
+# (x [C, D], mask [C]) -> (sums, values); the mask is False at padding
+Chunk = Callable[[Array, Array], tuple[Sums, Values]]
 
 
-def map_chunks(chunk: Chunk, x: Array, rows: int) -> tuple[Any, Any]:
+def map_chunks(chunk: Chunk[Sums, Values], x: Array, rows: int) -> tuple[Sums, Values]:
     """A function of some rows over all rows: its sums added up, its values in order.
 
     A chunk takes every (B / C)th row, so that devices that share the batch share each chunk.

@@ -11,7 +11,7 @@ B examples, C of them at a time, D columns, K components.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -37,11 +37,13 @@ class Statistics(NamedTuple):
     scatter: Array  # of r w w^T, shaped as covariances
 
 
+Sums = TypeVar('Sums')
+
 # x [C, D] -> responsibilities r [C, K], losses [C], and what is to be summed, a function of r
-Assign = Callable[[Array], tuple[Array, Array, Callable[[Array], Any]]]
+Assign = Callable[[Array], tuple[Array, Array, Callable[[Array], Sums]]]
 
 
-def soft_assignment(covariance: Covariance, mixture: Mixture) -> Assign:
+def soft_assignment(covariance: Covariance, mixture: Mixture) -> Assign[Statistics]:
     """p(k | x) (9.13), -log p(x) in nats, and the `Statistics` under given responsibilities."""
     normals = covariance.normals(mixture.means, mixture.factors)
 
@@ -63,7 +65,7 @@ def soft_assignment(covariance: Covariance, mixture: Mixture) -> Assign:
     return assign
 
 
-def e_step(assign: Assign, x: Array, rows: int) -> tuple[Any, Array]:
+def e_step(assign: Assign[Sums], x: Array, rows: int) -> tuple[Sums, Array]:
     """The E step of x [B, D], some rows at a time.
 
     Args:

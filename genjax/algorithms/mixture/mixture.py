@@ -6,7 +6,7 @@ B examples, C of them at a time, D columns, K components.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ def mixture(
     *,
     covariance: Covariance,
     floor: float = 1e-6,
-    rate: Callable[[Array], Any] = full_rate,
+    rate: Callable[[Array], Array | float] = full_rate,
     start: Mixture | None = None,
     rows: int = 256,
 ) -> Algorithm:
@@ -49,7 +49,7 @@ def mixture(
     likelihood never falls; smaller ones want a rate that falls, such as (step + 2)^-0.6 (Cappe and
     Moulines, section 3).
 
-    Metrics are 'loss', -log p(x) in nats before the step, and 'reseeded', the components found
+    Metrics are 'loss', -log p(x) in nats before the step, and 'reseeded', the components that were
     empty, see `m_step`. A singular covariance (at a floor of 0) is NaN, and ends the run. Codes
     are responsibilities [B, K].
 

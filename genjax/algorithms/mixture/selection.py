@@ -1,7 +1,8 @@
 """How many components a mixture should have."""
 
 import math
-from typing import Any
+
+from jax import Array
 
 from genjax.algorithms.mixture.covariances import Covariance
 
@@ -17,7 +18,7 @@ def parameters(covariance: Covariance, components: int, size: int) -> int:
     return covariance.count(components, size) + components * size + components - 1
 
 
-def bic(loss: Any, parameters: int, examples: int) -> Any:
+def bic(loss: Array | float, parameters: int, examples: int) -> Array | float:
     """The Bayesian information criterion of Schwarz 1978; lower is better.
 
     Args:

@@ -3,6 +3,7 @@
 B examples, C of them at a time, D columns, K components.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -11,7 +12,14 @@ from jax import Array
 
 from genjax.algorithms.mixture.covariances import Covariance
 from genjax.algorithms.mixture.density import Mixture
-from genjax.algorithms.mixture.em import Assign, Statistics, e_step, largest_losses, m_step
+from genjax.algorithms.mixture.em import (
+    Assign,
+    Statistics,
+    Sums,
+    e_step,
+    largest_losses,
+    m_step,
+)
 from genjax.base import Key
 from genjax.numerics.kmeans import plus_plus
 from genjax.parallel import device_mean
@@ -19,7 +27,7 @@ from genjax.parallel import device_mean
 ROUNDS = 20  # of k-means
 
 
-def nearest_mean(means: Array, sums) -> Assign:
+def nearest_mean(means: Array, sums: Callable[[Array], Callable[[Array], Sums]]) -> Assign[Sums]:
     """1 for the nearest of the means [K, D] and 0 for the others, and its squared distance.
 
     Args:

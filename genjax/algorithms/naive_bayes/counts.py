@@ -50,7 +50,7 @@ def class_counts(label: Array, classes: int) -> Array:
 
 
 def require_pseudocounts(alpha: Pseudocounts, outcomes: int | None = None) -> None:
-    """Raises ValueError unless pseudocounts are at least 0, and one for all outcomes or one each."""
+    """Raises ValueError unless pseudocounts are at least 0: one for all outcomes, or one each."""
     if not np.all((np.asarray(alpha) >= 0) & np.isfinite(alpha)):
         raise ValueError(f'alpha is {alpha}; pseudocounts must be finite and at least 0')
     if np.ndim(alpha) and outcomes and np.shape(alpha) != (outcomes,):

@@ -8,7 +8,7 @@ rounding; an example that comes twice counts twice. Probabilities are a pure fun
 B examples, D features, C classes.
 """
 
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from genjax.algorithms.naive_bayes.counts import (
     posterior_mean,
     require_pseudocounts,
 )
-from genjax.algorithms.naive_bayes.features import Feature, Parameters
+from genjax.algorithms.naive_bayes.features import Feature, Parameters, Statistics
 from genjax.algorithms.naive_bayes.validity import (
     invalid_examples,
     training_alarms,
@@ -30,11 +30,11 @@ from genjax.base import Algorithm, Metrics
 from genjax.parallel import device_mean, example_keys
 
 
-class Counted(NamedTuple):
+class Counted(NamedTuple, Generic[Statistics]):
     """What training has counted."""
 
     classes: Array  # [C] uint32
-    features: Any  # the statistics of the feature, whose kind the caller chooses
+    features: Statistics  # of the feature
 
 
 def log_joint(

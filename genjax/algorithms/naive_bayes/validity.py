@@ -5,14 +5,12 @@ An infinite metric ends a training run.
 B examples, D features, C classes.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from genjax.algorithms.naive_bayes.features import Feature
-from genjax.base import Batch, Metrics
+from genjax.base import Batch, Metrics, State
 from genjax.parallel import device_max
 
 
@@ -32,7 +30,7 @@ def invalid_examples(feature: Feature, classes: int, batch: Batch) -> dict[str, 
 
 
 def training_alarms(
-    feature: Feature, classes: int, before: Any, after: Any, batch: Batch
+    feature: Feature, classes: int, before: State, after: State, batch: Batch
 ) -> Metrics:
     """What ends a run: invalid examples, and counts that have wrapped around; [] each.
 

@@ -73,5 +73,5 @@ def kneser_ney(discount: float = 0.75, unigram: float | None = None) -> Smoothin
     return smoothing
 
 
-def _ratio(part, whole, otherwise):
-    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1.0), otherwise)
+def _ratio(part, total, otherwise):
+    return jnp.where(total > 0, part / jnp.where(total > 0, total, 1.0), otherwise)

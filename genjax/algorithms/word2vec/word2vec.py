@@ -29,8 +29,7 @@ from genjax.parallel import all_gather, device_max, device_mean, example_keys
 
 
 class Vectors(NamedTuple):
-    """Two vectors a word in one table, so that one scatter serves both: two into one array would
-    copy it."""
+    """Two vectors a word, in one table: one scatter serves both, where two would copy it."""
 
     step: jax.Array  # int32
     table: jax.Array  # [2V, D]: the input vectors v, which encode gives, then the output vectors u

@@ -104,10 +104,10 @@ def analogies(relations: Sequence[Relation] = RELATIONS) -> list[Analogy]:
 
     They go from the first role of a relation to each other one, for every two rows in both orders.
     """
-    found = []
+    questions = []
     for roles, rows in relations:
         targets = [row.split() for row in rows]
         for i, role in list(enumerate(roles))[1:]:
             for first, second in itertools.permutations(targets, 2):
-                found.append((role, first[0], first[i], second[0], second[i]))
-    return found
+                questions.append((role, first[0], first[i], second[0], second[i]))
+    return questions

@@ -123,17 +123,17 @@ def _pieces(file: io.BufferedReader, path: pathlib.Path) -> Iterator[str]:
     number = 1
     rest = ''  # of a piece, after its last space
     while piece := file.readline(PIECE):
-        whole = piece.endswith(b'\n')
-        if not whole:
+        ends_line = piece.endswith(b'\n')
+        if not ends_line:
             piece += _end_of_character(file)
         text = rest + _decoded(piece, path, number)
         if number == 1 and not rest:
             text = text.removeprefix('\ufeff')  # some editors begin a file with this mark
-        end = len(text) if whole else _end_of_piece(text)
+        end = len(text) if ends_line else _end_of_piece(text)
         if end:
             yield text[:end]
         rest = text[end:]
-        number += whole
+        number += ends_line
     if rest:
         yield rest
 
@@ -175,8 +175,8 @@ def _cut(pieces: Iterator[str]) -> Iterator[str]:
     """Lines from their pieces, those that are too long in parts."""
     words = []  # of a line that is not whole yet
     for piece in pieces:
-        whole = piece.endswith('\n')
-        if whole and not words and len(piece) <= STRETCH:  # too short to be cut
+        ends_line = piece.endswith('\n')
+        if ends_line and not words and len(piece) <= STRETCH:  # too short to be cut
             yield piece.rstrip('\r\n')
             continue
 
@@ -195,7 +195,7 @@ def _cut(pieces: Iterator[str]) -> Iterator[str]:
         while len(words) > LONGEST:
             yield ' '.join(words[:LONGEST])
             del words[:LONGEST]
-        if whole:
+        if ends_line:
             yield ' '.join(words)
             words = []
     if words:
@@ -223,8 +223,8 @@ def _text8(data_dir: str) -> pathlib.Path:
     """
     folder = data_folder(data_dir)
     files = [folder / f'text8{suffix}' for suffix in ('', '.gz', '.xz', '.zip')]
-    found = next((file for file in files if file.is_file()), None)
-    return found or _download(TEXT8, TEXT8_MD5, files[-1])
+    existing = next((file for file in files if file.is_file()), None)
+    return existing or _download(TEXT8, TEXT8_MD5, files[-1])
 
 
 def _download(url: str, md5: str, path: pathlib.Path) -> pathlib.Path:

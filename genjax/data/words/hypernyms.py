@@ -72,11 +72,10 @@ def read_bless(pairs: Path | str, relations: Path | str) -> list[Pair]:
             raise ValueError(f'{pairs} line {number} has the label {label!r}; it is 0 or 1')
         labels[x, y] = label
 
-    found = []
-    for (x, y), label in labels.items():
-        relation = HYPER if label == '1' else negatives.get((x, y), 'other')
-        found.append((x, y, relation))
-    return found
+    return [
+        (x, y, HYPER if label == '1' else negatives.get((x, y), 'other'))
+        for (x, y), label in labels.items()
+    ]
 
 
 def _rows(path: Path | str, *columns: str) -> list[tuple[int, list[str]]]:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from genjax.networks.conv import convolve
+from genjax.networks.convolution import convolve
 
 
 class Layer(NamedTuple):

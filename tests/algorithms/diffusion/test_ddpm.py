@@ -11,8 +11,7 @@ import pytest
 
 from genjax.algorithms.diffusion import bound, ddim, ddpm, linear_schedule, make_process, predictor
 from genjax.base import Resident
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Data, Experiment, train
+from genjax.training import Data, Experiment, make_mesh, train
 from tests.algorithms.diffusion.gaussian import (
     KEY,
     PROCESS,

@@ -25,8 +25,7 @@ from genjax.algorithms.gan import (
 from genjax.data.tables import table
 from genjax.networks.mlp import MLP
 from genjax.networks.norms import BatchNorm
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Experiment, NonFinite, train
+from genjax.training import Experiment, NonFinite, make_mesh, train
 from tests.trees import assert_trees_close
 
 X = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)

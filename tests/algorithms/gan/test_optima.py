@@ -23,8 +23,7 @@ from genjax.algorithms.gan import (
 from genjax.data.toys import constant, sampled
 from genjax.networks.finite import Atoms, Table
 from genjax.networks.mlp import MLP
-from genjax.training.mesh import make_mesh
-from genjax.training.train import Every, Experiment, evaluate, train
+from genjax.training import Every, Experiment, evaluate, make_mesh, train
 from tests.trees import assert_trees_close, assert_trees_equal
 
 P = np.array([0.05, 0.3, 0.1, 0.35, 0.2])

@@ -26,7 +26,8 @@ def products_by_definition(centres, places):
 
 
 def test_products_are_those_of_each_centre_with_its_neighbours():
-    centres, places = normal(B, T, D), normal(B, T + 2 * W, D, seed=1)
+    centres = normal(B, T, D)
+    places = normal(B, T + 2 * W, D, seed=1)
     np.testing.assert_allclose(
         band_products(centres, places),
         products_by_definition(centres, places),

@@ -27,9 +27,10 @@ from genjax.data.text.excerpts import excerpts
 from genjax.data.text.planted import analogies as planted_analogies
 from genjax.data.text.planted import planted
 from genjax.metrics.analogies import analogies
-from genjax.training.loop import feeder, folded
-from genjax.training.mesh import by_jit, make_mesh, placement
-from genjax.training.train import Every, Experiment, NonFinite, evaluate, train
+from genjax.training import Every, Experiment, NonFinite, by_jit, evaluate, make_mesh, train
+from genjax.training.feed import feed_args
+from genjax.training.loop import fold_steps
+from genjax.training.mesh import placement
 
 V, D, B, L, T = 11, 6, 2, 20, 8
 COUNTS = np.arange(V, 0, -1) ** 2
@@ -60,8 +61,7 @@ def learner(model, output, **options):
 
 
 def predictions(model, key, words):
-    """Every prediction of one update that has a single block: (input words, the word that they
-    predict)."""
+    """(input words, the word that they predict), of one update that has a single block."""
     architecture = model(window=2, block=T)
     keys = jax.vmap(jax.random.split)(keys_of_texts(key))[:, 0]
     packed, blocks = architecture.pack(keys, words, jnp.ones(V))
@@ -85,8 +85,7 @@ def short_texts():
 
 
 def by_definition(model, key, words, table, loss):
-    """The step of plain descent: the gradient of every prediction's loss, each input word given the
-    whole error."""
+    """The step of plain descent, in which each input word has the whole error of a prediction."""
     step = np.zeros_like(table)
     for inputs, target in predictions(model, key, words):
         v = table[np.array(inputs)].mean(0)
@@ -106,7 +105,9 @@ def softmax_loss(v, u, target):
 
 @models
 def test_without_negatives_the_step_is_that_of_the_definition(model):
-    key, state, batch = jax.random.key(3), vectors(), short_texts()
+    key = jax.random.key(3)
+    state = vectors()
+    batch = short_texts()
     algorithm = learner(model, negative_sampling(COUNTS, negatives=0))
     expected = by_definition(model, key, batch['words'], state.table, no_negatives_loss)
     found = algorithm.update(key, state, batch)[0].table - state.table
@@ -116,8 +117,7 @@ def test_without_negatives_the_step_is_that_of_the_definition(model):
 
 @models
 def test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair(model):
-    """The expectation is exact over the noise words; the mean over many draws comes as near as its
-    own error says."""
+    """The expectation is exact over noise words; the mean of draws is as near as its error says."""
     state = vectors()
     batch = short_texts()
     draws = 4000
@@ -151,7 +151,9 @@ def test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair(
 
 @models
 def test_the_step_of_the_full_softmax_is_that_of_the_definition(model):
-    key, state, batch = jax.random.key(3), vectors(), short_texts()
+    key = jax.random.key(3)
+    state = vectors()
+    batch = short_texts()
     expected = by_definition(model, key, batch['words'], state.table, softmax_loss)
     for chunk in (3, 4, V, 50):
         algorithm = learner(model, full_softmax(V, chunk=chunk))
@@ -161,7 +163,9 @@ def test_the_step_of_the_full_softmax_is_that_of_the_definition(model):
 
 @models
 def test_the_reported_losses_are_the_mean_over_pairs(model):
-    key, state, batch = jax.random.key(3), vectors(), short_texts()
+    key = jax.random.key(3)
+    state = vectors()
+    batch = short_texts()
     table = state.table
     words = batch['words']
 
@@ -227,7 +231,10 @@ def test_without_subsampling_every_word_is_kept():
 @pytest.mark.parametrize('softmax', [True, False])
 def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(model, softmax):
     """Each score s has a curvature |dl/ds| (1 + |partner|^2), added up by the row, pair by pair."""
-    key, state, batch, rate = jax.random.key(3), vectors(), short_texts(), 3.0
+    key = jax.random.key(3)
+    state = vectors()
+    batch = short_texts()
+    rate = 3.0
     if softmax:
         output = full_softmax(V, chunk=4)
         loss = softmax_loss
@@ -264,8 +271,8 @@ def trainers_program(algorithm, mesh, rules=()):
     with jax.set_mesh(mesh):
         state = algorithm.init(jax.random.key(0), texts())
         places = placement(mesh, rules, state)
-        fold = by_jit(folded(algorithm, feed, 10), mesh, places)
-        held = feeder(feed, mesh, 10, 0)(10)
+        fold = by_jit(fold_steps(algorithm, feed, 10), mesh, places)
+        held = feed_args(feed, mesh, 10, 0)(10)
         lowered = fold.lower(
             jax.random.key(0), jax.device_put(state, places), held, np.int32(0), np.int32(10)
         )
@@ -325,8 +332,10 @@ def run(algorithm, data, steps, **options):
 
 
 def chain_text(size=8, length=40_000):
-    """A text from a Markov chain in which every pair of words occurs, and its counts of neighbours
-    [size, size]."""
+    """A text of a Markov chain with every pair of words, and its counts of neighbours.
+
+    The counts are [size, size].
+    """
     rng = np.random.default_rng(0)
     moves = (rng.dirichlet(np.full(size, 2.0), size) + 0.02).cumsum(1)
     ids = np.zeros(length, np.int32)
@@ -337,17 +346,25 @@ def chain_text(size=8, length=40_000):
     return Corpus(ids, Vocabulary(tuple(map(str, range(size))), np.bincount(ids))), pairs + pairs.T
 
 
-def falling(start, steps):
-    return lambda step: start * (1 - step / steps) ** 2 + 1e-4
+def quadratic_rate(start, steps):
+    def rate(step):
+        return start * (1 - step / steps) ** 2 + 1e-4
+
+    return rate
 
 
 def test_negative_sampling_at_full_rank_reaches_pmi_less_log_k():
-    """Levy and Goldberg 2014, equation 7: u.v = log(#(w, c) |D| / (#(w) #(c))) - log k, for noise
-    by the counts."""
+    """Levy and Goldberg 2014, equation 7: u.v = log(#(w, c) |D| / (#(w) #(c))) - log k.
+
+    The noise is drawn by the counts.
+    """
     corpus, pairs = chain_text()
-    counts, k, steps = corpus.vocabulary.counts, 2, 1500
+    counts = corpus.vocabulary.counts
+    k = 2
+    steps = 1500
     output = negative_sampling(counts, negatives=k, shared=16, power=1.0)
-    keep, rate = np.ones(8, np.float32), falling(0.03, steps)
+    keep = np.ones(8, np.float32)
+    rate = quadratic_rate(0.03, steps)
     algorithm = word2vec(skip_gram(window=1, block=16), output, keep=keep, dimension=8, rate=rate)
     state = run(algorithm, excerpts(corpus, batch=8, steps=steps, epochs=20, seed=0), steps)
     optimum = np.log(pairs / (pairs.sum(1, keepdims=True) * (counts / counts.sum()))) - np.log(k)
@@ -358,7 +375,8 @@ def test_negative_sampling_at_full_rank_reaches_pmi_less_log_k():
 def test_the_full_softmax_at_full_rank_reaches_the_conditional_counts():
     corpus, pairs = chain_text()
     steps = 400
-    keep, rate = np.ones(8, np.float32), falling(0.03, steps)
+    keep = np.ones(8, np.float32)
+    rate = quadratic_rate(0.03, steps)
     algorithm = word2vec(
         skip_gram(window=1, block=16), full_softmax(8), keep=keep, dimension=8, rate=rate
     )
@@ -368,8 +386,7 @@ def test_the_full_softmax_at_full_rank_reaches_the_conditional_counts():
 
 
 def test_a_large_block_learns_if_it_is_bounded_and_only_then():
-    """A thousand centres of eight words: each row's step is the sum of hundreds, all taken at one
-    point."""
+    """A thousand centres of eight words: each row's step is a sum of hundreds at one point."""
     corpus, _ = chain_text(length=20_000)
     output = negative_sampling(corpus.vocabulary.counts)
     data = excerpts(corpus, batch=16, steps=50, epochs=5, seed=0, test=corpus)
@@ -427,8 +444,7 @@ def crowded_texts():
     ],
 )
 def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
-    """In some 120 blocks of 512 centres it comes within a tenth of what there is to learn by
-    skip-gram."""
+    """In 120 blocks of 512 centres it is within a tenth of what skip-gram can learn."""
     ids = crowded_texts()[name].astype(np.int32)
     counts = np.bincount(ids, minlength=20)
     order = np.argsort(-counts, kind='stable')
@@ -448,21 +464,23 @@ def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
     experiment = Experiment(algorithm, data, {})
     metrics = evaluate(experiment, state, seed=0, mesh=make_mesh(jax.devices()[:1]))
     loss = metrics['test/loss']
-    start, least = 6 * np.log(2), least_loss(ids, counts)
+    start = 6 * np.log(2)
+    least = least_loss(ids, counts)
     assert loss < least + 0.1 * (start - least)
 
 
 @pytest.mark.parametrize('model', [skip_gram, pytest.param(cbow, marks=pytest.mark.slow)])
 def test_every_planted_analogy_is_answered(model):
     corpus = read_corpus(planted(0, 12_000)[0], min_count=1)
-    counts, steps = corpus.vocabulary.counts, 1000
+    counts = corpus.vocabulary.counts
+    steps = 1000
     output = negative_sampling(counts)
     algorithm = word2vec(
         model(window=2, block=32),
         output,
         keep=np.ones(len(counts), np.float32),
         dimension=40,
-        rate=falling(0.05, steps),
+        rate=quadratic_rate(0.05, steps),
     )
     state = run(algorithm, excerpts(corpus, batch=4, steps=steps, epochs=30, seed=0), steps)
     embedding = Embedding(corpus.vocabulary.words, np.asarray(state.table[: len(counts)]))
@@ -477,7 +495,8 @@ def test_tables_split_over_devices_learn_the_same(stable):
         keep=np.ones(12), dimension=D, rate=lambda _: 3.0 if stable else RATE, stable=stable
     )
     algorithm = word2vec(skip_gram(window=2, block=T), negative_sampling(np.ones(12)), **options)
-    experiment, options = Experiment(algorithm, data, {}), dict(seed=0, steps=5)
+    experiment = Experiment(algorithm, data, {})
+    options = dict(seed=0, steps=5)
     whole = train(experiment, **options, mesh=make_mesh(jax.devices()[:1]))
     split = train(
         experiment, **options, mesh=make_mesh(model=4), rules=[('table', PartitionSpec('model'))]
@@ -494,7 +513,8 @@ class RandomTexts:
 
 
 def test_codes_are_input_vectors_and_zero_where_there_is_no_word():
-    state, batch = vectors(), texts()
+    state = vectors()
+    batch = texts()
     codes = learner(skip_gram, negative_sampling(COUNTS)).encode(jax.random.key(0), state, batch)
     words = np.asarray(batch['words'])
     np.testing.assert_array_equal(codes[words >= 0], state.table[words[words >= 0]])

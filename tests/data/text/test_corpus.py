@@ -149,7 +149,9 @@ def test_held_out_sentences_are_whole_and_taken_from_everywhere(words, runs):
     corpus = read_corpus([f's{i} ' + 'w ' * (i % 9) for i in range(40_000)], min_count=1)
     train, test = hold_out(corpus, words=words)
     assert train.vocabulary is test.vocabulary is corpus.vocabulary
-    whole, left, out = sentences(corpus), sentences(train), sentences(test)
+    whole = sentences(corpus)
+    left = sentences(train)
+    out = sentences(test)
     taken = np.isin([sentence[0] for sentence in whole], [sentence[0] for sentence in out])
     assert [s for s, t in zip(whole, taken, strict=True) if t] == out
     assert [s for s, t in zip(whole, taken, strict=True) if not t] == left
@@ -174,8 +176,7 @@ def test_the_smallest_corpus_is_parted():
 
 @pytest.mark.parametrize('words', [500, 2000, 20_000, 40_000])
 def test_of_long_sentences_about_as_much_is_held_out(words):
-    """Fifty sentences of 1,000 words, as a line of 50,000 characters gives: a run is a sentence at
-    the least."""
+    """Fifty sentences of 1,000 words, as a long line gives: a run is a sentence at the least."""
     train, test = hold_out(read_corpus(['w v ' * 500] * 50, min_count=1), words=words)
     assert (test.ids >= 0).sum() == max(words, 1000) and (train.ids >= 0).sum() == 50_000 - max(
         words, 1000

@@ -1,5 +1,4 @@
-"""The embedded text: from a small package of our own, where every sentence is known, and from the
-real ones."""
+"""The embedded text: of a small package, where every sentence is known, and of the real ones."""
 
 import subprocess
 import sys
@@ -110,8 +109,7 @@ def test_a_real_package_reads_as_english():
 
 @pytest.mark.slow
 def test_every_installation_has_a_million_words_in_one_order():
-    """Another program, which hashes strings by another seed and has imported nothing, reads the
-    same."""
+    """Another program reads the same, which hashes strings by another seed."""
     corpus = read_corpus('docs')
     assert (corpus.ids >= 0).sum() > 1_000_000 and len(corpus.vocabulary.words) > 5_000
     code = 'from genjax.data.text import read_corpus; print(read_corpus("docs").fingerprint)'

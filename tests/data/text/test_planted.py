@@ -1,5 +1,4 @@
-"""The planted analogies: exactly true of the grammar, and answered right from a sample, by plain
-numpy."""
+"""The planted analogies: exact in the grammar, and answered right from a sample, by numpy."""
 
 import itertools
 from collections import Counter
@@ -11,8 +10,10 @@ from genjax.data.text.planted import RELATIONS, analogies, planted, population
 
 
 def ppmi(sentences):
-    """(words, [V, V]): the positive part of log p(x, y) / p(x) p(y) over the pairs of words in a
-    sentence."""
+    """Words and their table [V, V]: the positive part of log p(x, y) / p(x) p(y).
+
+    Pairs are those of the words in a sentence.
+    """
     pairs = Counter(pair for s in sentences for pair in itertools.permutations(s.split(), 2))
     words = sorted({x for x, _ in pairs})
     place = {word: i for i, word in enumerate(words)}

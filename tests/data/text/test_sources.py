@@ -67,8 +67,7 @@ def test_text_without_spaces_of_any_length_is_text(tmp_path, script, end):
 @pytest.mark.parametrize('piece', [7, 4096])
 @pytest.mark.parametrize('seed', range(4))
 def test_no_word_of_a_text_without_spaces_is_cut(tmp_path, monkeypatch, piece, seed):
-    """However it is read, its words are those of the whole: also those with an apostrophe, a point,
-    a mark."""
+    """However it is read, its words are those of the whole: with apostrophes, points and marks."""
     monkeypatch.setattr(sources, 'PIECE', piece)
     draw = np.random.default_rng(seed)
     parts = [
@@ -157,18 +156,20 @@ def lengths(data_dir):
 
 @pytest.fixture
 def net(monkeypatch):
-    """Answers every request with the zipped text; net.content is None where the net is out of
-    reach."""
+    """Answers every request with the zipped text; content None stands for no network."""
 
     def get(url, **options):
         get.asked += [url]
         response = requests.Response()
         if get.content is None:
             raise requests.exceptions.ConnectionError(url)
-        response.status_code, response.raw = get.status, io.BytesIO(get.content)
+        response.status_code = get.status
+        response.raw = io.BytesIO(get.content)
         return response
 
-    get.content, get.status, get.asked = zipped(TEXT8), 200, []
+    get.content = zipped(TEXT8)
+    get.status = 200
+    get.asked = []
     monkeypatch.setattr(requests, 'get', get)
     monkeypatch.setattr(sources, 'TEXT8_MD5', hashlib.md5(get.content).hexdigest())
     return get
@@ -207,7 +208,8 @@ def test_text8_is_downloaded_once(tmp_path, net, monkeypatch):
     ],
 )
 def test_what_is_not_text8_leaves_nothing(tmp_path, net, content, status, kind, message):
-    net.content, net.status = content, status
+    net.content = content
+    net.status = status
     assert message in refusal(kind, 'text8', data_dir=str(tmp_path))
     assert not list(tmp_path.iterdir())
 

@@ -216,7 +216,8 @@ def joined(kinds, i):
     for kind in kinds[:i]:
         if kind not in IGNORED or not past or past[-1] in LINES:
             past.append(kind)
-    last, further = past[-1], (past[-2] if len(past) > 1 else None)
+    last = past[-1]
+    further = past[-2] if len(past) > 1 else None
     following = next((kind for kind in kinds[i + 1 :] if kind not in IGNORED), None)
     flags = len(list(itertools.takewhile('Regional_Indicator'.__eq__, reversed(past))))
     word = LETTER | {'Numeric', 'Katakana', 'ExtendNumLet'}

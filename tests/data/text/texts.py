@@ -19,8 +19,10 @@ def sentences(corpus):
 
 
 def random_sentences(seed, n=300):
-    """Words w0, w1, ... with frequencies by a power law, many of equal count, and a few empty
-    sentences."""
+    """Words w0, w1, ... with frequencies by a power law, many of equal count.
+
+    A few sentences are empty.
+    """
     draw = np.random.default_rng(seed)
     return [
         ' '.join(f'w{i}' for i in draw.zipf(1.4, draw.integers(0, 12)) if i < 500) for _ in range(n)

@@ -162,7 +162,9 @@ def test_damage_is_named_in_one_line(tmp_path, suffix, content, message):
 def test_damaged_safetensors_are_refused(tmp_path):
     from safetensors.numpy import save as packed
 
-    x, words, ends = np.ones((2, 3), np.float32), np.frombuffer(b'ab', np.uint8), np.array([1, 2])
+    x = np.ones((2, 3), np.float32)
+    words = np.frombuffer(b'ab', np.uint8)
+    ends = np.array([1, 2])
     path = tmp_path / 'v.safetensors'
     for content, message in (
         (to_safetensors(some())[:-1], ''),
@@ -200,8 +202,7 @@ def keyed_vectors():
 
 
 def gensims(embedding):
-    """The words that gensim's text reader does not mangle: it splits lines at blanks that are no
-    spaces."""
+    """The words that gensim's text reader keeps: it splits lines at blanks that are no spaces."""
     keep = [i for i, word in enumerate(embedding.words) if word.strip()]
     return Embedding([embedding.words[i] for i in keep], embedding.vectors[keep])
 
@@ -230,5 +231,6 @@ def test_safetensors_are_read_by_the_library(tmp_path):
         np.testing.assert_array_equal(
             file.get_tensor('vectors').view(np.uint32), some().vectors.view(np.uint32)
         )
-        words, ends = file.get_tensor('words').tobytes(), file.get_tensor('ends')
+        words = file.get_tensor('words').tobytes()
+        ends = file.get_tensor('ends')
     assert words[ends[2] : ends[3]].decode() == some().words[3]

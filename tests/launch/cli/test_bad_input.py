@@ -48,7 +48,7 @@ def digest(folder):
     return found.hexdigest()
 
 
-def told(folder, file, act, *arguments, **options):
+def refusal_of(folder, file, act, *arguments, **options):
     """The one line with which something is refused that changes nothing in the folder; FILE stands
     for the file."""
     before = digest(folder)
@@ -63,18 +63,25 @@ COMMANDS = {
     'pca_digits': {
         f'--fold={"9" * 5000}': f'--fold is {"9" * 5000}; it takes a whole number, 1 or more',
         '--fold=1000001': '--fold is 1000001; it takes 1 to 1000000',
-        '--workdir=~nobody_at_all/run': '--workdir is ~nobody_at_all/run; nobody here has that home folder',
+        '--workdir=~nobody_at_all/run': '--workdir is ~nobody_at_all/run; nobody here has that '
+        'home folder',
         '--until=-1': '--until is -1; it takes a whole number, 1 or more',
         '--until=1_0': '--until is 1_0; it takes a whole number, 1 or more',
-        '--mesh=data=999999999999999999999999999999': '--mesh is data=999999999999999999999999999999; it takes '
+        '--mesh=data=999999999999999999999999999999': '--mesh is '
+        'data=999999999999999999999999999999; it takes '
         'data=N or data=N,model=M',
-        '--config.=1': '--config. is not in the config; there are: batch, dimension, every.evaluate, every.log, '
+        '--config.=1': '--config. is not in the config; there are: batch, dimension, '
+        'every.evaluate, every.log, '
         'every.save, ranks, seed, steps',
-        '--config.ranks=(1,(2,3))': '--config.ranks takes a tuple like (1, 2, 4, 8, 16, 32, 64), not (1,(2,3))',
-        f'--config.ranks={"(" * 300}': f'--config.ranks takes a tuple like (1, 2, 4, 8, 16, 32, 64), not {"(" * 300}',
+        '--config.ranks=(1,(2,3))': '--config.ranks takes a tuple like (1, 2, 4, 8, 16, 32, 64), '
+        'not (1,(2,3))',
+        f'--config.ranks={"(" * 300}': '--config.ranks takes a tuple like (1, 2, 4, 8, 16, 32, '
+        f'64), not {"(" * 300}',
         '--config.batch=1\n2': '--config.batch takes an int, not 1 2',
-        '--config.dimension=2147483648': '--config.dimension is 2147483648; a whole number takes at most 2147483647',
-        '--config.ranks=(1,99999999999)': '--config.ranks is (1, 99999999999); a whole number takes at most 2147483647',
+        '--config.dimension=2147483648': '--config.dimension is 2147483648; a whole number takes '
+        'at most 2147483647',
+        '--config.ranks=(1,99999999999)': '--config.ranks is (1, 99999999999); a whole number '
+        'takes at most 2147483647',
     },
     'autoencoder_digits --config.batch=96': {
         '--config.adamw.weight_decay=-1': '--config.adamw.weight_decay is -1.0; it takes 0 or more',
@@ -90,64 +97,88 @@ COMMANDS = {
         '--config.learning_rate=-1e-3': '--config.learning_rate is -0.001; it takes 0 or more',
         '--config.latent=-2': 'latent is -2; at least 1 dimension is needed',
         '--config.widths=(8,0)': 'widths are (8, 0), shape (2, 2); all must be positive integers',
-        '--config.widths=(999999999,999999999)': 'the state takes 29,802,324,384 GiB on each device; at most 512 '
+        '--config.widths=(999999999,999999999)': 'the state takes 29,802,324,384 GiB on each '
+        'device; at most 512 '
         'GiB are allowed',
-        '--config.elbo.beta=-1': 'elbo of beta -1.0, free_nats 0.0, samples 1; needed: >= 0, >= 0, >= 1',
+        '--config.elbo.beta=-1': 'elbo of beta -1.0, free_nats 0.0, samples 1; needed: >= 0, >= '
+        '0, >= 1',
         '--config.scale=0': 'scale is 0.0; a standard deviation must be positive',
         '--config.importance=26': 'samples is 26, in chunks of 25; a chunk must divide them',
         '--config.samples=19': 'n is 19; the measures need at least 20 samples',
         '--config.classifier=0': 'steps of the classifier are 0; at least 1 is needed',
     },
     'ddpm_digits': {
+<<<<<<< HEAD
         '--config.ddpm.steps=1': 'steps is 1; a diffusion takes 2 to 1000000',
         '--config.ddpm.steps=1000000000': 'steps is 1000000000; a diffusion takes 2 to 1000000',
+=======
+        '--config.ddpm.steps=1': 'ddpm of steps 1, shape (12, 12, 1); needed: 2 to 10^6, tuple of '
+        'positive integers',
+        '--config.ddpm.steps=1000000000': 'ddpm of steps 1000000000, shape (12, 12, 1); needed: 2 '
+        'to 10^6, tuple '
+        'of positive integers',
+>>>>>>> launch
         '--config.size=1000000': 'size is 1000000; images are at most 4096 pixels wide',
         '--config.unet.blocks=1000000': 'blocks is 1000000; it takes 1 to 100',
     },
     'gan_finite': {
-        '--config.p=(0.5,0.6)': 'p is [0.5, 0.6000000238418579]; probabilities must be a row of positive numbers '
+        '--config.p=(0.5,0.6)': 'p is [0.5, 0.6000000238418579]; probabilities must be a row of '
+        'positive numbers '
         'with the sum 1',
         '--config.batch=80000000': 'batch is 80000000, test 80000000; both take 1 to 1000000',
         '--config.game=chess': 'game is chess; it must be one of minimax, non_saturating',
     },
     'mixture_digits --config.batch=1496': {
         '--config.components=0': '0 components, rows 256, floor 0.01; needed: at least 1, 1 and 0',
-        '--config.sizes=()': 'sizes are (), fit is 50; needed: 1 to 1496 components, 1 step or more',
-        '--config.fit=0': 'sizes are (1, 2, 5, 10, 15, 20, 30, 40, 60), fit is 0; needed: 1 to 1496 components, '
+        '--config.sizes=()': 'sizes are (), fit is 50; needed: 1 to 1496 components, 1 step or '
+        'more',
+        '--config.fit=0': 'sizes are (1, 2, 5, 10, 15, 20, 30, 40, 60), fit is 0; needed: 1 to '
+        '1496 components, '
         '1 step or more',
     },
     'bayes_digits --config.batch=96': {
         '--config.subsets=0': 'subsets is 0; it takes 1 to 1000',
-        '--config.mixture.floor=-1': '3 components, rows 256, floor -1.0; needed: at least 1, 1 and 0',
+        '--config.mixture.floor=-1': '3 components, rows 256, floor -1.0; needed: at least 1, 1 '
+        'and 0',
     },
     'kl_fit': {
-        '--config.mixture.weights=(0.5,0.5,0.5)': 'weights are (0.5, 0.5, 0.5); they must be positive and sum to 1',
+        '--config.mixture.weights=(0.5,0.5,0.5)': 'weights are (0.5, 0.5, 0.5); they must be '
+        'positive and sum to 1',
         '--config.examples=1000000000': 'examples is 1000000000; it takes 1 to 10000000',
-        '--config.mixture.means=((0.0,0.0),)': 'weights, means and covariances are [(3,), (1, 2), (3, 2, 2)]; '
+        '--config.mixture.means=((0.0,0.0),)': 'weights, means and covariances are [(3,), (1, 2), '
+        '(3, 2, 2)]; '
         'needed: [K], [K, 2], [K, 2, 2]',
     },
     'kl_fit --config.mixture.weights=(1.0,) --config.mixture.means=((0.0,0.0),)': {
-        '--config.mixture.covariances=(((1.0,2.0),(2.0,1.0)),)': 'covariances are (((1.0, 2.0), (2.0, 1.0)),); they '
+        '--config.mixture.covariances=(((1.0,2.0),(2.0,1.0)),)': 'covariances are (((1.0, 2.0), '
+        '(2.0, 1.0)),); they '
         'must be positive definite',
     },
     'word2vec_file': {
         '': "the corpus is ''; name a text file, docs, text8 or tfds:NAME",
         '--config.corpus=texts': "[Errno 21] Is a directory: 'texts'",
-        '--config.corpus=~none/text': 'there is no file ~none/text, nor is it docs, text8 or tfds:NAME',
+        '--config.corpus=~none/text': 'there is no file ~none/text, nor is it docs, text8 or '
+        'tfds:NAME',
         '--config.corpus=txet': 'there is no file txet; did you mean text?',
     },
     'word2vec_file --config.corpus=text': {
-        '--config.min_count=999': 'text has 6 different words, 0 of them kept at min_count 999; a vocabulary '
+        '--config.min_count=999': 'text has 6 different words, 0 of them kept at min_count 999; a '
+        'vocabulary '
         'needs at least 2',
-        '--config.rate=(0.1,)': 'rate is (0.1,); it takes two numbers of 0 or more, at the start and at the end',
-        '--config.bound=none_at_all': "the bound of a step is 'none_at_all'; it takes a number above 0",
-        '--config.sample=-1': 'sample is -1.0; it takes a number of 0 or more, 0 for no subsampling',
+        '--config.rate=(0.1,)': 'rate is (0.1,); it takes two numbers of 0 or more, at the start '
+        'and at the end',
+        '--config.bound=none_at_all': "the bound of a step is 'none_at_all'; it takes a number "
+        'above 0',
+        '--config.sample=-1': 'sample is -1.0; it takes a number of 0 or more, 0 for no '
+        'subsampling',
         '--config.model.window=1000000000': 'window is 1000000000; it takes 1 to 1000',
         '--config.noise.shared=0': 'shared is 0; it takes 1 to 1000000',
-        '--config.held_out=9999': 'words to hold out are 9,999; at least 1 of 480, and not every sentence',
+        '--config.held_out=9999': 'words to hold out are 9,999; at least 1 of 480, and not every '
+        'sentence',
     },
     'word2vec_file --config.corpus=text --config.held_out=5': {
-        '--config.word_sets=texts': 'texts holds no word sets; known are men.tsv, wordsim353_sim.tsv, '
+        '--config.word_sets=texts': 'texts holds no word sets; known are men.tsv, '
+        'wordsim353_sim.tsv, '
         'wordsim353_rel.tsv, simlex999.tsv, rg65.tsv, questions-words.txt',
     },
     'hmm_text --config.corpus=text --config.held_out=5 --config.batch=8 --config.steps=6': {
@@ -155,12 +186,15 @@ COMMANDS = {
         '--config.power=-1': 'power is -1.0; step sizes need 0 to 1',
     },
     'ppmi_file --config.corpus=text --config.dimension=2 --config.held_out=5': {
-        '--config.window=1000000000': '6 words, window 1000000000, weights [1000000000, 999999999, 999999998, '
-        '999999997, 999999996, 999999995, 999999994, 999999993, 999999992], margin 1000000000, smoothing 1.0; '
+        '--config.window=1000000000': '6 words, window 1000000000, weights [1000000000, '
+        '999999999, 999999998, '
+        '999999997, 999999996, 999999995, 999999994, 999999993, 999999992], margin 1000000000, '
+        'smoothing 1.0; '
         'needed: 1 or more, 1 to 1000, integers of 1 or more, 0 or more, above 0',
     },
     'ngram_file --config.corpus=text --config.held_out=5': {
-        '--config.batch=80000': 'batch is 80000, overlap 2; 553 places allow 1 to 553, and 0 to 1000',
+        '--config.batch=80000': 'batch is 80000, overlap 2; 553 places allow 1 to 553, and 0 to '
+        '1000',
         '--config.tokenizer=letters': "tokenizer is 'letters'; known are words, characters, spaces",
     },
 }
@@ -274,7 +308,8 @@ FILES = {
         ),
         (
             b'9' * 90 + b' 2\na ' + FLOATS,
-            "FILE: the first line is b'999999999999999999999999999999999999999999999999999999999999'; wanted are "
+            'FILE: the first line is '
+            "b'999999999999999999999999999999999999999999999999999999999999'; wanted are "
             'two numbers, words and dimensions',
         ),
         (
@@ -299,7 +334,8 @@ FILES = {
         ),
         (
             b'9' * 5000 + b' 2\n',
-            "FILE: the first line is b'999999999999999999999999999999999999999999999999999999999999'; wanted are "
+            'FILE: the first line is '
+            "b'999999999999999999999999999999999999999999999999999999999999'; wanted are "
             'two numbers, words and dimensions',
         ),
     ],
@@ -312,18 +348,22 @@ FILES = {
     ('v.safetensors', load): [
         (
             b'',
-            'FILE: this is no safetensors file of numpy arrays: Error while deserializing: header too small',
+            'FILE: this is no safetensors file of numpy arrays: Error while deserializing: header '
+            'too small',
         ),
         (
             struct.pack('<Q', 2**62) + b'{}',
-            'FILE: this is no safetensors file of numpy arrays: Error while deserializing: header too large',
+            'FILE: this is no safetensors file of numpy arrays: Error while deserializing: header '
+            'too large',
         ),
         (
             foreign('\N{LINE SEPARATOR}'),
-            'FILE: this is no safetensors file of numpy arrays: Error while deserializing: invalid JSON in header: '
+            'FILE: this is no safetensors file of numpy arrays: Error while deserializing: '
+            'invalid JSON in header: '
             'unknown variant ` `, expected one '
             'of `BOOL`, `F4`, `F6_E2M3`, `F6_E3M2`, `U8`, `I8`, `F8_E5M2`, `F8_E4M3`, '
-            '`F8_E8M0`, `F8_E4M3FNUZ`, `F8_E5M2FNUZ`, `I16`, `U16`, `F16`, `BF16`, `I32`, `U32`, `F32`, `C64`, `F64`, '
+            '`F8_E8M0`, `F8_E4M3FNUZ`, `F8_E5M2FNUZ`, `I16`, `U16`, `F16`, `BF16`, `I32`, `U32`, '
+            '`F32`, `C64`, `F64`, '
             '`I64`, `U64` at line 1 column 54',
         ),
         (foreign('BF16'), "FILE: this is no safetensors file of numpy arrays: 'BF16'"),
@@ -348,26 +388,30 @@ FILES = {
         (b'', 'FILE has no words'),
         (
             b'once ' * 9,
-            'FILE has 1 different words, 1 of them kept at min_count 5; a vocabulary needs at least 2',
+            'FILE has 1 different words, 1 of them kept at min_count 5; a vocabulary needs at '
+            'least 2',
         ),
         (b'fine\nna\xefve\n', 'FILE is not UTF-8: byte 0xef in line 2 begins no character'),
         (
             ENDLESS,
-            'FILE has 4 different words, 1 of them kept at min_count 5; a vocabulary needs at least 2',
+            'FILE has 4 different words, 1 of them kept at min_count 5; a vocabulary needs at '
+            'least 2',
         ),
         (b'fine\nT\0h\0e\0', 'FILE is no text: line 2 has a byte of 0'),
     ],
     ('c.gz', read_corpus): [
         (
             gz(b'some words')[:-9],
-            'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker was reached',
+            'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker '
+            'was reached',
         ),
         (b'some words', "FILE is damaged or cut short: Not a gzipped file (b'so')"),
     ],
     ('c.xz', read_corpus): [
         (
             lzma.compress(b'some words')[:-9],
-            'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker was reached',
+            'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker '
+            'was reached',
         ),
     ],
     ('c.zip', read_corpus): [
@@ -375,7 +419,8 @@ FILES = {
         (zipped({'a': b'', 'b': b''}), 'FILE holds 2 files; a text is one'),
         (
             encrypted(b'some words'),
-            "FILE is damaged or cut short: File 'a.txt' is encrypted, password required for extraction",
+            "FILE is damaged or cut short: File 'a.txt' is encrypted, password required for "
+            'extraction',
         ),
     ],
     ('vocabulary.tsv', read_vocabulary): [
@@ -387,14 +432,16 @@ FILES = {
         (b'a\t-2\n', "FILE, line 1 is 'a\\t-2'; each line must be a new word, a tab and its count"),
         (
             b'a\t' + b'9' * 20 + b'\n',
-            "FILE, line 1 is 'a\\t99999999999999999999'; each line must be a new word, a tab and its count",
+            "FILE, line 1 is 'a\\t99999999999999999999'; each line must be a new word, a tab and "
+            'its count',
         ),
         (b'\xff\t2\n', 'FILE is not UTF-8: byte 0 begins no character'),
     ],
     ('sets', read_sets): [
         (
             ...,
-            'FILE holds no word sets; known are men.tsv, wordsim353_sim.tsv, wordsim353_rel.tsv, simlex999.tsv, '
+            'FILE holds no word sets; known are men.tsv, wordsim353_sim.tsv, wordsim353_rel.tsv, '
+            'simlex999.tsv, '
             'rg65.tsv, questions-words.txt',
         ),
     ],
@@ -427,15 +474,18 @@ FILES = {
     ('w.pth', read_arrays): [
         (
             pickle.dumps(Calls(os.system, 'touch run'), 0),
-            "this is no state dict of torch.save: it wants 'posix.system', which no state dict of weights needs",
+            "this is no state dict of torch.save: it wants 'posix.system', which no state dict of "
+            'weights needs',
         ),
         (
             torch_zip(data_pkl=pickle.dumps(Calls(eval, "open('run', 'w')"), 4)),
-            "this is no state dict of torch.save: it wants 'builtins.eval', which no state dict of weights needs",
+            "this is no state dict of torch.save: it wants 'builtins.eval', which no state dict "
+            'of weights needs',
         ),
         (
             pth(pickle.dumps({'x': Calls(exec, 'import os; os.mkdir("run")')}, 2)),
-            "this is no state dict of torch.save: it wants '__builtin__.exec', which no state dict of weights needs",
+            "this is no state dict of torch.save: it wants '__builtin__.exec', which no state "
+            'dict of weights needs',
         ),
         (b'\x80\x02}r' + struct.pack('<I', 2**31 - 1) + b'.', 'this is no file of torch.save'),
         (
@@ -458,7 +508,8 @@ FILES = {
     ('w.safetensors', read_arrays): [
         (
             b'\0' * 8,
-            'this is no safetensors file of numpy arrays: Error while deserializing: invalid JSON in header: EOF '
+            'this is no safetensors file of numpy arrays: Error while deserializing: invalid JSON '
+            'in header: EOF '
             'while parsing a value at line 1 column 0',
         ),
         (foreign('BF16'), "this is no safetensors file of numpy arrays: 'BF16'"),
@@ -466,19 +517,22 @@ FILES = {
     ('w.pth', load_inception): [
         (
             ...,
-            'there is no file FILE; InceptionV3 needs pt_inception-2015-12-05-6726825d.pth, published at '
+            'there is no file FILE; InceptionV3 needs pt_inception-2015-12-05-6726825d.pth, '
+            'published at '
             'https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth',
         ),
         (
             torch_zip(data_pkl=pickle.dumps(Calls(os.remove, 'w.pth'), 2)),
-            'FILE does not hold the weights of InceptionV3: this is no state dict of torch.save: it wants '
+            'FILE does not hold the weights of InceptionV3: this is no state dict of torch.save: '
+            'it wants '
             "'posix.remove', which no state dict of weights needs",
         ),
     ],
     ('w.safetensors', load_inception): [
         (
             packed({'fc.bias': np.ones(1008, np.float32)}),
-            'FILE does not hold the weights of InceptionV3: the entry Conv2d_1a_3x3.bn.running_mean is missing',
+            'FILE does not hold the weights of InceptionV3: the entry '
+            'Conv2d_1a_3x3.bn.running_mean is missing',
         ),
     ],
     ('i.gz', read_images): [
@@ -500,7 +554,8 @@ FILES = {
     ('i.gz', builders.read_idx): [
         (
             gz(b'\0\0\x0d\1' + bytes(8)),
-            "FILE starts with b'\\x00\\x00\\r\\x01'; an IDX file of bytes, 1 axes, with b'\\x00\\x00\\x08\\x01'",
+            "FILE starts with b'\\x00\\x00\\r\\x01'; an IDX file of bytes, 1 axes, with "
+            "b'\\x00\\x00\\x08\\x01'",
         ),
         (gz(b'\0\0\x08\1\0'), 'FILE has 0 bytes as [0]; [N] are needed'),
         (gz(b'\0\0\x08\1' + b'\xff' * 4), 'FILE has 0 bytes as [-1]; [N] are needed'),
@@ -523,27 +578,31 @@ def test_a_file_is_refused_and_nothing_is_touched(name, read, content, line, tmp
         (tmp_path / name).mkdir()
     elif content is not None:
         (tmp_path / name).write_bytes(content)
-    assert told(tmp_path, tmp_path / name, read, tmp_path / name) == line
+    assert refusal_of(tmp_path, tmp_path / name, read, tmp_path / name) == line
 
 
 def with_label(label):
     return lambda content: idx(np.full(130, label, np.uint8))
 
 
-FLIP = lambda content: content[:300] + bytes([content[300] ^ 1]) + content[301:]
+def with_a_bit_flipped(content):
+    return content[:300] + bytes([content[300] ^ 1]) + content[301:]
+
+
 # (which file of MNIST, what becomes of it, the line); its checksum is right, but for the last
 MNIST = [
     (
         0,
         lambda content: content[:-100],
-        'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker was reached',
+        'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker was '
+        'reached',
     ),
     (
         0,
         lambda content: b'<html>not found</html>',
         "FILE is damaged or cut short: Not a gzipped file (b'<h')",
     ),
-    (0, FLIP, 'FILE is damaged or cut short: CRC check failed'),
+    (0, with_a_bit_flipped, 'FILE is damaged or cut short: CRC check failed'),
     (
         0,
         lambda content: gz(gzip.decompress(content)[:-5]),
@@ -552,7 +611,8 @@ MNIST = [
     (
         2,
         lambda content: idx(np.zeros((20, 784), np.uint8)),
-        "FILE starts with b'\\x00\\x00\\x08\\x02'; an IDX file of bytes, 3 axes, with b'\\x00\\x00\\x08\\x03'",
+        "FILE starts with b'\\x00\\x00\\x08\\x02'; an IDX file of bytes, 3 axes, with "
+        "b'\\x00\\x00\\x08\\x03'",
     ),
     (
         1,
@@ -569,7 +629,7 @@ def test_a_file_of_mnist_is_refused_and_nothing_is_prepared(which, change, line,
     files[MNIST_FILES[which]] = change(files[MNIST_FILES[which]])
     place(tmp_path / 'mnist', files)
     assert (
-        told(
+        refusal_of(
             tmp_path,
             tmp_path / 'mnist' / MNIST_FILES[which],
             images,
@@ -607,7 +667,8 @@ def only(name, change):
 CIFAR = [
     (
         lambda content: content[:-1000],
-        'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker was reached',
+        'FILE is damaged or cut short: Compressed file ended before the end-of-stream marker was '
+        'reached',
     ),
     (lambda content: gz(b'no tar'), 'FILE is damaged or cut short: truncated header'),
     (
@@ -631,7 +692,7 @@ def test_an_archive_of_cifar10_is_refused_and_nothing_is_prepared(change, line, 
     (name, content), *_ = tiny_cifar(np.random.default_rng(0))[1].items()
     place(tmp_path / 'cifar10', {name: change(content)}, builders.Cifar10)
     assert (
-        told(
+        refusal_of(
             tmp_path,
             tmp_path / 'cifar10' / name,
             images,
@@ -650,30 +711,35 @@ PREPARED = [
     (
         'dataset_info.json',
         None,
-        'FILE/3.0.1 holds no set as TFDS prepares it: Could not read dataset info from FILE/3.0.1/dataset_info.json',
+        'FILE/3.0.1 holds no set as TFDS prepares it: Could not read dataset info from '
+        'FILE/3.0.1/dataset_info.json',
     ),
     (
         'dataset_info.json',
         lambda content: content[:99],
-        'FILE holds no set as TFDS prepares it: Failed to load JSON: Unterminated string starting at: line 2 '
+        'FILE holds no set as TFDS prepares it: Failed to load JSON: Unterminated string starting '
+        'at: line 2 '
         'column 15 (char 16).',
     ),
     (
         'dataset_info.json',
         lambda content: b'[]',
-        'FILE holds no set as TFDS prepares it: The constructed DatasetInfo instance and the restored proto '
+        'FILE holds no set as TFDS prepares it: The constructed DatasetInfo instance and the '
+        'restored proto '
         'version do not match. Builder version: 3.0.1. Proto version:',
     ),
     (
         'features.json',
         None,
-        'FILE/3.0.1 holds no set as TFDS prepares it: Cannot restore mnist/3.0.1. It likely means the dataset was '
+        'FILE/3.0.1 holds no set as TFDS prepares it: Cannot restore mnist/3.0.1. It likely means '
+        'the dataset was '
         'generated with an old TFDS version (<=3.2.1).',
     ),
     (
         'features.json',
         lambda content: b'{}',
-        'FILE/3.0.1 holds no set as TFDS prepares it: Python class name must contain a dot, got: ""',
+        'FILE/3.0.1 holds no set as TFDS prepares it: Python class name must contain a dot, got: '
+        '""',
     ),
     (
         RECORDS,
@@ -704,7 +770,7 @@ def prepared(place, tmp_path):
 def test_a_prepared_set_that_is_broken_is_refused(name, change, line, prepared, tmp_path):
     file = prepared / name
     file.unlink() if change is None else file.write_bytes(change(file.read_bytes()))
-    said = told(
+    said = refusal_of(
         tmp_path, tmp_path / 'mnist', images, 'mnist', batch=4, seed=0, data_dir=str(tmp_path)
     )
     assert said.partition(' (computed')[0] == line
@@ -715,7 +781,7 @@ NUMBERS = {
     float: ('0', '-1', '1e9', '1e30'),
     type(None): ('0', '-1', 'x'),
 }
-LEFT = 'seed', 'data_dir', 'batch'  # and what limits.py alone looks at: steps of every kind
+LEFT = 'seed', 'data_dir', 'batch'  # and what validation.py alone checks: steps of every kind
 
 
 def extremes(value):

@@ -13,8 +13,8 @@ import time
 import jax
 import pytest
 
-from genjax.training.mesh import make_mesh, part
-from genjax.training.train import evaluate, restore
+from genjax.training import evaluate, make_mesh, restore
+from genjax.training.mesh import process_shard
 from launch.__main__ import main
 from launch.cli.refusal import Refused
 from launch.run import distributed
@@ -92,7 +92,10 @@ def two(tmp_path_factory):
 
 def metrics(workdir):
     rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
-    left_out = lambda name: name.startswith('time/') or name in ('step', 'gradient_norm')
+
+    def left_out(name):
+        return name.startswith('time/') or name in ('step', 'gradient_norm')
+
     return {(row['step'], name): row[name] for row in rows for name in row if not left_out(name)}
 
 
@@ -117,7 +120,7 @@ def test_what_two_processes_saved_one_restores_and_goes_on_with(case, two, tmp_p
 
 
 def test_a_batch_has_a_part_for_each_process():
-    assert part(make_mesh()) == (0, 1)
+    assert process_shard(make_mesh()) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -133,11 +136,13 @@ def test_a_batch_has_a_part_for_each_process():
         ),
         (
             {'JAX_COORDINATOR_ADDRESS': 'a:1', 'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': '2'},
-            'JAX_NUM_PROCESSES is 2 and JAX_PROCESS_ID is 2; needed: numbers, the second below the first',
+            'JAX_NUM_PROCESSES is 2 and JAX_PROCESS_ID is 2; needed: numbers, the second below '
+            'the first',
         ),
         (
             {'JAX_COORDINATOR_ADDRESS': 'a:1', 'JAX_NUM_PROCESSES': 'two', 'JAX_PROCESS_ID': '1'},
-            'JAX_NUM_PROCESSES is two and JAX_PROCESS_ID is 1; needed: numbers, the second below the first',
+            'JAX_NUM_PROCESSES is two and JAX_PROCESS_ID is 1; needed: numbers, the second below '
+            'the first',
         ),
     ],
 )

@@ -44,8 +44,10 @@ WRONG = {
     '--exp=toy --seed=3': '--seed is no flag; did you mean --config.seed?',
     '--exp=toy --workdri=x': '--workdri is no flag; did you mean --workdir?',
     '--exp=toy seed=3': 'seed is no flag; did you mean --config.seed?',
-    '--exp=toy x=3': 'x is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, --query, '
-    '--parallel, --mesh, --fold, --seeds, --sweep, --workers, --dry_run, --vmap, --on, --distributed, '
+    '--exp=toy x=3': 'x is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, '
+    '--query, '
+    '--parallel, --mesh, --fold, --seeds, --sweep, --workers, --dry_run, --vmap, --on, '
+    '--distributed, '
     '--config.KEY, --slurm.KEY, --list, --help',
     '--exp=toy --vmap=seed': '--vmap is given without --sweep',
     '--exp=toy --slurm.time=3': '--slurm.time is given without --on slurm',
@@ -55,9 +57,11 @@ WRONG = {
     '--exp=toy --workdir': '--workdir needs a value',
     '--exp=toy --config.seed --fold=2': '--config.seed needs a value',
     '--exp=toy --config.sede=1': '--config.sede is not in the config; did you mean seed?',
-    '--exp=toy --config.walk.raet=1': '--config.walk.raet is not in the config; did you mean walk.rate?',
+    '--exp=toy --config.walk.raet=1': '--config.walk.raet is not in the config; did you mean '
+    'walk.rate?',
     '--exp=toy --config.seed.x=1': '--config.seed.x is not in the config; did you mean seed?',
-    '--exp=toy --config.every=3': '--config.every is a group; set one of every.evaluate, every.log, every.save',
+    '--exp=toy --config.every=3': '--config.every is a group; set one of every.evaluate, '
+    'every.log, every.save',
     '--exp=toy --config.steps=1.5': '--config.steps takes an int, not 1.5',
     '--exp=toy --config.steps=True': '--config.steps takes an int, not True',
     '--exp=toy --config.steps=many': '--config.steps takes an int, not many',
@@ -67,8 +71,10 @@ WRONG = {
     '--exp=toy --config.walk.rate -inf': '--config.walk.rate takes a finite float, not -inf',
     '--exp=toy --config.walk.fast=1': '--config.walk.fast takes true or false, not 1',
     '--exp=toy --config.walk.sizes=3': '--config.walk.sizes takes a tuple like (1, 2), not 3',
-    '--exp=toy --config.walk.sizes=(1,2.5)': '--config.walk.sizes takes a tuple like (1, 2), not (1,2.5)',
-    '--exp=toy --config.walk.limit=inf': '--config.walk.limit takes none, a number, a string or a tuple, not inf',
+    '--exp=toy --config.walk.sizes=(1,2.5)': '--config.walk.sizes takes a tuple like (1, 2), not '
+    '(1,2.5)',
+    '--exp=toy --config.walk.limit=inf': '--config.walk.limit takes none, a number, a string or a '
+    'tuple, not inf',
     '--exp=toy --config.steps=0': '--config.steps is 0; it takes 1 or more',
     '--exp=toy --config.batch=-8': '--config.batch is -8; it takes 1 or more',
     '--exp=toy --config.every.save=0': '--config.every.save is 0; it takes 1 or more',
@@ -78,14 +84,17 @@ WRONG = {
     '--exp=toy --until=0': '--until is 0; it takes a whole number, 1 or more',
     '--exp=toy --fold=0': '--fold is 0; it takes a whole number, 1 or more',
     '--exp=toy --fold=1.0': '--fold is 1.0; it takes a whole number, 1 or more',
-    '--exp=toy --query=where': '--query is where and --mode is train; questions are for --mode evaluate',
+    '--exp=toy --query=where': '--query is where and --mode is train; questions are for --mode '
+    'evaluate',
     '--exp=toy --mode=test': '--mode is test; it takes train or evaluate or sample',
     '--exp=toy --parallel=pmpa': '--parallel is pmpa; it takes jit or pmap',
     '--exp=toy --mesh=8': '--mesh is 8; it takes data=N or data=N,model=M',
     '--exp=toy --mesh=data=4,data=2': '--mesh is data=4,data=2; it takes data=N or data=N,model=M',
-    '--exp=toy --mesh=data=8,model=0': '--mesh is data=8,model=0; it takes data=N or data=N,model=M',
+    '--exp=toy --mesh=data=8,model=0': '--mesh is data=8,model=0; it takes data=N or '
+    'data=N,model=M',
     '--exp=toy --mesh=data=4': '--mesh is data=4; its product must be the number of devices, 8',
-    '--exp=toy --mesh=data=8,model=2': '--mesh is data=8,model=2; its product must be the number of devices, 8',
+    '--exp=toy --mesh=data=8,model=2': '--mesh is data=8,model=2; its product must be the number '
+    'of devices, 8',
     '--exp=toy --parallel=pmap --mesh=data=4,model=2': '--parallel is pmap and --mesh has model=2; '
     'pmap splits batches only',
     '--exp=other --data_dir=x': '--data_dir is x, and other reads no prepared data',
@@ -95,10 +104,12 @@ WRONG = {
     '--exp=toy --workdir=broken': 'broken/config.json is not JSON',
     '--exp=toy --workdir='
     + 'a' * 300: f"[Errno {errno.ENAMETOOLONG}] File name too long: '{'a' * 300}'",
-    '--exp=toy --workdir=new --mode=sample': '--mode is sample, and workdir new holds no checkpoint; train it first',
+    '--exp=toy --workdir=new --mode=sample': '--mode is sample, and workdir new holds no '
+    'checkpoint; train it first',
     '--exp=toy --config.fails=value': 'no data anywhere',
     '--exp=toy --config.fails=file': 'no data anywhere',
-    '--exp=toy --config.fails=shape': 'update gives position as float32[2]; in the state before it is float32[]',
+    '--exp=toy --config.fails=shape': 'update gives position as float32[2]; in the state before '
+    'it is float32[]',
 }
 
 
@@ -202,7 +213,8 @@ def test_a_signal_saves_and_exits_with_75_and_the_same_command_goes_on(folder, c
 
 def test_a_second_signal_leaves_at_once():
     code = (
-        'import os, signal; from launch.run.signals import stop_requests; e = stop_requests(); e.__enter__(); '
+        'import os, signal; from launch.run.signals import stop_requests; e = stop_requests(); '
+        'e.__enter__(); '
         'os.kill(os.getpid(), 2); os.kill(os.getpid(), 15); print("still here")'
     )
     done = subprocess.run(
@@ -240,11 +252,15 @@ def test_refuses_the_directory_of_another_run(folder, capsys):
     before = contents(folder)
     here = ['--exp=toy', '--workdir=a', '--config.walk.rate=0.1', '--config.seed=1']
     assert main(here) == 2
-    belongs = 'workdir a belongs to another config: seed is 0 there and 1 here, walk.rate is 0.5 there and 0.1 here'
+    belongs = (
+        'workdir a belongs to another config: seed is 0 there and 1 here, walk.rate is 0.5 '
+        'there and 0.1 here'
+    )
     assert capsys.readouterr().err == f'{belongs}\n'
     assert main([*here, '--config.steps=5', '--config.walk.name=b', '--config.batch=8']) == 2
     assert capsys.readouterr().err == (
-        'workdir a belongs to another config: batch is 16 there and 8 here, seed is 0 there and 1 here, '
+        'workdir a belongs to another config: batch is 16 there and 8 here, seed is 0 there and 1 '
+        'here, '
         'steps is 4 there and 5 here, and 2 more\n'
     )
     assert main(['--exp=other', '--workdir=a']) == 2
@@ -297,7 +313,8 @@ def test_a_reader_that_goes_away_is_no_error():
 def test_list_help_and_a_misspelt_name_do_not_wait_for_jax():
     program = (
         'import sys; from launch.__main__ import main\n'
-        'print([main(line) for line in ([], ["--list"], ["--help"], ["--exp=?"], ["--exp=?", "--fold=0"])])\n'
+        'print([main(line) for line in ([], ["--list"], ["--help"], ["--exp=?"], ["--exp=?", '
+        '"--fold=0"])])\n'
         'print([name for name in ("jax", "numpy") if name in sys.modules])'
     )
     root = HERE.parent

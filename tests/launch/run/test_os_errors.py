@@ -114,7 +114,8 @@ def test_a_data_file_that_goes_ends_the_run_in_one_line(folder, monkeypatch, cap
     why = f'No such file or directory: {data}'
     step = rundir.last_step(folder / 'a')
     assert capsys.readouterr().err == (
-        f'workdir a: {why}; the checkpoint of step {step} stays, and the same command goes on from it\n'
+        f'workdir a: {why}; the checkpoint of step {step} stays, and the same command goes on '
+        'from it\n'
     )
     assert rundir.read(folder / 'a/manifest.json')['launches'][-1]['ended'] == why
     assert main([*command, '--workdir=a']) == 2
@@ -131,7 +132,10 @@ def test_a_bug_is_noted_in_the_manifest_and_shows_its_traceback(folder):
 
 
 def test_what_is_an_error_of_the_system():
-    full = 'RESOURCE_EXHAUSTED: Error writing local file "a": Failed to write 3 bytes [os_error_code=\'28\']'
+    full = (
+        'RESOURCE_EXHAUSTED: Error writing local file "a": Failed to write 3 bytes '
+        "[os_error_code='28']"
+    )
     assert os_errors.describe(ValueError(full)) == 'No space left on device'
     assert os_errors.describe(OSError(28, 'No space left on device')) == 'No space left on device'
     assert os_errors.describe(FileNotFoundError(2, 'No such file', 'a/b')) == 'No such file: a/b'
@@ -154,9 +158,11 @@ def test_every_mishap_of_a_sweep_is_a_line_of_its_table_and_the_others_go_on(dis
         '--config.every.save=10',
     ]
     command = [sys.executable, '-m', 'launch', '--exp=gan_finite', *axes]
-    there = lambda place: dict(
-        cwd=place, text=True, env=os.environ | {'PYTHONPATH': str(ROOT)}, stdout=subprocess.PIPE
-    )
+
+    def there(place):
+        return dict(
+            cwd=place, text=True, env=os.environ | {'PYTHONPATH': str(ROOT)}, stdout=subprocess.PIPE
+        )
 
     def ended(done, out):
         """The exit code, and how each point ended by the table at the end."""

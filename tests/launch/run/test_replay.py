@@ -13,9 +13,8 @@ import pytest
 
 from genjax.base import Algorithm, Data, Resident
 from genjax.parallel import device_mean
-from genjax.training import checkpoint
+from genjax.training import Experiment, NonFinite, checkpoint, run_keys
 from genjax.training.digest import digest
-from genjax.training.train import Experiment, NonFinite, keys_of
 from launch.__main__ import main
 from launch.cli import catalogue
 from launch.replay import main as replay
@@ -95,7 +94,10 @@ def test_so_does_one_that_was_compiled_otherwise_or_stopped_on_the_way(how, fold
 
 def test_a_real_experiment_comes_out_again_to_the_bit(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = '--exp gan_finite --workdir a --config.steps=60 --config.every.log=2 --config.every.save=3 --until=50'
+    words = (
+        '--exp gan_finite --workdir a --config.steps=60 --config.every.log=2 '
+        '--config.every.save=3 --until=50'
+    )
     assert main(words.split()) == 0
     capsys.readouterr()
     told = 'equal to the bit: steps 1 to 50, by 25 of its lines of metrics and 2 of its checkpoints'
@@ -127,7 +129,8 @@ def test_another_environment_has_a_tolerance_and_is_told(run, capsys):
     change_launch(run, 0, xla_flags='--xla_x')
     told = says('a', 0, capsys)
     assert told.startswith(
-        'a: within 0.001 of it: steps 1 to 2, by 1 of its lines of metrics and 1 of its checkpoints;'
+        'a: within 0.001 of it: steps 1 to 2, by 1 of its lines of metrics and 1 of its '
+        'checkpoints;'
     )
     assert 'the most is position at step 2, ' in told and told.endswith(
         'xla_flags is --xla_x there and  here'
@@ -147,11 +150,13 @@ def test_another_commit_is_told_and_excuses_nothing(run, capsys):
 
 
 def test_each_launch_says_what_it_ran_on():
-    launch = lambda jax, *flags: {
-        'flags': ['--exp=toy', *flags],
-        'versions': {'jax': jax},
-        'time': 'now',
-    }
+    def launch(jax, *flags):
+        return {
+            'flags': ['--exp=toy', *flags],
+            'versions': {'jax': jax},
+            'time': 'now',
+        }
+
     found = compare_environments(
         [launch('1'), launch('2'), launch('1')], launch('2', '--fold=3', '--until=5')
     )
@@ -255,13 +260,19 @@ def wrong(folder, monkeypatch):
             loss = device_mean(jnp.mean(batch)) + (state['b']['big'] - state['b']['big'])
             return {'a': state['a'] + 1, 'b': {'big': big}, 'c': state['c'] + loss}, {'loss': loss}
 
-        init = lambda key, batch: {
-            'a': jnp.zeros(()),
-            'b': {'big': jnp.float32(1e36)},
-            'c': jnp.float32(jnp.inf),
-        }
-        losses = lambda key, state, batch: {'loss': batch}
-        poisoned = lambda held, step: jnp.where(step == int(toy.walk.name or -1), jnp.nan, held)
+        def init(key, batch):
+            return {
+                'a': jnp.zeros(()),
+                'b': {'big': jnp.float32(1e36)},
+                'c': jnp.float32(jnp.inf),
+            }
+
+        def losses(key, state, batch):
+            return {'loss': batch}
+
+        def poisoned(held, step):
+            return jnp.where(step == int(toy.walk.name or -1), jnp.nan, held)
+
         train = Resident(jnp.ones(toy.batch), poisoned, 'ones')
         return Experiment(Algorithm(init, update, losses), Data(train, []), {})
 
@@ -282,7 +293,7 @@ def test_the_recorder_names_the_step_and_the_first_leaf(save, start, wrong, caps
     command = 'python -m launch.replay a --step 4 --debug_nans'
     assert capsys.readouterr() == ('', f'{command}\nstep 4: loss is nan\n')
     found = rundir.read(wrong / 'nonfinite_4.json')
-    key = jax.random.key_data(jax.random.fold_in(keys_of(5).steps, 3)).tolist()
+    key = jax.random.key_data(jax.random.fold_in(run_keys(5).steps, 3)).tolist()
     assert found == {
         'step': 4,
         'what': 'loss',

@@ -60,7 +60,10 @@ def test_the_run_directory_says_what_ran(tmp_path, monkeypatch):
 
 def test_the_source_is_a_commit_and_whether_it_changed(tmp_path):
     who = ['-c', 'user.name=a', '-c', 'user.email=a@b']
-    git = lambda *args: subprocess.run(['git', '-C', str(tmp_path), *who, *args], check=True)
+
+    def git(*args):
+        return subprocess.run(['git', '-C', str(tmp_path), *who, *args], check=True)
+
     assert provenance.source(tmp_path) == {'commit': None, 'dirty': None}
     git('init', '-q')
     (tmp_path / 'a.py').write_text('1')

@@ -34,8 +34,14 @@ def checkout(tmp_path, monkeypatch):
 
 
 def test_they_are_all_that_python_imports():
-    code = 'import launch.__main__, launch.run.actions, launch.sweep.sweep, experiments.vae_digits, sys; '
-    code += 'print(*(module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)))'
+    code = (
+        'import launch.__main__, launch.run.actions, launch.sweep.sweep, '
+        'experiments.vae_digits, sys; '
+    )
+    code += (
+        'print(*(module.__file__ for module in sys.modules.values() if getattr(module, '
+        '"__file__", None)))'
+    )
     output = subprocess.run(
         [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
@@ -155,8 +161,8 @@ def test_a_launch_with_another_source_goes_on_and_says_so(pages, folder, capsys)
     assert replay(['a']) == 0
     said = capsys.readouterr().out
     assert (
-        f'source.digest is {first["digest"]} (launch 1, 2, 3) and {last["digest"]} (launch 4) there and'
-        in said
+        f'source.digest is {first["digest"]} (launch 1, 2, 3) and {last["digest"]} (launch 4) '
+        'there and' in said
     )
     assert 'source.files differ: experiments/toy.py (launch 1, 2, 3)' in said
 
@@ -173,11 +179,13 @@ def test_a_run_of_before_there_were_digests_goes_on_without_a_word(pages, folder
 
 
 def test_changes_that_were_not_committed_are_a_difference_only_where_there_is_no_digest():
-    launch = lambda digest, **files: {
-        'flags': ['--exp=toy'],
-        'source': {'commit': 'c', 'dirty': True}
-        | ({'digest': digest, 'files': files} if digest else {}),
-    }
+    def launch(digest, **files):
+        return {
+            'flags': ['--exp=toy'],
+            'source': {'commit': 'c', 'dirty': True}
+            | ({'digest': digest, 'files': files} if digest else {}),
+        }
+
     assert compare_environments([launch('1', a='x')], launch('1', a='x')) == {}
     assert (
         compare_environments([launch('')], launch(''))['source.dirty']

@@ -59,7 +59,9 @@ def test_a_group_that_outlives_build_may_be_read_later():
     assert unread == ALL - {'group.deep.d'} and function() == 0.5
 
     def recursive(c):
-        function = lambda n: c.a if n == 0 else function(n - 1)
+        def function(n):
+            return c.a if n == 0 else function(n - 1)
+
         return function(3)
 
     assert unread_settings.build_and_track(recursive, config()) == (1, ALL - {'a'})
@@ -94,15 +96,19 @@ def selective(folder, monkeypatch):
     ('flags', 'says'),
     [
         ('--config.walk.name=b', '--config.walk.name is b, and toy does not read it'),
-        ('--config.walk.name=b --config.walk.rate=0.2', '--config.walk.name is b, and toy does not read it'
+        ('--config.walk.name=b --config.walk.rate=0.2', '--config.walk.name is b, and toy does '
+        'not read it'
          ' under these other settings'),
-        ('--config.walk.fast=false --config.seed=3', '--config.walk.fast is false, and toy does not read it'
+        ('--config.walk.fast=false --config.seed=3', '--config.walk.fast is false, and toy does '
+        'not read it'
          ' under these other settings'),
         ('', '--config.walk.fast is a setting of toy, which does not read it'),
         ('--config.walk.name=', '--config.walk.fast is a setting of toy, which does not read it'),
-        ('--sweep=walk.limit=none,3', 'point 1 of the sweep, walk.limit=none: --config.walk.fast is a setting of toy, '
+        ('--sweep=walk.limit=none,3', 'point 1 of the sweep, walk.limit=none: --config.walk.fast '
+        'is a setting of toy, '
          'which does not read it'),
-        ('--sweep=walk.limit=2,3 --config.seed=1', 'point 1 of the sweep, walk.limit=2: --config.walk.limit is 2, and '
+        ('--sweep=walk.limit=2,3 --config.seed=1', 'point 1 of the sweep, walk.limit=2: '
+        '--config.walk.limit is 2, and '
          'toy does not read it under these other settings'),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from genjax.training.train import restore
+from genjax.training import restore
 from launch.__main__ import main
 from launch.run.planning import plan
 from tests.programs import slurm_cluster
@@ -21,25 +21,32 @@ from tests.programs.slurm_cluster import ask, cluster, wait_for
 ROOT = pathlib.Path(__file__).parents[3]
 REFUSED = {
     '--mode=sample': '--on is slurm and --mode is sample; jobs train',
-    '--workdir=a --sweep=seed=0:2': '--sweep trains, each point in a directory of its own; it takes no --workdir and '
+    '--workdir=a --sweep=seed=0:2': '--sweep trains, each point in a directory of its own; it '
+    'takes no --workdir and '
     'no --mode',
     '--vmap=seed': '--vmap is given without --sweep',
     '--config.steps=many': '--config.steps takes an int, not many',
     '--config.steps=0': '--config.steps is 0; it takes 1 or more',
     '--sweep=steps=1,0': 'point 2 of the sweep, steps=0: --config.steps is 0; it takes 1 or more',
     '--slurm.partitoin=gpu': '--slurm.partitoin is no option; did you mean partition?',
-    '--slurm.x=1': '--slurm.x is no option; there are: account, constraint, exclude, gres, nodelist, partition, qos, '
-    'reservation, nodes, tasks_per_node, cpus_per_task, gpus, gpus_per_node, gpus_per_task, mem, mem_per_cpu, '
+    '--slurm.x=1': '--slurm.x is no option; there are: account, constraint, exclude, gres, '
+    'nodelist, partition, qos, '
+    'reservation, nodes, tasks_per_node, cpus_per_task, gpus, gpus_per_node, gpus_per_task, mem, '
+    'mem_per_cpu, '
     'mem_per_gpu, signal, time',
     '--slurm.nodes=two': '--slurm.nodes is two; it takes a whole number, 1 or more',
     '--slurm.nodes=0': '--slurm.nodes is 0; it takes a whole number, 1 or more',
-    '--slurm.tasks_per_node=1.5': '--slurm.tasks_per_node is 1.5; it takes a whole number, 1 or more',
-    '--slurm.gpus=a100': '--slurm.gpus is a100; it takes a whole number, 1 or more, after a kind and a colon if need '
+    '--slurm.tasks_per_node=1.5': '--slurm.tasks_per_node is 1.5; it takes a whole number, 1 or '
+    'more',
+    '--slurm.gpus=a100': '--slurm.gpus is a100; it takes a whole number, 1 or more, after a kind '
+    'and a colon if need '
     'be',
     '--slurm.mem=16': '--slurm.mem is 16; it takes a whole number with K, M, G or T, as 16G',
-    '--slurm.time=1h': '--slurm.time is 1h; it takes minutes, or hours:minutes:seconds with days- before them if '
+    '--slurm.time=1h': '--slurm.time is 1h; it takes minutes, or hours:minutes:seconds with days- '
+    'before them if '
     'need be',
-    '--slurm.signal=USR1@60': '--slurm.signal is USR1@60; it takes TERM@SECONDS, the notice that a launch gets to '
+    '--slurm.signal=USR1@60': '--slurm.signal is USR1@60; it takes TERM@SECONDS, the notice that '
+    'a launch gets to '
     'save before its time is over',
     '--slurm.partition=a b': '--slurm.partition is a b; it takes words without spaces',
 }
@@ -53,7 +60,8 @@ def slurm(folder, monkeypatch):
     programs.mkdir()
     (folder / 'queue').write_text('')
     lines = {
-        'sbatch': f'n=$((7 + $(ls {programs} | grep -c job))); cp "$1" {programs}/job-$n; echo Submitted batch job $n',
+        'sbatch': f'n=$((7 + $(ls {programs} | grep -c job))); cp "$1" {programs}/job-$n; echo '
+        'Submitted batch job $n',
         'squeue': f'cat {folder}/queue',
         'srun': 'false',
     }
@@ -184,11 +192,17 @@ def test_a_sweep_is_an_array_and_launched_again_submits_only_what_is_neither_don
 
 
 def test_a_task_becomes_the_launch_and_heeds_no_signal_until_that_listens(tmp_path):
-    told = 'import os, signal, sys; os.kill(os.getpid(), signal.SIGTERM); print(sys.argv[1:]); print("!", file=sys.stderr)'
+    told = (
+        'import os, signal, sys; os.kill(os.getpid(), signal.SIGTERM); print(sys.argv[1:]); '
+        'print("!", file=sys.stderr)'
+    )
     (tmp_path / 'launch.py').write_text(
         told
     )  # found before the real one by -m, and not by what turns into it
-    code = 'import sys; sys.path.pop(0); from launch.sweep.slurm import become_launch; become_launch(["--exp=a b", "-x"], "log")'
+    code = (
+        'import sys; sys.path.pop(0); from launch.sweep.slurm import become_launch; '
+        'become_launch(["--exp=a b", "-x"], "log")'
+    )
     for rank in '0', '1', '0':
         given = os.environ | {'SLURM_PROCID': rank, 'PYTHONPATH': str(ROOT)}
         done = subprocess.run(
@@ -202,8 +216,10 @@ def test_a_task_becomes_the_launch_and_heeds_no_signal_until_that_listens(tmp_pa
 
 
 RUN = (
-    'vae_digits --config.steps=1200 --config.batch=96 --config.widths=(8,) --config.importance=50 --config.samples=40 '
-    '--config.classifier=2 --config.every.save=1200 --config.every.evaluate=600 --config.every.log=20'
+    'vae_digits --config.steps=1200 --config.batch=96 --config.widths=(8,) --config.importance=50 '
+    '--config.samples=40 '
+    '--config.classifier=2 --config.every.save=1200 --config.every.evaluate=600 '
+    '--config.every.log=20'
 )
 SHORT = '--config.steps=200'
 

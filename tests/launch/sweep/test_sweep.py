@@ -19,8 +19,7 @@ import jax
 import pytest
 from hypothesis import given
 
-from genjax.training.mesh import make_mesh
-from genjax.training.train import check
+from genjax.training import check, make_mesh
 from launch.__main__ import main
 from launch.cli import catalogue
 from launch.cli.flags import parse
@@ -100,7 +99,9 @@ def test_commands_with_commas_and_quotes_lead_to_the_same_runs(folder, capsys):
 
 
 def test_the_experiments_own_points_are_combined_with_others(folder, monkeypatch):
-    own = lambda: iter([{'walk.rate': 0.1}, {'walk.rate': 0.5, 'seed': 7}])
+    def own():
+        return iter([{'walk.rate': 0.1}, {'walk.rate': 0.5, 'seed': 7}])
+
     monkeypatch.setattr(catalogue.load('toy'), 'sweep', own, raising=False)
     found = points.combinations(parse(['--exp=toy', '--sweep=own', '--sweep=steps=2,3']))
     assert found == [
@@ -127,25 +128,36 @@ def test_the_points_of_an_experiments_own_sweep_are_runs(name):
 
 
 WRONG = {
-    '--sweep=seed': '--sweep is seed; it takes key=a,b,c or key=0:4, or own for those of the experiment',
-    '--sweep=seed=': '--sweep is seed=; it takes key=a,b,c or key=0:4, or own for those of the experiment',
-    '--sweep=seed=4:4': '--sweep is seed=4:4; it takes key=a,b,c or key=0:4, or own for those of the experiment',
+    '--sweep=seed': '--sweep is seed; it takes key=a,b,c or key=0:4, or own for those of the '
+    'experiment',
+    '--sweep=seed=': '--sweep is seed=; it takes key=a,b,c or key=0:4, or own for those of the '
+    'experiment',
+    '--sweep=seed=4:4': '--sweep is seed=4:4; it takes key=a,b,c or key=0:4, or own for those of '
+    'the experiment',
     '--sweep=seed=0:10001': '--sweep is seed=0:10001, 10001 values; 10000 are the most',
-    '--sweep=seed=1,,2': '--sweep is seed=1,,2; it takes key=a,b,c or key=0:4, or own for those of the experiment',
-    '--sweep=walk.name="a,b': '--sweep is walk.name="a,b; "a begins with a quotation mark and is no string of Python',
-    '--sweep=walk.name="a"b,c': '--sweep is walk.name="a"b,c; "a"b begins with a quotation mark and is no string of '
+    '--sweep=seed=1,,2': '--sweep is seed=1,,2; it takes key=a,b,c or key=0:4, or own for those '
+    'of the experiment',
+    '--sweep=walk.name="a,b': '--sweep is walk.name="a,b; "a begins with a quotation mark and is '
+    'no string of Python',
+    '--sweep=walk.name="a"b,c': '--sweep is walk.name="a"b,c; "a"b begins with a quotation mark '
+    'and is no string of '
     'Python',
     '--sweep=walk.name="a",a': '--sweep is walk.name="a",a, which has a value twice',
     '--sweep=walk.rate=0,-0.0': 'two points of the sweep are the same run, runs/toy-HASH',
     '--sweep=seed=1,2,1': '--sweep is seed=1,2,1, which has a value twice',
     '--sweep=own': '--sweep is own, and toy has no sweep of its own',
-    '--sweep=seed=1,2 --sweep=seed=3': 'seed is given twice, by --sweep and --config or by two of --sweep',
-    '--sweep=seed=1,2 --config.seed=3': 'seed is given twice, by --sweep and --config or by two of --sweep',
-    '--sweep=sede=1,2': 'point 1 of the sweep, sede=1: --config.sede is not in the config; did you mean seed?',
-    '--sweep=walk.rate=0.1,0.2,fast': 'point 3 of the sweep, walk.rate=fast: --config.walk.rate takes a finite float, '
+    '--sweep=seed=1,2 --sweep=seed=3': 'seed is given twice, by --sweep and --config or by two of '
+    '--sweep',
+    '--sweep=seed=1,2 --config.seed=3': 'seed is given twice, by --sweep and --config or by two '
+    'of --sweep',
+    '--sweep=sede=1,2': 'point 1 of the sweep, sede=1: --config.sede is not in the config; did '
+    'you mean seed?',
+    '--sweep=walk.rate=0.1,0.2,fast': 'point 3 of the sweep, walk.rate=fast: --config.walk.rate '
+    'takes a finite float, '
     'not fast',
     '--sweep=walk.rate=0.1,0.10': 'two points of the sweep are the same run, runs/toy-HASH',
-    '--sweep=seed=0:2 --workdir=a': '--sweep trains, each point in a directory of its own; it takes no --workdir and '
+    '--sweep=seed=0:2 --workdir=a': '--sweep trains, each point in a directory of its own; it '
+    'takes no --workdir and '
     'no --mode',
     '--dry_run': '--dry_run is given without --sweep',
     '--workers=2': '--workers is given without --sweep',
@@ -196,7 +208,10 @@ def shell(line):
 def test_what_is_done_is_skipped_and_a_failure_stops_no_other(tmp_path, capsys):
     found = made(tmp_path, 4)
     (tmp_path / 'run-1/checkpoints/4').mkdir(parents=True)
-    line = 'case $RUN in *2) echo broken; exit 3;; *) mkdir -p $RUN/checkpoints/4; echo "$RUN: fine";; esac'
+    line = (
+        'case $RUN in *2) echo broken; exit 3;; *) mkdir -p $RUN/checkpoints/4; echo "$RUN: '
+        'fine";; esac'
+    )
     ends = local.run(found, 2, [], lambda: False, shell(line))
     assert ends == {0: (0, 'done: fine'), 2: (3, 'failed: broken'), 3: (0, 'done: fine')}
     assert [points.status(point) for point in found] == ['done', 'done', 'new', 'done']
@@ -221,7 +236,10 @@ def test_so_many_at_a_time_each_on_a_device_of_its_own(tmp_path):
 def test_an_interrupted_sweep_starts_nothing_more_and_tells_what_runs_to_leave(tmp_path):
     listens = "trap 'mkdir -p $RUN/checkpoints/2; exit 75' TERM; touch $RUN.listens; sleep 5 & wait"
     line = f'case $RUN in *0) {listens};; *) touch $RUN.listens; exec sleep 5;; esac'
-    came = lambda: len(list(tmp_path.glob('*.listens'))) == 2
+
+    def came():
+        return len(list(tmp_path.glob('*.listens'))) == 2
+
     ends = local.run(made(tmp_path, 4), 2, [], came, shell(line))
     assert ends == {
         0: (75, 'stopped at step 2 of 4'),
@@ -230,7 +248,8 @@ def test_an_interrupted_sweep_starts_nothing_more_and_tells_what_runs_to_leave(t
 
 
 TRACEBACK = (
-    'Traceback (most recent call last):\n  at\nKeyError: 1\n\nDuring:\n\nTraceback (most recent call last):\n'
+    'Traceback (most recent call last):\n  at\nKeyError: 1\n\nDuring:\n\nTraceback (most recent '
+    'call last):\n'
     '  File "a"\n    x = y\nValueError: no\nin two lines\n-----\nFor simplicity, JAX\n'
 )
 SAID = {  # (log, exit code): how it ended
@@ -255,7 +274,10 @@ def test_how_a_launch_ended_is_what_it_said_last_or_its_error(log, code, tmp_pat
 
 
 def test_a_worker_that_vanishes_is_told_of_in_one_line_and_the_others_go_on(tmp_path, capsys):
-    line = 'case $RUN in *0) echo half a step; kill -9 $$;; *1) exit 5;; *2) exit 143;; *) rm $RUN.log; exit 1;; esac'
+    line = (
+        'case $RUN in *0) echo half a step; kill -9 $$;; *1) exit 5;; *2) exit 143;; *) rm '
+        '$RUN.log; exit 1;; esac'
+    )
     ends = local.run(found := made(tmp_path, 4), 1, [], lambda: False, shell(line))
     says = [
         'killed by signal 9',
@@ -275,9 +297,10 @@ def test_a_worker_that_vanishes_is_told_of_in_one_line_and_the_others_go_on(tmp_
 def test_a_log_that_cannot_be_written_fails_its_point_alone(tmp_path, capsys):
     found = made(tmp_path, 2)
     points.log_of(found[0]).mkdir()
-    start = lambda point, given: (local.start_launch if point is found[0] else shell('exit 0'))(
-        point, given
-    )
+
+    def start(point, given):
+        return (local.start_launch if point is found[0] else shell('exit 0'))(point, given)
+
     ends = local.run(found, 1, [], lambda: False, start)
     assert ends == {0: (2, f'failed: Is a directory: {points.log_of(found[0])}'), 1: (0, 'done')}
 
@@ -302,7 +325,8 @@ def test_a_directory_that_cannot_be_used_fails_its_point_alone(folder, monkeypat
         runs[1]: f'failed: workdir {runs[1]} cannot be used: {runs[1]} is no directory',
         runs[
             2
-        ]: f'failed: workdir {runs[2]} belongs to another config: batch is absent there and 16 here, ',
+        ]: f'failed: workdir {runs[2]} belongs to another config: batch is absent there and 16 '
+        'here, ',
         runs[3]: 'done',
     }
     table = lines[4:]
@@ -317,7 +341,10 @@ def test_workers_that_share_a_device_share_its_memory(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(local, 'AFFINITY', False)
     assert local.worker_variables(1, 4, []) == {}
-    seen = lambda device: {'CUDA_VISIBLE_DEVICES': device, 'TPU_VISIBLE_CHIPS': device}
+
+    def seen(device):
+        return {'CUDA_VISIBLE_DEVICES': device, 'TPU_VISIBLE_CHIPS': device}
+
     assert local.worker_variables(1, 2, ['0', '1']) == seen('1')
     found = [local.worker_variables(slot, 5, ['4', '7']) for slot in range(5)]
     thirds, halves = {local.FRACTION[1]: '0.300'}, {local.FRACTION[1]: '0.450'}
@@ -332,7 +359,10 @@ def test_workers_without_accelerators_are_dealt_the_cores_and_compute_as_with_al
 ):
     monkeypatch.delenv(local.THREADS, raising=False)
     own = sorted(os.sched_getaffinity(0))
-    ask = 'import os, sys; sys.stdin.read(); print(sorted(os.sched_getaffinity(0)), os.environ.get("NPROC"))'
+    ask = (
+        'import os, sys; sys.stdin.read(); print(sorted(os.sched_getaffinity(0)), '
+        'os.environ.get("NPROC"))'
+    )
     told = {}
 
     def start(point, given):
@@ -394,11 +424,14 @@ def test_the_exit_code_counts_failures_or_says_that_one_was_stopped(
 
 
 SMOKE = {
-    'vae_digits': '--config.steps=400 --config.widths=(8,) --config.importance=50 --config.samples=40 '
+    'vae_digits': '--config.steps=400 --config.widths=(8,) --config.importance=50 '
+    '--config.samples=40 '
     '--config.classifier=2 --config.every.save=20 --config.every.log=20',
-    'ddpm_digits': '--config.steps=24 --config.ddpm.steps=6 --config.unet.width=8 --config.every.save=2 '
+    'ddpm_digits': '--config.steps=24 --config.ddpm.steps=6 --config.unet.width=8 '
+    '--config.every.save=2 '
     '--config.every.log=2',
-    'gan_digits': '--config.steps=400 --config.widths=(8,) --config.samples=40 --config.classifier=2 '
+    'gan_digits': '--config.steps=400 --config.widths=(8,) --config.samples=40 '
+    '--config.classifier=2 '
     '--config.every.save=20 --config.every.log=20',
 }
 

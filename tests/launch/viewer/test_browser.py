@@ -21,7 +21,10 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp('runs')
     for i in range(CONFIGS * SEEDS):
         rate, seed = 1e-3 * (i // SEEDS + 1), i % SEEDS
-        curve = lambda step, rate=rate, seed=seed: 5 / (1 + rate * step) + 0.01 * seed
+
+        def curve(step, rate=rate, seed=seed):
+            return 5 / (1 + rate * step) + 0.01 * seed
+
         metrics = {
             name: k
             for k, name in enumerate(('loss', 'gradient_norm', 'kl', 'accuracy', 'test/loss'))
@@ -89,7 +92,10 @@ def resize(browser, width):
     browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', metrics)
 
 
-FRAME = 'const done = arguments[arguments.length - 1]; const after = (f) => requestAnimationFrame(() => setTimeout(f));'
+FRAME = (
+    'const done = arguments[arguments.length - 1]; const after = (f) => '
+    'requestAnimationFrame(() => setTimeout(f));'
+)
 
 
 def ask(browser, script, *words):
@@ -156,7 +162,10 @@ def test_curves_are_toggled_by_groups_and_by_runs(opened):
         opened, 'document.querySelectorAll(".run input")[12].click()'
     )  # a seed of that group, in the table
     assert curves(opened) == SEEDS - 1
-    half = 'return [...document.querySelectorAll(".chips input")].map((box) => box.indeterminate).indexOf(true)'
+    half = (
+        'return [...document.querySelectorAll(".chips input")].map((box) => '
+        'box.indeterminate).indexOf(true)'
+    )
     assert ask(opened, half) == 3
     ask(opened, 'document.querySelector(".all").click()')
     assert curves(opened) == 200
@@ -168,7 +177,10 @@ def test_a_value_is_read_by_keys_and_by_pointing(opened):
     from selenium.webdriver.common.keys import Keys
 
     show_charts(opened)
-    told = lambda: ask(opened, 'return document.querySelector(".chart output").textContent')
+
+    def told():
+        return ask(opened, 'return document.querySelector(".chart output").textContent')
+
     ask(opened, 'document.querySelector(".chart .log input").focus()')
     press(opened, Keys.TAB)
     assert told() == '8.762 at step 50 of rate=0.001, seed=0'
@@ -198,7 +210,10 @@ def test_a_logarithmic_scale_gives_equal_ratios_equal_heights(opened):
     assert len(ticks) >= 3
     slopes = [(b[1] - a[1]) / math.log(b[0] / a[0]) for a, b in zip(ticks, ticks[1:], strict=False)]
     assert slopes == pytest.approx([slopes[0]] * len(slopes), rel=1e-6) and slopes[0] < 0
-    alone = 'const c = [...document.querySelectorAll(".chart")].at(-1); c.querySelector(".log input").click(); '
+    alone = (
+        'const c = [...document.querySelectorAll(".chart")].at(-1); c.querySelector(".log '
+        'input").click(); '
+    )
     assert (
         ask(opened, alone + 'return c.querySelector("output").textContent') == 'nothing is shown'
     )  # all below 0
@@ -207,7 +222,10 @@ def test_a_logarithmic_scale_gives_equal_ratios_equal_heights(opened):
 def test_a_click_or_a_key_sorts_the_table(opened):
     from selenium.webdriver.common.keys import Keys
 
-    column = 'return [...document.querySelectorAll("tr.mean")].map((row) => Number(row.cells[3].dataset.order))'
+    column = (
+        'return [...document.querySelectorAll("tr.mean")].map((row) => '
+        'Number(row.cells[3].dataset.order))'
+    )
     head = 'const head = document.querySelectorAll("thead .sort")[2]; '
     rates = sorted(1e-3 * (i + 1) for i in range(CONFIGS))
     ask(opened, head + 'head.focus()')
@@ -219,14 +237,18 @@ def test_a_click_or_a_key_sorts_the_table(opened):
     ask(opened, 'document.querySelectorAll("thead .sort")[4].click()')  # the test loss
     values = ask(
         opened,
-        'return [...document.querySelectorAll("tr.mean")].map((row) => Number(row.cells[5].dataset.order))',
+        'return [...document.querySelectorAll("tr.mean")].map((row) => '
+        'Number(row.cells[5].dataset.order))',
     )
     assert values == sorted(values) and len(set(values)) > 10
     assert ask(opened, head + 'return head.parentElement.ariaSort') == 'none'
 
 
 def test_a_group_opens_into_its_runs_and_shows_how_to_repeat_one(opened):
-    seen = 'return [...document.querySelectorAll("tr.run")].filter((row) => row.checkVisibility()).length'
+    seen = (
+        'return [...document.querySelectorAll("tr.run")].filter((row) => '
+        'row.checkVisibility()).length'
+    )
     assert ask(opened, seen) == 0
     ask(opened, 'document.querySelector(".more").click()')
     assert ask(opened, seen) == SEEDS
@@ -243,10 +265,15 @@ def test_pictures_of_the_chosen_step_load(opened):
     ask(opened, 'document.querySelector(".gallery").scrollIntoView({behavior: "instant"})')
     widths = """
       const done = arguments[0];
-      const shown = [...document.querySelectorAll('.gallery img')].filter((image) => image.checkVisibility());
-      Promise.all(shown.map((image) => image.decode())).then(() => done(shown.map((i) => [i.naturalWidth, i.alt])));
+      const all = [...document.querySelectorAll('.gallery img')];
+      const shown = all.filter((image) => image.checkVisibility());
+      const decoded = Promise.all(shown.map((image) => image.decode()));
+      decoded.then(() => done(shown.map((image) => [image.naturalWidth, image.alt])));
     """
-    choose = 'const s = document.querySelector(".step"); s.value = arguments[0]; s.dispatchEvent(new Event("change"))'
+    choose = (
+        'const s = document.querySelector(".step"); s.value = arguments[0]; '
+        's.dispatchEvent(new Event("change"))'
+    )
     for step in ('4000', '2000'):
         ask(opened, choose, step)
         found = opened.execute_async_script(widths)
@@ -264,10 +291,16 @@ def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(width, scheme, opened):
     )
     opened.refresh()
     ask(opened, 'for (const details of document.querySelectorAll("details")) details.open = true')
-    sizes = 'const page = document.documentElement; return [page.scrollWidth - page.clientWidth, page.clientWidth]'
+    sizes = (
+        'const page = document.documentElement; return [page.scrollWidth - page.clientWidth, '
+        'page.clientWidth]'
+    )
     over, seen = ask(opened, sizes)
     assert over == 0 and width - 20 < seen <= width  # less a bar to scroll by
-    script = 'return getComputedStyle(document.body)[arguments[0]].match(/\\d+/g).slice(0, 3).map(Number)'
+    script = (
+        'return getComputedStyle(document.body)[arguments[0]].match(/\\d+/g).slice(0, '
+        '3).map(Number)'
+    )
     ink, ground = (luminance(ask(opened, script, name)) for name in ('color', 'backgroundColor'))
     assert (ground > ink) == (scheme == 'light')
     for name in [f'--c{i}' for i in range(7)] + [
@@ -299,8 +332,14 @@ def luminance(rgb):
 
 CUT = """
   return [...document.querySelectorAll('.plot text')].map((text) => {
-    const [label, plot] = [text.getBoundingClientRect(), text.parentElement.getBoundingClientRect()];
-    return Math.min(label.left - plot.left, plot.right - label.right, label.top - plot.top, plot.bottom - label.bottom);
+    const label = text.getBoundingClientRect();
+    const plot = text.parentElement.getBoundingClientRect();
+    return Math.min(
+      label.left - plot.left,
+      plot.right - label.right,
+      label.top - plot.top,
+      plot.bottom - label.bottom,
+    );
   });
 """
 

@@ -323,9 +323,12 @@ def test_of_too_many_pictures_the_last_of_every_run_come_first_and_steps_match()
         for run in range(3)
         for step in range(1, 10)
     ]
-    steps = lambda most: [
-        sorted(p.step for p in pictures.select(many, most) if p.run == run) for run in range(3)
-    ]
+
+    def steps(most):
+        return [
+            sorted(p.step for p in pictures.select(many, most) if p.run == run) for run in range(3)
+        ]
+
     assert steps(3) == [[9]] * 3
     assert steps(6) == [[1, 9]] * 3
     assert steps(9) == [[1, 5, 9]] * 3
@@ -370,7 +373,8 @@ WRONG = {
     'empty': 'empty holds no run',
     'runs -o no/page.html': '-o is no/page.html, and no is no directory',
     'runs -o runs': '-o is runs, which is a directory',
-    'runs -o file': '-o is file, which launch.page did not make; it takes a new file or an earlier page',
+    'runs -o file': '-o is file, which launch.page did not make; it takes a new file or an '
+    'earlier page',
 }
 
 

@@ -15,7 +15,7 @@ from tests.data.images.tiny_sets import (
     prepare_set,
     tiny_mnist,
 )
-from tests.launch.cli.test_bad_input import told
+from tests.launch.cli.test_bad_input import refusal_of
 
 SIXTEEN_BITS = 'the image of example 0 of train has 16 bits a channel; at most 8 are read'
 
@@ -29,7 +29,8 @@ def users_cache(monkeypatch, tmp_path):
 def test_an_image_that_would_lose_something_is_refused_with_its_index(tmp_path, resident_bytes):
     grey = np.zeros((4, 6, 1), int)
     prepare_files(tmp_path, [png(grey, 16, 0)] * 9)
-    line = told(tmp_path, tmp_path / 'files', open_files, tmp_path, resident_bytes=resident_bytes)
+    folder = tmp_path / 'files'
+    line = refusal_of(tmp_path, folder, open_files, tmp_path, resident_bytes=resident_bytes)
     assert line == f'FILE/1.0.0: {SIXTEEN_BITS}'
 
 
@@ -55,7 +56,7 @@ def test_one_image_among_many_is_refused_with_its_index(tmp_path):
     stored = tfds.builder_from_directory(tmp_path / 'files' / '1.0.0').as_data_source('train')
     (index,) = (i for i, record in enumerate(stored) if record['image'].shape[2] == 3)
     line = f'the image of example {index} of train is in colour; L is declared, which holds grey'
-    assert told(tmp_path, tmp_path / 'files', open_files, tmp_path) == f'FILE/1.0.0: {line}'
+    assert refusal_of(tmp_path, tmp_path / 'files', open_files, tmp_path) == f'FILE/1.0.0: {line}'
     with pytest.raises(ValueError, match=f'{line}$') as error:
         open_files(tmp_path, resident_bytes=0).train[0]
     assert len(str(error.value).splitlines()) == 1

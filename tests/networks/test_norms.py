@@ -7,7 +7,8 @@ import pytest
 
 from genjax.networks.norms import BatchNorm
 from genjax.parallel import AXIS, device_mean
-from genjax.training.mesh import make_mesh, put_batch, replicated
+from genjax.training import make_mesh
+from genjax.training.mesh import put_batch, replicated
 from tests.trees import assert_trees_close
 
 

@@ -13,11 +13,8 @@ import numpy as np
 
 from genjax.base import State, Streamed
 from genjax.data.batches import shuffled
-from genjax.training.experiment import Experiment
-from genjax.training.inspection import evaluate
-from genjax.training.mesh import Mesh, make_mesh
-from genjax.training.schedule import Every
-from genjax.training.train import train
+from genjax.training import Every, Experiment, evaluate, make_mesh, train
+from genjax.training.mesh import Mesh
 from launch.run import distributed
 from tests.contracts.cases import ALGORITHMS, BATCH
 

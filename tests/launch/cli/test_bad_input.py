@@ -108,16 +108,8 @@ COMMANDS = {
         '--config.classifier=0': 'steps of the classifier are 0; at least 1 is needed',
     },
     'ddpm_digits': {
-<<<<<<< HEAD
         '--config.ddpm.steps=1': 'steps is 1; a diffusion takes 2 to 1000000',
         '--config.ddpm.steps=1000000000': 'steps is 1000000000; a diffusion takes 2 to 1000000',
-=======
-        '--config.ddpm.steps=1': 'ddpm of steps 1, shape (12, 12, 1); needed: 2 to 10^6, tuple of '
-        'positive integers',
-        '--config.ddpm.steps=1000000000': 'ddpm of steps 1000000000, shape (12, 12, 1); needed: 2 '
-        'to 10^6, tuple '
-        'of positive integers',
->>>>>>> launch
         '--config.size=1000000': 'size is 1000000; images are at most 4096 pixels wide',
         '--config.unet.blocks=1000000': 'blocks is 1000000; it takes 1 to 100',
     },

@@ -49,7 +49,7 @@ def genjax_times(x, steps, fold, clock):
     algorithm = gan(model, adam, adam, game=non_saturating)
     data = Data(Resident(jnp.asarray(x), make_batch), [])
     experiment = Experiment(algorithm, data, {'clock': Probe(steps, read_clock)})
-    options = dict(every=Every(steps, 10**6, 10**6), fold=fold)
+    options = dict(every=Every(steps, 10**6, 10**6), steps_per_call=fold)
     train(experiment, seed=0, steps=3 * steps, mesh=make_mesh(jax.devices()[:1]), **options)
     return [(after - before) / steps for before, after in itertools.pairwise(times)]
 

@@ -42,7 +42,9 @@ def genjax_rates(fold):
     model = Model(MLP((HIDDEN,), (2, LATENT)), MLP((HIDDEN,), (784,)), bernoulli, LATENT)
     experiment = Experiment(vae(model, optax.adam(1e-3)), table(X, batch=BATCH), {})
     with tempfile.TemporaryDirectory() as folder:
-        options = dict(workdir=folder, every=Every(STEPS, 10 * STEPS, 10 * STEPS), fold=fold)
+        options = dict(
+            workdir=folder, every=Every(STEPS, 10 * STEPS, 10 * STEPS), steps_per_call=fold
+        )
         train(experiment, seed=0, steps=4 * STEPS, mesh=make_mesh(jax.devices()[:1]), **options)
         lines = (pathlib.Path(folder) / 'metrics.jsonl').read_text().splitlines()
     rows = [json.loads(line) for line in lines]

@@ -29,9 +29,8 @@ def users_cache(monkeypatch, tmp_path):
 def test_an_image_that_would_lose_something_is_refused_with_its_index(tmp_path, resident_bytes):
     grey = np.zeros((4, 6, 1), int)
     prepare_files(tmp_path, [png(grey, 16, 0)] * 9)
-    line = refusal_of(
-        tmp_path, tmp_path / 'files', open_files, tmp_path, resident_bytes=resident_bytes
-    )
+    folder = tmp_path / 'files'
+    line = refusal_of(tmp_path, folder, open_files, tmp_path, resident_bytes=resident_bytes)
     assert line == f'FILE/1.0.0: {SIXTEEN_BITS}'
 
 

@@ -20,7 +20,9 @@ def test_links_and_files_exist(document):
     text = document.read_text('utf-8')
     links = [link for link in LINK.findall(text) if not link.startswith('http')]
     missing = [link for link in links if not (document.parent / link).exists()]
-    missing += [file for file in FILE.findall(text) if not (ROOT / file).exists()]
+    for file in FILE.findall(text):
+        if not (ROOT / file).exists() and not (document.parent / file).exists():
+            missing.append(file)
     assert not missing
 
 

@@ -16,12 +16,14 @@ from genjax.algorithms.gan.games import hinge
 from genjax.algorithms.gan.gan import Model as Players
 from genjax.algorithms.gan.gan import gan
 from genjax.algorithms.gan.penalties import gradient_penalty, r1
-from genjax.algorithms.hmm import discrete, hmm
-from genjax.algorithms.mixture import full, mixture
-from genjax.algorithms.naive_bayes import gaussian as gaussian_features
-from genjax.algorithms.naive_bayes import naive_bayes
+from genjax.algorithms.hmm.emissions import discrete
+from genjax.algorithms.hmm.hmm import hmm
+from genjax.algorithms.mixture.covariances import full
+from genjax.algorithms.mixture.mixture import mixture
+from genjax.algorithms.naive_bayes.gaussians import gaussian as gaussian_features
+from genjax.algorithms.naive_bayes.naive_bayes import naive_bayes
 from genjax.algorithms.ngram.ngram import ngram
-from genjax.algorithms.pca import pca
+from genjax.algorithms.pca.pca import pca
 from genjax.algorithms.vae import Model, iwae, vae
 from genjax.algorithms.word2vec import (
     add_clipped_steps,

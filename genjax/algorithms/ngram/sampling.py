@@ -52,8 +52,8 @@ def sample_word(
     uniform_key, *keys = jax.random.split(key, order + 1)
     word = jax.random.randint(uniform_key, (), 0, outcomes)
 
-    for m, ((table, sums), key) in enumerate(zip(tables, keys, strict=True), 1):
-        occurrence_key, keep_key = jax.random.split(key)
+    for m, ((table, sums), order_key) in enumerate(zip(tables, keys, strict=True), 1):
+        occurrence_key, keep_key = jax.random.split(order_key)
         gram = jnp.append(context[order - m :], 0)
         first, total, kinds = continuations(table, sums, gram, outcomes)
         occurrence = jax.random.randint(

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from launch.cli import catalogue, environment, flags
 from launch.cli.flags import Flags
 from launch.cli.refusal import Refused
-from launch.sweep import sweep
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,11 +32,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _carry_out(argv: Sequence[str], flags: Flags) -> int:
+    # What computes is imported below and not above: that takes seconds, for which a refusal of the
+    # command line and the list of experiments need not wait; and jax reads, when it is imported,
+    # the environment that is prepared at the end of this file, or by a sweep.
     if flags.sweep or flags.on == 'slurm':
+        from launch.sweep import sweep
+
         return sweep.launch(argv, flags, _request, _plan)
-    # What computes is imported here and not above: that takes seconds, for which a refusal of the
-    # command line and the list of experiments need not wait, and jax reads the environment that is
-    # prepared below, or by a sweep, when it is imported.
+
     from launch.run import actions, distributed, planning, seeds
 
     if flags.seeds:

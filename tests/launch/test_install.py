@@ -69,7 +69,7 @@ def test_after_an_editable_install_all_is_there_from_any_folder(checkout, python
     ask(python, *install, cwd=checkout)
 
     listing = ask(python, '-m', 'launch', '--list', cwd=tmp_path)
-    assert 'vae_digits  A VAE' in listing
+    assert any(line.startswith('vae_digits ') for line in listing.splitlines())
     code = 'import genjax, launch.viewer.page, experiments; print(genjax.__file__)'
     assert ask(python, '-c', code, cwd=tmp_path) == f'{checkout}/genjax/__init__.py\n'
     code = 'import importlib.metadata as m; print(m.version("genjax-research"))'

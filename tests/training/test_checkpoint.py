@@ -16,8 +16,16 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import SingleDeviceSharding
 
-from genjax.training import Every, make_mesh, restore, train
-from genjax.training.checkpoint import ASIDE, FOLDER, Damaged, Unrestorable, open_checkpoints, save
+from genjax.training import Every, make_mesh, train
+from genjax.training.checkpoint import (
+    ASIDE,
+    FOLDER,
+    Damaged,
+    Unrestorable,
+    open_checkpoints,
+    restore,
+    save,
+)
 from genjax.training.digest import digest
 from launch.__main__ import main
 from launch.run import rundir

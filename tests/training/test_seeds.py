@@ -317,8 +317,10 @@ WRONG = {
     '--seeds=0:2 --distributed': '--seeds trains in one process; it takes no --distributed',
     '--seeds=0:2 --config.seed=1': '--config.seed is given with --seeds; it is given twice',
     '--seeds=0:2 --workdir=a': '--workdir is given with --seeds; each run has its own',
-    '--seeds=0:2 --parallel=pmap': '--seeds trains, and compiles by jit; it takes no --mode and no --parallel',
-    '--seeds=0:2 --mode=sample': '--seeds trains, and compiles by jit; it takes no --mode and no --parallel',
+    '--seeds=0:2 --parallel=pmap': '--seeds trains, and compiles by jit; it takes no --mode and no '
+    '--parallel',
+    '--seeds=0:2 --mode=sample': '--seeds trains, and compiles by jit; it takes no --mode and no '
+    '--parallel',
     '--seeds=0:10001': '--seeds is 0:10001, 10001 values; 10000 are the most',
     '--seeds=3:3': '--seeds is 3:3, which is no seed',
     '--seeds=1,0,1': '--seeds is 1,0,1, which has a value twice',

@@ -180,8 +180,10 @@ def heun(process: Process, steps: int, *, start: int | None = None) -> Sampler:
     """Heun's method on the probability-flow ODE, by 2 S - 1 calls of `denoise`.
 
     For y = x_t / sqrt(alpha_bar) and sigma^2 = (1 - alpha_bar) / alpha_bar the ODE is
-    dy / dsigma = (y - denoise(x_t, t)) / sigma. It is of second order in the steps of sigma. The
-    last step, to sigma = 0, is one of Euler, which gives what `denoise` does.
+    dy / dsigma = (y - denoise(x_t, t)) / sigma. The last step, to sigma = 0, is one of Euler, which
+    gives what `denoise` does. The order is second in the steps of sigma. Steps even in t are not
+    even in sigma: a cosine schedule begins at so large a sigma that a few of them do worse than
+    `ddim`.
 
     Source: Karras et al. 2022, arXiv:2206.00364, algorithm 1.
 

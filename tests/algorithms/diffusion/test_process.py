@@ -52,7 +52,8 @@ def test_forward_frames_are_q_at_even_times_of_one_noise():
     frames = forward_frames(PROCESS, frames=3)(KEY, x0)
     np.testing.assert_array_equal(frames[0], x0)
     bar = PROCESS.alpha_bar[[5, 10]][:, None, None, None, None]
-    noise = (np.asarray(frames[1:], np.float64) - np.sqrt(bar) * x0) / np.sqrt(1 - bar)
+    signal = np.sqrt(bar) * np.asarray(x0)
+    noise = (np.asarray(frames[1:], np.float64) - signal) / np.sqrt(1 - bar)
     np.testing.assert_allclose(noise[0], noise[1], atol=1e-5)
 
 

@@ -116,7 +116,7 @@ def test_heun_converges_to_the_probability_flow_at_second_order():
                 errors[name].append(np.sqrt(np.mean((x0 - flow(process, x)) ** 2)))
     np.testing.assert_allclose(order(steps, errors['ddim']), 1, atol=0.1)
     np.testing.assert_allclose(order(steps, errors['heun']), 2, atol=0.1)
-    assert errors['heun'][-1] < 1e-5
+    assert errors['heun'][-1] < 0.1 * errors['ddim'][-1]
 
 
 def test_heun_of_one_step_is_the_denoiser_and_of_two_the_formula():

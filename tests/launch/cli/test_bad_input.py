@@ -1,4 +1,4 @@
-"""Wrong inputs of every kind: each is told in exactly one line, and leaves the disk as it was.
+"""Wrong inputs of every kind: each is refused in exactly one line, and leaves the disk as it was.
 
 More rows of the same table stand where their subjects are tested: command lines in test_launch.py
 and test_slurm.py, sweeps in test_sweep.py, images in test_pixels.py, files of word vectors in
@@ -639,14 +639,14 @@ def repacked(content, change):
     archive = io.BytesIO()
     with (
         tarfile.open(fileobj=io.BytesIO(content)) as tar,
-        tarfile.open(fileobj=archive, mode='w:gz') as made,
+        tarfile.open(fileobj=archive, mode='w:gz') as repacked_tar,
     ):
         for member in tar:
             if (
                 inner := change(member.name.split('/')[1], tar.extractfile(member).read())
             ) is not None:
                 member.size = len(inner)
-                made.addfile(member, io.BytesIO(inner))
+                repacked_tar.addfile(member, io.BytesIO(inner))
     return archive.getvalue()
 
 

@@ -44,7 +44,7 @@ def test_an_override_has_the_type_of_the_default(key, text, value):
     changed = flat(override(config, {key: text}).to_dict())
     assert repr(changed.pop(key)) == repr(value)  # 3 and 3.0 and True are equal, and differ here
     assert config == defaults()
-    assert all(flat(config.to_dict())[other] == held for other, held in changed.items())
+    assert all(flat(config.to_dict())[other] == value for other, value in changed.items())
 
 
 SPELLINGS = {

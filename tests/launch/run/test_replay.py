@@ -38,7 +38,7 @@ def run(folder, capsys):
     return folder / 'a'
 
 
-def says(line, code, capsys):
+def answer(line, code, capsys):
     """What a replay says, but for the uncommitted changes that this checkout may have."""
     before = contents(pathlib.Path())
     assert replay(line.split()) == code
@@ -71,7 +71,7 @@ def change_launch(run, i, **facts):
 
 
 @pytest.mark.parametrize(
-    ('flags', 'told'),
+    ('flags', 'expected'),
     [
         ('', 'steps 1 to 2, by 1 of its lines of metrics and 1 of its checkpoints'),
         ('--steps 3', 'steps 1 to 3, by 1 of its lines of metrics and 1 of its checkpoints'),
@@ -79,8 +79,8 @@ def change_launch(run, i, **facts):
         ('--from 2', 'steps 3 to 4, by 1 of its lines of metrics and 1 of its checkpoints'),
     ],
 )
-def test_a_run_comes_out_again_to_the_bit(flags, told, run, capsys):
-    assert says(f'a {flags}', 0, capsys) == f'a: equal to the bit: {told}'
+def test_a_run_comes_out_again_to_the_bit(flags, expected, run, capsys):
+    assert answer(f'a {flags}', 0, capsys) == f'a: equal to the bit: {expected}'
 
 
 @pytest.mark.parametrize('how', ['--parallel=pmap', '--mesh=data=4,model=2', '--fold=3'])
@@ -88,8 +88,10 @@ def test_so_does_one_that_was_compiled_otherwise_or_stopped_on_the_way(how, fold
     for until in (['--until=3'], []):
         assert main(['--exp=toy', '--workdir=a', how, *until]) == 0
     capsys.readouterr()
-    told = 'equal to the bit: steps 1 to 4, by 2 of its lines of metrics and 2 of its checkpoints'
-    assert says('a --steps 4', 0, capsys) == f'a: {told}'
+    expected = (
+        'equal to the bit: steps 1 to 4, by 2 of its lines of metrics and 2 of its checkpoints'
+    )
+    assert answer('a --steps 4', 0, capsys) == f'a: {expected}'
 
 
 def test_a_real_experiment_comes_out_again_to_the_bit(tmp_path, monkeypatch, capsys):
@@ -100,52 +102,54 @@ def test_a_real_experiment_comes_out_again_to_the_bit(tmp_path, monkeypatch, cap
     )
     assert main(words.split()) == 0
     capsys.readouterr()
-    told = 'equal to the bit: steps 1 to 50, by 25 of its lines of metrics and 2 of its checkpoints'
-    assert says('a --steps 50', 0, capsys) == f'a: {told}'
+    expected = (
+        'equal to the bit: steps 1 to 50, by 25 of its lines of metrics and 2 of its checkpoints'
+    )
+    assert answer('a --steps 50', 0, capsys) == f'a: {expected}'
 
 
 def test_a_changed_metric_is_named_with_its_first_step(run, capsys):
     for step in (4, 2):
         change_metric(run, step, 'loss', 1 + 1e-12)
     there = json.loads((run / 'metrics.jsonl').read_text().splitlines()[0])['loss']
-    told = f'a: different: loss at step 2, {there} there and 2.8125 here'  # 9/2 (1 + 1/4) / 2
-    assert says('a --steps 4', 1, capsys) == told
+    expected = f'a: different: loss at step 2, {there} there and 2.8125 here'  # 9/2 (1 + 1/4) / 2
+    assert answer('a --steps 4', 1, capsys) == expected
     change_metric(run, 4, 'test/loss', 2)
-    assert says('a --from 2', 1, capsys).startswith('a: different: loss at step 4, ')
+    assert answer('a --from 2', 1, capsys).startswith('a: different: loss at step 4, ')
 
 
 def test_a_changed_checkpoint_is_named_with_its_leaf(run, capsys):
     change_checkpoint(run, 4, lambda x: np.nextafter(x, np.inf))
-    assert says('a', 0, capsys).startswith('a: equal to the bit: steps 1 to 2')
-    told = 'a: different: position at step 4, 2.38e-07 apart in a norm of 2.81'
-    assert says('a --steps 4', 1, capsys) == says('a --from 2', 1, capsys) == told
+    assert answer('a', 0, capsys).startswith('a: equal to the bit: steps 1 to 2')
+    expected = 'a: different: position at step 4, 2.38e-07 apart in a norm of 2.81'
+    assert answer('a --steps 4', 1, capsys) == answer('a --from 2', 1, capsys) == expected
     change_checkpoint(run, 2, lambda x: x + 1)
-    assert says('a --from 2', 1, capsys).startswith('a: different: loss at step 4, ')
+    assert answer('a --from 2', 1, capsys).startswith('a: different: loss at step 4, ')
 
 
 def test_another_environment_has_a_tolerance_and_is_told(run, capsys):
     change_metric(run, 2, 'loss', 1 + 1e-6)
     change_checkpoint(run, 2, lambda x: x * (1 + 1e-5))
     change_launch(run, 0, xla_flags='--xla_x')
-    told = says('a', 0, capsys)
-    assert told.startswith(
+    expected = answer('a', 0, capsys)
+    assert expected.startswith(
         'a: within 0.001 of it: steps 1 to 2, by 1 of its lines of metrics and 1 of its '
         'checkpoints;'
     )
-    assert 'the most is position at step 2, ' in told and told.endswith(
+    assert 'the most is position at step 2, ' in expected and expected.endswith(
         'xla_flags is --xla_x there and  here'
     )
     change_metric(run, 2, 'test/loss', 1.01)
-    assert says('a', 1, capsys).startswith('a: different: test/loss at step 2, ')
+    assert answer('a', 1, capsys).startswith('a: different: test/loss at step 2, ')
 
 
 def test_another_commit_is_told_and_excuses_nothing(run, capsys):
     change_metric(run, 2, 'loss', 1 + 1e-6)
     change_launch(run, 0, source={'commit': 'abc', 'dirty': False})
-    told = says('a', 1, capsys)
+    expected = answer('a', 1, capsys)
     assert (
-        told.startswith('a: different: loss at step 2, ')
-        and 'source.commit is abc there and ' in told
+        expected.startswith('a: different: loss at step 2, ')
+        and 'source.commit is abc there and ' in expected
     )
 
 
@@ -160,11 +164,11 @@ def test_each_launch_says_what_it_ran_on():
     found = compare_environments(
         [launch('1'), launch('2'), launch('1')], launch('2', '--fold=3', '--until=5')
     )
-    told = {
+    expected = {
         'versions.jax': 'is 1 (launch 1, 3) and 2 (launch 2) there and 2 here',
         '--fold': 'is None there and 3 here',
     }
-    assert found == told
+    assert found == expected
 
 
 def test_other_data_and_new_settings_are_told(run, capsys):
@@ -173,8 +177,8 @@ def test_other_data_and_new_settings_are_told(run, capsys):
     config = rundir.read(run / 'config.json')
     config['walk'].pop('limit')
     rundir.write(run / 'config.json', config)
-    told = says('a', 0, capsys)
-    assert told.endswith(
+    expected = answer('a', 0, capsys)
+    assert expected.endswith(
         '; data is fours there and threes here; config.walk.limit is absent there and None here'
     )
 
@@ -202,7 +206,7 @@ def test_leaves_are_measured_by_their_part_and_counts_by_themselves():
 
 
 @pytest.mark.parametrize(
-    ('line', 'told'),
+    ('line', 'expected'),
     [
         ('', 'RUN is missing; it takes a run directory'),
         ('b', 'b holds no run that was launched'),
@@ -221,14 +225,14 @@ def test_leaves_are_measured_by_their_part_and_counts_by_themselves():
         ('a --debug_nans', '--debug_nans is given without --step'),
     ],
 )
-def test_what_cannot_be_replayed_is_refused_in_one_line(line, told, run, capsys):
-    assert says(line, 2, capsys) == told
+def test_what_cannot_be_replayed_is_refused_in_one_line(line, expected, run, capsys):
+    assert answer(line, 2, capsys) == expected
 
 
 def test_a_run_without_metrics_has_nothing_to_compare_with(run, capsys):
     shutil.rmtree(run / 'checkpoints')
     (run / 'metrics.jsonl').unlink()
-    assert says('a', 2, capsys) == 'a left nothing to compare with after step 0'
+    assert answer('a', 2, capsys) == 'a left nothing to compare with after step 0'
 
 
 def test_a_damaged_checkpoint_stays_where_it_is(run, capsys):
@@ -270,8 +274,8 @@ def wrong(folder, monkeypatch):
         def losses(key, state, batch):
             return {'loss': batch}
 
-        def poisoned(held, step):
-            return jnp.where(step == int(toy.walk.name or -1), jnp.nan, held)
+        def poisoned(ones, step):
+            return jnp.where(step == int(toy.walk.name or -1), jnp.nan, ones)
 
         train = Resident(jnp.ones(toy.batch), poisoned, 'ones')
         return Experiment(Algorithm(init, update, losses), Data(train, []), {})
@@ -335,7 +339,7 @@ def test_the_recorder_sees_a_bad_batch_and_a_replay_that_ends_as_the_run_did(wro
     found = rundir.read(wrong / 'nonfinite_3.json')
     assert found['batch not finite'] == [''] and found['step'] == 3 and found['leaf'] == 'b/big'
     capsys.readouterr()
-    assert says('a --steps 8', 0, capsys).startswith('a: equal to the bit: steps 1 to 8, ')
+    assert answer('a --steps 8', 0, capsys).startswith('a: equal to the bit: steps 1 to 8, ')
 
 
 def test_the_recorder_hides_nothing_if_it_fails_itself(wrong, monkeypatch, capsys):

@@ -146,10 +146,12 @@ def test_a_launch_with_another_source_goes_on_and_says_so(pages, folder, capsys)
     assert main([*line, '--mode=sample']) == 0
     assert capsys.readouterr().err == ''
 
-    first, *same, looked, other, last = sources(folder / 'a')
+    first, *same, evaluated, other, last = sources(folder / 'a')
     assert all(source['digest'] == first['digest'] and 'files' not in source for source in same)
-    assert other['digest'] == looked['digest'] == last['digest'] != first['digest']
-    assert other['changed'] == looked['changed'] == ['experiments/toy.py'] and 'changed' not in last
+    assert other['digest'] == evaluated['digest'] == last['digest'] != first['digest']
+    assert (
+        other['changed'] == evaluated['changed'] == ['experiments/toy.py'] and 'changed' not in last
+    )
     assert source_files.differing(first['files'], other['files']) == ['experiments/toy.py']
 
     run = read_run(folder / 'a')

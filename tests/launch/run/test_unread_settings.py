@@ -47,8 +47,8 @@ def test_a_value_is_read_where_it_is_asked_for_and_is_what_it_is(read, keys):
         None,
         ALL - keys,
     )
-    seen, _ = unread_settings.build_and_track(lambda c: repr(read(c)), config())
-    assert seen == repr(read(config()))
+    text, _ = unread_settings.build_and_track(lambda c: repr(read(c)), config())
+    assert text == repr(read(config()))
 
 
 def test_a_group_that_outlives_build_may_be_read_later():

@@ -77,11 +77,11 @@ def place(program, line):
 
 
 def submitted(argv, capsys):
-    """(state, number) of the job of each point, as told."""
+    """(state, number) of the job of each point, as printed."""
     assert main(['--exp=toy', '--on=slurm', *argv]) == 0
-    *lines, told = capsys.readouterr().out.splitlines()
+    *lines, last = capsys.readouterr().out.splitlines()
     assert (
-        told == 'each prints to runs/NAME.log; python -m launch.status runs tells how far they are'
+        last == 'each prints to runs/NAME.log; python -m launch.status runs tells how far they are'
     )
     return [line.split('  ')[0] for line in lines]
 
@@ -192,12 +192,12 @@ def test_a_sweep_is_an_array_and_launched_again_submits_only_what_is_neither_don
 
 
 def test_a_task_becomes_the_launch_and_heeds_no_signal_until_that_listens(tmp_path):
-    told = (
+    program = (
         'import os, signal, sys; os.kill(os.getpid(), signal.SIGTERM); print(sys.argv[1:]); '
         'print("!", file=sys.stderr)'
     )
     (tmp_path / 'launch.py').write_text(
-        told
+        program
     )  # found before the real one by -m, and not by what turns into it
     code = (
         'import sys; sys.path.pop(0); from launch.sweep.slurm import become_launch; '
@@ -266,10 +266,10 @@ def ended(given):
 @pytest.mark.slurm
 def test_an_array_of_which_one_job_is_preempted_ends_as_runs_that_were_not(nodes, tmp_path):
     """Two points on two nodes; for the first one's node comes a job of higher priority."""
-    told = [
+    lines = [
         line.split() for line in launched(nodes, tmp_path, '--on=slurm', '--sweep=seed=0:2')[:2]
     ]
-    (job, run), (_, other) = ((words[1], tmp_path / words[3]) for words in told)
+    (job, run), (_, other) = ((words[1], tmp_path / words[3]) for words in lines)
     wait_for(lambda: (run / 'metrics.jsonl').exists() and len(rows(run)) > 2)
     node = ask(nodes, 'squeue', '-hj', job, '-o%N')
     assert ask(

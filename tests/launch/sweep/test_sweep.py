@@ -73,9 +73,9 @@ def test_what_is_quoted_or_in_brackets_is_one_value(text):
 
 @given(st.lists(st.text('ab,"\'\\()[]{}: \n0-é') | st.text(), min_size=1, max_size=4, unique=True))
 def test_every_string_can_be_swept_as_it_is_told(values):
-    told = [points.label({'a': value}) for value in values]
-    assert points.axis('a=' + ','.join(text.removeprefix('a=') for text in told)) == ('a', values)
-    assert all(text.isprintable() for text in told)
+    labels = [points.label({'a': value}) for value in values]
+    assert points.axis('a=' + ','.join(text.removeprefix('a=') for text in labels)) == ('a', values)
+    assert all(text.isprintable() for text in labels)
 
 
 @pytest.mark.slow
@@ -86,11 +86,11 @@ def test_commands_with_commas_and_quotes_lead_to_the_same_runs(folder, capsys):
     assert [point.texts['walk.name'] for point in found] == names
     assert main([*argv, '--dry_run']) == 0
     lines = [line.split('  ') for line in capsys.readouterr().out.splitlines()]
-    for point, (workdir, told, _) in zip(
+    for point, (workdir, label, _) in zip(
         found, [[part for part in line if part] for line in lines], strict=True
     ):
         words = shlex.split(shlex.join(point.argv))  # as a log and the page of runs print them
-        line = ['--exp=toy', f'--sweep={told}']
+        line = ['--exp=toy', f'--sweep={label}']
         (again,) = checked(line)
         assert (
             str(point.workdir) == workdir
@@ -190,7 +190,7 @@ def test_a_dry_run_prints_the_points_and_starts_none(folder, capsys):
     assert len(list((folder / 'runs').iterdir())) == 1
 
 
-def made(folder, n):
+def new_points(folder, n):
     return [Point({'seed': str(i)}, [], folder / f'run-{i}', 4) for i in range(n)]
 
 
@@ -206,7 +206,7 @@ def shell(line):
 
 
 def test_what_is_done_is_skipped_and_a_failure_stops_no_other(tmp_path, capsys):
-    found = made(tmp_path, 4)
+    found = new_points(tmp_path, 4)
     (tmp_path / 'run-1/checkpoints/4').mkdir(parents=True)
     line = (
         'case $RUN in *2) echo broken; exit 3;; *) mkdir -p $RUN/checkpoints/4; echo "$RUN: '
@@ -228,7 +228,9 @@ def test_so_many_at_a_time_each_on_a_device_of_its_own(tmp_path):
         'DEVICE=$CUDA_VISIBLE_DEVICES; echo $DEVICE; mkdir on.$DEVICE || exit 1; '
         'ls -d on.* | wc -l >> count; sleep 0.3; rmdir on.$DEVICE'
     )
-    local.run(made(tmp_path, 5), 2, ['0', '1'], lambda: False, shell(f'cd {tmp_path}; {line}'))
+    local.run(
+        new_points(tmp_path, 5), 2, ['0', '1'], lambda: False, shell(f'cd {tmp_path}; {line}')
+    )
     assert max(map(int, (tmp_path / 'count').read_text().split())) == 2
     assert sorted(path.read_text().strip() for path in tmp_path.glob('*.log'))[::4] == ['0', '1']
 
@@ -237,10 +239,10 @@ def test_an_interrupted_sweep_starts_nothing_more_and_tells_what_runs_to_leave(t
     listens = "trap 'mkdir -p $RUN/checkpoints/2; exit 75' TERM; touch $RUN.listens; sleep 5 & wait"
     line = f'case $RUN in *0) {listens};; *) touch $RUN.listens; exec sleep 5;; esac'
 
-    def came():
+    def both_listen():
         return len(list(tmp_path.glob('*.listens'))) == 2
 
-    ends = local.run(made(tmp_path, 4), 2, [], came, shell(line))
+    ends = local.run(new_points(tmp_path, 4), 2, [], both_listen, shell(line))
     assert ends == {
         0: (75, 'stopped at step 2 of 4'),
         1: (75, 'stopped before its first checkpoint'),
@@ -268,7 +270,7 @@ SAID = {  # (log, exit code): how it ended
 
 @pytest.mark.parametrize(('log', 'code'), SAID)
 def test_how_a_launch_ended_is_what_it_said_last_or_its_error(log, code, tmp_path):
-    (point,) = made(tmp_path, 1)
+    (point,) = new_points(tmp_path, 1)
     points.log_of(point).write_text(log)
     assert local.outcome_text(point, code) == SAID[log, code]
 
@@ -278,7 +280,7 @@ def test_a_worker_that_vanishes_is_told_of_in_one_line_and_the_others_go_on(tmp_
         'case $RUN in *0) echo half a step; kill -9 $$;; *1) exit 5;; *2) exit 143;; *) rm '
         '$RUN.log; exit 1;; esac'
     )
-    ends = local.run(found := made(tmp_path, 4), 1, [], lambda: False, shell(line))
+    ends = local.run(found := new_points(tmp_path, 4), 1, [], lambda: False, shell(line))
     says = [
         'killed by signal 9',
         *(f'exit code {code}, and its log says nothing' for code in (5, 1)),
@@ -295,7 +297,7 @@ def test_a_worker_that_vanishes_is_told_of_in_one_line_and_the_others_go_on(tmp_
 
 
 def test_a_log_that_cannot_be_written_fails_its_point_alone(tmp_path, capsys):
-    found = made(tmp_path, 2)
+    found = new_points(tmp_path, 2)
     points.log_of(found[0]).mkdir()
 
     def start(point, given):
@@ -342,15 +344,17 @@ def test_workers_that_share_a_device_share_its_memory(monkeypatch):
     monkeypatch.setattr(local, 'AFFINITY', False)
     assert local.worker_variables(1, 4, []) == {}
 
-    def seen(device):
+    def variables(device):
         return {'CUDA_VISIBLE_DEVICES': device, 'TPU_VISIBLE_CHIPS': device}
 
-    assert local.worker_variables(1, 2, ['0', '1']) == seen('1')
+    assert local.worker_variables(1, 2, ['0', '1']) == variables('1')
     found = [local.worker_variables(slot, 5, ['4', '7']) for slot in range(5)]
     thirds, halves = {local.FRACTION[1]: '0.300'}, {local.FRACTION[1]: '0.450'}
-    assert found == [seen('4') | thirds, seen('7') | halves] * 2 + [seen('4') | thirds]
+    assert found == [variables('4') | thirds, variables('7') | halves] * 2 + [
+        variables('4') | thirds
+    ]
     monkeypatch.setenv(local.FRACTION[0], '0.2')  # jax refuses to be given both
-    assert local.worker_variables(0, 2, ['0']) == seen('0')
+    assert local.worker_variables(0, 2, ['0']) == variables('0')
 
 
 @pytest.mark.skipif(not local.AFFINITY, reason='this system keeps no process to some of its cores')
@@ -363,22 +367,22 @@ def test_workers_without_accelerators_are_dealt_the_cores_and_compute_as_with_al
         'import os, sys; sys.stdin.read(); print(sorted(os.sched_getaffinity(0)), '
         'os.environ.get("NPROC"))'
     )
-    told = {}
+    processes = {}
 
     def start(point, given):
         with open(tmp_path / point.texts['seed'], 'w') as out:
             pipes = dict(stdin=subprocess.PIPE, stdout=out, env=os.environ | given)
-            told[point.texts['seed']] = subprocess.Popen([sys.executable, '-c', ask], **pipes)
-        return told[point.texts['seed']]
+            processes[point.texts['seed']] = subprocess.Popen([sys.executable, '-c', ask], **pipes)
+        return processes[point.texts['seed']]
 
     def hurried():
-        for process in told.values():  # kept to their cores by now
+        for process in processes.values():  # kept to their cores by now
             process.stdin.close()
         return False
 
-    local.run(made(tmp_path, 2), 2, [], hurried, start)
-    seen = [(tmp_path / str(i)).read_text().strip() for i in range(2)]
-    assert seen == [f'{own[i % len(own) :: 2]} {len(own)}' for i in range(2)]
+    local.run(new_points(tmp_path, 2), 2, [], hurried, start)
+    answers = [(tmp_path / str(i)).read_text().strip() for i in range(2)]
+    assert answers == [f'{own[i % len(own) :: 2]} {len(own)}' for i in range(2)]
     assert local.worker_variables(0, 1, []) == {}  # alone it has all of them
     monkeypatch.setenv(local.THREADS, '3')
     assert local.worker_variables(0, 2, []) == {} and processor.cores() == 3

@@ -100,7 +100,9 @@ FRAME = (
 
 def ask(browser, script, *words):
     """What a script returns, once what it did has been drawn."""
-    body = f'{FRAME} const told = (() => {{ {script} }})(); after(() => after(() => done(told)));'
+    body = (
+        f'{FRAME} const answer = (() => {{ {script} }})(); after(() => after(() => done(answer)));'
+    )
     return browser.execute_async_script(body, *words)
 
 
@@ -127,8 +129,8 @@ FIRST = """
   document.querySelector('.chips input').click();
   document.querySelector('.charts').scrollIntoView({behavior: 'instant'});
   const drawn = () => document.querySelectorAll('.plot .curve').length >= arguments[1];
-  const told = () => done(performance.now() - began);
-  const wait = () => requestAnimationFrame(() => (drawn() ? setTimeout(told) : wait()));
+  const answer = () => done(performance.now() - began);
+  const wait = () => requestAnimationFrame(() => (drawn() ? setTimeout(answer) : wait()));
   wait();
 """
 
@@ -178,22 +180,22 @@ def test_a_value_is_read_by_keys_and_by_pointing(opened):
 
     show_charts(opened)
 
-    def told():
+    def answer():
         return ask(opened, 'return document.querySelector(".chart output").textContent')
 
     ask(opened, 'document.querySelector(".chart .log input").focus()')
     press(opened, Keys.TAB)
-    assert told() == '8.762 at step 50 of rate=0.001, seed=0'
+    assert answer() == '8.762 at step 50 of rate=0.001, seed=0'
     press(opened, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
-    assert told() == '8.782 at step 50 of rate=0.001, seed=2'
+    assert answer() == '8.782 at step 50 of rate=0.001, seed=2'
     press(opened, Keys.ARROW_LEFT)
-    assert told() == '8.782 at step 50 of rate=0.001, seed=2'
+    assert answer() == '8.782 at step 50 of rate=0.001, seed=2'
     press(opened, Keys.ARROW_RIGHT)
-    assert 'of rate=0.001, seed=2' in told() and 'at step 50 ' not in told()
+    assert 'of rate=0.001, seed=2' in answer() and 'at step 50 ' not in answer()
     plot = opened.find_element(By.CSS_SELECTOR, '.plot')
     ActionChains(opened).move_to_element_with_offset(plot, 100, -60).perform()
     assert (
-        'at step' in told()
+        'at step' in answer()
         and ask(opened, 'return document.querySelectorAll(".plot .read").length') == 1
     )
 
@@ -245,20 +247,20 @@ def test_a_click_or_a_key_sorts_the_table(opened):
 
 
 def test_a_group_opens_into_its_runs_and_shows_how_to_repeat_one(opened):
-    seen = (
+    shown = (
         'return [...document.querySelectorAll("tr.run")].filter((row) => '
         'row.checkVisibility()).length'
     )
-    assert ask(opened, seen) == 0
+    assert ask(opened, shown) == 0
     ask(opened, 'document.querySelector(".more").click()')
-    assert ask(opened, seen) == SEEDS
+    assert ask(opened, shown) == SEEDS
     ask(
         opened,
         'document.querySelector(".run summary").click(); document.querySelector(".copy").click()',
     )
     assert ask(opened, 'return String(getSelection()).trim()') == 'python -m launch --exp=toy'
     ask(opened, 'document.querySelector(".more").click()')
-    assert ask(opened, seen) == 0
+    assert ask(opened, shown) == 0
 
 
 def test_pictures_of_the_chosen_step_load(opened):
@@ -295,8 +297,8 @@ def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(width, scheme, opened):
         'const page = document.documentElement; return [page.scrollWidth - page.clientWidth, '
         'page.clientWidth]'
     )
-    over, seen = ask(opened, sizes)
-    assert over == 0 and width - 20 < seen <= width  # less a bar to scroll by
+    over, inner = ask(opened, sizes)
+    assert over == 0 and width - 20 < inner <= width  # less a bar to scroll by
     script = (
         'return getComputedStyle(document.body)[arguments[0]].match(/\\d+/g).slice(0, '
         '3).map(Number)'

@@ -342,8 +342,8 @@ def test_a_picture_is_made_small_and_a_film_is_its_last_frame(tmp_path):
     image = pictures.embed(tmp_path / 'film.gif')
     assert (image.width, image.height) == (320, 160)
     (tmp_path / 'a.webp').write_bytes(base64.b64decode(image.address.partition(',')[2]))
-    with Image.open(tmp_path / 'a.webp') as seen:
-        red, _, blue = seen.convert('RGB').getpixel((100, 100))
+    with Image.open(tmp_path / 'a.webp') as small:
+        red, _, blue = small.convert('RGB').getpixel((100, 100))
     assert red < 20 and blue > 235
 
 

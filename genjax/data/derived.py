@@ -85,14 +85,15 @@ def stacked(data: Data) -> Data:
     if channels != 1:
         raise ValueError(f'images have {channels} channels; only those of one can be stacked')
 
-    def stack(a, b, c):
+    def stack(red, green, blue):
         return {
-            'x': jnp.concatenate([a['image'], b['image'], c['image']], -1),
-            'label': 100 * a['label'] + 10 * b['label'] + c['label'],
+            'x': jnp.concatenate([red['image'], green['image'], blue['image']], -1),
+            'label': 100 * red['label'] + 10 * green['label'] + blue['label'],
         }
 
     def make_batch(make_source_batch, arrays, step):
-        return stack(*(make_source_batch(arrays, 3 * step + i) for i in range(3)))
+        red, green, blue = (make_source_batch(arrays, 3 * step + i) for i in range(3))
+        return stack(red, green, blue)
 
     def rolled(batch, places):
         return jax.tree.map(lambda rows: np.roll(rows, -places, 0), batch)

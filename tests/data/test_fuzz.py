@@ -94,13 +94,13 @@ FORMATS = {
 @hypothesis.given(data=st.data())
 def test_word_vectors(form, data):
     encode, decode = FORMATS[form]
-    found = value_or_line(decode, data.draw(damaged(embeddings().map(encode))))
-    if found is not None:
-        again = decode(encode(found))
-        assert list(again.words) == list(found.words)
-        assert again.vectors.tobytes() == found.vectors.tobytes()
-        assert np.isfinite(found.vectors).all()
-        assert len(found.words) == len(found.vectors)
+    value = value_or_line(decode, data.draw(damaged(embeddings().map(encode))))
+    if value is not None:
+        again = decode(encode(value))
+        assert list(again.words) == list(value.words)
+        assert again.vectors.tobytes() == value.vectors.tobytes()
+        assert np.isfinite(value.vectors).all()
+        assert len(value.words) == len(value.vectors)
 
 
 def zipped_file(content):
@@ -119,13 +119,13 @@ def test_corpora(suffix, data, tmp_path):
 
     path = tmp_path / f'corpus.{suffix}'
     path.write_bytes(data.draw(damaged(TEXTS.map(packed))))
-    found = value_or_line(partial(read_corpus, path, min_count=1))
-    if found is not None:
-        size = len(found.vocabulary.words)
-        assert found.ids.min() >= SEPARATOR
-        assert found.ids.max() < size
-        counts = np.bincount(found.ids[found.ids >= 0], minlength=size)
-        np.testing.assert_array_equal(counts, found.vocabulary.counts)
+    value = value_or_line(partial(read_corpus, path, min_count=1))
+    if value is not None:
+        size = len(value.vocabulary.words)
+        assert value.ids.min() >= SEPARATOR
+        assert value.ids.max() < size
+        counts = np.bincount(value.ids[value.ids >= 0], minlength=size)
+        np.testing.assert_array_equal(counts, value.vocabulary.counts)
 
 
 def vocabulary_file(counts):
@@ -140,12 +140,12 @@ VOCABULARIES = st.dictionaries(WORDS, st.integers(0, 9)).map(vocabulary_file)
 def test_vocabularies(content, tmp_path):
     path = tmp_path / 'vocabulary.tsv'
     path.write_bytes(content)
-    found = value_or_line(read_vocabulary, path)
-    if found is not None:
-        write_vocabulary(path, found)
+    value = value_or_line(read_vocabulary, path)
+    if value is not None:
+        write_vocabulary(path, value)
         again = read_vocabulary(path)
-        assert again.words == found.words
-        assert again.counts.tolist() == found.counts.tolist()
+        assert again.words == value.words
+        assert again.counts.tolist() == value.counts.tolist()
 
 
 def read_bless_twice(path):
@@ -174,8 +174,8 @@ def test_tables_of_words(read, data, tmp_path):
 
     path = tmp_path / 'table'
     path.write_bytes(data.draw(damaged(ROWS.map(table_file))))
-    found = value_or_line(read, path)
-    assert found is None or isinstance(found, list)
+    value = value_or_line(read, path)
+    assert value is None or isinstance(value, list)
 
 
 ARRAYS = st.integers(1, 3).map(lambda n: np.arange(n * 4, dtype=np.uint8).reshape(n, 2, 2))
@@ -188,10 +188,10 @@ ARRAYS = st.integers(1, 3).map(lambda n: np.arange(n * 4, dtype=np.uint8).reshap
 def test_idx(content, raw, tmp_path):
     for written in (content, gzip.compress(raw)):
         (tmp_path / 'idx').write_bytes(written)
-        found = value_or_line(builders.read_idx, tmp_path / 'idx', 2, 2)
-        if found is not None:
-            assert found.dtype == np.uint8
-            assert found.shape == (len(found), 2, 2)
+        value = value_or_line(builders.read_idx, tmp_path / 'idx', 2, 2)
+        if value is not None:
+            assert value.dtype == np.uint8
+            assert value.shape == (len(value), 2, 2)
 
 
 @pytest.mark.parametrize('form', test_state_dict.FORMATS)
@@ -200,8 +200,8 @@ def test_idx(content, raw, tmp_path):
 def test_state_dicts(form, data, tmp_path):
     whole = st.just(test_state_dict.written(form, test_state_dict.some_arrays()))
     (tmp_path / 'w.pth').write_bytes(data.draw(damaged(whole)))
-    found = value_or_line(read_arrays, tmp_path / 'w.pth')
-    assert found is None or sum(x.nbytes for x in found.values()) < 2000
+    value = value_or_line(read_arrays, tmp_path / 'w.pth')
+    assert value is None or sum(x.nbytes for x in value.values()) < 2000
 
 
 VALUES = (
@@ -214,9 +214,9 @@ VALUES = (
 @fuzz
 @hypothesis.given(text=VALUES | st.tuples(WORDS, VALUES).map('='.join))
 def test_sweep_axes(text):
-    found = value_or_line(axis, text)
-    if found is not None:
-        key, values = found
+    value = value_or_line(axis, text)
+    if value is not None:
+        key, values = value
         assert key
         assert values
         assert all(values)
@@ -226,10 +226,10 @@ def test_sweep_axes(text):
 @fuzz
 @hypothesis.given(key=st.sampled_from(sorted(flat(defaults().to_dict()))) | st.text(), text=VALUES)
 def test_overrides(key, text):
-    found = value_or_line(override, defaults(), {key: text})
-    if found is not None:
-        texts = {name: str(value) for name, value in flat(found.to_dict()).items()}
-        assert repr(override(defaults(), texts).to_dict()) == repr(found.to_dict())
+    value = value_or_line(override, defaults(), {key: text})
+    if value is not None:
+        texts = {name: str(value) for name, value in flat(value.to_dict()).items()}
+        assert repr(override(defaults(), texts).to_dict()) == repr(value.to_dict())
 
 
 NAMES = [
@@ -258,5 +258,5 @@ FLAGS = st.builds(
 @fuzz
 @hypothesis.given(words=st.lists(FLAGS | VALUES, max_size=4))
 def test_flags(words):
-    found = value_or_line(parse, ['--exp=toy', *words])
-    assert found is None or isinstance(found, Flags)
+    value = value_or_line(parse, ['--exp=toy', *words])
+    assert value is None or isinstance(value, Flags)

@@ -47,7 +47,13 @@ def fitted(algorithm, x, *, steps, devices=1, parallel=by_jit, batch=None):
     experiment = Experiment(algorithm, data, {})
     mesh = make_mesh(jax.devices()[:devices])
     state = train(
-        experiment, seed=0, steps=steps, mesh=mesh, fold=100, every=QUICK, parallel=parallel
+        experiment,
+        seed=0,
+        steps=steps,
+        mesh=mesh,
+        steps_per_call=100,
+        every=QUICK,
+        parallel=parallel,
     )
     return state, evaluate(experiment, state, seed=0, mesh=mesh)['test/loss']
 

@@ -89,7 +89,7 @@ def test_scores_of_many_examples_are_not_extrapolated(monkeypatch):
 
 
 @pytest.fixture(scope='module')
-def peer():
+def peer(whole_machine):
     pytest.importorskip('torch')
     from tests.programs import fidelity_peer
 

@@ -207,7 +207,7 @@ def random_weights(entries):
 
 
 @pytest.fixture(scope='module')
-def peer(entries, tmp_path_factory):
+def peer(whole_machine, entries, tmp_path_factory):
     """A file of weights, and torch-fidelity's network with them, bytes [B, H, W, 3] -> features."""
     torch = pytest.importorskip('torch')
     pytest.importorskip('tests.programs.fidelity_peer')  # torch-fidelity may be imported after it

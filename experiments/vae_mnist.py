@@ -11,22 +11,12 @@ Ours    86.55 nats in 30 min on one core, the samples' 3.5 min included (commit 
         0.10.2); the bound 90.45; the learning rate was chosen by the test loss of two short runs
 """
 
-import flax.linen as nn
-import jax
-import optax
-from jax.scipy.special import logit
 from ml_collections import ConfigDict
 
-from genjax.algorithms.vae import Model, elbo, log_likelihood, vae
-from genjax.data.derived import binarized
-from genjax.data.images.sets import images
-from genjax.networks.mlp import MLP
-from genjax.numerics.likelihoods import bernoulli
-from genjax.probes.codes import code_accuracy
-from genjax.probes.decoded import interpolations, reconstructions, unit_images
-from genjax.probes.figures import grid
-from genjax.probes.likelihood import importance
-from genjax.training import Experiment, Probe
+from experiments._vae_mnist import VIEW, first_images, vae_experiment
+from genjax.algorithms.vae import elbo
+from genjax.probes.decoded import interpolations
+from genjax.training import Probe
 
 
 def get_config():
@@ -47,43 +37,9 @@ def get_config():
 
 
 def build(config):
-    pictures = images('mnist', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
-    data = binarized(pictures, seed=config.seed)
-    mean_image = pictures.train.arrays['image'].reshape(-1, 784).mean(0) / 255
-
-    def background(*_):
-        """The decoder's first bias: it begins by giving the mean image."""
-        return logit(mean_image.clip(1e-3, 1 - 1e-3))
-
-    encoder = MLP(config.widths, (2, config.latent), nn.tanh)
-    decoder = MLP(config.widths, (784,), nn.tanh, bias_init=background)
-    model = Model(encoder, decoder, bernoulli, config.latent)
-    optimizer = optax.adam(staircase(config.learning_rate, config.steps), **config.adam)
-    algorithm = vae(model, optimizer, objective=elbo(), decay=config.decay)
-    likelihood = log_likelihood(model, samples=config.importance)
-    encode = algorithm.encode
-    decode = algorithm.decode
-    view = unit_images((28, 28, 1))
-    first = {'x': data.test[0]['x'][:16]}
-    train = [data.train[step] for step in range(5000 // config.batch)]
-
-    def means(key, state, n):
-        """The means of p(x | z) at n draws of z."""
-        return view(decode(key, state, jax.random.normal(key, (n, config.latent))))
-
-    probes = {
-        'samples': Probe(100_000, grid(means, n=64)),
-        'reconstructions': Probe(100_000, reconstructions(encode, decode, first, view=view)),
-        'between': Probe(100_000, interpolations(encode, decode, first, view=view)),
-        'codes': Probe(config.steps, code_accuracy(encode, train, data.test), scores=True),
-        'test': Probe(
-            config.steps, importance(likelihood, data.test, samples=config.importance), scores=True
-        ),
-    }
-    return Experiment(algorithm, data, probes)
-
-
-def staircase(rate, steps):
-    """rate * 10^(-i/7) in stages i = 0..7, each three times as long as the last (section 5)."""
-    ends = [round(steps * (3**i - 1) / (3**8 - 1)) for i in range(1, 8)]
-    return optax.piecewise_constant_schedule(rate, dict.fromkeys(ends, 10 ** (-1 / 7)))
+    experiment = vae_experiment(config, elbo())
+    encode = experiment.algorithm.encode
+    decode = experiment.algorithm.decode
+    between = interpolations(encode, decode, first_images(experiment.data), view=VIEW)
+    probes = experiment.probes | {'between': Probe(100_000, between)}
+    return experiment._replace(probes=probes)

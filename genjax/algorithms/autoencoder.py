@@ -21,7 +21,10 @@ from jax import Array
 from genjax.base import Algorithm, Key, Metrics
 from genjax.descent import Fit, descend
 from genjax.numerics.likelihoods import Likelihood
-from genjax.parallel import device_mean, example_keys
+from genjax.numerics.moments import mean_and_covariance
+from genjax.numerics.normals import example_normals
+from genjax.numerics.products import matmul
+from genjax.parallel import example_keys
 
 Corrupt = Callable[[Key, Array], Array]  # of one example x
 
@@ -115,9 +118,7 @@ def update_moments(moments: Moments, codes: Array, memory: float) -> Moments:
     """
     weight = memory * moments.weight + 1
     rows = codes.reshape(len(codes), -1)
-    mean = device_mean(jnp.mean(rows, 0))
-    centred = rows - mean[None]
-    covariance = device_mean(jnp.matmul(centred.T, centred, precision='highest') / len(rows))
+    mean, covariance = mean_and_covariance(rows)
 
     rate = 1 / weight
     shift = mean - moments.mean.reshape(-1)
@@ -138,8 +139,7 @@ def random_codes(moments: Moments, normals: Array) -> Array:
     """
     variances, axes = jnp.linalg.eigh(moments.covariance)
     scales = jnp.sqrt(jnp.maximum(variances, 0))
-    product = partial(jnp.matmul, precision='highest')
-    codes = product(product(normals, axes) * scales[None], axes.T)
+    codes = matmul(matmul(normals, axes) * scales[None], axes.T)
     return moments.mean[None] + codes.reshape(len(normals), *moments.mean.shape)
 
 
@@ -278,10 +278,7 @@ def autoencoder(
         return batch_losses(key, state.fit.average, batch)
 
     def sample(key, state, n):
-        def draw(key):
-            return jax.random.normal(key, (state.moments.mean.size,))
-
-        normals = jax.vmap(draw)(example_keys(key, n))
+        normals = example_normals(key, n, (state.moments.mean.size,))
         return decode_mean(model, state.fit.average, random_codes(state.moments, normals))
 
     def encode(key, state, batch):

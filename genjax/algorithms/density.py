@@ -20,7 +20,7 @@ from jax.scipy.linalg import solve_triangular
 
 from genjax.base import Algorithm, Batch, Key, Metrics
 from genjax.descent import descend
-from genjax.parallel import example_keys
+from genjax.numerics.normals import example_normals
 
 LogDensity = Callable[[Array], Array]  # x [B, D] -> nats [B]
 Losses = Callable[[Key, Any, Batch], Metrics]  # (key, params, batch) -> {'loss': nats [B]}
@@ -68,10 +68,7 @@ def _gaussian_log_prob(params, x):
 
 
 def _gaussian_sample(key, params, n):
-    def draw(key):
-        return jax.random.normal(key, params.mean.shape)
-
-    noise = jax.vmap(draw)(example_keys(key, n))  # [n, D]
+    noise = example_normals(key, n, params.mean.shape)  # [n, D]
     return params.mean[None] + noise @ cholesky(params).T
 
 

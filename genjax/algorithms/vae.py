@@ -20,6 +20,7 @@ from jax import Array
 from genjax.base import Algorithm, Batch, Key, Metrics, State
 from genjax.descent import descend
 from genjax.numerics.likelihoods import Likelihood
+from genjax.numerics.normals import example_normals
 from genjax.parallel import device_mean, example_keys
 
 
@@ -70,11 +71,8 @@ def posterior(model: Model, params: Any, x: Array) -> Posterior:
 
 def sample_posterior(key: Key, q: Posterior, samples: int) -> tuple[Array, Array]:
     """K draws z of q(z | x), and the noise in them, N(0, I), [K, B, Z] each (section 2.4)."""
-
-    def draw(key):
-        return jax.random.normal(key, (samples, q.mean.shape[-1]))
-
-    noise = jax.vmap(draw, out_axes=1)(example_keys(key, len(q.mean)))
+    batch, latent = q.mean.shape
+    noise = example_normals(key, batch, (samples, latent)).swapaxes(0, 1)
     z = q.mean[None] + jnp.exp(q.log_variance / 2)[None] * noise
     return z, noise
 
@@ -244,11 +242,7 @@ def vae(
 
     def sample(key, state, n):
         latents_key, outputs_key = jax.random.split(key)
-
-        def draw(key):
-            return jax.random.normal(key, (model.latent,))
-
-        z = jax.vmap(draw)(example_keys(latents_key, n))
+        z = example_normals(latents_key, n, (model.latent,))
         parameters = apply_decoder(model, state.average, z)
         return jax.vmap(model.likelihood.sample)(example_keys(outputs_key, n), parameters)
 

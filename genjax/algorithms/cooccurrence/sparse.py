@@ -15,6 +15,7 @@ from jax import Array
 
 from genjax.base import Key
 from genjax.counting import EMPTY, Counts
+from genjax.numerics.svd import range_basis
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -105,17 +106,15 @@ def svd(
     transposed = matrix._replace(rows=matrix.columns, columns=matrix.rows)
     size = min(rank + oversampling, vocabulary_size)
 
-    def orthonormal_product(matrix, x):
-        q, _ = jnp.linalg.qr(multiply(matrix, x, vocabulary_size))
-        return q
+    def multiply_matrix(x):
+        return multiply(matrix, x, vocabulary_size)
 
-    def iterate(_, q):
-        return orthonormal_product(matrix, orthonormal_product(transposed, q))
+    def multiply_transposed(x):
+        return multiply(transposed, x, vocabulary_size)
 
-    basis = orthonormal_product(matrix, jax.random.normal(key, (vocabulary_size, size)))
-    basis = jax.lax.fori_loop(0, rounds, iterate, basis)
-
-    projected = multiply(transposed, basis, vocabulary_size)
+    start = jax.random.normal(key, (vocabulary_size, size))
+    basis = range_basis(multiply_matrix, multiply_transposed, start, rounds)
+    projected = multiply_transposed(basis)
     right, sigma, left = jnp.linalg.svd(projected, full_matrices=False)
     u = (basis @ left.T)[:, :rank]
     vt = right.T[:rank]

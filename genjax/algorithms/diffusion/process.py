@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from genjax.base import Key
-from genjax.parallel import example_keys
+from genjax.numerics.normals import example_normals
 
 # The network's part, eps_theta: (x_t [B, ...], t int32 [B] in 1..T) -> the noise in x_t, [B, ...]
 Predict = Callable[[Array, Array], Array]
@@ -146,11 +146,7 @@ def at(table: np.ndarray, t: Array | int) -> Array:
 
 def noise_like(key: Key, x: Array) -> Array:
     """Standard normal noise, drawn example by example, [B, ...] as x."""
-
-    def draw(key, example):
-        return jax.random.normal(key, example.shape)
-
-    return jax.vmap(draw)(example_keys(key, len(x)), x)
+    return example_normals(key, len(x), x.shape[1:])
 
 
 def q_sample(process: Process, t: Array | int, x0: Array, noise: Array) -> Array:

@@ -12,7 +12,7 @@ from jax import Array
 
 from genjax.base import Batch, Key
 from genjax.descent import Descent, Fit
-from genjax.parallel import example_keys
+from genjax.numerics.normals import example_normals
 
 # Latents from which a generator's batch norm takes its statistics when it samples.
 REFERENCE = 256
@@ -87,11 +87,7 @@ def apply_in_training(
 
 def sample_latents(key: Key, latent: int, n: int) -> Array:
     """n draws of N(0, I), [n, latent]."""
-
-    def draw(key):
-        return jax.random.normal(key, (latent,))
-
-    return jax.vmap(draw)(example_keys(key, n))
+    return example_normals(key, n, (latent,))
 
 
 def decode_latents(key: Key, model: Model, player: Player, z: Array, label: Array | None) -> Array:

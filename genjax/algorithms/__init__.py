@@ -1,0 +1,16 @@
+"""Algorithms: each a constructor that returns a `base.Algorithm`; none imports another.
+
+autoencoder   h = f(x), r = g(h): denoising and sparse
+classifier    p(y | x) by maximum likelihood
+cooccurrence  window counts, pointwise mutual information, SVD
+density       a density fitted by either Kullback-Leibler divergence
+diffusion/    DDPM: the process, samplers, the bound
+gan/          players, games and penalties
+hmm/          hidden Markov models by EM
+mixture/      Gaussian mixtures by EM
+naive_bayes/  p(y) prod_d p(x_d | y) by counting
+ngram/        n-gram language models
+pca/          principal components in one pass
+vae           the variational autoencoder and the importance weighted bound
+word2vec/     skip-gram and CBOW, negative sampling and the full softmax
+"""

@@ -10,5 +10,9 @@ pixels      an image file as an array: decode
 prepare     sets as TFDS prepares them: open_set, open_records
 builders    MNIST, Fashion-MNIST and CIFAR-10 from their files: Mnist, FashionMnist, Cifar10
 
-Nothing is imported here, since digits need neither Pillow nor tensorflow_datasets.
+Only `images` is imported here: digits need neither Pillow nor tensorflow_datasets.
 """
+
+from genjax.data.images.sets import images
+
+__all__ = ['images']

@@ -95,7 +95,7 @@ def test_a_batch_that_lacks_what_is_read_is_refused(case, tmp_path):
     assert said == f"evaluate: '{name}' is missing; a batch has: {names}"
 
 
-SHAPE = 'ddpm is told of shape (8, 8, 1); the data have {}'
+SHAPE = 'shape is (8, 8, 1); the data have {}'
 PLACE = r' \(\w+\.py, line \d+\)'
 # (case, change, whether of the test set) -> the line, or where it is the library's how it begins
 MISFITS = {

@@ -108,7 +108,7 @@ def _images(batch: Batch, shape: tuple[int, ...]) -> Array:
     """
     x = batch['image']
     if x.shape[1:] != shape:
-        raise ValueError(f'ddpm is told of shape {shape}; the data have {x.shape[1:]}')
+        raise ValueError(f'shape is {shape}; the data have {x.shape[1:]}')
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise ValueError(f'images are {x.dtype}; ddpm needs floats in [-1, 1]')
     return x

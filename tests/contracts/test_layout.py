@@ -1,7 +1,8 @@
-"""The tests mirror the tree, and what is of no one module is named in their README."""
+"""The tests mirror the tree, what is of no one module is named in their README, and ruff agrees."""
 
-import ast
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -13,11 +14,6 @@ FILES = sorted(
     if path.relative_to(TESTS).parts[0] not in ('contracts', 'programs')
 )
 README = (TESTS / 'README.md').read_text('utf-8')
-SOURCES = sorted(
-    path
-    for folder in ('genjax', 'launch', 'experiments', 'benchmarks', 'tests')
-    for path in (ROOT / folder).rglob('*.py')
-)
 
 
 @pytest.mark.parametrize('file', FILES, ids=str)
@@ -28,11 +24,9 @@ def test_a_test_is_of_a_module_in_its_place_or_named_in_the_readme(file):
     assert modules or f'`{file.name}`' in README or f'/{file.name}`' in README
 
 
-@pytest.mark.parametrize('path', SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_lambda_has_a_name_and_no_line_is_over_100(path):
-    text = path.read_text('utf-8')
-    assert max(map(len, text.splitlines()), default=0) <= 100
-    for node in ast.walk(ast.parse(text)):
-        value = getattr(node, 'value', None)
-        named = isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Lambda)
-        assert not named, f'line {node.lineno}'
+@pytest.mark.parametrize('arguments', [['check'], ['format', '--check']], ids=' '.join)
+def test_the_style_is_ruffs(arguments):
+    """Lines of 100, no lambda with a name, one format: as pyproject.toml says."""
+    command = [sys.executable, '-m', 'ruff', *arguments, '--no-cache', '.']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

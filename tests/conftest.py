@@ -1,5 +1,6 @@
 """Strict JAX for every test: what broadcasts or promotes silently fails here."""
 
+import contextlib
 import gc
 import os
 import pathlib
@@ -72,16 +73,24 @@ def real_data() -> pathlib.Path:
     return pathlib.Path(folder)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty working directory, with tests/experiments in place of the real experiments."""
+@contextlib.contextmanager
+def toy_experiments(place):
+    """Has a working directory, and tests/experiments in place of the real experiments."""
     toys = pathlib.Path(__file__).parent / 'experiments'
-    monkeypatch.setattr(experiments, '__path__', [str(toys)])
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiments, '__path__', [str(toys)])
+        patch.chdir(place)
+        yield place
     for name in ('toy', 'other'):
         sys.modules.pop(f'experiments.{name}', None)
         vars(experiments).pop(name, None)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty working directory, with tests/experiments in place of the real experiments."""
+    with toy_experiments(tmp_path) as place:
+        yield place
 
 
 @pytest.fixture

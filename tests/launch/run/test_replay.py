@@ -1,5 +1,7 @@
-"""Replay: a run comes out again to the bit, or what differs is named; the recorder says where one
-went wrong."""
+"""Replay: a run comes out again to the bit, or what differs is named.
+
+The recorder says where a run went wrong.
+"""
 
 import json
 import pathlib
@@ -22,6 +24,7 @@ from launch.run import flight_recorder, rebuild, rundir
 from launch.run.comparison import compare_environments, compare_states
 from launch.run.plan import recipe
 from launch.run.states import state_at
+from tests.conftest import toy_experiments
 
 SEED_7 = ['--exp=toy', '--workdir=a', '--config.seed=7']
 
@@ -30,11 +33,18 @@ def contents(folder):
     return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob('*')}
 
 
-@pytest.fixture
-def run(folder, capsys):
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
     """A run of the toy with lines and checkpoints at steps 2 and 4."""
-    assert main(SEED_7) == 0
-    capsys.readouterr()
+    with toy_experiments(tmp_path_factory.mktemp('trained')) as place:
+        assert main(SEED_7) == 0
+    return place / 'a'
+
+
+@pytest.fixture
+def run(folder, trained):
+    """A copy of that run, which a test may change."""
+    shutil.copytree(trained, folder / 'a')
     return folder / 'a'
 
 

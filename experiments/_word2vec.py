@@ -62,6 +62,8 @@ def word2vec_experiment(
         stable=config.bound is None,
     )
 
+    # Read before the text is cut, so that a folder without sets is refused first.
+    sets = read_sets(config.word_sets) if config.word_sets else ()
     train, test = hold_out(text, words=config.held_out)
     data = excerpts(
         train,
@@ -76,7 +78,6 @@ def word2vec_experiment(
         return state.table[: len(words)]
 
     embed = embedder(words, input_vectors)
-    sets = read_sets(config.word_sets) if config.word_sets else ()
     scores = embedding_measure(embed, neighbours_and_scores(config.examples, *sets))
     files = export(bin=to_binary, safetensors=to_safetensors)
     probes = {

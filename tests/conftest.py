@@ -23,7 +23,7 @@ jax.config.update('jax_disable_most_optimizations', True)  # of machine code; wh
 # Tracing records the source line of each operation, which takes a sixth of the time of a test.
 jax.config.update('jax_traceback_in_locations_limit', 0)
 # Another sixth goes into looking for garbage among jax's millions of long-lived objects.
-gc.set_threshold(200_000, 20, 50)
+gc.set_threshold(50_000, 20, 20)
 # Plain loops compile in half the time that fused ones take. XLA reads the flags once, so no launch
 # of a test inherits them.
 with pytest.MonkeyPatch.context() as patch:
@@ -62,6 +62,24 @@ def machine_as_asked(request, fresh_machine):
     yield
     if asked:
         fresh_machine.hide()
+
+
+@pytest.fixture
+def optimised():
+    """Compiles as users do, for a test that takes longer to compute than to compile."""
+    with jax_config('jax_disable_most_optimizations', False):
+        yield
+
+
+@contextlib.contextmanager
+def jax_config(name, value):
+    """A setting of jax, for a while."""
+    before = getattr(jax.config, name)
+    jax.config.update(name, value)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 @pytest.fixture(scope='session')

@@ -181,6 +181,7 @@ def by_quadrature(real, fake, weight):
     return cell * gap.sum(), cell * (gap + extra).sum(), x, cell * (real.pdf(x) - fake.pdf(x))
 
 
+@pytest.mark.usefixtures('optimised')
 @pytest.mark.parametrize(
     ('real', 'weight', 'distance'),
     [

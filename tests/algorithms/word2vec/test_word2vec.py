@@ -469,6 +469,7 @@ def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
     assert loss < least + 0.1 * (start - least)
 
 
+@pytest.mark.usefixtures('optimised')
 @pytest.mark.parametrize('model', [skip_gram, pytest.param(cbow, marks=pytest.mark.slow)])
 def test_every_planted_analogy_is_answered(model):
     corpus = read_corpus(planted(0, 12_000)[0], min_count=1)

@@ -112,7 +112,7 @@ FAULTS = (
         'a state is saved without a look for NaN',
         'genjax/training/observe.py',
         'strict=True) if nan\n    ]',
-        'strict=True) if nan and step < 0\n    ]',
+        'strict=True) if nan and call.step < 0\n    ]',
         'training/test_train.py::test_a_state_with_a_nan_is_never_saved',
     ),
     Fault(

@@ -67,19 +67,9 @@ def machine_as_asked(request, fresh_machine):
 @pytest.fixture
 def optimised():
     """Compiles as users do, for a test that takes longer to compute than to compile."""
-    with jax_config('jax_disable_most_optimizations', False):
-        yield
-
-
-@contextlib.contextmanager
-def jax_config(name, value):
-    """A setting of jax, for a while."""
-    before = getattr(jax.config, name)
-    jax.config.update(name, value)
-    try:
-        yield
-    finally:
-        jax.config.update(name, before)
+    jax.config.update('jax_disable_most_optimizations', False)
+    yield
+    jax.config.update('jax_disable_most_optimizations', True)
 
 
 @pytest.fixture(scope='session')
@@ -92,22 +82,22 @@ def real_data() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def toy_experiments(place):
+def toy_experiments(place, patch):
     """Has a working directory, and tests/experiments in place of the real experiments."""
     toys = pathlib.Path(__file__).parent / 'experiments'
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiments, '__path__', [str(toys)])
-        patch.chdir(place)
-        yield place
+    patch.setattr(experiments, '__path__', [str(toys)])
+    patch.chdir(place)
+    yield place
     for name in ('toy', 'other'):
         sys.modules.pop(f'experiments.{name}', None)
         vars(experiments).pop(name, None)
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
     """An empty working directory, with tests/experiments in place of the real experiments."""
-    with toy_experiments(tmp_path) as place:
+    # By the test's own monkeypatch, or the one that is undone last would leave its directory.
+    with toy_experiments(tmp_path, monkeypatch) as place:
         yield place
 
 

@@ -36,7 +36,8 @@ def contents(folder):
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """A run of the toy with lines and checkpoints at steps 2 and 4."""
-    with toy_experiments(tmp_path_factory.mktemp('trained')) as place:
+    place = tmp_path_factory.mktemp('trained')
+    with pytest.MonkeyPatch.context() as patch, toy_experiments(place, patch):
         assert main(SEED_7) == 0
     return place / 'a'
 

@@ -43,7 +43,7 @@ def _padded(factor, width):
     batch_axes = factor.ndim - 2
     margin = [(0, 0)] * batch_axes + [(0, width - size), (0, width - size)]
     ones = jnp.diag((jnp.arange(width) >= size).astype(factor.dtype))
-    return jnp.pad(factor, margin) + ones.reshape((1,) * batch_axes + (width, width))
+    return jnp.pad(factor, margin) + jnp.expand_dims(ones, tuple(range(batch_axes)))
 
 
 def _corners(matrix, side):

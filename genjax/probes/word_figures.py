@@ -24,7 +24,10 @@ CAPITALS = (  # the pairs of figure 2 of Mikolov et al. 2013
 )
 INCHES = (8, 6)  # of every picture
 DOTS = 100  # an inch
-BLUE, ORANGE, GREY = '#0072b2', '#d55e00', '#999999'  # distinct for every kind of colour vision
+# Distinct for every kind of colour vision.
+BLUE = '#0072b2'
+ORANGE = '#d55e00'
+GREY = '#999999'
 SIDES = (  # of a point that its name may stand at: right, left, above, below, and between
     (1, 0),
     (-1, 0),

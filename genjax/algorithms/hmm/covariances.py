@@ -38,7 +38,7 @@ class Covariance(NamedTuple):
 
 
 def _diagonal_whiten(factor, d):
-    return d / factor.reshape((1,) * (d.ndim - 1) + (-1,))
+    return d / jnp.expand_dims(factor, tuple(range(d.ndim - 1)))
 
 
 def _diagonal_log_det(factor):

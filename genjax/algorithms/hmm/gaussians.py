@@ -98,8 +98,8 @@ def gaussian_sums(
     white = whitened(covariance, gaussians, x)
 
     def total(values):
-        trailing = (1,) * (values.ndim - weights.ndim)
-        weighted = weights.reshape(weights.shape + trailing) * values
+        trailing = tuple(range(weights.ndim, values.ndim))
+        weighted = jnp.expand_dims(weights, trailing) * values
         # A sequence by itself first: one long float32 sum would lose its small terms.
         return jnp.sum(jnp.sum(weighted, 1), 0)
 

@@ -39,8 +39,7 @@ def mask_padding(batch: Batch) -> tuple[Array, Array]:
     x = batch['x']
     b, length = x.shape[:2]
     mask = jnp.arange(length)[None] < batch.get('length', jnp.full(b, length))[:, None]
-    trailing = (1,) * (x.ndim - 2)
-    return jnp.where(mask.reshape(mask.shape + trailing), x, 0), mask
+    return jnp.where(jnp.expand_dims(mask, tuple(range(2, x.ndim))), x, 0), mask
 
 
 def state_likelihoods(

@@ -15,13 +15,13 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from genjax.algorithms.diffusion import (
-    ancestral_frames,
     bound,
     ddpm,
     forward_frames,
     linear_schedule,
     make_process,
     predictor,
+    reverse_chain,
     sample_with,
 )
 from genjax.data.images.sets import images
@@ -74,7 +74,7 @@ def build(config):
         'cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir
     )
     held_out = data.test[0]['image']
-    chain = sample_with(ancestral_frames(process, frames=40), network, process, shape)
+    chain = sample_with(reverse_chain(process, frames=40), network, process, shape)
 
     def terms(key, state):
         return bound(key, process, predictor(network, state.average), held_out)

@@ -14,13 +14,13 @@ import optax
 from ml_collections import ConfigDict
 
 from genjax.algorithms.diffusion import (
-    ancestral_frames,
     bound,
     cosine_schedule,
     ddpm,
     forward_frames,
     make_process,
     predictor,
+    reverse_chain,
     sample_with,
 )
 from genjax.data.images.sets import images
@@ -59,7 +59,7 @@ def build(config):
     )
     data = images('mnist', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
     held_out = data.test[0]['image']
-    chain = sample_with(ancestral_frames(process, frames=40), network, process, shape)
+    chain = sample_with(reverse_chain(process, frames=40), network, process, shape)
 
     def terms(key, state):
         return bound(key, process, predictor(network, state.average), held_out)

@@ -39,13 +39,21 @@ def device_max(x: jax.Array) -> jax.Array:
     return jax.lax.pmax(x, AXIS) if under_pmap() else x
 
 
+def example_places(n: int) -> tuple[jax.Array, int]:
+    """The places of the n examples at hand in the global batch, [n], and the length of that."""
+    if under_pmap():
+        first = jax.lax.axis_index(AXIS) * n
+        return first + jnp.arange(n), n * jax.lax.axis_size(AXIS)
+    return jnp.arange(n), n
+
+
 def example_keys(key: Key, n: int) -> Key:
     """One key for each of the n examples at hand, [n].
 
     An example's key depends on its place in the global batch alone, never on the number of devices.
     """
-    first = jax.lax.axis_index(AXIS) * n if under_pmap() else 0
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(n))
+    place, _ = example_places(n)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, place)
 
 
 def shard_batch(batch: Batch) -> Batch:

@@ -18,9 +18,11 @@ from genjax.algorithms.diffusion.process import (
     linear_schedule,
     make_process,
     noise_like,
+    predict_x0,
     q_sample,
 )
-from genjax.algorithms.diffusion.samplers import Denoise, Sampler, ancestral, make_denoise
+from genjax.algorithms.diffusion.samplers.reverse_chain import reverse_chain
+from genjax.algorithms.diffusion.samplers.steps import Denoise, Sampler
 from genjax.base import Algorithm, Batch, Key, Metrics
 from genjax.descent import Fit, descend
 from genjax.parallel import example_keys, shard_batch
@@ -41,6 +43,16 @@ def predictor(network: nn.Module, params: Any, rngs: dict[str, Key] | None = Non
         return network.apply({'params': params}, xt, index, rngs=rngs).astype(jnp.float32)
 
     return predict
+
+
+def make_denoise(process: Process, predict: Predict, clip: float = 1.0) -> Denoise:
+    """The estimate of x_0 by a network that predicts the noise, clipped to [-clip, clip]."""
+
+    def denoise(xt, t):
+        of_one = partial(predict_x0, process, clip=clip)
+        return jax.vmap(of_one)(t, xt, predict(xt, t))
+
+    return denoise
 
 
 def losses(key: Key, process: Process, predict: Predict, x0: Array, clip: float = 1.0) -> Metrics:
@@ -85,7 +97,7 @@ def sample_with(
     """(key, state, n) -> what a sampler makes of n draws of x_T, by the average of the parameters.
 
     Args:
-      sampler: a `Sampler`, or one of frames, as `ancestral_frames` gives.
+      sampler: a `Sampler`, also one of frames.
       network: as in `ddpm`.
       process: the diffusion.
       shape: of an example.
@@ -135,7 +147,7 @@ def ddpm(
       shape: of an example.
       steps: T of the default process; not used where a process is given.
       process: by default the linear schedule with the larger variance.
-      sampler: that `sample` uses; by default `ancestral(process)`.
+      sampler: that `sample` uses; by default `reverse_chain(process)`.
       clip: of the predicted x_0, in samples and in the bound.
       decay: of the average.
 
@@ -148,7 +160,7 @@ def ddpm(
     if process is None:
         process = make_process(linear_schedule(steps))
     if sampler is None:
-        sampler = ancestral(process)
+        sampler = reverse_chain(process)
 
     def training_losses(key, params, batch):
         losses_key, dropout_key = jax.random.split(key)

@@ -1,0 +1,162 @@
+"""Samplers that ask for two estimates a step: Heun's method, and EDM's with churn."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.algorithms.diffusion.paths import (
+    Path,
+    noise_level,
+    time_of_noise_level,
+    variance_exploding,
+)
+from genjax.algorithms.diffusion.samplers.single_step import ode_coefficients
+from genjax.algorithms.diffusion.samplers.steps import (
+    Sampler,
+    at,
+    checked,
+    run_steps,
+    step_noise,
+    time_of_all,
+)
+
+
+def heun(path: Path, times: np.ndarray, *, frames: int | None = None) -> Sampler:
+    """Heun's method on the probability-flow ODE: the mean of the slopes at both ends of a step.
+
+    S steps ask for 2 S - 1 estimates, since the last one, to the data, is Euler's, or for 2 S where
+    the last of the times has noise. Source: Karras et al. 2022, arXiv:2206.00364, algorithm 1.
+
+    Args:
+      path: of x_t, in whose own clock the ODE is solved.
+      times: decreasing, [S + 1]; where x_T is comes first, and 0 last for data.
+      frames: None for x_0 alone; or how many x of the chain are given, see `run_steps`.
+
+    Raises:
+      ValueError: what `checked` refuses.
+    """
+    times = checked(path, times)
+    return _sampler(times[:-1], times[1:], path, None, frames)
+
+
+def churn(
+    path: Path,
+    times: np.ndarray,
+    amount: float = 40.0,
+    least: float = 0.05,
+    most: float = 50.0,
+    inflation: float = 1.003,
+    *,
+    frames: int | None = None,
+) -> Sampler:
+    """EDM's stochastic sampler: each step begins by adding noise, and then Heun's goes down.
+
+    Of S steps, each whose noise level s lies in [least, most] goes up to (1 + g) s, g = min(amount /
+    S, sqrt(2) - 1), by noise of that variance times inflation^2. The defaults are those for
+    ImageNet-64.
+
+    Source: Karras et al. 2022, arXiv:2206.00364, algorithm 2; their symbols are S_churn, S_tmin,
+    S_tmax and S_noise.
+
+    Args:
+      path: of x_t.
+      times: decreasing, [S + 1]; where x_T is comes first, and 0 last for data.
+      amount: of noise, in all steps together.
+      least, most: sigma / alpha between which noise is added.
+      inflation: of its deviation.
+      frames: see `heun`.
+
+    Raises:
+      ValueError: amount or inflation is negative, alpha is 0 at the first of the times, or what
+        `checked` refuses.
+    """
+    if amount < 0 or inflation < 0:
+        raise ValueError(f'churn of {amount}, inflated by {inflation}; needed: both at least 0')
+    times = checked(path, times)
+    begin = times[:-1]
+    if path.alpha(times[0]) <= 0:
+        raise ValueError(f'churn begins at {times[0]}, where alpha is 0; it must be positive')
+    level = noise_level(path, begin)
+    gain = min(amount / len(begin), np.sqrt(2) - 1)
+    raised = np.where((least <= level) & (level <= most), (1 + gain) * level, level)
+    # Exactly the time itself where nothing is added.
+    turn = np.where(raised > level, time_of_noise_level(path, raised), begin)
+    scale = path.alpha(turn) / path.alpha(begin)
+    noise = inflation * path.alpha(turn) * np.sqrt(raised**2 - level**2)
+    return _sampler(turn, times[1:], path, (scale, noise), frames)
+
+
+def rescaled(
+    make: Callable[..., Sampler], path: Path, times: np.ndarray, **options: Any
+) -> Sampler:
+    """A sampler of x_t / alpha through noise levels sigma / alpha, which is EDM's path.
+
+    Methods that follow a path's own clock, as `heun`, then serve one that has none between its
+    steps, as `discrete`.
+
+    Args:
+      make: (path, times, **options) -> Sampler, such as `heun`.
+      path: that the model has; alpha is not 0.
+      times: of it, as for the samplers.
+      options: of make.
+
+    Raises:
+      ValueError: alpha is 0 at the first of the times, or what `make` refuses.
+    """
+    times = checked(path, times)
+    first = path.alpha(times[0])
+    if first <= 0:
+        raise ValueError(f'x_t / alpha at {times[0]}, where alpha is 0; it must be positive')
+    levels = noise_level(path, times)
+    inner = make(variance_exploding(end=levels[0]), levels, **options)
+
+    def sample(key, denoise, x_T):
+        def denoise_scaled(y, level):
+            t = time_of_noise_level(path, level)
+            alpha = jnp.asarray(path.alpha(t), y.dtype)
+            return denoise(alpha.reshape(-1, *[1] * (y.ndim - 1)) * y, t)
+
+        return inner(key, denoise_scaled, x_T / np.asarray(first, x_T.dtype))
+
+    return sample
+
+
+def _sampler(begin, end, path, noise, frames):
+    """Heun's steps from begin to end, [S] each, with (scale, deviation) of noise before each."""
+    steps = len(begin)
+    width = end - begin
+    slope_at_begin = ode_coefficients(path, begin)
+    to_data = path.sigma(end[-1]) == 0
+    # The last step to the data is not corrected: there is no slope.
+    slope_at_end = ode_coefficients(path, end[:-1] if to_data else end)
+
+    def sample(key, denoise, x_T):
+        def slope(i, x, times, coefficients):
+            x_coef, x0_coef = coefficients
+            denoised = denoise(x, time_of_all(times, i, x))
+            return at(x_coef, i, x) * x + at(x0_coef, i, x) * denoised
+
+        def step(i, carry):
+            (x,) = carry
+            if noise is not None:
+                scale, deviation = noise
+                x = at(scale, i, x) * x + at(deviation, i, x) * step_noise(key, i, x)
+            first_slope = slope(i, x, begin, slope_at_begin)
+
+            def by_euler():
+                return x + at(width, i, x) * first_slope
+
+            def corrected():
+                second_slope = slope(i, by_euler(), end, slope_at_end)
+                return x + at(width, i, x) * (first_slope + second_slope) / 2
+
+            if to_data:
+                return (jax.lax.cond(i < steps - 1, corrected, by_euler),)
+            return (corrected(),)
+
+        return run_steps(step, (x_T,), steps, frames)
+
+    return sample

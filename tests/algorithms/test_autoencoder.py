@@ -21,6 +21,7 @@ from genjax.data.tables import table
 from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import bernoulli, squares
 from genjax.training import Every, Experiment, by_jit, by_pmap, evaluate, make_mesh, train
+from tests.marks import slow
 
 KEY = jax.random.key(7)
 DRAW = np.random.default_rng(0)
@@ -112,7 +113,7 @@ CENTRED = (ROWS - MEAN).astype(np.float32)
 @pytest.mark.parametrize(
     ('corrupt', 'corrupted', 'cross'),
     [
-        (additive(0.8), COVARIANCE + 0.8**2 * np.eye(D), COVARIANCE),
+        slow(additive(0.8), COVARIANCE + 0.8**2 * np.eye(D), COVARIANCE),
         (
             masking(1 - KEPT),
             KEPT**2 * COVARIANCE + KEPT * (1 - KEPT) * np.diag(np.diag(COVARIANCE)),

@@ -21,6 +21,7 @@ from genjax.training import (
     train,
 )
 from genjax.training.schedule import spans
+from tests.marks import slow
 from tests.training.toy import BATCH, toy
 from tests.trees import assert_trees_close_in_norm, assert_trees_equal
 
@@ -158,8 +159,9 @@ def test_one_trace_of_update_and_one_of_evaluate_a_run(steps_per_call):
     assert len(traces) == 2
 
 
-@pytest.mark.parametrize('devices', [1, 4])
-@pytest.mark.parametrize('parallel', [by_jit, by_pmap])
+@pytest.mark.parametrize(
+    ('parallel', 'devices'), [(by_jit, 1), (by_pmap, 4), slow(by_jit, 4), slow(by_pmap, 1)]
+)
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(
     parallel, devices, tmp_path
 ):

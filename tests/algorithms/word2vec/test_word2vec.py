@@ -118,7 +118,7 @@ def test_without_negatives_the_step_is_that_of_the_definition(model):
     batch = short_texts()
     algorithm = learner(model, negative_sampling(COUNTS, negatives=0))
     expected = by_definition(model, key, batch['words'], state.table, no_negatives_loss)
-    found = algorithm.update(key, state, batch)[0].table - state.table
+    found = jax.jit(algorithm.update)(key, state, batch)[0].table - state.table
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert np.abs(expected).max() > 0.01
 
@@ -165,7 +165,7 @@ def test_the_step_of_the_full_softmax_is_that_of_the_definition(model):
     expected = by_definition(model, key, batch['words'], state.table, softmax_loss)
     for chunk in (3, 4, V, 50):
         algorithm = learner(model, full_softmax(V, chunk=chunk))
-        found = algorithm.update(key, state, batch)[0].table - state.table
+        found = jax.jit(algorithm.update)(key, state, batch)[0].table - state.table
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -268,7 +268,7 @@ def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(soft
     step = by_definition(model, key, batch['words'], state.table, loss)
     expected = step * (rate / RATE) * share[:, None]
     algorithm = learner(model, output, rate=lambda _: rate, stable=True)
-    found = algorithm.update(key, state, batch)[0].table - state.table
+    found = jax.jit(algorithm.update)(key, state, batch)[0].table - state.table
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -206,7 +206,7 @@ def test_moments_are_weighted_means_over_the_batches_even_far_from_0(memory):
     np.testing.assert_allclose(moments.covariance, covariance, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize('parallel', [by_jit, by_pmap])
+@pytest.mark.parametrize('parallel', [slow(by_jit), by_pmap])
 def test_moments_are_those_of_all_codes_of_an_epoch_on_any_devices(parallel):
     """A network that does not learn, eight batches on eight devices, all of one weight."""
     algorithm = autoencoder(

@@ -426,7 +426,7 @@ def test_one_state_has_the_mean_and_covariance_of_all_points(covariance):
     np.testing.assert_allclose(state.chain.emission.covariance[0], expected, rtol=1e-5)
 
 
-@covariances
+@covariances_of_many_steps
 def test_sums_of_points_are_weighted_by_the_steps_sizes(covariance):
     _, batch = points_drawn()
     x = batch['x'] + np.array([3, -2], np.float32)
@@ -447,7 +447,7 @@ def test_sums_of_points_are_weighted_by_the_steps_sizes(covariance):
     np.testing.assert_allclose(state.chain.emission.covariance[0], expected, rtol=1e-5)
 
 
-@covariances
+@covariances_of_many_steps
 def test_points_far_from_zero_lose_no_digits(covariance):
     _, batch = points_drawn()
     x = batch['x'] + np.float32(1000)

@@ -549,7 +549,7 @@ def test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls(na
             assert abs(nats64(found, np.float64(np.float32(x))).mean() - last.mean()) < 3e-3, what
 
 
-@pytest.mark.parametrize('name', ['full', 'tied'])
+@pytest.mark.parametrize('name', ['full', slow('tied')])
 def test_a_line_at_scale_10_has_the_likelihood_of_scikit_learn(name):
     x = degenerate()['a line at scale 10.0'][:, :2]
     algorithm = mixture(2, covariance=STRUCTURES[name])

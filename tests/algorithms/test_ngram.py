@@ -209,6 +209,7 @@ def test_one_run_over_a_corpus_counts_as_dictionaries_do(order, devices, paralle
     assert as_counters(state) == textbook(random_sentences(), order, 6)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
     rows = excerpts(flat(random_sentences()), 3, multiple=8)
     run(model(6, 3), rows, workdir=tmp_path, until=4)
@@ -378,7 +379,7 @@ def test_perplexity_weighs_events_alike_and_counts_the_impossible_ones():
 
 @pytest.mark.parametrize(
     ('order', 'name'),
-    [(1, 'laplace'), (2, 'maximum_likelihood'), (2, 'lidstone'), (3, 'kneser_ney')],
+    [(1, 'laplace'), (2, 'maximum_likelihood'), slow(2, 'lidstone'), (3, 'kneser_ney')],
 )
 def test_samples_follow_the_models_own_probabilities(order, name):
     # A sample's first two places: a word and what follows it, or the end of a sentence of no words.

@@ -66,7 +66,7 @@ def test_train_is_the_fold_of_its_definition(tmp_path):
     assert [row['step'] for row in lines(tmp_path)] == [10, 20, 30, 40, 50]
 
 
-@pytest.mark.parametrize('steps_per_call', [2, 7, 100])
+@pytest.mark.parametrize('steps_per_call', [slow(2), 7, 100])
 def test_steps_in_a_call_do_not_matter(steps_per_call, tmp_path):
     assert_trees_close_in_norm(
         run(toy(), steps_per_call=1, workdir=tmp_path / '1'),
@@ -100,7 +100,7 @@ def test_host_data_go_on_from_where_a_run_stopped(tmp_path):
     assert_trees_equal(run(on_host(), steps_per_call=7, workdir=tmp_path), whole)
 
 
-@pytest.mark.parametrize('steps_per_call', [1, 7])
+@pytest.mark.parametrize('steps_per_call', [slow(1), 7])
 def test_resume_is_exact_to_the_bit(steps_per_call, tmp_path):
     whole = run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'whole')
     for until in (7, 20, 33):

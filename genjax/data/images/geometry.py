@@ -11,6 +11,7 @@ Letters: H x W pixels, C channels, P = H W. Points are (x, y) in pixels from the
 image, x to the right and y down; angles are anticlockwise as one sees the image.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -24,6 +25,10 @@ LABELS = 9
 SCALE_DEVIATION = 0.2  # of the logarithms to base 2 of scales and stretches
 TRANSLATION_DEVIATION = 0.125  # in sides of the image
 LOBES = 3
+
+# These are the data, which accelerators would round to half precision.
+matmul = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+einsum = partial(jnp.einsum, precision=lax.Precision.HIGHEST)
 
 
 class Geometry(NamedTuple):
@@ -68,11 +73,12 @@ def augment_geometry(key: Key, image: Array, *, p: float = 0.12) -> tuple[Array,
 
 
 def draw_geometry(key: Key, p: float) -> Geometry:
-    """Each kind with probability p, and a flip then by the toss of a fair coin.
+    """Each kind with probability p, but for the flips and the axis.
 
-    Flips left to right are no rare augmentation but as common as images that are not flipped, for
-    any p above 0. Half of the stretches are along the width. Source: appendix F.2, table 6, and the
-    authors' code for the axis.
+    Half of all images are flipped left to right wherever p is above 0, and a share p / 2 top to
+    bottom; half of the stretches are along the width.
+
+    Source: appendix F.2, table 6; the authors' code for the flips and the axis.
 
     Args:
       key: of the draw.
@@ -83,28 +89,25 @@ def draw_geometry(key: Key, p: float) -> Geometry:
     """
     if not 0 <= p <= 1:
         raise ValueError(f'p is {p}; a probability lies in [0, 1]')
-    keys = iter(jax.random.split(key, 11))
+    x_key, y_key, scale_key, rotation_key, stretch_key, axis_key, shift_key = jax.random.split(
+        key, 7
+    )
 
-    def coin(probability):
-        return jax.random.bernoulli(next(keys), probability)
+    def angle(key):
+        return jax.random.uniform(key, minval=-jnp.pi, maxval=jnp.pi)
 
-    def angle():
-        return jax.random.uniform(next(keys), minval=-jnp.pi, maxval=jnp.pi)
-
-    def normal(*shape):
-        return jax.random.normal(next(keys), shape)
-
-    def sometimes(value, probability=p):
-        return jnp.where(coin(probability), value, 0.0)
+    def sometimes(key, draw, probability):
+        coin_key, draw_key = jax.random.split(key)
+        return jnp.where(jax.random.bernoulli(coin_key, probability), draw(draw_key), 0.0)
 
     return Geometry(
-        x_flip=coin(0.5 if p > 0 else 0.0),
-        y_flip=coin(p / 2),
-        scale=sometimes(normal()),
-        rotation=sometimes(angle()),
-        stretch=sometimes(normal()),
-        axis=sometimes(angle(), 0.5),
-        translation=sometimes(normal(2)),
+        x_flip=jax.random.bernoulli(x_key, 0.5 if p > 0 else 0.0),
+        y_flip=jax.random.bernoulli(y_key, p / 2),
+        scale=sometimes(scale_key, jax.random.normal, p),
+        rotation=sometimes(rotation_key, angle, p),
+        stretch=sometimes(stretch_key, jax.random.normal, p),
+        axis=sometimes(axis_key, angle, 0.5),
+        translation=sometimes(shift_key, partial(jax.random.normal, shape=(2,)), p),
     )
 
 
@@ -154,17 +157,17 @@ def _source_points(geometry, shape):
     """Where in the image each pixel of the result comes from, [P, 2]."""
     H, W, _ = shape
     centre = jnp.array([(W - 1) / 2, (H - 1) / 2])
-    y, x = jnp.indices((H, W))
+    y, x = jnp.indices((H, W), dtype=centre.dtype)
     points = jnp.stack([x.reshape(-1), y.reshape(-1)], -1) - centre[None]  # [P, 2]
 
-    shift = TRANSLATION_DEVIATION * jnp.array([W, H]) * geometry.translation
+    shift = TRANSLATION_DEVIATION * jnp.array([W, H], centre.dtype) * geometry.translation
     size = jnp.exp2(SCALE_DEVIATION * geometry.scale)
     length = jnp.exp2(SCALE_DEVIATION * geometry.stretch)
     axis = _rotation(geometry.axis)
     # The inverses, the last change first; a rotation's is its transpose.
-    unstretch = axis @ jnp.diag(jnp.stack([1 / length, length])) @ axis.T
-    inverse = _rotation(-geometry.rotation) @ unstretch / size
-    return (points - shift[None]) @ inverse.T + centre[None]
+    unstretch = matmul(axis * jnp.stack([1 / length, length])[None], axis.T)
+    inverse = matmul(_rotation(-geometry.rotation), unstretch) / size
+    return matmul(points - shift[None], inverse.T) + centre[None]
 
 
 def resample(image: Array, points: Array) -> Array:
@@ -176,11 +179,9 @@ def resample(image: Array, points: Array) -> Array:
     H, W, C = image.shape
     columns = _lanczos_weights(points[:, 0], W)
     rows = _lanczos_weights(points[:, 1], H)
-    # Matrix products rather than gathers; in full precision, since these are the data.
-    lines = jnp.einsum('ph,hwc->pwc', rows, image, precision=lax.Precision.HIGHEST)
-    return jnp.einsum('pw,pwc->pc', columns, lines, precision=lax.Precision.HIGHEST).reshape(
-        H, W, C
-    )
+    # Matrix products, which accelerators do sooner than gathers.
+    lines = einsum('ph,hwc->pwc', rows, image)
+    return einsum('pw,pwc->pc', columns, lines).reshape(H, W, C)
 
 
 def _lanczos_weights(position, side):
@@ -188,7 +189,7 @@ def _lanczos_weights(position, side):
     last = side - 1
     # Mirrored into [0, last]; then the kernel reaches one mirror image beyond either end.
     position = (last - jnp.abs(last - position % (2 * last)))[:, None]
-    pixel = jnp.arange(side)[None]
+    pixel = jnp.arange(side, dtype=position.dtype)[None]
     weights = _lanczos(position - pixel)
     weights = weights + jnp.where(pixel > 0, _lanczos(position + pixel), 0)
     weights = weights + jnp.where(pixel < last, _lanczos(2 * last - position - pixel), 0)

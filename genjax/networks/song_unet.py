@@ -39,6 +39,7 @@ small_init = nn.initializers.variance_scaling(1e-10, 'fan_avg', 'uniform')
 # Of query, key and value: Xavier's times sqrt(0.2).
 attention_init = nn.initializers.variance_scaling(0.2, 'fan_avg', 'uniform')
 
+CHANNELS_PER_GROUP = 4  # of norms, at the least
 SKIP_SCALE = math.sqrt(0.5)
 FOURIER_SCALE = 16.0
 
@@ -55,11 +56,6 @@ def fourier_embedding(t: Array, size: int) -> Array:
     turns = t.astype(jnp.float32)[:, None] * frequencies.astype(np.float32)[None]
     angles = 2 * math.pi * turns
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
-
-
-def group_norm(x: Array, dtype: Any, name: str) -> Array:
-    """Normalises min(32, C // 4) groups of the channels of x [B, H, W, C]."""
-    return Norm(dtype, groups=min(32, x.shape[-1] // 4), name=name)(x)
 
 
 class Block(nn.Module):
@@ -83,15 +79,16 @@ class Block(nn.Module):
     def __call__(self, x: Array, time: Array) -> Array:
         dense = partial(nn.Dense, self.features, kernel_init=xavier_init, dtype=self.dtype)
         conv = partial(Conv, self.features, dtype=self.dtype)
+        norm = partial(Norm, self.dtype, CHANNELS_PER_GROUP)
 
-        h = nn.silu(group_norm(x, self.dtype, 'norm1'))
+        h = nn.silu(norm(name='norm1')(x))
         skip = x
         if self.resample is not None:
             h = self.resample(h)
             skip = self.resample(skip)
         h = conv(name='conv1', kernel_init=xavier_init)(h)
         h = h + dense(name='time')(time)[:, None, None]
-        h = nn.silu(group_norm(h, self.dtype, 'norm2'))
+        h = nn.silu(norm(name='norm2')(h))
         if self.dropout and self.has_rng('dropout'):
             h = dropout(self.make_rng('dropout'), h, self.dropout)
         h = conv(name='conv2', kernel_init=small_init)(h)
@@ -111,7 +108,7 @@ class Attention(nn.Module):
     def __call__(self, x: Array) -> Array:
         B, H, W, C = x.shape
         dense = partial(nn.Dense, dtype=self.dtype)
-        h = group_norm(x, self.dtype, 'norm').reshape(B, H * W, C)
+        h = Norm(self.dtype, CHANNELS_PER_GROUP, name='norm')(x).reshape(B, H * W, C)
         h = dense(3 * C, kernel_init=attention_init, name='query_key_value')(h)
         query, key, value = jnp.split(h, 3, -1)
         h = attend(query, key, value, heads=1)
@@ -147,7 +144,7 @@ class SongUNet(nn.Module):
     key})`.
 
     Args:
-      width: channels of the first layer, a multiple of 4 (of 32 from 128 on).
+      width: channels of the first layer, an even number.
       multipliers: channels of each level in units of width; each level has half the resolution of
         the one before.
       attend_at: the resolutions, in pixels, whose blocks on the way down, and the last of whose
@@ -232,7 +229,7 @@ class SongUNet(nn.Module):
                 h = jnp.concatenate([h, skips.pop()], -1)
                 h = block(h, features, f'up{level}_{i}', attends)
 
-        h = nn.silu(group_norm(h, self.dtype, 'leave_norm'))
+        h = nn.silu(Norm(self.dtype, CHANNELS_PER_GROUP, name='leave_norm')(h))
         return conv(x.shape[-1], kernel_init=small_init, name='leave')(h).astype(jnp.float32)
 
     def _time(self, t, label, augmentation):

@@ -68,23 +68,25 @@ class Norm(nn.Module):
 
     Args:
       dtype: of the result.
-      groups: of channels; None: gcd(32, C) of them.
+      channels_per_group: how many a group has at the least, where there are as many; there are up
+        to 32 groups. In a group of one channel nothing is left of a number that was added to all of
+        its pixels, such as a feature of the time.
     """
 
     dtype: jnp.dtype = jnp.float32
-    groups: int | None = None
+    channels_per_group: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """x [B, H, W, C] -> [B, H, W, C].
 
         Raises:
-          ValueError: the groups do not divide the channels.
+          ValueError: channels_per_group is below 1.
         """
         B, _, _, C = x.shape
-        groups = math.gcd(32, C) if self.groups is None else self.groups
-        if groups < 1 or C % groups:
-            raise ValueError(f'groups is {groups}; they must divide the {C} channels')
+        if self.channels_per_group < 1:
+            raise ValueError(f'channels_per_group is {self.channels_per_group}; it is at least 1')
+        groups = math.gcd(32, C, max(1, C // self.channels_per_group))
         gain = self.param('scale', nn.initializers.ones, (C,))
         bias = self.param('bias', zeros_init, (C,))
         x32 = x.astype(jnp.float32)
@@ -109,16 +111,18 @@ class Block(nn.Module):
     features: int
     dropout: float
     dtype: jnp.dtype | str = jnp.float32
+    channels_per_group: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, time: jax.Array) -> jax.Array:
         dense = partial(nn.Dense, self.features, kernel_init=fan_avg_init, dtype=self.dtype)
         conv = partial(Conv, self.features, dtype=self.dtype)
+        norm = partial(Norm, self.dtype, self.channels_per_group)
 
-        h = nn.silu(Norm(self.dtype, name='norm1')(x))
+        h = nn.silu(norm(name='norm1')(x))
         h = conv(name='conv1', kernel_init=fan_avg_init)(h)
         h = h + dense(name='time')(nn.silu(time))[:, None, None]
-        h = nn.silu(Norm(self.dtype, name='norm2')(h))
+        h = nn.silu(norm(name='norm2')(h))
         if self.dropout and self.has_rng('dropout'):
             h = dropout(self.make_rng('dropout'), h, self.dropout)
         h = conv(name='conv2', kernel_init=zeros_init)(h)
@@ -163,12 +167,13 @@ class Attention(nn.Module):
 
     dtype: jnp.dtype = jnp.float32
     heads: int = 1
+    channels_per_group: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         B, H, W, C = x.shape
         dense = partial(nn.Dense, C, kernel_init=fan_avg_init, dtype=self.dtype)
-        h = Norm(self.dtype, name='norm')(x).reshape(B, H * W, C)
+        h = Norm(self.dtype, self.channels_per_group, name='norm')(x).reshape(B, H * W, C)
         query = dense(name='query')(h)
         key = dense(name='key')(h)
         value = dense(name='value')(h)
@@ -194,6 +199,9 @@ class UNet(nn.Module):
       heads: of attention, which share the channels.
       classes: labels 0 .. classes - 1, and `classes` itself for none; None: it takes no label.
       augmentation_labels: how many numbers say what augmentation did.
+      channels_per_group: of the norms, at the least, see `Norm`. The paper's widths have 4 and more
+        in any case; a level of 32 channels or fewer is told the time and the label by 2 or more
+        alone.
     """
 
     width: int
@@ -205,6 +213,7 @@ class UNet(nn.Module):
     heads: int = 1
     classes: int | None = None
     augmentation_labels: int = 0
+    channels_per_group: int = 1
 
     @nn.compact
     def __call__(
@@ -239,10 +248,14 @@ class UNet(nn.Module):
         time = dense(name='time2')(nn.silu(time))
 
         def block(h, features, name, attend):
-            h = Block(features, self.dropout, self.dtype, name=name)(h, time)
+            layer = Block(features, self.dropout, self.dtype, self.channels_per_group, name=name)
+            h = layer(h, time)
             if not attend:
                 return h
-            return Attention(self.dtype, self.heads, name=f'{name}_attend')(h)
+            attention = Attention(
+                self.dtype, self.heads, self.channels_per_group, name=f'{name}_attend'
+            )
+            return attention(h)
 
         # Down: every activation is kept for the way up.
         h = conv(self.width, name='enter')(x)
@@ -269,7 +282,7 @@ class UNet(nn.Module):
             if level > 0:
                 h = conv(features, name=f'up{level}_double')(upsample_nearest(h))
 
-        h = nn.silu(Norm(self.dtype, name='leave_norm')(h))
+        h = nn.silu(Norm(self.dtype, self.channels_per_group, name='leave_norm')(h))
         return conv(x.shape[-1], kernel_init=zeros_init, name='leave')(h).astype(jnp.float32)
 
 

@@ -233,6 +233,8 @@ LONG = (
     'ddpm_cifar',
     'ddpm_digits',
     'ddpm_mnist',
+    'edm_cifar',
+    'flow_cifar',
     'gan_cifar',
     'gan_mnist',
     'gan_stacked_mnist',

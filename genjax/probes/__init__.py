@@ -1,12 +1,13 @@
 """Probes: functions (key, state) -> {name: number, picture, text or table}, and their pictures.
 
 codes             code_accuracy, scatter: codes by their labels
+conditional       label_accuracy, guidance_table: whether samples are of the class asked for
 decoded           reconstructions, interpolations, manifold: pictures of what codes decode to
 fidelity          comparison, fidelity_scores, fidelity_pictures: samples beside real examples
 fidelity_figures  pictures of class shares, and of the bias of scores
 fidelity_table    score_table: scores as text
 fields            covered_modes, landscape: samples in the plane
-figures           grid, film, strip: pictures of samples; tile, to_pixels, render
+figures           grid, side_by_side, film, strip: pictures of samples; tile, to_pixels, render
 likelihood        importance, bound_table: test likelihoods and bounds
 word_figures      pictures and tables of word vectors
 words             scores, pictures and files of word vectors, and answers to questions

@@ -7,6 +7,7 @@ For any `encode` (key, state, batch) -> code [B, ...] and any `decode` (key, sta
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -17,6 +18,7 @@ from genjax.probes.figures import Measure, tile, to_pixels
 Decode = Callable[[Key, State, Array], Array]
 View = Callable[[Array], Array]
 Corrupt = Callable[[Key, Array], Array]  # of one example
+Mix = Callable[[Array, Array, Array], Array]  # (weight, start, end) -> codes between
 
 
 def unit_images(shape: tuple[int, int, int]) -> View:
@@ -78,10 +80,38 @@ def reconstructions(
     return measure
 
 
+def straight_line(weight: Array, start: Array, end: Array) -> Array:
+    """(1 - weight) start + weight end."""
+    return (1 - weight) * start + weight * end
+
+
+def great_circle(weight: Array, start: Array, end: Array) -> Array:
+    """From start to end at even angles, for codes that are normal noise.
+
+    On a straight line the middle would be shorter than such noise is. (Shoemake 1985, as Song et
+    al. 2021, arXiv:2010.02502, appendix D.5.)
+
+    Args:
+      weight: in [0, 1], of a shape that broadcasts with the codes.
+      start, end: codes [..., B, ...]; the first axis beside that of the weight is B.
+    """
+    axes = tuple(range(2, start.ndim))
+    lengths = [jnp.sqrt(jnp.sum(x**2, axes, keepdims=True)) for x in (start, end)]
+    cosine = jnp.sum(start * end, axes, keepdims=True) / (lengths[0] * lengths[1])
+    angle = jnp.arccos(jnp.clip(cosine, -1 + 1e-6, 1 - 1e-6))
+    return (jnp.sin((1 - weight) * angle) * start + jnp.sin(weight * angle) * end) / jnp.sin(angle)
+
+
 def interpolations(
-    encode: Encode, decode: Decode, batch: Batch, *, view: View, steps: int = 9
+    encode: Encode,
+    decode: Decode,
+    batch: Batch,
+    *,
+    view: View,
+    steps: int = 9,
+    mix: Mix = straight_line,
 ) -> Measure:
-    """Decoded straight lines between the codes of two examples, 'interpolations'.
+    """Decoded lines between the codes of two examples, 'interpolations'.
 
     Each row begins and ends with the two examples themselves.
 
@@ -91,6 +121,7 @@ def interpolations(
       batch: {'x': [B, ...]}; each example of its first half is paired with one of its second.
       view: shows x as images.
       steps: codes of a line, both ends included.
+      mix: (weight [steps, 1, ...], start [1, B / 2, ...], end) -> codes [steps, B / 2, ...].
     """
     half = len(batch['x']) // 2
     x = batch['x'][: 2 * half]
@@ -102,7 +133,7 @@ def interpolations(
         weight = np.linspace(0, 1, steps, dtype=np.float32).reshape(-1, *[1] * code.ndim)
         start = code[None, :half]
         end = code[None, half:]
-        line = (1 - weight) * start + weight * end  # [steps, half, ...]
+        line = mix(weight, start, end)  # [steps, half, ...]
         decoded = decode(decode_key, state, line.reshape(-1, *code.shape[1:]))
         return view(x[:half]), view(decoded), view(x[half:])
 

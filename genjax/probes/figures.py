@@ -4,7 +4,7 @@ Pictures are uint8 pixels, [H, W, 3].
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -74,6 +74,37 @@ def grid(sample: Sample, *, n: int) -> Measure:
 
     def measure(key, state):
         return {'grid': tile(to_pixels(draw(key, state, n)), columns=columns)}
+
+    return measure
+
+
+def side_by_side(samples: Mapping[str, Sample], *, n: int, columns: int) -> Measure:
+    """n samples of each of several samplers, from one key, each a block of pictures with its name.
+
+    Args:
+      samples: name -> (key, state, n) -> images [n, H, W, C] in [-1, 1].
+      n: how many of each.
+      columns: images in a row of a block.
+    """
+    draws = {name: jax.jit(sample, static_argnums=2) for name, sample in samples.items()}
+
+    def measure(key, state):
+        from matplotlib.figure import Figure
+
+        sheets = {
+            name: tile(to_pixels(draw(key, state, n)), columns=columns, height=48)
+            for name, draw in draws.items()
+        }
+        height, width, _ = next(iter(sheets.values())).shape
+        size = (len(sheets) * (width / 100 + 0.2), height / 100 + 0.4)
+        figure = Figure(size, 100, layout='tight')
+        for axes, (name, sheet) in zip(
+            figure.subplots(1, len(sheets), squeeze=False)[0], sheets.items(), strict=True
+        ):
+            axes.imshow(sheet, interpolation='nearest')
+            axes.set_title(name)
+            axes.axis('off')
+        return {'side_by_side': render(figure)}
 
     return measure
 

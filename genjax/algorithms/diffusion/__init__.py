@@ -15,6 +15,8 @@ from genjax.algorithms.diffusion.denoiser import (
     denoise_with,
     denoiser,
     draw_samples,
+    labels_by_row,
+    labels_in_turn,
 )
 from genjax.algorithms.diffusion.guidance import guided
 from genjax.algorithms.diffusion.interpolation import interpolate
@@ -111,6 +113,8 @@ __all__ = [
     'hutchinson',
     'independent',
     'interpolate',
+    'labels_by_row',
+    'labels_in_turn',
     'karras_times',
     'leading_times',
     'linear_schedule',

@@ -182,6 +182,26 @@ def draw_samples(
     return sample
 
 
+def labels_in_turn(classes: int) -> Callable[[Key, int], Array]:
+    """(key, n) -> 0, 1, ..., C - 1, 0, ..., as the labels of samples."""
+
+    def label(key, n):
+        del key
+        return jnp.arange(n) % classes
+
+    return label
+
+
+def labels_by_row(columns: int) -> Callable[[Key, int], Array]:
+    """(key, n) -> the labels of n samples whose rows of so many have one label each."""
+
+    def label(key, n):
+        del key
+        return jnp.arange(n) // columns
+
+    return label
+
+
 def _images(batch, shape):
     """The images of a batch, [B, *shape]; convolutions would take other shapes as well."""
     x = batch['image']

@@ -1,0 +1,114 @@
+"""Samplers by name, for the settings `sampler.*` of the diffusion pages.
+
+They are settings of what is drawn, not of what is trained: `--mode sample` and `--mode evaluate`
+take others than those of the run.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from genjax.algorithms.diffusion import (
+    Guidance,
+    Path,
+    Process,
+    Sampler,
+    ancestral,
+    churn,
+    ddim,
+    discrete,
+    dpm_solver,
+    euler,
+    euler_maruyama,
+    even_times,
+    heun,
+    karras_times,
+    leading_times,
+    log_snr_times,
+    rescaled,
+    reverse_chain,
+    trailing_times,
+    unipc,
+)
+
+# (path, times, frames=...) -> Sampler
+SAMPLERS: dict[str, Callable[..., Sampler]] = {
+    'ancestral': ancestral,
+    'churn': churn,
+    'ddim': ddim,
+    'dpm2': partial(dpm_solver, order=2),
+    'dpm3': partial(dpm_solver, order=3),
+    'euler': euler,
+    'heun': heun,
+    'sde': euler_maruyama,
+    'unipc2': partial(unipc, order=2),
+    'unipc3': partial(unipc, order=3),
+}
+TIMES = {'even': even_times, 'karras': karras_times, 'log_snr': log_snr_times}
+SPACINGS = {'leading': leading_times, 'trailing': trailing_times}
+# Those that follow a clock, of which the steps of a process have none between them.
+OF_A_CLOCK = ('churn', 'euler', 'heun', 'sde')
+
+
+def sampler_of(path: Path, settings: Mapping[str, Any], frames: int | None = None) -> Sampler:
+    """The sampler of a continuous path.
+
+    Args:
+      path: of the model.
+      settings: `name`, one of SAMPLERS; `steps`; `times`, one of TIMES.
+      frames: see `linear`.
+
+    Raises:
+      ValueError: a name that is none, or what the sampler refuses.
+    """
+    make = _named(SAMPLERS, 'sampler.name', settings.name)
+    return make(path, sampler_times(path, settings), frames=frames)
+
+
+def sampler_times(path: Path, settings: Mapping[str, Any]) -> np.ndarray:
+    """The times of the sampler of a continuous path."""
+    return _named(TIMES, 'sampler.times', settings.times)(path, settings.steps)
+
+
+def process_sampler(
+    process: Process, settings: Mapping[str, Any], frames: int | None = None
+) -> Sampler:
+    """The sampler of the steps of a process.
+
+    Args:
+      process: of the model.
+      settings: `name`, 'reverse_chain' or one of SAMPLERS; `steps`, 0 for all of the process;
+        `times`, one of SPACINGS.
+      frames: see `linear`.
+
+    Raises:
+      ValueError: a name that is none, a reverse chain of fewer steps than the process has, or what
+        the sampler refuses.
+    """
+    total = len(process.beta) - 1
+    steps = settings.steps or total
+    times = _named(SPACINGS, 'sampler.times', settings.times)(process, steps)
+    if settings.name == 'reverse_chain':
+        if steps != total:
+            raise ValueError(
+                f'sampler.steps is {steps}; a reverse_chain takes all {total}: 0, or another name'
+            )
+        return reverse_chain(process, frames=frames)
+    make = _named(SAMPLERS, 'sampler.name', settings.name)
+    path = discrete(process)
+    if settings.name in OF_A_CLOCK:
+        return rescaled(make, path, times, frames=frames)
+    return make(path, times, frames=frames)
+
+
+def guidance_of(settings: Mapping[str, Any]) -> Guidance:
+    """The guidance `guidance` and `interval` of the settings."""
+    return Guidance(settings.guidance, tuple(settings.interval))
+
+
+def _named(table, setting, name):
+    if name not in table:
+        raise ValueError(f'{setting} is {name}; it must be one of {", ".join(table)}')
+    return table[name]

@@ -58,7 +58,7 @@ def sampler_of(path: Path, settings: Mapping[str, Any], frames: int | None = Non
     Args:
       path: of the model.
       settings: `name`, one of SAMPLERS; `steps`; `times`, one of TIMES.
-      frames: see `linear`.
+      frames: see `sampler_of`.
 
     Raises:
       ValueError: a name that is none, or what the sampler refuses.
@@ -81,7 +81,7 @@ def process_sampler(
       process: of the model.
       settings: `name`, 'reverse_chain' or one of SAMPLERS; `steps`, 0 for all of the process;
         `times`, one of SPACINGS.
-      frames: see `linear`.
+      frames: see `sampler_of`.
 
     Raises:
       ValueError: a name that is none, a reverse chain of fewer steps than the process has, or what

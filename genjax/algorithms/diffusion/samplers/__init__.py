@@ -9,12 +9,18 @@ from genjax.algorithms.diffusion.samplers.single_step import (
     euler,
     euler_maruyama,
 )
-from genjax.algorithms.diffusion.samplers.steps import Denoise, Linear, Sampler, frame_times, linear
+from genjax.algorithms.diffusion.samplers.steps import (
+    Denoise,
+    Sampler,
+    Table,
+    frame_times,
+    sampler_of,
+)
 
 __all__ = [
     'Denoise',
-    'Linear',
     'Sampler',
+    'Table',
     'ancestral',
     'churn',
     'ddim',
@@ -23,8 +29,8 @@ __all__ = [
     'euler_maruyama',
     'frame_times',
     'heun',
-    'linear',
     'rescaled',
     'reverse_chain',
+    'sampler_of',
     'unipc',
 ]

@@ -9,18 +9,15 @@ so a step from l_s to l_t is x_t = (sigma_t / sigma_s) x_s + alpha_t sum_j c_j I
 weights of the estimates follow by solving with a Vandermonde matrix.
 """
 
-import jax.numpy as jnp
 import numpy as np
 
 from genjax.algorithms.diffusion.paths import Path
 from genjax.algorithms.diffusion.samplers.steps import (
-    Linear,
     Sampler,
-    at,
+    Table,
     checked,
-    linear,
-    run_steps,
-    time_of_all,
+    one_row_steps,
+    sampler_of,
 )
 
 
@@ -92,7 +89,7 @@ def dpm_solver(
       path: of x_t.
       times: decreasing, [S + 1]; where x_T is comes first, and 0 last for data.
       order: of convergence, 1 to 3: estimates that a step knows.
-      frames: see `linear`.
+      frames: see `sampler_of`.
 
     Raises:
       ValueError: order is none of 1, 2 and 3, or what `checked` refuses.
@@ -100,7 +97,8 @@ def dpm_solver(
     _require_order(order)
     times = checked(path, times)
     weights = predictor_weights(path, times, order)
-    return linear(Linear(times[:-1], base_coefficients(path, times), weights), frames)
+    table = one_row_steps(times[:-1], base_coefficients(path, times), weights)
+    return sampler_of(table, frames)
 
 
 def corrector_weights(path: Path, times: np.ndarray, order: int) -> np.ndarray:
@@ -138,7 +136,7 @@ def unipc(path: Path, times: np.ndarray, order: int = 2, *, frames: int | None =
       path: of x_t.
       times: decreasing, [S + 1]; where x_T is comes first, and 0 last for data.
       order: of the predictor, 1 to 3.
-      frames: see `linear`.
+      frames: see `sampler_of`.
 
     Raises:
       ValueError: order is none of 1, 2 and 3, or what `checked` refuses.
@@ -147,28 +145,18 @@ def unipc(path: Path, times: np.ndarray, order: int = 2, *, frames: int | None =
     times = checked(path, times)
     base = base_coefficients(path, times)
     predictor = predictor_weights(path, times, order)
-    # Step i corrects what step i - 1 predicted; the first has nothing to correct.
-    base_before = np.append(1.0, base[:-1])
-    corrector = np.zeros((len(base), order + 1))
-    corrector[1:] = corrector_weights(path, times, order)[:-1]
+    corrector = corrector_weights(path, times, order)
 
-    def sample(key, denoise, x_T):
-        del key
-
-        def step(i, carry):
-            predicted, x_before, known = carry
-            denoised = denoise(predicted, time_of_all(times, i, predicted))
-            known = jnp.concatenate([denoised[None], known])  # the newest first, [order + 1, ...]
-            change = jnp.tensordot(at(corrector, i, predicted), known, 1)
-            x = at(base_before, i, predicted) * x_before + change
-            known = known[:order]
-            change = jnp.tensordot(at(predictor, i, predicted), known, 1)
-            return at(base, i, predicted) * x + change, x, known
-
-        none = jnp.zeros((order, *x_T.shape), x_T.dtype)
-        return run_steps(step, (x_T, x_T, none), len(base), frames)
-
-    return sample
+    # Estimate i corrects step i - 1, which gives the anchor, from which step i is predicted.
+    count = len(base)
+    anchor = np.zeros((count, 3 + order))
+    anchor[0, 1] = 1.0
+    anchor[1:, 0] = base[:-1]
+    anchor[1:, 2:] = corrector[:-1]
+    point = base[:, None] * anchor
+    point[:, 2 : 2 + order] += predictor
+    table = Table(times[:-1], point, anchor, None, np.arange(1, count + 1))
+    return sampler_of(table, frames)
 
 
 def _require_order(order):

@@ -36,6 +36,6 @@ def reverse_chain(
             noise = noise_like(jax.random.fold_in(key, t), x)
             return (mean + at_step(noise_scale, t) * noise,)
 
-        return run_steps(step, (x_T,), first, frames)
+        return run_steps(step, (x_T,), np.arange(1, first + 1), frames)
 
     return sample

@@ -16,11 +16,11 @@ from genjax.algorithms.diffusion.paths import (
 from genjax.algorithms.diffusion.samplers.single_step import ode_coefficients
 from genjax.algorithms.diffusion.samplers.steps import (
     Sampler,
+    Table,
     at,
     checked,
-    run_steps,
+    sampler_of,
     step_noise,
-    time_of_all,
 )
 
 
@@ -33,13 +33,13 @@ def heun(path: Path, times: np.ndarray, *, frames: int | None = None) -> Sampler
     Args:
       path: of x_t, in whose own clock the ODE is solved.
       times: decreasing, [S + 1]; where x_T is comes first, and 0 last for data.
-      frames: None for x_0 alone; or how many x of the chain are given, see `run_steps`.
+      frames: None for x_0 alone; or how many x of the chain are given, see `sampler_of`.
 
     Raises:
       ValueError: what `checked` refuses.
     """
     times = checked(path, times)
-    return _sampler(times[:-1], times[1:], path, None, frames)
+    return sampler_of(_table(times[:-1], times[1:], path), frames)
 
 
 def churn(
@@ -85,8 +85,23 @@ def churn(
     # Exactly the time itself where nothing is added.
     turn = np.where(raised > level, time_of_noise_level(path, raised), begin)
     scale = path.alpha(turn) / path.alpha(begin)
-    noise = inflation * path.alpha(turn) * np.sqrt(raised**2 - level**2)
-    return _sampler(turn, times[1:], path, (scale, noise), frames)
+    deviation = inflation * path.alpha(turn) * np.sqrt(raised**2 - level**2)
+
+    # The noise of a step is added when the step before ends.
+    table = _table(turn, times[1:], path)
+    noise = np.zeros(len(table.times))
+    before = table.ends[:-1] - 1
+    noise[before] = deviation[1:]
+    for rows in (table.point, table.anchor):
+        rows[before] *= scale[1:, None]
+    sample_from_turn = sampler_of(table._replace(noise=noise), frames)
+
+    def sample(key, denoise, x_T):
+        first_key, chain_key = jax.random.split(key)
+        first = at(deviation, 0, x_T) * step_noise(first_key, 0, x_T)
+        return sample_from_turn(chain_key, denoise, at(scale, 0, x_T) * x_T + first)
+
+    return sample
 
 
 def rescaled(
@@ -124,39 +139,33 @@ def rescaled(
     return sample
 
 
-def _sampler(begin, end, path, noise, frames):
-    """Heun's steps from begin to end, [S] each, with (scale, deviation) of noise before each."""
+def _table(begin, end, path):
+    """Heun's steps from begin to end, [S] each."""
     steps = len(begin)
-    width = end - begin
-    slope_at_begin = ode_coefficients(path, begin)
+    half = (end - begin) / 2
     to_data = path.sigma(end[-1]) == 0
+    x_slope, x0_slope = ode_coefficients(path, begin)
     # The last step to the data is not corrected: there is no slope.
-    slope_at_end = ode_coefficients(path, end[:-1] if to_data else end)
+    corrected = steps - 1 if to_data else steps
+    end_x_slope, end_x0_slope = ode_coefficients(path, end[:corrected])
 
-    def sample(key, denoise, x_T):
-        def slope(i, x, times, coefficients):
-            x_coef, x0_coef = coefficients
-            denoised = denoise(x, time_of_all(times, i, x))
-            return at(x_coef, i, x) * x + at(x0_coef, i, x) * denoised
-
-        def step(i, carry):
-            (x,) = carry
-            if noise is not None:
-                scale, deviation = noise
-                x = at(scale, i, x) * x + at(deviation, i, x) * step_noise(key, steps - i, x)
-            first_slope = slope(i, x, begin, slope_at_begin)
-
-            def by_euler():
-                return x + at(width, i, x) * first_slope
-
-            def corrected():
-                second_slope = slope(i, by_euler(), end, slope_at_end)
-                return x + at(width, i, x) * (first_slope + second_slope) / 2
-
-            if to_data:
-                return (jax.lax.cond(i < steps - 1, corrected, by_euler),)
-            return (corrected(),)
-
-        return run_steps(step, (x_T,), steps, frames)
-
-    return sample
+    # Columns: anchor, point, newest estimate, the one before. A step's first row goes by Euler's
+    # method from the point, which is the anchor; its second row by the mean of both slopes.
+    point = np.zeros((2 * steps, 4))
+    anchor = np.zeros((2 * steps, 4))
+    anchor[::2, 1] = 1.0
+    point[::2, 1] = 1 + 2 * half * x_slope
+    point[::2, 2] = 2 * half * x0_slope
+    second = slice(1, 2 * corrected, 2)
+    point[second, 0] = 1 + (half * x_slope)[:corrected]
+    point[second, 1] = half[:corrected] * end_x_slope
+    point[second, 2] = half[:corrected] * end_x0_slope
+    point[second, 3] = (half * x0_slope)[:corrected]
+    anchor[second] = point[second]
+    times = np.column_stack([begin, end]).ravel()
+    ends = 2 * np.arange(1, steps + 1)
+    if to_data:
+        ends[-1] -= 1
+        anchor[-2] = point[-2]
+    count = ends[-1]
+    return Table(times[:count], point[:count], anchor[:count], None, ends)

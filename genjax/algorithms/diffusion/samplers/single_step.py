@@ -7,7 +7,12 @@ for its scale; `euler` and `euler_maruyama` follow the path's own clock.
 import numpy as np
 
 from genjax.algorithms.diffusion.paths import Path, slopes
-from genjax.algorithms.diffusion.samplers.steps import Linear, Sampler, checked, linear
+from genjax.algorithms.diffusion.samplers.steps import (
+    Sampler,
+    checked,
+    one_row_steps,
+    sampler_of,
+)
 
 
 def ddim_coefficients(
@@ -41,7 +46,7 @@ def ddim(path: Path, times: np.ndarray, eta: float = 0.0, *, frames: int | None 
       path: of x_t.
       times: decreasing, [S + 1]; where x_T is comes first, and 0 last for data.
       eta: scales the deviation of the noise, up to the posterior's at 1.
-      frames: see `linear`.
+      frames: see `sampler_of`.
 
     Raises:
       ValueError: eta lies outside [0, 1], or what `checked` refuses.
@@ -51,7 +56,7 @@ def ddim(path: Path, times: np.ndarray, eta: float = 0.0, *, frames: int | None 
     times = checked(path, times)
     x0_coef, xt_coef, variance = ddim_coefficients(path, times, eta)
     noise = np.sqrt(variance) if eta > 0 else None
-    return linear(Linear(times[:-1], xt_coef, x0_coef[:, None], noise), frames)
+    return sampler_of(one_row_steps(times[:-1], xt_coef, x0_coef[:, None], noise), frames)
 
 
 def ancestral(path: Path, times: np.ndarray, *, frames: int | None = None) -> Sampler:
@@ -75,7 +80,8 @@ def euler(path: Path, times: np.ndarray, *, frames: int | None = None) -> Sample
     times = checked(path, times)
     width = np.diff(times)
     x_slope, x0_slope = ode_coefficients(path, times[:-1])
-    return linear(Linear(times[:-1], 1 + width * x_slope, (width * x0_slope)[:, None]), frames)
+    table = one_row_steps(times[:-1], 1 + width * x_slope, (width * x0_slope)[:, None])
+    return sampler_of(table, frames)
 
 
 def ode_coefficients(path: Path, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,4 +124,4 @@ def euler_maruyama(path: Path, times: np.ndarray, *, frames: int | None = None) 
     estimates = width * (x0_slope - rate / 2 * alpha)
     noise = path.sigma(start) * np.sqrt(-width * rate)
     noise[-1] = 0.0
-    return linear(Linear(start, base, estimates[:, None], noise), frames)
+    return sampler_of(one_row_steps(start, base, estimates[:, None], noise), frames)

@@ -1,10 +1,10 @@
-"""What all samplers share: the types, the loop over steps, and steps that are linear.
+"""What all samplers share: the types, and the loop over a table of coefficients.
 
 A sampler is a function (key, denoise, x_T) -> x_0, and `denoise` is all that it knows of a model. A
-new sampler is a new function that makes one of a path and its times; coefficients are numbers of
-the host in float64, and the loop over them is one compiled program.
+new sampler is a new function that makes a table of a path and its times: numbers of the host in
+float64, over which one compiled loop goes.
 
-Letters: B examples, S steps, F frames, K denoised estimates that a step looks back on.
+Letters: B examples, S steps, N estimates, K of them that are remembered, F frames.
 """
 
 from collections.abc import Callable
@@ -25,68 +25,89 @@ Denoise = Callable[[Array, Array], Array]
 Sampler = Callable[[Key, Denoise, Array], Array]
 
 
-class Linear(NamedTuple):
-    """Steps x <- base x + sum_k estimates[k] D_k + noise z, in float64.
+class Table(NamedTuple):
+    """A sampler whose every number is linear in what it knows, in float64.
 
-    D_0 is the estimate of x_0 at the time of the step, D_1 that of the step before, and so on; z is
-    standard normal.
+    It asks for an estimate D of x_0 at a point, one after the other. From the anchor (the x that a
+    step began with), the point and the last K estimates follow the next point and the next anchor.
 
     Attributes:
+      times: where the estimates are asked for, [N].
+      point: coefficients of (anchor, point, D_0, ..., D_{K-1}) in the next point, D_0 the newest
+        estimate, [N, 2 + K].
+      anchor: the same of the next anchor, [N, 2 + K].
+      noise: deviation of the normal noise that both get then, [N]; None for none.
+      ends: how many estimates have been asked for when each step ends, [S].
+    """
+
+    times: np.ndarray
+    point: np.ndarray
+    anchor: np.ndarray
+    noise: np.ndarray | None
+    ends: np.ndarray
+
+
+def one_row_steps(
+    times: np.ndarray, base: np.ndarray, estimates: np.ndarray, noise: np.ndarray | None = None
+) -> Table:
+    """Steps x <- base x + sum_k estimates[k] D_k + noise z, which ask for one estimate each.
+
+    Args:
       times: where each step begins, [S].
       base: [S].
       estimates: [S, K]; 0 where there is none yet.
       noise: [S]; None where no step has any.
     """
-
-    times: np.ndarray
-    base: np.ndarray
-    estimates: np.ndarray
-    noise: np.ndarray | None = None
+    rows = np.column_stack([np.zeros(len(base)), base, estimates])
+    return Table(times, rows, rows, noise, np.arange(1, len(base) + 1))
 
 
-def linear(steps: Linear, frames: int | None = None) -> Sampler:
-    """The sampler of linear steps.
+def sampler_of(table: Table, frames: int | None = None) -> Sampler:
+    """The sampler of a table.
 
     Args:
-      steps: see `Linear`.
-      frames: None for x_0 alone; or how many x of the chain are given, evenly spaced in steps and
-        the last of them x_0.
+      table: see `Table`.
+      frames: None for x_0 alone; or how many points of the chain are given, evenly spaced in steps
+        and the last of them x_0.
     """
-    count, looks_back = steps.estimates.shape
+    count, width = table.point.shape
+    rows = np.stack([table.point, table.anchor], 1)  # [N, 2, 2 + K]
+    looks_back = width - 3
 
     def sample(key, denoise, x_T):
         def step(i, carry):
-            x, previous = carry
-            denoised = denoise(x, time_of_all(steps.times, i, x))
-            known = jnp.concatenate([denoised[None], previous])  # [K, B, ...]
-            x = at(steps.base, i, x) * x + jnp.tensordot(at(steps.estimates, i, x), known, 1)
-            if steps.noise is not None:
-                x = x + at(steps.noise, i, x) * step_noise(key, count - i, x)
-            return x, known[: looks_back - 1]
+            point, anchor, previous = carry
+            denoised = denoise(point, time_of_all(table.times, i, point))
+            known = jnp.concatenate([jnp.stack([anchor, point, denoised]), previous])
+            following = jnp.tensordot(at(rows, i, point), known, 1)
+            if table.noise is not None:
+                noise = at(table.noise, i, point) * step_noise(key, count - i, point)
+                following = following + noise[None]
+            return following[0], following[1], known[2 : 2 + looks_back]
 
-        none = jnp.zeros((looks_back - 1, *x_T.shape), x_T.dtype)
-        return run_steps(step, (x_T, none), count, frames)
+        none = jnp.zeros((looks_back, *x_T.shape), x_T.dtype)
+        return run_steps(step, (x_T, x_T, none), table.ends, frames)
 
     return sample
 
 
 def run_steps(
-    step: Callable[[Array, tuple], tuple], carry: tuple, steps: int, frames: int | None
+    step: Callable[[Array, tuple], tuple], carry: tuple, ends: np.ndarray, frames: int | None
 ) -> Array:
-    """Applies step(i, carry) -> carry for i = 0..steps-1, x being the first of the carry.
+    """Applies step(i, carry) -> carry for i = 0, 1, ..., x being the first of the carry.
 
     Args:
       step: i is traced.
-      carry: of the first step.
-      steps: how many.
+      carry: of the first.
+      ends: how many are applied until each step of the sampler ends, [S].
       frames: None, or how many x are kept.
 
     Returns:
       The last x, or frames [F, *shape of x], evenly spaced in steps, of which the last is that x.
     """
     if frames is None:
-        return jax.lax.fori_loop(0, steps, step, carry)[0]
-    bounds = np.arange(frames + 1) * steps // frames
+        return jax.lax.fori_loop(0, ends[-1], step, carry)[0]
+    bounds = np.append(0, ends)[np.arange(frames + 1) * len(ends) // frames]
 
     def next_frame(carry, interval):
         first, end = interval

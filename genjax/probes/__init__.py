@@ -1,5 +1,6 @@
 """Probes: functions (key, state) -> {name: number, picture, text or table}, and their pictures.
 
+averages          snapshots: files of the averages of parameters
 codes             code_accuracy, scatter: codes by their labels
 decoded           reconstructions, interpolations, manifold: pictures of what codes decode to
 fidelity          comparison, fidelity_scores, fidelity_pictures: samples beside real examples

@@ -32,6 +32,7 @@ from genjax.algorithms.word2vec import (
     skip_gram,
     word2vec,
 )
+from genjax.averages import gamma_of, half_life, power
 from genjax.base import Data, Resident
 from genjax.networks.classifier import Classifier
 from genjax.networks.mlp import MLP
@@ -57,10 +58,11 @@ def cycle(arrays: dict[str, np.ndarray]) -> Data:
 
 
 def ddpm_case() -> Experiment:
-    """A U-Net with every part, attention and dropout too, on images of noise."""
+    """A U-Net with every part, attention and dropout too, on images of noise; three averages."""
     images = np.random.default_rng(1).uniform(-1, 1, (40, 8, 8, 1)).astype(np.float32)
     network = UNet(width=8, multipliers=(1, 2), attend_at=(4,), dropout=0.1, blocks=1)
-    algorithm = ddpm(network, optax.adam(1e-3), shape=(8, 8, 1), steps=20, decay=0.9)
+    others = {'early': power(gamma_of(0.1)), 'late': half_life(50, BATCH)}
+    algorithm = ddpm(network, optax.adam(1e-3), shape=(8, 8, 1), steps=20, decay=0.9, others=others)
     return Experiment(algorithm, cycle({'image': images}), {})
 
 

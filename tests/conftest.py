@@ -24,11 +24,12 @@ jax.config.update('jax_disable_most_optimizations', True)  # of machine code; wh
 jax.config.update('jax_traceback_in_locations_limit', 0)
 # Another sixth goes into looking for garbage among jax's millions of long-lived objects.
 gc.set_threshold(50_000, 20, 20)
-# Plain loops compile in half the time that fused ones take. XLA reads the flags once, so no launch
-# of a test inherits them.
+# Plain loops compile in half the time that fused ones take, and to split a small program costs more
+# threads than it saves. XLA reads the flags once, so no launch of a test inherits them.
+FLAGS = '--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1'
 with pytest.MonkeyPatch.context() as patch:
     flags = os.environ.get('XLA_FLAGS', '')
-    patch.setenv('XLA_FLAGS', f'{flags} --xla_cpu_use_fusion_emitters=false')
+    patch.setenv('XLA_FLAGS', f'{flags} {FLAGS}')
     jax.devices()
 
 # The markers of tests that want what not every machine has.

@@ -21,6 +21,7 @@ from launch.cli import environment
 from launch.cli.flags import parse
 from launch.cli.refusal import Refused
 from tests.data.images.tiny_sets import SHAPES, open_shapes, prepare_shapes
+from tests.marks import quick_only
 
 ROOT = pathlib.Path(__file__).parent.parent
 SET_A_CACHE = 'set HOME or XDG_CACHE_HOME to a folder that can be written'
@@ -123,10 +124,7 @@ def test_a_set_that_is_prepared_needs_no_home_even_read_only(why, tmp_path, caps
 
 
 # One home for every run of the suite; the others are slow.
-OTHER_HOMES = [pytest.param(home, marks=pytest.mark.slow) for home in HOMES if home is not None]
-
-
-@pytest.mark.parametrize('why', [None, *OTHER_HOMES], indirect=True)
+@pytest.mark.parametrize('why', quick_only([None], HOMES), indirect=True)
 def test_a_launch_that_needs_no_home_runs_and_says_once_what_it_lacks(why, folder, capsys):
     before = dict(os.environ)
     environment.prepare()

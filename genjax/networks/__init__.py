@@ -1,6 +1,7 @@
 """Networks: flax.linen modules, (params, x) -> y, without losses.
 
 classifier   Classifier: images to features and logits
+conditions   Conditions: labels and what augmentation did, added to the features of the time
 conv         Conv: the convolution layer of every image network
 convolution  convolve: lax's convolution, in quick forms on a CPU
 dcgan        Generator, Discriminator of DCGAN
@@ -13,6 +14,7 @@ products     convolutions as matrix products
 r3gan        Generator, Discriminator of R3GAN, without normalisation
 resampling   images at twice or half their resolution
 resnet       Generator, Discriminator of spectrally normalised GANs
+song_unet    SongUNet: DDPM++ and NCSN++, as EDM trains them
 spectral     Spectral: a layer whose kernel is divided by its spectral norm
 unet         UNet of denoising diffusion
 """

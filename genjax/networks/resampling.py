@@ -3,8 +3,23 @@
 Shapes: B examples, H rows, W columns, C channels.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax import Array, lax
+
+
+class Resampling(NamedTuple):
+    """A filter as it halves and as it doubles both sides.
+
+    Attributes:
+      down: [B, H, W, C] -> [B, H/2, W/2, C].
+      up: [B, H, W, C] -> [B, 2 H, 2 W, C].
+    """
+
+    down: Callable[[Array], Array]
+    up: Callable[[Array], Array]
 
 
 def upsample_nearest(x: Array) -> Array:
@@ -50,3 +65,7 @@ def _neighbours(x, axis):
     previous = jnp.concatenate([zero, lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
     following = jnp.concatenate([lax.slice_in_dim(x, 1, n, axis=axis), zero], axis)
     return previous, following
+
+
+box = Resampling(downsample_mean, upsample_nearest)  # the filter (1, 1)
+bilinear = Resampling(downsample_bilinear, upsample_bilinear)  # the filter (1, 3, 3, 1)

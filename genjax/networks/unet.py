@@ -1,7 +1,8 @@
 """The U-Net of denoising diffusion: Ho, Jain, Abbeel 2020 (arXiv:2006.11239).
 
 Appendix B and their code. Shapes: B examples, H rows, W columns, C channels, E = 4 width features
-of the time.
+of the time. Labels and heads, which the paper has not, are as in Karras et al. 2022
+(arXiv:2206.00364) and Vaswani et al. 2017 (arXiv:1706.03762).
 """
 
 import math
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.base import Key
+from genjax.networks.conditions import Conditions
 from genjax.networks.conv import Conv
 from genjax.networks.resampling import upsample_nearest
 from genjax.parallel import example_keys
@@ -59,20 +61,34 @@ def dropout(key: Key, x: jax.Array, rate: float) -> jax.Array:
 
 
 class Norm(nn.Module):
-    """Group normalisation of x [B, H, W, C] (Wu, He 2018, arXiv:1803.08494) over gcd(32, C) groups.
+    """Group normalisation of x [B, H, W, C] (Wu, He 2018, arXiv:1803.08494).
 
     Statistics are float32; they and the learned scale and bias are folded into one scale and one
     shift of each channel, so that x is read twice and written once.
+
+    Args:
+      dtype: of the result.
+      channels_per_group: how many a group has at the least, where there are as many; there are up
+        to 32 groups. In a group of one channel nothing is left of a number that was added to all of
+        its pixels, such as a feature of the time.
     """
 
     dtype: jnp.dtype = jnp.float32
+    channels_per_group: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> [B, H, W, C].
+
+        Raises:
+          ValueError: channels_per_group is below 1.
+        """
         B, _, _, C = x.shape
+        if self.channels_per_group < 1:
+            raise ValueError(f'channels_per_group is {self.channels_per_group}; it is at least 1')
+        groups = math.gcd(32, C, max(1, C // self.channels_per_group))
         gain = self.param('scale', nn.initializers.ones, (C,))
         bias = self.param('bias', zeros_init, (C,))
-        groups = math.gcd(32, C)
         x32 = x.astype(jnp.float32)
 
         def group_means(x):  # [B, H, W, C] -> [B, C]
@@ -95,16 +111,18 @@ class Block(nn.Module):
     features: int
     dropout: float
     dtype: jnp.dtype | str = jnp.float32
+    channels_per_group: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, time: jax.Array) -> jax.Array:
         dense = partial(nn.Dense, self.features, kernel_init=fan_avg_init, dtype=self.dtype)
         conv = partial(Conv, self.features, dtype=self.dtype)
+        norm = partial(Norm, self.dtype, self.channels_per_group)
 
-        h = nn.silu(Norm(self.dtype, name='norm1')(x))
+        h = nn.silu(norm(name='norm1')(x))
         h = conv(name='conv1', kernel_init=fan_avg_init)(h)
         h = h + dense(name='time')(nn.silu(time))[:, None, None]
-        h = nn.silu(Norm(self.dtype, name='norm2')(h))
+        h = nn.silu(norm(name='norm2')(h))
         if self.dropout and self.has_rng('dropout'):
             h = dropout(self.make_rng('dropout'), h, self.dropout)
         h = conv(name='conv2', kernel_init=zeros_init)(h)
@@ -113,22 +131,53 @@ class Block(nn.Module):
         return h + skip
 
 
+def attend(query: jax.Array, key: jax.Array, value: jax.Array, heads: int) -> jax.Array:
+    """softmax(query key^T / sqrt(C / heads)) value, each head on its own share of the channels.
+
+    The softmax is float32. Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
+
+    Args:
+      query, key, value: [B, N, C], N pixels each.
+      heads: each has C / heads channels, next to each other.
+
+    Returns:
+      [B, N, C].
+
+    Raises:
+      ValueError: the heads do not divide the channels.
+    """
+    B, N, C = query.shape
+    if heads < 1 or C % heads:
+        raise ValueError(f'heads is {heads}; they must divide the {C} channels')
+
+    def by_head(x):  # [B, N, C] -> [B heads, N, C / heads]
+        return x.reshape(B, N, heads, -1).swapaxes(1, 2).reshape(B * heads, N, -1)
+
+    query = by_head(query)
+    key = by_head(key)
+    value = by_head(value)
+    logits = jnp.einsum('bqc,bkc->bqk', query, key, preferred_element_type=jnp.float32)
+    weights = nn.softmax(logits / math.sqrt(C // heads)).astype(value.dtype)
+    h = jnp.einsum('bqk,bkc->bqc', weights, value)
+    return h.reshape(B, heads, N, -1).swapaxes(1, 2).reshape(B, N, C)
+
+
 class Attention(nn.Module):
-    """Self-attention of the pixels of x [B, H, W, C], one head of C features, beside a skip."""
+    """Self-attention of the pixels of x [B, H, W, C], beside a skip; heads share the channels."""
 
     dtype: jnp.dtype = jnp.float32
+    heads: int = 1
+    channels_per_group: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         B, H, W, C = x.shape
         dense = partial(nn.Dense, C, kernel_init=fan_avg_init, dtype=self.dtype)
-        h = Norm(self.dtype, name='norm')(x).reshape(B, H * W, C)
+        h = Norm(self.dtype, self.channels_per_group, name='norm')(x).reshape(B, H * W, C)
         query = dense(name='query')(h)
         key = dense(name='key')(h)
         value = dense(name='value')(h)
-        logits = jnp.einsum('bqc,bkc->bqk', query, key, preferred_element_type=jnp.float32)
-        weights = nn.softmax(logits / math.sqrt(C)).astype(self.dtype)
-        h = jnp.einsum('bqk,bkc->bqc', weights, value)
+        h = attend(query, key, value, self.heads)
         return x + dense(name='out', kernel_init=zeros_init)(h).reshape(B, H, W, C)
 
 
@@ -147,6 +196,12 @@ class UNet(nn.Module):
       blocks: residual blocks of each level on the way down; one more on the way up.
       dtype: of the computation, also by name; parameters, statistics of norms, softmax and the
         output are float32.
+      heads: of attention, which share the channels.
+      classes: labels 0 .. classes - 1, and `classes` itself for none; None: it takes no label.
+      augmentation_labels: how many numbers say what augmentation did.
+      channels_per_group: of the norms, at the least, see `Norm`. The paper's widths have 4 and more
+        in any case; a level of 32 channels or fewer is told the time and the label by 2 or more
+        alone.
     """
 
     width: int
@@ -155,25 +210,52 @@ class UNet(nn.Module):
     dropout: float
     blocks: int = 2
     dtype: jnp.dtype | str = jnp.float32
+    heads: int = 1
+    classes: int | None = None
+    augmentation_labels: int = 0
+    channels_per_group: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, t: jax.Array) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        t: jax.Array,
+        label: jax.Array | None = None,
+        augmentation: jax.Array | None = None,
+    ) -> jax.Array:
         """x [B, H, W, C], t [B] -> [B, H, W, C] in float32.
 
+        Args:
+          x: the image.
+          t: the time.
+          label: int [B], where there are classes.
+          augmentation: [B, augmentation_labels]; None for zeros, where nothing was done.
+
         Raises:
-          ValueError: fields or shapes do not fit together.
+          ValueError: fields or shapes do not fit together, or there are labels without classes or
+            the reverse.
         """
-        self._check_fields()
-        self._check_shapes(x, t)
+        check_fields(self)
+        check_shapes(self, x, t)
         conv = partial(Conv, kernel_init=fan_avg_init, dtype=self.dtype)
         dense = partial(nn.Dense, 4 * self.width, kernel_init=fan_avg_init, dtype=self.dtype)
 
-        time = dense(name='time1')(timestep_embedding(t, self.width))
+        conditions = Conditions(
+            self.classes, self.augmentation_labels, fan_avg_init, name='conditions'
+        )
+        features = conditions(timestep_embedding(t, self.width), label, augmentation)
+        time = dense(name='time1')(features)
         time = dense(name='time2')(nn.silu(time))
 
         def block(h, features, name, attend):
-            h = Block(features, self.dropout, self.dtype, name=name)(h, time)
-            return Attention(self.dtype, name=f'{name}_attend')(h) if attend else h
+            layer = Block(features, self.dropout, self.dtype, self.channels_per_group, name=name)
+            h = layer(h, time)
+            if not attend:
+                return h
+            attention = Attention(
+                self.dtype, self.heads, self.channels_per_group, name=f'{name}_attend'
+            )
+            return attention(h)
 
         # Down: every activation is kept for the way up.
         h = conv(self.width, name='enter')(x)
@@ -200,36 +282,47 @@ class UNet(nn.Module):
             if level > 0:
                 h = conv(features, name=f'up{level}_double')(upsample_nearest(h))
 
-        h = nn.silu(Norm(self.dtype, name='leave_norm')(h))
+        h = nn.silu(Norm(self.dtype, self.channels_per_group, name='leave_norm')(h))
         return conv(x.shape[-1], kernel_init=zeros_init, name='leave')(h).astype(jnp.float32)
 
-    def _check_fields(self):
-        if self.width < 2 or self.width % 2:
-            raise ValueError(f'width is {self.width}; it must be positive and even')
-        if not self.multipliers or min(self.multipliers) < 1:
-            raise ValueError(
-                f'multipliers are {self.multipliers}; at least one, each at least 1, is needed'
-            )
-        if not 1 <= self.blocks <= 100:
-            raise ValueError(f'blocks is {self.blocks}; it takes 1 to 100')
-        if str(self.dtype) not in DTYPES and self.dtype not in map(jnp.dtype, DTYPES):
-            raise ValueError(f'dtype is {self.dtype}; it must be one of {", ".join(DTYPES)}')
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f'dropout is {self.dropout}; it must lie in [0, 1)')
 
-    def _check_shapes(self, x, t):
-        if x.ndim != 4 or t.shape != x.shape[:1]:
-            raise ValueError(
-                f'x and t have shapes {x.shape} and {t.shape}; [B, H, W, C] and [B] are needed'
-            )
-        levels = len(self.multipliers)
-        factor = 2 ** (levels - 1)
-        if x.shape[1] % factor or x.shape[2] % factor:
-            raise ValueError(
-                f'x has shape {x.shape}; {levels} levels need H, W divisible by {factor}'
-            )
-        resolutions = [x.shape[1] >> level for level in range(levels)]
-        if not set(self.attend_at) <= set(resolutions):
-            raise ValueError(
-                f'attend_at is {self.attend_at}; the levels have resolutions {resolutions}'
-            )
+def check_fields(network: nn.Module) -> None:
+    """Checks the fields that U-Nets have in common.
+
+    Raises:
+      ValueError: one of them is out of range.
+    """
+    if network.width < 2 or network.width % 2:
+        raise ValueError(f'width is {network.width}; it must be positive and even')
+    if not network.multipliers or min(network.multipliers) < 1:
+        raise ValueError(
+            f'multipliers are {network.multipliers}; at least one, each at least 1, is needed'
+        )
+    if not 1 <= network.blocks <= 100:
+        raise ValueError(f'blocks is {network.blocks}; it takes 1 to 100')
+    if str(network.dtype) not in DTYPES and network.dtype not in map(jnp.dtype, DTYPES):
+        raise ValueError(f'dtype is {network.dtype}; it must be one of {", ".join(DTYPES)}')
+    if not 0 <= network.dropout < 1:
+        raise ValueError(f'dropout is {network.dropout}; it must lie in [0, 1)')
+
+
+def check_shapes(network: nn.Module, x: jax.Array, t: jax.Array) -> None:
+    """Checks that images x and times t suit a U-Net.
+
+    Raises:
+      ValueError: they have other axes, or the levels do not divide or attention does not meet the
+        sides of x.
+    """
+    if x.ndim != 4 or t.shape != x.shape[:1]:
+        raise ValueError(
+            f'x and t have shapes {x.shape} and {t.shape}; [B, H, W, C] and [B] are needed'
+        )
+    levels = len(network.multipliers)
+    factor = 2 ** (levels - 1)
+    if x.shape[1] % factor or x.shape[2] % factor:
+        raise ValueError(f'x has shape {x.shape}; {levels} levels need H, W divisible by {factor}')
+    resolutions = [x.shape[1] >> level for level in range(levels)]
+    if not set(network.attend_at) <= set(resolutions):
+        raise ValueError(
+            f'attend_at is {network.attend_at}; the levels have resolutions {resolutions}'
+        )

@@ -21,6 +21,7 @@ from genjax.data.tables import table
 from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import bernoulli, squares
 from genjax.training import Every, Experiment, by_jit, by_pmap, evaluate, make_mesh, train
+from tests.marks import slow
 
 KEY = jax.random.key(7)
 DRAW = np.random.default_rng(0)
@@ -112,7 +113,7 @@ CENTRED = (ROWS - MEAN).astype(np.float32)
 @pytest.mark.parametrize(
     ('corrupt', 'corrupted', 'cross'),
     [
-        (additive(0.8), COVARIANCE + 0.8**2 * np.eye(D), COVARIANCE),
+        slow(additive(0.8), COVARIANCE + 0.8**2 * np.eye(D), COVARIANCE),
         (
             masking(1 - KEPT),
             KEPT**2 * COVARIANCE + KEPT * (1 - KEPT) * np.diag(np.diag(COVARIANCE)),
@@ -205,7 +206,7 @@ def test_moments_are_weighted_means_over_the_batches_even_far_from_0(memory):
     np.testing.assert_allclose(moments.covariance, covariance, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize('parallel', [by_jit, by_pmap])
+@pytest.mark.parametrize('parallel', [slow(by_jit), by_pmap])
 def test_moments_are_those_of_all_codes_of_an_epoch_on_any_devices(parallel):
     """A network that does not learn, eight batches on eight devices, all of one weight."""
     algorithm = autoencoder(

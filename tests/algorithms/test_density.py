@@ -109,6 +109,7 @@ def test_maximum_likelihood_reaches_the_moments_of_the_sample():
     np.testing.assert_allclose(jnp.mean(gaussian.log_prob(fit.params, x)), best, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_forward_divergence_matches_the_moments_of_a_mixture():
     """Three routes: the trainer on examples, moments in closed form, the slope of the integral."""
     mean, square = moments()

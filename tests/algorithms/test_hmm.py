@@ -31,6 +31,7 @@ from genjax.algorithms.hmm import (
 )
 from genjax.base import Data, Resident
 from genjax.training import Every, Experiment, NonFinite, make_mesh, train
+from tests.marks import slow
 
 KEY = jax.random.key(0)
 STEP = Every(log=1, evaluate=1000, save=1000)
@@ -39,9 +40,7 @@ products = pytest.mark.parametrize('product', [log_product, scaled_product])
 covariances = pytest.mark.parametrize('covariance', [diagonal, full])
 # What holds of full covariances in many steps would hold of diagonal ones, which are compiled as
 # long.
-covariances_of_many_steps = pytest.mark.parametrize(
-    'covariance', [pytest.param(diagonal, marks=pytest.mark.slow), full]
-)
+covariances_of_many_steps = pytest.mark.parametrize('covariance', [slow(diagonal), full])
 
 
 def chain_of(seed, states, symbols, zeros=()):
@@ -197,7 +196,7 @@ def log_joint(chain, x, path):
 
 @pytest.mark.parametrize(
     ('scan', 'product'),
-    [(sequential, log_product), (sequential, scaled_product), (parallel, log_product)],
+    [(sequential, log_product), (sequential, scaled_product), slow(parallel, log_product)],
 )
 def test_100_000_symbols_have_the_likelihood_and_the_states_of_float64(scan, product):
     chain, x, expected_nats, by_state, _ = long_sequence()
@@ -332,7 +331,8 @@ def test_the_likelihood_never_falls(seed, tmp_path):
     assert np.diff(found).max() <= 5e-7 * found[0]
 
 
-@covariances_of_many_steps
+@pytest.mark.slow
+@covariances
 def test_the_likelihood_of_points_never_falls(covariance, tmp_path):
     _, batch = points_drawn()
     run(hmm(4, gaussian(covariance)), full_batch(batch), 25, tmp_path, every=STEP)
@@ -371,6 +371,7 @@ def test_em_finds_the_chain_that_made_the_symbols():
     assert nats(truth) - 20 < nats(state.chain) < nats(truth)
 
 
+@pytest.mark.slow
 def test_em_finds_the_gaussians_that_made_the_points():
     truth, batch = points_drawn()
     state = run(hmm(3, gaussian(full)), full_batch(batch), 60)
@@ -425,7 +426,7 @@ def test_one_state_has_the_mean_and_covariance_of_all_points(covariance):
     np.testing.assert_allclose(state.chain.emission.covariance[0], expected, rtol=1e-5)
 
 
-@covariances
+@covariances_of_many_steps
 def test_sums_of_points_are_weighted_by_the_steps_sizes(covariance):
     _, batch = points_drawn()
     x = batch['x'] + np.array([3, -2], np.float32)
@@ -446,7 +447,7 @@ def test_sums_of_points_are_weighted_by_the_steps_sizes(covariance):
     np.testing.assert_allclose(state.chain.emission.covariance[0], expected, rtol=1e-5)
 
 
-@covariances
+@covariances_of_many_steps
 def test_points_far_from_zero_lose_no_digits(covariance):
     _, batch = points_drawn()
     x = batch['x'] + np.float32(1000)

@@ -27,10 +27,13 @@ from genjax.algorithms.mixture import (
 from genjax.data.tables import table
 from genjax.numerics.kmeans import plus_plus
 from genjax.training import Every, Experiment, NonFinite, by_jit, by_pmap, make_mesh, train
+from tests.marks import slow
 from tests.trees import assert_trees_close
 
 STRUCTURES = {'full': full, 'tied': tied, 'diag': diagonal}
 structures = pytest.mark.parametrize('name', STRUCTURES)
+# For long runs of one and the same code.
+full_alone = pytest.mark.parametrize('name', ['full', slow('tied'), slow('diag')])
 KEY = jax.random.key(0)
 
 
@@ -183,7 +186,7 @@ def test_a_step_mixes_the_statistics_of_the_batch_with_those_of_the_past(rate):
     assert_trees_close(found, tuple(expected), atol=2e-5)
 
 
-@pytest.mark.parametrize('name', ['full', 'diag'])
+@pytest.mark.parametrize('name', ['full', slow('diag')])
 def test_batches_of_a_part_come_to_the_likelihood_of_the_whole(name):
     x = clusters(n=2000, seed=4)
     start = from_covariances(STRUCTURES[name], *given(name, x, 4))
@@ -202,7 +205,7 @@ def test_batches_of_a_part_come_to_the_likelihood_of_the_whole(name):
     assert loss == pytest.approx(losses[-1], abs=0.03)
 
 
-@pytest.mark.parametrize('covariance', [full, diagonal])
+@pytest.mark.parametrize('covariance', [full, slow(diagonal)])
 def test_a_planted_mixture_is_found(covariance):
     rng = np.random.default_rng(0)
     means = np.array([[-4.0, 0, 0], [4, 1, 0], [0, 0, 6]])
@@ -219,7 +222,8 @@ def test_a_planted_mixture_is_found(covariance):
     np.testing.assert_allclose(jnp.sqrt(variances)[order], scales, rtol=0.08)
 
 
-@pytest.mark.parametrize('name', [pytest.param('full', marks=pytest.mark.slow), 'diag'])
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['full', 'diag'])
 def test_gradient_descent_ends_at_the_optimum_of_em(name):
     x = clusters(n=200, size=2, components=2, spread=4, seed=7)
     family = Family(*unconstrained(2, covariance=STRUCTURES[name]))
@@ -248,7 +252,9 @@ def test_unconstrained_parameters_and_factors_are_the_same_thing(name):
     np.testing.assert_allclose(back, factors, rtol=1e-6)
 
 
-@pytest.mark.parametrize(('name', 'rows'), [('full', 7), ('tied', 7), ('diag', 7), ('diag', 1000)])
+@pytest.mark.parametrize(
+    ('name', 'rows'), [('full', 7), slow('tied', 7), ('diag', 7), ('diag', 1000)]
+)
 def test_the_rows_taken_at_a_time_change_nothing(name, rows):
     batch = {'x': jnp.asarray(clusters(n=61))}
     options = dict(covariance=STRUCTURES[name], floor=0.1, start=lost(name))
@@ -262,7 +268,7 @@ def test_the_rows_taken_at_a_time_change_nothing(name, rows):
 
 
 @pytest.mark.parametrize(
-    ('name', 'parallel'), [('diag', by_jit), ('full', by_pmap), ('tied', by_pmap)]
+    ('name', 'parallel'), [slow('diag', by_jit), ('full', by_pmap), slow('tied', by_pmap)]
 )
 def test_eight_devices_make_the_same_step(name, parallel):
     x = clusters(n=64)
@@ -313,7 +319,7 @@ def test_two_empty_components_start_at_two_examples():
     assert (state.mixture.means[0] != state.mixture.means[1]).any()
 
 
-@structures
+@full_alone
 def test_a_collapse_ends_the_run_in_one_line(name):
     x = clusters(n=40, size=2)
     x[0] = 100.0  # far from all others: a component of its own, of no variance
@@ -527,7 +533,7 @@ def degenerate():
     }
 
 
-@pytest.mark.parametrize('name', ['full', 'tied', 'diag'])
+@full_alone
 def test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls(name):
     algorithm = mixture(3, covariance=STRUCTURES[name])
     for what, x in degenerate().items():
@@ -543,7 +549,7 @@ def test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls(na
             assert abs(nats64(found, np.float64(np.float32(x))).mean() - last.mean()) < 3e-3, what
 
 
-@pytest.mark.parametrize('name', ['full', 'tied'])
+@pytest.mark.parametrize('name', ['full', slow('tied')])
 def test_a_line_at_scale_10_has_the_likelihood_of_scikit_learn(name):
     x = degenerate()['a line at scale 10.0'][:, :2]
     algorithm = mixture(2, covariance=STRUCTURES[name])
@@ -552,10 +558,10 @@ def test_a_line_at_scale_10_has_the_likelihood_of_scikit_learn(name):
     np.testing.assert_allclose(losses, expected, atol=1e-2)
 
 
-@pytest.mark.parametrize('name', ['full', 'tied'])
+@pytest.mark.parametrize('name', ['full', slow('tied')])
 @pytest.mark.parametrize(
     ('examples', 'components'),
-    [(200, 4), pytest.param(1797, 30, marks=pytest.mark.slow)],
+    [(200, 4), slow(1797, 30)],
     ids=['few', 'all'],
 )
 def test_raw_digits(name, examples, components):

@@ -33,6 +33,7 @@ from genjax.training import (
     make_mesh,
     train,
 )
+from tests.marks import slow
 from tests.trees import assert_trees_close, assert_trees_equal
 
 KEY = jax.random.key(0)
@@ -202,7 +203,7 @@ def test_neither_the_order_of_the_examples_nor_their_batches_matter(name):
     assert_same_statistics(about_zero(parts), about_zero(whole))
 
 
-@pytest.mark.parametrize('name', ['shared', 'categorical'])
+@pytest.mark.parametrize('name', [slow('shared'), 'categorical'])
 def test_the_devices_do_not_matter(name):
     data = rows(name, n=304)
     algorithm = naive_bayes(3, FEATURES[name])
@@ -305,7 +306,7 @@ def test_predictions_one_by_one_multiply_to_the_marginal_likelihood():
     assert -float(nats.sum()) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize('name', ['gaussian', 'categorical', 'multinomial'])
+@pytest.mark.parametrize('name', [slow('gaussian'), 'categorical', slow('multinomial')])
 def test_trained_on_draws_of_a_model_it_is_that_model(name):
     """The trainer comes to the loss of the model that drew, the least that any can have."""
     feature = FEATURES[name]

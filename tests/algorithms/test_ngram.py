@@ -26,6 +26,7 @@ from genjax.algorithms.ngram import (
 )
 from genjax.base import Data, Resident
 from genjax.training import Every, Experiment, NonFinite, by_jit, by_pmap, make_mesh, train
+from tests.marks import slow
 from tests.trees import assert_trees_equal
 
 LECTURE = 'I like deep learning .', 'I like NLP .', 'I enjoy flying .'
@@ -194,7 +195,13 @@ def test_excerpts_that_overlap_by_the_margin_hold_every_event_once(order, length
 
 @pytest.mark.parametrize(
     ('order', 'devices', 'parallel'),
-    [(1, 1, by_jit), (2, 8, by_jit), (3, 1, by_jit), (3, 8, by_jit), (3, 8, by_pmap)],
+    [
+        (1, 1, by_jit),
+        (3, 8, by_jit),
+        slow(2, 8, by_jit),
+        slow(3, 1, by_jit),
+        slow(3, 8, by_pmap),
+    ],
 )
 def test_one_run_over_a_corpus_counts_as_dictionaries_do(order, devices, parallel):
     rows = excerpts(flat(random_sentences()), order, multiple=8)
@@ -202,6 +209,7 @@ def test_one_run_over_a_corpus_counts_as_dictionaries_do(order, devices, paralle
     assert as_counters(state) == textbook(random_sentences(), order, 6)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
     rows = excerpts(flat(random_sentences()), 3, multiple=8)
     run(model(6, 3), rows, workdir=tmp_path, until=4)
@@ -250,9 +258,25 @@ def test_kneser_ney_gives_the_table_worked_out_by_hand():
     np.testing.assert_allclose(p, list(expected.values()), rtol=1e-6)
 
 
-@orders
-@every_smoothing
-def test_probabilities_are_the_textbooks_for_every_context_seen_or_not_and_sum_to_one(order, name):
+# Each order and each smoothing; the other pairs are slow.
+PAIRS = {
+    ('maximum_likelihood', 1),
+    ('laplace', 2),
+    ('lidstone', 3),
+    ('kneser_ney', 3),
+    ('nltk_kneser_ney', 2),
+}
+
+
+@pytest.mark.parametrize(
+    ('name', 'order'),
+    [
+        (name, order) if (name, order) in PAIRS else slow(name, order)
+        for name in SMOOTHINGS
+        for order in (1, 2, 3)
+    ],
+)
+def test_probabilities_are_the_textbooks_for_every_context_seen_or_not_and_sum_to_one(name, order):
     # A word that never occurs, 6 of the 7, makes unseen contexts at every order.
     grams = every_gram(order, 7)
     state = counted(random_sentences(), 7, order)
@@ -355,7 +379,7 @@ def test_perplexity_weighs_events_alike_and_counts_the_impossible_ones():
 
 @pytest.mark.parametrize(
     ('order', 'name'),
-    [(1, 'laplace'), (2, 'maximum_likelihood'), (2, 'lidstone'), (3, 'kneser_ney')],
+    [(1, 'laplace'), (2, 'maximum_likelihood'), slow(2, 'lidstone'), (3, 'kneser_ney')],
 )
 def test_samples_follow_the_models_own_probabilities(order, name):
     # A sample's first two places: a word and what follows it, or the end of a sentence of no words.

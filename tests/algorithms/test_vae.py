@@ -186,6 +186,7 @@ def test_samples_have_the_models_moments_and_codes_go_there_and_back():
     np.testing.assert_allclose(decoded, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('optimised')
 def test_a_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
     """Tipping and Bishop 1999, eqs. 7 and 8; the bound is tight there too (Lucas et al. 2019,

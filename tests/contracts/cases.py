@@ -12,6 +12,13 @@ from genjax.algorithms.classifier import classifier
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, svd_vectors
 from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
 from genjax.algorithms.diffusion.ddpm import ddpm
+from genjax.algorithms.diffusion.denoiser import Guidance, denoiser
+from genjax.algorithms.diffusion.denoiser import Model as Denoiser
+from genjax.algorithms.diffusion.paths import straight
+from genjax.algorithms.diffusion.predictions import velocity
+from genjax.algorithms.diffusion.samplers.second_order import heun
+from genjax.algorithms.diffusion.times import even_times, uniform
+from genjax.algorithms.diffusion.weights import flow
 from genjax.algorithms.gan.games import hinge
 from genjax.algorithms.gan.gan import Model as Players
 from genjax.algorithms.gan.gan import gan
@@ -58,12 +65,44 @@ def cycle(arrays: dict[str, np.ndarray]) -> Data:
 
 
 def ddpm_case() -> Experiment:
-    """A U-Net with every part, attention and dropout too, on images of noise; three averages."""
+    """A U-Net with every part, attention and dropout too, on images of noise."""
     images = np.random.default_rng(1).uniform(-1, 1, (40, 8, 8, 1)).astype(np.float32)
     network = UNet(width=8, multipliers=(1, 2), attend_at=(4,), dropout=0.1, blocks=1)
-    others = {'early': power(gamma_of(0.1)), 'late': half_life(50, BATCH)}
-    algorithm = ddpm(network, optax.adam(1e-3), shape=(8, 8, 1), steps=20, decay=0.9, others=others)
+    algorithm = ddpm(network, optax.adam(1e-3), shape=(8, 8, 1), steps=20, decay=0.9)
     return Experiment(algorithm, cycle({'image': images}), {})
+
+
+def denoiser_case() -> Experiment:
+    """A flow with labels that training hides at times, guidance in its samples, three averages."""
+    rng = np.random.default_rng(1)
+    images = rng.uniform(-1, 1, (40, 4, 4, 1)).astype(np.float32)
+    labels = rng.integers(0, 3, 40, np.int32)
+    path = straight()
+    others = {'power': power(gamma_of(0.1)), 'half': half_life(50, BATCH)}
+    algorithm = denoiser(
+        Denoiser(Labelled(), path, velocity(), classes=3),
+        optax.adam(1e-3),
+        shape=(4, 4, 1),
+        weight=flow,
+        law=uniform(path),
+        sampler=heun(path, even_times(path, 3)),
+        guidance=Guidance(2.0),
+        label_dropout=0.2,
+        decay=0.9,
+        others=others,
+    )
+    return Experiment(algorithm, cycle({'image': images, 'label': labels}), {})
+
+
+class Labelled(nn.Module):
+    """A network of images with a time and a label, 3 for none."""
+
+    @nn.compact
+    def __call__(self, x, condition, label):
+        given = jax.nn.one_hot(label, 4)
+        h = nn.Dense(8)(x.reshape(len(x), -1)) + nn.Dense(8)(given)
+        h = nn.tanh(h + nn.Dense(8)(condition[:, None] / 1000))
+        return nn.Dense(16)(h).reshape(x.shape)
 
 
 def text(length: int) -> Data:
@@ -243,6 +282,7 @@ ALGORITHMS = {
     'classifier': classifier_case,
     'cooccurrence': cooccurrence_case,
     'ddpm': ddpm_case,
+    'denoiser': denoiser_case,
     'density': density_case,
     'gan': gan_case,
     'hmm': hmm_case,

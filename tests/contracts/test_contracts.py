@@ -23,6 +23,7 @@ from launch.__main__ import main
 from launch.cli.overrides import override
 from tests.contracts.cases import ALGORITHMS, BATCH
 from tests.data.images.tiny_sets import tiny_cifar, tiny_mnist
+from tests.marks import quick_only, slow
 from tests.programs.reproduce import commands
 from tests.trees import assert_trees_equal
 
@@ -31,10 +32,35 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / 'experiments').glob('[a-z]*.p
 EVERY = Every(log=10, evaluate=50, save=50)
 
 algorithms = pytest.mark.parametrize('case', ALGORITHMS)
-# A U-Net compiles for half a minute wherever it runs: what takes several runs of it is slow.
-algorithms_of_many_runs = pytest.mark.parametrize(
-    'case',
-    [pytest.param(case, marks=pytest.mark.slow if case == 'ddpm' else ()) for case in ALGORITHMS],
+# What takes several runs of a case is quick where the case has what no other has, which is told
+# beside it, and slow elsewhere: most of all for ddpm, whose U-Net compiles for half a minute.
+RESUMED = (
+    'vae',  # an optimiser and the average of its parameters
+    'gan',  # two players, the statistics of batch norm and of spectral norm
+    'word2vec',  # a table and a rate that falls with the steps
+    'hmm',  # the statistics of stepwise EM
+    'mixture',  # factors of covariances, and their statistics
+    'cooccurrence',  # a table of counts, over excerpts that overlap
+    'ngram',  # a table for each order
+)
+TRACED = (
+    'vae',  # the step of all that descend a loss
+    'gan',  # steps within a step
+    'word2vec',  # blocks in a loop
+    'hmm',  # a scan over places
+    'ngram',  # sorting into tables
+)
+ON_EIGHT = (
+    'vae',  # means of gradients, keys of examples
+    'word2vec',  # rows of a table exchanged
+    'hmm',  # means of statistics over a scan
+    'ngram',  # tables merged
+    'mixture',  # rows gathered, moments about centres
+)
+BY_PMAP = (
+    'vae',  # means and keys
+    'word2vec',  # rows exchanged
+    'ngram',  # tables merged
 )
 
 
@@ -117,7 +143,7 @@ def test_shapes_are_the_contracts(case):
         assert {leaf.shape[0] for leaf in jax.tree.leaves(code)} == {BATCH}
 
 
-@algorithms_of_many_runs
+@pytest.mark.parametrize('case', quick_only(RESUMED, ALGORITHMS))
 def test_stop_and_resume_is_exact_to_the_bit_across_an_epoch(case, tmp_path):
     whole = run(case, workdir=tmp_path / 'whole')
     for until in (1, 4):
@@ -150,40 +176,29 @@ def metrics_of_100_steps(case, devices, parallel=by_jit):
 
 
 def on_devices(case, devices):
-    """Eight devices tell what two would; one case stays to see that two is no other than eight."""
-    quick = case != 'ddpm' and (devices == 8 or case == 'vae')
-    return pytest.param(case, devices, marks=() if quick else pytest.mark.slow)
+    """Eight devices tell what two would."""
+    quick = devices == 8 and case in ON_EIGHT
+    return (case, devices) if quick else slow(case, devices)
 
 
-ON = [on_devices(case, devices) for case in ALGORITHMS for devices in (2, 8)]
-
-
-@pytest.mark.parametrize(('case', 'devices'), ON)
+@pytest.mark.parametrize(
+    ('case', 'devices'), [on_devices(case, devices) for case in ALGORITHMS for devices in (2, 8)]
+)
 def test_one_two_and_eight_devices_agree_over_100_steps(case, devices):
     expected = metrics_of_100_steps(case, 1)
     assert {(50, 'test/loss'), (100, 'test/loss')} <= set(expected)
     assert metrics_of_100_steps(case, devices) == pytest.approx(expected, rel=1e-5)
 
 
-# What these ask of other devices is what the VAE or the mixture asks: means, keys, a gather.
-PMAP_ALIKE = ('autoencoder', 'classifier', 'density', 'naive_bayes', 'pca')
-
-
-@pytest.mark.parametrize(
-    'case',
-    [
-        pytest.param(case, marks=pytest.mark.slow if case in ('ddpm', *PMAP_ALIKE) else ())
-        for case in ALGORITHMS
-    ],
-)
+@pytest.mark.parametrize('case', quick_only(BY_PMAP, ALGORITHMS))
 def test_jit_and_pmap_agree_over_100_steps(case):
     assert metrics_of_100_steps(case, 8, by_pmap) == pytest.approx(
         metrics_of_100_steps(case, 1), rel=1e-5
     )
 
 
-@algorithms_of_many_runs
-@pytest.mark.parametrize('steps_per_call', [pytest.param(1, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize('case', quick_only(TRACED, ALGORITHMS))
+@pytest.mark.parametrize('steps_per_call', [slow(1), 4])
 def test_a_run_traces_its_update_once(case, steps_per_call):
     traces = []
     run(case, steps=10, until=7, steps_per_call=steps_per_call, observe=lambda: traces.append(1))
@@ -214,22 +229,27 @@ def tiny_sets(place, tmp_path):
 
 # Those that compile longest; other pages build the same of smaller parts.
 LONG = (
+    'autoencoder_mnist',
     'ddpm_cifar',
     'ddpm_digits',
     'ddpm_mnist',
+    'edm_cifar',
+    'flow_cifar',
     'gan_cifar',
     'gan_mnist',
     'gan_stacked_mnist',
     'iwae_mnist',
+    'vae_mnist',
+    'word2vec_file',  # word2vec_text8 builds the same
 )
+# Of the others, those that are traced longest.
+TRACED_LONG = ('kl_fit', 'mixture_digits', 'ngram_file', 'word2vec_docs')
 # Of those that tests.programs.reproduce runs to their end, three stay to see that probes run.
 REPRODUCED = set(commands()) - {'autoencoder_digits', 'gan_finite', 'hmm_text'}
 
 
-def experiments_but(*slow):
-    return [
-        pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in EXPERIMENTS
-    ]
+def experiments_but(*names):
+    return [slow(name) if name in names else name for name in EXPERIMENTS]
 
 
 @pytest.mark.parametrize('name', experiments_but(*LONG, *REPRODUCED))
@@ -252,7 +272,7 @@ def test_every_experiment_builds_and_steps_twice_at_its_smoke_size(name, tiny_se
         assert any(f'/{name}'.endswith(f'/{suffix}') for name in paths(state))
 
 
-@pytest.mark.parametrize('name', experiments_but(*LONG))
+@pytest.mark.parametrize('name', experiments_but(*LONG, *TRACED_LONG))
 def test_every_seed_of_an_experiment_is_the_same_program(name, tiny_sets):
     def program(seed):
         module, config = smoke(name)

@@ -11,6 +11,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from genjax.networks.r3gan import Block, Discriminator, Generator, grouped_convolution
+from tests.marks import slow
 from tests.networks.scale import assert_trees_close_to_scale
 
 SMALL = dict(widths=(16, 8), blocks=1, group=8, side=4)
@@ -91,7 +92,7 @@ def test_the_parameters_are_as_many_as_the_official_networks():
     assert count(Discriminator(widths, classes=10), x, label) == 21_280_512
 
 
-@pytest.mark.parametrize('classes', [None, 3])
+@pytest.mark.parametrize('classes', [slow(None), 3])
 def test_shapes_and_no_example_depends_on_another(classes):
     labels = () if classes is None else (jnp.array([0, 2, 1]),)
     generator = Generator(channels=1, classes=classes, **SMALL)

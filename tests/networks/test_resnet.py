@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from genjax.networks.resnet import Discriminator, Generator, doublings
+from tests.marks import slow
 
 
 def normal(*shape, seed=0):
@@ -61,7 +62,7 @@ def test_the_sizes_of_images(size, n):
     assert logit.shape == (2,)
 
 
-@pytest.mark.parametrize('classes', [None, 3])
+@pytest.mark.parametrize('classes', [slow(None), 3])
 def test_in_the_discriminator_no_example_depends_on_another(classes):
     labels = () if classes is None else (jnp.array([0, 2, 1]),)
     network = Discriminator(8, classes)

@@ -59,8 +59,9 @@ def test_group_normalisation_gives_groups_of_mean_zero_and_variance_one():
     np.testing.assert_allclose(jnp.var(groups, (1, 3)), 1, atol=1e-4)
 
 
-def test_attention_is_the_formula():
-    """softmax(q k^T / sqrt C) v of every pixel, beside a skip.
+@pytest.mark.parametrize('heads', [1, 2, 4])
+def test_attention_is_the_formula(heads):
+    """softmax(q k^T / sqrt C) v of every pixel and head, beside a skip.
 
     Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
     """
@@ -82,10 +83,62 @@ def test_attention_is_the_formula():
     query = dense('query', rows)
     key = dense('key', rows)
     value = dense('value', rows)
-    weights = softmax(query @ key.swapaxes(1, 2) / np.sqrt(C), -1)
-    expected = x + dense('out', weights @ value).reshape(x.shape)
-    y = Attention().apply({'params': params}, x)
+    shares = [slice(i * C // heads, (i + 1) * C // heads) for i in range(heads)]
+    attended = []
+    for share in shares:
+        logits = query[..., share] @ key[..., share].swapaxes(1, 2) / np.sqrt(C // heads)
+        attended.append(softmax(logits, -1) @ value[..., share])
+    expected = x + dense('out', np.concatenate(attended, -1)).reshape(x.shape)
+    y = Attention(heads=heads).apply({'params': params}, x)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_labels_and_augmentation_are_felt_and_the_last_label_is_none():
+    label = jnp.array([0, 1, 2, 3])
+    done = jax.random.normal(jax.random.key(5), (4, 9))
+    net = UNet(**SMALL, heads=2, classes=3, augmentation_labels=9, channels_per_group=4)
+    x, t, plain = inputs_and_params(UNet(**SMALL), (4, 8, 8, 3))
+    t = t.astype(jnp.float32)
+    shapes = jax.eval_shape(
+        lambda key: net.lazy_init(key, shape(*x.shape), shape(4), label, done), jax.random.key(0)
+    )['params']
+    # They add parameters and leave the others as they are.
+    kernels = shapes.pop('conditions')
+    assert jax.tree.map(np.shape, shapes) == jax.tree.map(np.shape, plain['params'])
+
+    def filled(scale):
+        def fill(p):
+            return scale * jnp.cos(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape)
+
+        return {'params': plain['params'] | {'conditions': jax.tree.map(fill, kernels)}}
+
+    apply = jax.jit(net.apply)
+    params = filled(1.0)
+    y = np.asarray(apply(params, x, t, label, done))
+    others = {
+        'time': apply(params, x, t + 50, label, done),
+        'label': apply(params, x, t, (label + 1) % 3, done),
+        'augmentation': apply(params, x, t, label, done + jnp.arange(9.0)[None]),
+    }
+    for name, other in others.items():
+        assert np.all(np.abs(other - y).max((1, 2, 3)) > 1e-3), name
+    nothing = apply(params, x, t, jnp.full(4, 3), jnp.zeros_like(done))
+    np.testing.assert_array_equal(nothing, apply(filled(0.0), x, t, label, done))
+
+
+def test_a_norm_of_one_channel_a_group_takes_out_what_is_added_to_all_pixels():
+    """The paper's widths have 4 channels and more a group; narrow networks have to ask for them."""
+    x = jax.random.normal(jax.random.key(0), (2, 6, 6, 16))
+    features = jax.random.normal(jax.random.key(1), (2, 1, 1, 16))
+    params = {'params': {'scale': jnp.ones(16), 'bias': jnp.zeros(16)}}
+    alone = Norm()
+    np.testing.assert_allclose(alone.apply(params, x + features), alone.apply(params, x), atol=1e-5)
+    fours = Norm(channels_per_group=4)
+    y = fours.apply(params, x + features)
+    assert np.abs(y - fours.apply(params, x)).max() > 0.5
+    groups = y.reshape(2, 36, 4, 4)
+    np.testing.assert_allclose(jnp.mean(groups, (1, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(jnp.var(groups, (1, 3)), 1, atol=1e-4)
 
 
 def test_dropout_keeps_the_mean_and_drops_the_share():
@@ -169,6 +222,10 @@ def test_bfloat16_computes_the_same_with_float32_parameters_and_output(dtype):
             (1, 8, 8, 3),
             'attend_at is (16,); the levels have resolutions [8, 4]',
         ),
+        (dict(heads=3), (1, 8, 8, 3), 'heads is 3; they must divide the 32 channels'),
+        (dict(heads=0), (1, 8, 8, 3), 'heads is 0'),
+        (dict(channels_per_group=0), (1, 8, 8, 3), 'channels_per_group is 0; it is at least 1'),
+        (dict(classes=3), (1, 8, 8, 3), 'classes is 3; labels are missing'),
         (dict(), (1, 9, 9, 3), '2 levels need H, W divisible by 2'),
         (dict(), (1, 8, 8), 'x and t have shapes (1, 8, 8) and (1,)'),
     ],

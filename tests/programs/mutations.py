@@ -40,7 +40,7 @@ FAULTS = (
     Fault(
         "the device's index is missing in the keys of examples under pmap",
         'genjax/parallel.py',
-        'first = jax.lax.axis_index(AXIS) * n if under_pmap() else 0',
+        'first = jax.lax.axis_index(AXIS) * n',
         'first = 0',
         'contracts/test_contracts.py::test_jit_and_pmap_agree_over_100_steps[vae]',
     ),
@@ -254,25 +254,25 @@ FAULTS = (
     ),
     Fault(
         'the last step of the reverse chain adds noise',
-        'genjax/algorithms/diffusion/samplers.py',
+        'genjax/algorithms/diffusion/samplers/reverse_chain.py',
         'np.sqrt(process.model_variance) * (np.arange(last_step(process) + 1) > 1)',
         'np.sqrt(process.model_variance)',
-        'algorithms/diffusion/test_samplers.py::test_ancestral_chain_follows_the_exact_recursion',
+        'algorithms/diffusion/samplers/test_reverse_chain.py::test_it_follows_the_exact_recursion',
     ),
     Fault(
         'every step of the reverse chain adds the same noise',
-        'genjax/algorithms/diffusion/samplers.py',
-        'at(noise_scale, t) * noise_like(jax.random.fold_in(key, t), x)',
-        'at(noise_scale, t) * noise_like(key, x)',
-        'algorithms/diffusion/test_samplers.py::test_ancestral_chain_follows_the_exact_recursion',
+        'genjax/algorithms/diffusion/samplers/reverse_chain.py',
+        'noise_like(jax.random.fold_in(key, t), x)',
+        'noise_like(key, x)',
+        'algorithms/diffusion/samplers/test_reverse_chain.py::test_it_follows_the_exact_recursion',
     ),
     Fault(
         "Heun's method takes its second slope at the first point",
-        'genjax/algorithms/diffusion/samplers.py',
-        'slope_next = slope(i + 1, y + width * slope_cur)',
-        'slope_next = slope(i, y)',
-        'algorithms/diffusion/test_samplers.py'
-        '::test_heun_converges_to_the_probability_flow_at_second_order',
+        'genjax/algorithms/diffusion/samplers/second_order.py',
+        'slope(i, by_euler(), end, slope_at_end)',
+        'slope(i, x, end, slope_at_end)',
+        'algorithms/diffusion/samplers/test_order.py'
+        '::test_it_converges_at_its_order_on_a_mixture[heun]',
     ),
     Fault(
         'attention does not scale its logits',

@@ -365,6 +365,7 @@ def refused(capfd, *argv):
     return err.splitlines()
 
 
+@pytest.mark.slow
 def test_the_launcher_goes_on_past_damage_and_refuses_where_nothing_is_intact(folder, capfd):
     assert main(['--exp=toy', '--workdir=run']) == 0
     said = capfd.readouterr().out

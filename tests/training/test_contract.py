@@ -271,6 +271,7 @@ def test_copies_of_what_fits_fit(case):
     check(experiment._replace(algorithm=replicas(experiment.algorithm, 2)), mesh=one_device())
 
 
+@pytest.mark.slow
 def test_the_points_of_a_sweep_are_traced_once_for_each_form(folder, monkeypatch):
     forms = []
 

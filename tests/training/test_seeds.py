@@ -22,6 +22,7 @@ from genjax.training import (
 from genjax.training.joint import distinct
 from genjax.training.seeds import groups
 from tests.contracts.cases import ALGORITHMS
+from tests.marks import slow
 from tests.training.toy import gaussian_batches, toy
 from tests.trees import assert_trees_close_in_norm, assert_trees_equal
 
@@ -82,6 +83,7 @@ def test_each_run_is_what_it_is_alone(devices, tmp_path):
     assert len(np.unique(means.round(3), axis=0)) == len(SEEDS)
 
 
+@pytest.mark.slow
 def test_as_many_runs_as_devices_are_split_over_them():
     seeds, mesh = range(8), make_mesh()
     states = train_seeds([own(s) for s in seeds], seeds=seeds, steps=20, mesh=mesh, every=EVERY)
@@ -89,10 +91,7 @@ def test_as_many_runs_as_devices_are_split_over_them():
         assert_trees_close_in_norm(states[seed], alone(own(seed), seed, steps=20), 1e-5)
 
 
-@pytest.mark.parametrize(
-    'name',
-    ['vae', 'word2vec', *(pytest.param(name, marks=pytest.mark.slow) for name in ('gan', 'ddpm'))],
-)
+@pytest.mark.parametrize('name', ['vae', *map(slow, ('word2vec', 'gan', 'ddpm'))])
 def test_every_kind_of_algorithm_is_what_it_is_alone(name, tmp_path):
     """States as a whole: a bias before a norm is made of rounding errors, which Adam makes as large
     as steps."""
@@ -125,7 +124,7 @@ class Killed(Exception):
     """Stands for a signal that no one hears."""
 
 
-@pytest.mark.parametrize('saved', [0, 2])
+@pytest.mark.parametrize('saved', [0, slow(2)])
 def test_a_kill_between_two_saves_is_made_up_for_to_the_bit(saved, tmp_path, monkeypatch):
     """Killed when so many of the runs have saved step 40 and the others have not."""
     experiments = [own(seed) for seed in SEEDS]
@@ -171,6 +170,7 @@ def test_runs_that_stand_at_different_steps_are_groups():
     assert groups([[10], [20]]) == {10: [0], 20: [1]}
 
 
+@pytest.mark.slow
 def test_groups_come_to_the_same_end(tmp_path):
     alone(own(SEEDS[1]), SEEDS[1], workdir=tmp_path / str(SEEDS[1]), until=20)
     for seed, state in zip(SEEDS, run([own(seed) for seed in SEEDS], tmp_path), strict=True):

@@ -21,6 +21,7 @@ from genjax.training import (
     train,
 )
 from genjax.training.schedule import spans
+from tests.marks import slow
 from tests.training.toy import BATCH, toy
 from tests.trees import assert_trees_close_in_norm, assert_trees_equal
 
@@ -65,7 +66,7 @@ def test_train_is_the_fold_of_its_definition(tmp_path):
     assert [row['step'] for row in lines(tmp_path)] == [10, 20, 30, 40, 50]
 
 
-@pytest.mark.parametrize('steps_per_call', [2, 7, 100])
+@pytest.mark.parametrize('steps_per_call', [slow(2), 7, 100])
 def test_steps_in_a_call_do_not_matter(steps_per_call, tmp_path):
     assert_trees_close_in_norm(
         run(toy(), steps_per_call=1, workdir=tmp_path / '1'),
@@ -99,7 +100,7 @@ def test_host_data_go_on_from_where_a_run_stopped(tmp_path):
     assert_trees_equal(run(on_host(), steps_per_call=7, workdir=tmp_path), whole)
 
 
-@pytest.mark.parametrize('steps_per_call', [1, 7])
+@pytest.mark.parametrize('steps_per_call', [slow(1), 7])
 def test_resume_is_exact_to_the_bit(steps_per_call, tmp_path):
     whole = run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'whole')
     for until in (7, 20, 33):
@@ -158,8 +159,9 @@ def test_one_trace_of_update_and_one_of_evaluate_a_run(steps_per_call):
     assert len(traces) == 2
 
 
-@pytest.mark.parametrize('devices', [1, 4])
-@pytest.mark.parametrize('parallel', [by_jit, by_pmap])
+@pytest.mark.parametrize(
+    ('parallel', 'devices'), [(by_jit, 1), (by_pmap, 4), slow(by_jit, 4), slow(by_pmap, 1)]
+)
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_metric(
     parallel, devices, tmp_path
 ):

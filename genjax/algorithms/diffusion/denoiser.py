@@ -25,7 +25,7 @@ from genjax.algorithms.diffusion.predictions import (
 )
 from genjax.algorithms.diffusion.samplers.second_order import heun
 from genjax.algorithms.diffusion.samplers.steps import Denoise, Sampler
-from genjax.algorithms.diffusion.times import Draw, Law, stratified
+from genjax.algorithms.diffusion.times import Draw, Law, karras_times, stratified
 from genjax.algorithms.diffusion.weights import Weight
 from genjax.averages import Decay
 from genjax.base import Algorithm, Batch, Key
@@ -147,7 +147,7 @@ def draw_samples(
     guidance: Guidance | None = None,
     label: Callable[[Key, int], Array] | None = None,
 ) -> Callable[[Key, Fit, int], Array]:
-    """(key, state, n) -> what a sampler makes of n draws of noise, by the average of the parameters.
+    """(key, state, n) -> what a sampler makes of n draws of noise, by the averaged parameters.
 
     Args:
       model: see `Model`.
@@ -209,7 +209,7 @@ def denoiser(
     decay: Decay | float = 0.9999,
     others: Mapping[str, Decay | float] = {},
 ) -> Algorithm:
-    """A denoiser: batches are {'image': [B, *shape] in [-1, 1], 'label': [B]}, the state is a `Fit`.
+    """A denoiser of batches {'image': [B, *shape] in [-1, 1], 'label': [B]}; its state is a `Fit`.
 
     The metrics are the 'loss' and, at evaluation, 'bits_per_dim', an unbiased estimate of the
     variational bound (see `continuous_bound`). `encode` gives the noise that the probability-flow
@@ -228,7 +228,7 @@ def denoiser(
       label_dropout: the share of labels that training hides, which guidance needs.
       augment: of the training images; the network is given what was done as the condition
         `augmentation` [B, A], which is 0 everywhere else.
-      ode_steps: of Heun's method in `encode` and `decode`.
+      ode_steps: of Heun's method in `encode` and `decode`, spaced as in `karras_times`.
       decay: of the average, as in `descend`.
       others: further averages, as in `descend`.
 
@@ -278,8 +278,10 @@ def denoiser(
         return {'loss': loss, 'bits_per_dim': bits_per_dim(bound_key, path, denoise, x0)}
 
     sample = draw_samples(model, sampler, shape, guidance=guidance)
-    to_noise = heun(path, np.linspace(path.start, path.end, ode_steps + 1))
-    to_data = heun(path, np.linspace(path.end, path.start, ode_steps + 1))
+    # As EDM's, from the noise to the start, without the last step to the data.
+    times = karras_times(path, ode_steps + 1)[:-1]
+    to_noise = heun(path, times[::-1])
+    to_data = heun(path, times)
 
     def encode(key, state, batch):
         label = batch['label'] if classes else None

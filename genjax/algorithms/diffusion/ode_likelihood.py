@@ -81,7 +81,9 @@ def log_density(
     trace: Trace = exact_trace,
     prior_deviation: float | None = None,
 ) -> Array:
-    """log p(x) of x_t at the start of the path, nats [B], by S steps of Runge and Kutta's fourth order.
+    """log p(x) of x_t at the start of the path, nats [B].
+
+    The ODE is solved by S steps of Runge and Kutta's method of fourth order.
 
     Args:
       key: of the trace; one draw serves the whole way, so that what is solved is one ODE.

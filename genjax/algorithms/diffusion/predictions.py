@@ -86,7 +86,7 @@ def _ones(path, t):
 
 
 def _thousandths(path, t):
-    """1000 for the end of the path, as of the last of DDPM's steps, which embeddings are made for."""
+    """1000 at the end of the path, as for the last step of DDPM, which embeddings are made for."""
     return 1000 * t / path.end
 
 

@@ -63,7 +63,8 @@ def stratified(key: Key, n: int) -> Array:
     """
     shift_key, part_key = jax.random.split(key)
     place, total = example_places(n)
-    shares = (place + independent(part_key, n)) / total
+    within = independent(part_key, n)
+    shares = (place.astype(within.dtype) + within) / total
     return _wrapped(shares + jax.random.uniform(shift_key))
 
 
@@ -73,7 +74,8 @@ def low_discrepancy(key: Key, n: int) -> Array:
     Source: Kingma et al. 2021, arXiv:2107.00630, appendix I.1.
     """
     place, total = example_places(n)
-    return _wrapped(place / total + jax.random.uniform(key))
+    first = jax.random.uniform(key)
+    return _wrapped(place.astype(first.dtype) / total + first)
 
 
 def _wrapped(u):

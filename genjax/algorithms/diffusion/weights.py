@@ -58,7 +58,10 @@ def min_snr(gamma: float = 5.0) -> Weight:
 
 
 def p2(gamma: float = 1.0, k: float = 1.0) -> Weight:
-    """The error of the noise over (k + SNR)^gamma: Choi et al. 2022, arXiv:2204.00227, equation 8."""
+    """The error of the noise over (k + SNR)^gamma.
+
+    Source: Choi et al. 2022, arXiv:2204.00227, equation 8.
+    """
 
     def weight(log_snr):
         snr = jnp.exp(log_snr)

@@ -3,6 +3,7 @@
 sets        images: a set as `base.Data`
 levels      grey levels as images: padded, mirrored, with noise, scaled
 augment     DiffAugment: compose, brightness, saturation, contrast, translation, cutout
+geometry    EDM's augmentation with its label: augment_geometry
 splits      the splits of a prepared set: open_splits, Split
 examples    a split's examples, decoded on access: Examples
 cache       a split's arrays, decoded once: cached_arrays

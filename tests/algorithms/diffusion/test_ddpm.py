@@ -9,7 +9,16 @@ import numpy as np
 import optax
 import pytest
 
-from genjax.algorithms.diffusion import bound, ddim, ddpm, linear_schedule, make_process, predictor
+from genjax.algorithms.diffusion import (
+    bound,
+    ddim,
+    ddpm,
+    discrete,
+    linear_schedule,
+    make_process,
+    predictor,
+    trailing_times,
+)
 from genjax.averages import fixed
 from genjax.base import Resident
 from genjax.training import Data, Experiment, make_mesh, train
@@ -140,7 +149,13 @@ def test_the_default_process_is_linear_and_the_sampler_can_be_chosen():
     process = make_process(linear_schedule(T))
     default = ddpm(Tabular(T), optax.sgd(0.1), steps=T, **options)
     same = ddpm(Tabular(T), optax.sgd(0.1), process=process, **options)
-    other = ddpm(Tabular(T), optax.sgd(0.1), process=process, sampler=ddim(process, 2), **options)
+    other = ddpm(
+        Tabular(T),
+        optax.sgd(0.1),
+        process=process,
+        sampler=ddim(discrete(process), trailing_times(process, 2)),
+        **options,
+    )
     batch = {'image': normal_data(KEY, 8)}
     fit, metrics = default.update(KEY, default.init(KEY, batch), batch)
     assert_trees_equal((fit, metrics), same.update(KEY, same.init(KEY, batch), batch))

@@ -27,6 +27,7 @@ from genjax.data.tables import table
 from genjax.networks.mlp import MLP
 from genjax.networks.norms import BatchNorm
 from genjax.training import Experiment, NonFinite, make_mesh, train
+from tests.marks import slow
 from tests.trees import assert_trees_close
 
 X = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
@@ -90,12 +91,13 @@ def test_what_does_not_fit_is_refused_in_one_line(model, options, message):
     assert str(error.value) == message
 
 
+@pytest.mark.slow
 def test_a_diverging_game_stops():
     with pytest.raises(NonFinite):
         run(make_gan(PLAIN, rate=1e30, game=wasserstein), steps=10)
 
 
-@pytest.mark.parametrize('model', [NORMED, LABELLED])
+@pytest.mark.parametrize('model', [NORMED, slow(LABELLED)])
 def test_a_sample_does_not_depend_on_the_others_nor_on_the_statistics_of_training(model):
     algorithm = make_gan(model, decay=0.5)
     state = run(algorithm)

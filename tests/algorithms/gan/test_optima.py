@@ -152,7 +152,8 @@ def critic(real, scale, weight, *, steps, batch=256):
     return f
 
 
-@pytest.mark.parametrize('weight', [0.5, pytest.param(200.0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('weight', [0.5, 200.0])
 def test_the_critic_between_two_points_has_the_slope_that_its_penalty_allows(weight):
     distance = 2.0
 
@@ -181,15 +182,14 @@ def by_quadrature(real, fake, weight):
     return cell * gap.sum(), cell * (gap + extra).sum(), x, cell * (real.pdf(x) - fake.pdf(x))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('optimised')
 @pytest.mark.parametrize(
     ('real', 'weight', 'distance'),
     [
         pytest.param(stats.norm(2, 0.5), 100.0, 2.0, id='shifted'),  # by 2
         # Three times as wide, of which quantiles say (1.5 - 0.5) E|z|.
-        pytest.param(
-            stats.norm(0, 1.5), 1.0, np.sqrt(2 / np.pi), id='wider', marks=pytest.mark.slow
-        ),
+        pytest.param(stats.norm(0, 1.5), 1.0, np.sqrt(2 / np.pi), id='wider'),
     ],
 )
 def test_the_critic_between_two_gaussians_reaches_the_distance_that_its_penalty_allows(

@@ -31,11 +31,19 @@ from genjax.training import Every, Experiment, NonFinite, by_jit, evaluate, make
 from genjax.training.feed import feed_args
 from genjax.training.loop import fold_steps
 from genjax.training.mesh import placement
+from tests.marks import slow
 
 V, D, B, L, T = 11, 6, 2, 20, 8
 COUNTS = np.arange(V, 0, -1) ** 2
 RATE = 0.1
 models = pytest.mark.parametrize('model', [skip_gram, cbow])
+# For what takes a program of its own and has no share in the model.
+one_model = pytest.mark.parametrize('model', [skip_gram, slow(cbow)])
+# Each model and each output once.
+models_and_outputs = pytest.mark.parametrize(
+    ('softmax', 'model'),
+    [(False, skip_gram), (True, cbow), slow(False, cbow), slow(True, skip_gram)],
+)
 
 
 def texts(seed=0):
@@ -103,14 +111,14 @@ def softmax_loss(v, u, target):
     return -jax.nn.log_softmax(u @ v)[target]
 
 
-@models
+@one_model
 def test_without_negatives_the_step_is_that_of_the_definition(model):
     key = jax.random.key(3)
     state = vectors()
     batch = short_texts()
     algorithm = learner(model, negative_sampling(COUNTS, negatives=0))
     expected = by_definition(model, key, batch['words'], state.table, no_negatives_loss)
-    found = algorithm.update(key, state, batch)[0].table - state.table
+    found = jax.jit(algorithm.update)(key, state, batch)[0].table - state.table
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert np.abs(expected).max() > 0.01
 
@@ -149,7 +157,7 @@ def test_shared_negatives_have_the_expected_gradient_of_negatives_for_each_pair(
     assert np.median(error[error > 0]) < 0.02 * np.abs(expected).max()  # so the test could fail
 
 
-@models
+@one_model
 def test_the_step_of_the_full_softmax_is_that_of_the_definition(model):
     key = jax.random.key(3)
     state = vectors()
@@ -157,7 +165,7 @@ def test_the_step_of_the_full_softmax_is_that_of_the_definition(model):
     expected = by_definition(model, key, batch['words'], state.table, softmax_loss)
     for chunk in (3, 4, V, 50):
         algorithm = learner(model, full_softmax(V, chunk=chunk))
-        found = algorithm.update(key, state, batch)[0].table - state.table
+        found = jax.jit(algorithm.update)(key, state, batch)[0].table - state.table
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -227,9 +235,8 @@ def test_without_subsampling_every_word_is_kept():
             keep_probability(np.array([3, 1]), sample)
 
 
-@models
-@pytest.mark.parametrize('softmax', [True, False])
-def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(model, softmax):
+@models_and_outputs
+def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(softmax, model):
     """Each score s has a curvature |dl/ds| (1 + |partner|^2), added up by the row, pair by pair."""
     key = jax.random.key(3)
     state = vectors()
@@ -261,7 +268,7 @@ def test_a_stable_step_is_that_of_the_definition_times_the_share_of_its_row(mode
     step = by_definition(model, key, batch['words'], state.table, loss)
     expected = step * (rate / RATE) * share[:, None]
     algorithm = learner(model, output, rate=lambda _: rate, stable=True)
-    found = algorithm.update(key, state, batch)[0].table - state.table
+    found = jax.jit(algorithm.update)(key, state, batch)[0].table - state.table
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -280,9 +287,9 @@ def trainers_program(algorithm, mesh, rules=()):
         return program.as_text()
 
 
-@models
-@pytest.mark.parametrize('output', [negative_sampling(np.ones(500)), full_softmax(500)])
-def test_the_trainers_program_never_copies_the_table(model, output):
+@models_and_outputs
+def test_the_trainers_program_never_copies_the_table(softmax, model):
+    output = full_softmax(500) if softmax else negative_sampling(np.ones(500))
     keep = np.ones(500, np.float32)
     algorithm = word2vec(
         model(window=2, block=T), output, keep=keep, dimension=D, rate=constant_rate
@@ -293,7 +300,7 @@ def test_the_trainers_program_never_copies_the_table(model, output):
     assert not re.findall(r'= f32\[1000,6\]\S* copy', text)
 
 
-@models
+@one_model
 def test_the_trainers_program_of_stable_steps_never_copies_the_table(model):
     options = dict(keep=np.ones(500, np.float32), dimension=D, rate=constant_rate, stable=True)
     algorithm = word2vec(model(window=2, block=T), negative_sampling(np.ones(500)), **options)
@@ -302,9 +309,11 @@ def test_the_trainers_program_of_stable_steps_never_copies_the_table(model):
     assert not re.findall(r'= f32\[1000,6\]\S* copy', text)
 
 
-@pytest.mark.parametrize('stable', [False, True])
-@pytest.mark.parametrize('rules', [(), [('table', PartitionSpec('model'))]])
-def test_devices_exchange_rows_and_never_tables(rules, stable):
+@pytest.mark.parametrize(
+    ('split', 'stable'), [(False, False), (True, True), slow(False, True), slow(True, False)]
+)
+def test_devices_exchange_rows_and_never_tables(split, stable):
+    rules = [('table', PartitionSpec('model'))] if split else ()
     keep = np.ones(500, np.float32)
     output = negative_sampling(np.ones(500), shared=3)
     options = dict(keep=keep, dimension=D, rate=constant_rate, stable=stable)
@@ -353,6 +362,7 @@ def quadratic_rate(start, steps):
     return rate
 
 
+@pytest.mark.slow
 def test_negative_sampling_at_full_rank_reaches_pmi_less_log_k():
     """Levy and Goldberg 2014, equation 7: u.v = log(#(w, c) |D| / (#(w) #(c))) - log k.
 
@@ -385,6 +395,7 @@ def test_the_full_softmax_at_full_rank_reaches_the_conditional_counts():
     assert np.abs(found - pairs / pairs.sum(1, keepdims=True)).max() < 0.01
 
 
+@pytest.mark.slow
 def test_a_large_block_learns_if_it_is_bounded_and_only_then():
     """A thousand centres of eight words: each row's step is a sum of hundreds at one point."""
     corpus, _ = chain_text(length=20_000)
@@ -436,11 +447,11 @@ def crowded_texts():
     ('model', 'name'),
     [
         (skip_gram, 'bursts'),
-        pytest.param(skip_gram, 'two', marks=pytest.mark.slow),
-        (cbow, 'chain'),
-        pytest.param(skip_gram, 'chain', marks=pytest.mark.slow),
-        pytest.param(cbow, 'bursts', marks=pytest.mark.slow),
-        pytest.param(cbow, 'two', marks=pytest.mark.slow),
+        slow(skip_gram, 'two'),
+        slow(skip_gram, 'chain'),
+        slow(cbow, 'bursts'),
+        slow(cbow, 'two'),
+        slow(cbow, 'chain'),
     ],
 )
 def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
@@ -469,8 +480,9 @@ def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
     assert loss < least + 0.1 * (start - least)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('optimised')
-@pytest.mark.parametrize('model', [skip_gram, pytest.param(cbow, marks=pytest.mark.slow)])
+@models
 def test_every_planted_analogy_is_answered(model):
     corpus = read_corpus(planted(0, 12_000)[0], min_count=1)
     counts = corpus.vocabulary.counts
@@ -489,7 +501,7 @@ def test_every_planted_analogy_is_answered(model):
     assert [(s.right, s.answered) for s in sections] == [(s.asked, s.asked) for s in sections]
 
 
-@pytest.mark.parametrize('stable', [False, True])
+@pytest.mark.parametrize('stable', [False, slow(True)])
 def test_tables_split_over_devices_learn_the_same(stable):
     data = Data(RandomTexts(), [])
     options = dict(

@@ -21,17 +21,8 @@ from launch.run import distributed
 from tests.programs import processes
 
 ROOT = pathlib.Path(__file__).parents[3]
-QUICK = ['streamed']  # two processes wait for each other at every sum over devices
-CASES = pytest.mark.parametrize(
-    'case',
-    [
-        *QUICK,
-        *(
-            pytest.param(case, marks=pytest.mark.slow)
-            for case in ('ddpm', 'vae', 'gan', 'word2vec')
-        ),
-    ],
-)
+# All are slow: two processes wait for each other at every sum over devices.
+CASES = pytest.mark.parametrize('case', ['streamed', 'ddpm', 'vae', 'gan', 'word2vec'])
 
 
 def started(words, folder):
@@ -108,6 +99,7 @@ def test_two_processes_of_two_devices_are_one_of_four(case, two, tmp_path):
     assert metrics(two(case)) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.slow
 @CASES
 def test_what_two_processes_saved_one_restores_and_goes_on_with(case, two, tmp_path):
     experiment, mesh = processes.experiment(case), make_mesh(jax.devices()[:4])

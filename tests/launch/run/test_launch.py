@@ -191,6 +191,7 @@ def test_a_checkpoint_that_was_torn_is_none(folder, capsys):
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_a_stop_and_the_same_command_are_one_run(folder):
     assert main(['--exp', 'toy', '--workdir', 'whole']) == 0
     assert main(['--exp', 'toy', '--workdir', 'halves', '--until', '2']) == 0

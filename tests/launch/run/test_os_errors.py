@@ -14,6 +14,7 @@ import pytest
 from launch.__main__ import main
 from launch.cli import catalogue
 from launch.run import os_errors, rundir
+from tests.marks import slow
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -56,8 +57,7 @@ def goes_on(command, run, whole):
     assert rows(run) == whole
 
 
-LATER = '72k', '124k', '160k', '176k', '240k'
-SIZES = '208k', *(pytest.param(size, marks=pytest.mark.slow) for size in LATER)
+SIZES = ['208k', *map(slow, ('72k', '124k', '160k', '176k', '240k'))]
 
 
 @pytest.mark.parametrize('size', SIZES)

@@ -25,6 +25,7 @@ from launch.run.comparison import compare_environments, compare_states
 from launch.run.plan import recipe
 from launch.run.states import state_at
 from tests.conftest import toy_experiments
+from tests.marks import slow
 
 SEED_7 = ['--exp=toy', '--workdir=a', '--config.seed=7']
 
@@ -94,7 +95,9 @@ def test_a_run_comes_out_again_to_the_bit(flags, expected, run, capsys):
     assert answer(f'a {flags}', 0, capsys) == f'a: equal to the bit: {expected}'
 
 
-@pytest.mark.parametrize('how', ['--parallel=pmap', '--mesh=data=4,model=2', '--fold=3'])
+@pytest.mark.parametrize(
+    'how', [slow('--parallel=pmap'), '--mesh=data=4,model=2', slow('--fold=3')]
+)
 def test_so_does_one_that_was_compiled_otherwise_or_stopped_on_the_way(how, folder, capsys):
     for until in (['--until=3'], []):
         assert main(['--exp=toy', '--workdir=a', how, *until]) == 0
@@ -105,6 +108,7 @@ def test_so_does_one_that_was_compiled_otherwise_or_stopped_on_the_way(how, fold
     assert answer('a --steps 4', 0, capsys) == f'a: {expected}'
 
 
+@pytest.mark.slow
 def test_a_real_experiment_comes_out_again_to_the_bit(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = (

@@ -28,6 +28,7 @@ from launch.cli.refusal import Refused
 from launch.run import planning, processor, rundir
 from launch.sweep import local, points
 from launch.sweep.points import Point
+from tests.marks import slow
 
 HERE = pathlib.Path(__file__).parents[2]
 
@@ -116,7 +117,7 @@ PAGES = sorted((HERE.parent / 'experiments').glob('[a-z]*.py'))
 SWEEPS = [path.stem for path in PAGES if 'def sweep()' in path.read_text()]
 
 
-@pytest.mark.parametrize('name', SWEEPS)
+@pytest.mark.parametrize('name', [slow(name) if name == 'ddpm_digits' else name for name in SWEEPS])
 def test_the_points_of_an_experiments_own_sweep_are_runs(name):
     """Each is another; the last is built and traced besides, which takes a second."""
     module, flags = catalogue.load(name), parse([f'--exp={name}', '--sweep=own'])

@@ -63,18 +63,18 @@ def predictor_weights(path: Path, times: np.ndarray, order: int) -> np.ndarray:
     The first steps take what there is. An estimate where there is no data at all lies at l = -inf,
     through which no polynomial goes: it serves its own step alone, as a constant.
     """
-    l = half_log_snr(path, times)
+    clock = half_log_snr(path, times)
     alpha = path.alpha(times)
     weights = np.zeros((len(times) - 1, order))
     for i in range(len(times) - 1):
-        if np.isinf(l[i]):
+        if np.isinf(clock[i]):
             weights[i, 0] = alpha[i + 1]
             continue
-        nodes = l[max(0, i - order + 1) : i + 1][::-1]
+        nodes = clock[max(0, i - order + 1) : i + 1][::-1]
         nodes = nodes[np.isfinite(nodes)]
-        if np.isinf(l[i + 1]):
+        if np.isinf(clock[i + 1]):
             nodes = nodes[:1]
-        weights[i, : len(nodes)] = alpha[i + 1] * estimate_weights(nodes, l[i + 1])
+        weights[i, : len(nodes)] = alpha[i + 1] * estimate_weights(nodes, clock[i + 1])
     return weights
 
 
@@ -106,20 +106,20 @@ def dpm_solver(
 def corrector_weights(path: Path, times: np.ndarray, order: int) -> np.ndarray:
     """Coefficients of the estimate at the end of a step and the `order` before, [S, order + 1].
 
-    Where there is no noise at the end, or no data at the beginning, there is nothing to correct: the
-    weights are those of the predictor.
+    Where there is no noise at the end, or no data at the beginning, there is nothing to correct,
+    and the weights are those of the predictor.
     """
-    l = half_log_snr(path, times)
+    clock = half_log_snr(path, times)
     alpha = path.alpha(times)
     weights = np.zeros((len(times) - 1, order + 1))
     weights[:, 1:] = predictor_weights(path, times, order)
     for i in range(len(times) - 1):
-        if np.isinf(l[i]) or np.isinf(l[i + 1]):
+        if np.isinf(clock[i]) or np.isinf(clock[i + 1]):
             continue
-        nodes = l[max(0, i - order + 1) : i + 1][::-1]
+        nodes = clock[max(0, i - order + 1) : i + 1][::-1]
         nodes = nodes[np.isfinite(nodes)]
-        known = np.insert(nodes, 1, l[i + 1])
-        values = alpha[i + 1] * estimate_weights(known, l[i + 1])
+        known = np.insert(nodes, 1, clock[i + 1])
+        values = alpha[i + 1] * estimate_weights(known, clock[i + 1])
         weights[i] = 0.0
         weights[i, : len(known)] = np.concatenate([values[1:2], values[:1], values[2:]])
     return weights

@@ -54,9 +54,9 @@ def churn(
 ) -> Sampler:
     """EDM's stochastic sampler: each step begins by adding noise, and then Heun's goes down.
 
-    Of S steps, each whose noise level s lies in [least, most] goes up to (1 + g) s, g = min(amount /
-    S, sqrt(2) - 1), by noise of that variance times inflation^2. The defaults are those for
-    ImageNet-64.
+    Of S steps, each whose noise level s lies in [least, most] goes up to (1 + g) s with g =
+    min(amount / S, sqrt(2) - 1), by noise of that variance times inflation^2. The defaults are
+    those for ImageNet-64.
 
     Source: Karras et al. 2022, arXiv:2206.00364, algorithm 2; their symbols are S_churn, S_tmin,
     S_tmax and S_noise.
@@ -143,7 +143,7 @@ def _sampler(begin, end, path, noise, frames):
             (x,) = carry
             if noise is not None:
                 scale, deviation = noise
-                x = at(scale, i, x) * x + at(deviation, i, x) * step_noise(key, i, x)
+                x = at(scale, i, x) * x + at(deviation, i, x) * step_noise(key, steps - i, x)
             first_slope = slope(i, x, begin, slope_at_begin)
 
             def by_euler():

@@ -61,7 +61,7 @@ def linear(steps: Linear, frames: int | None = None) -> Sampler:
             known = jnp.concatenate([denoised[None], previous])  # [K, B, ...]
             x = at(steps.base, i, x) * x + jnp.tensordot(at(steps.estimates, i, x), known, 1)
             if steps.noise is not None:
-                x = x + at(steps.noise, i, x) * step_noise(key, i, x)
+                x = x + at(steps.noise, i, x) * step_noise(key, count - i, x)
             return x, known[: looks_back - 1]
 
         none = jnp.zeros((looks_back - 1, *x_T.shape), x_T.dtype)
@@ -114,9 +114,15 @@ def time_of_all(times: np.ndarray, i: Array | int, x: Array) -> Array:
     return jnp.full(len(x), time)
 
 
-def step_noise(key: Key, i: Array | int, x: Array) -> Array:
-    """Standard normal noise of step i, drawn example by example, [B, ...] as x."""
-    return example_normals(jax.random.fold_in(key, i), len(x), x.shape[1:]).astype(x.dtype)
+def step_noise(key: Key, left: Array | int, x: Array) -> Array:
+    """Standard normal noise, drawn example by example, [B, ...] as x.
+
+    Args:
+      key: of the chain.
+      left: how many steps are left, this one included.
+      x: which is like the noise.
+    """
+    return example_normals(jax.random.fold_in(key, left), len(x), x.shape[1:]).astype(x.dtype)
 
 
 def checked(path: Path, times: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import jax
 import optax
 
 from genjax.algorithms.classifier import classifier
+from genjax.averages import Decay, as_decay
 from genjax.base import Data
 from genjax.data.derived import derived, pictures
 from genjax.data.images.augment import translation
@@ -25,7 +26,9 @@ from genjax.probes.figures import Sample
 from genjax.training import Every, Experiment, train
 
 
-def digits_comparison(sample: Sample, *, n: int, seed: int, steps: int) -> Comparison:
+def digits_comparison(
+    sample: Sample, *, n: int, seed: int, steps: int, decay: Decay | float
+) -> Comparison:
     """Samples beside the 8 x 8 digits.
 
     1,000 steps of the classifier take 15 s, and it is right of 99.0 % of the test digits.
@@ -35,23 +38,35 @@ def digits_comparison(sample: Sample, *, n: int, seed: int, steps: int) -> Compa
       n: how many samples.
       seed: of the run.
       steps: of the classifier.
+      decay: of that average, which scores say.
     """
     extractor = lazy_extractor(digits_extractor, steps)
-    return image_comparison('digits', sample, extractor, n=n, seed=seed, size=8)
+    return image_comparison('digits', sample, extractor, n=n, seed=seed, decay=decay, size=8)
 
 
-def mnist_comparison(sample: Sample, *, n: int, seed: int, steps: int, data_dir: str) -> Comparison:
+def mnist_comparison(
+    sample: Sample, *, n: int, seed: int, steps: int, decay: Decay | float, data_dir: str
+) -> Comparison:
     """Samples beside MNIST; 2,000 steps of the classifier are enough.
 
     Args: as of `digits_comparison`, and
       data_dir: where the set is.
     """
     extractor = lazy_extractor(mnist_extractor, steps, data_dir)
-    return image_comparison('mnist', sample, extractor, n=n, seed=seed, data_dir=data_dir)
+    return image_comparison(
+        'mnist', sample, extractor, n=n, seed=seed, decay=decay, data_dir=data_dir
+    )
 
 
 def cifar_comparison(
-    sample: Sample, *, n: int, seed: int, steps: int, data_dir: str, weights: str
+    sample: Sample,
+    *,
+    n: int,
+    seed: int,
+    steps: int,
+    decay: Decay | float,
+    data_dir: str,
+    weights: str,
 ) -> Comparison:
     """Samples beside CIFAR-10.
 
@@ -66,11 +81,20 @@ def cifar_comparison(
             return inception
     else:
         extractor = lazy_extractor(cifar_extractor, steps, data_dir)
-    return image_comparison('cifar10', sample, extractor, n=n, seed=seed, data_dir=data_dir)
+    return image_comparison(
+        'cifar10', sample, extractor, n=n, seed=seed, decay=decay, data_dir=data_dir
+    )
 
 
 def image_comparison(
-    name: str, sample: Sample, extractor: Callable[[], Extractor], *, n: int, seed: int, **options
+    name: str,
+    sample: Sample,
+    extractor: Callable[[], Extractor],
+    *,
+    n: int,
+    seed: int,
+    decay: Decay | float,
+    **options,
 ) -> Comparison:
     """Compares n samples with as many training images of a set, beside its test images.
 
@@ -80,6 +104,7 @@ def image_comparison(
       extractor: makes the extractor.
       n: how many samples.
       seed: of the run.
+      decay: of the average that samples, which scores say.
       options: of `images`.
     """
     size = min(n, 500)
@@ -87,7 +112,14 @@ def image_comparison(
     real = (data.train[step]['image'] for step in range(n // size))
     held_out = (batch['image'] for batch in data.test)
     return comparison(
-        sample, extractor, real, held_out, n=n, split='train', average=True, seeds=(seed, 0)
+        sample,
+        extractor,
+        real,
+        held_out,
+        n=n,
+        split='train',
+        average=as_decay(decay).name,
+        seeds=(seed, 0),
     )
 
 

@@ -34,6 +34,7 @@ from genjax.algorithms.diffusion import (
     variance_exploding,
     weights,
 )
+from genjax.averages import half_life
 from genjax.data.images.geometry import LABELS, augment_geometry
 from genjax.data.images.sets import images
 from genjax.networks.song_unet import ddpm_plus_plus, ncsn_plus_plus
@@ -99,6 +100,7 @@ def build(config):
     path = variance_exploding(start=0.002, end=80.0)
     model = Model(network, path, predictions.edm(config.data_deviation), classes)
     times = karras_times(path, config.sampler, rho=7.0)
+    decay = half_life(config.half_life, config.batch)
     algorithm = denoiser(
         model,
         optimizer,
@@ -108,7 +110,7 @@ def build(config):
         draw=independent,
         sampler=heun(path, times),
         augment=augment,
-        decay=0.5 ** (config.batch / config.half_life),
+        decay=decay,
     )
     # Images are flipped by the augmentation, which says so to the network.
     data = images('cifar10', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
@@ -118,6 +120,7 @@ def build(config):
         n=config.samples,
         seed=config.seed,
         steps=config.classifier,
+        decay=decay,
         data_dir=config.data_dir,
     )
     frames = min(18, config.sampler)

@@ -106,6 +106,7 @@ def build(config):
         n=config.samples,
         seed=config.seed,
         steps=config.classifier,
+        decay=config.decay,
         data_dir=config.data_dir,
     )
     frames = min(40, config.sampler)

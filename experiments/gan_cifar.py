@@ -67,6 +67,7 @@ def build(config):
         n=config.samples,
         seed=config.seed,
         steps=config.classifier,
+        decay=config.decay,
         data_dir=config.data_dir,
     )
     probes = {

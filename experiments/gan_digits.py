@@ -68,7 +68,11 @@ def build(config):
     penalties = (r1(config.gamma), r2(config.gamma))
     algorithm = gan(model, adam, adam, game=relativistic, penalties=penalties, decay=config.decay)
     fidelity = digits_comparison(
-        algorithm.sample, n=config.samples, seed=config.seed, steps=config.classifier
+        algorithm.sample,
+        n=config.samples,
+        seed=config.seed,
+        steps=config.classifier,
+        decay=config.decay,
     )
     probes = {
         'samples': Probe(1000, grid(algorithm.sample, n=100)),

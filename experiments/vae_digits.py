@@ -77,7 +77,13 @@ def build(config):
         """The means of p(x | z) at n draws of z."""
         return view(decode(key, state, jax.random.normal(key, (n, config.latent))))
 
-    fidelity = digits_comparison(means, n=config.samples, seed=config.seed, steps=config.classifier)
+    fidelity = digits_comparison(
+        means,
+        n=config.samples,
+        seed=config.seed,
+        steps=config.classifier,
+        decay=config.decay,
+    )
     probes = {
         'samples': Probe(1000, grid(means, n=64)),
         'reconstructions': Probe(1000, reconstructions(encode, decode, data.test[0], view=view)),

@@ -1,12 +1,14 @@
 """The only place where a gradient becomes an update."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
 
+from genjax.averages import Decay, as_decay, move
 from genjax.base import Batch, Key, Metrics
 from genjax.parallel import device_mean
 
@@ -17,12 +19,16 @@ class Fit(NamedTuple):
     Attributes:
       params: as they are now.
       opt_state: the optimiser's.
-      average: exponential moving average of params, for evaluate and sample.
+      average: of params, for evaluate and sample.
+      others: further averages by name, each like params.
+      updates: how many have been made, int32 [].
     """
 
     params: Any
     opt_state: optax.OptState
     average: Any
+    others: dict[str, Any]
+    updates: Array
 
 
 class Descent(NamedTuple):
@@ -36,7 +42,8 @@ def descend(
     losses: Callable[[Key, Any, Batch], Metrics],
     optimizer: optax.GradientTransformation,
     *,
-    decay: float = 0.0,
+    decay: Decay | float = 0.0,
+    others: Mapping[str, Decay | float] = {},
     axis: str | None = None,
 ) -> Descent:
     """Gradient descent on the mean of per-example losses.
@@ -45,22 +52,27 @@ def descend(
       losses: (key, params, batch) -> {'loss': [B], ...}; the mean of 'loss' is minimised, and the
         means of all are the metrics, with 'gradient_norm', the norm of the gradient.
       optimizer: makes an update of the gradient.
-      decay: average <- decay * average + (1 - decay) * params after each update; 0 keeps the two
-        equal.
+      decay: how the average forgets. A number is a fixed decay with warm-up,
+        beta = min(decay, (1 + n) / (10 + n)) after n updates; 0 keeps the average equal to params.
+      others: further averages that are kept beside, by name.
       axis: a mapped axis to average over, besides the devices.
 
     Raises:
-      ValueError: decay lies outside [0, 1).
+      ValueError: a decay lies outside [0, 1), or another average is named 'average'.
     """
-    if not 0 <= decay < 1:
-        raise ValueError(f'decay is {decay}; the average needs 0 <= decay < 1')
+    decay = as_decay(decay)
+    others = {name: as_decay(other) for name, other in others.items()}
+    if 'average' in others:
+        raise ValueError("others has 'average', which is the name of the first one")
 
     def global_mean(tree):
         tree = device_mean(tree)
         return tree if axis is None else jax.lax.pmean(tree, axis)
 
     def init(params):
-        return Fit(params, optimizer.init(params), jax.tree.map(jnp.copy, params))
+        copies = {name: jax.tree.map(jnp.copy, params) for name in others}
+        average = jax.tree.map(jnp.copy, params)
+        return Fit(params, optimizer.init(params), average, copies, jnp.zeros((), jnp.int32))
 
     def update(key, state, batch):
         def mean_loss(params):
@@ -71,8 +83,23 @@ def descend(
         with jax.numpy_dtype_promotion('standard'):  # optax raises floats to integer powers
             steps, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, steps)
-        average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.average, params)
+        average = move(decay, state.updates, state.average, params)
+        kept = {
+            name: move(other, state.updates, state.others[name], params)
+            for name, other in others.items()
+        }
         metrics = means | {'gradient_norm': optax.tree.norm(gradient)}
-        return Fit(params, opt_state, average), metrics
+        return Fit(params, opt_state, average, kept, state.updates + 1), metrics
 
     return Descent(init, update)
+
+
+def with_average(fit: Fit, name: str) -> Fit:
+    """The fit with another of its averages in the place of `average`, for evaluate and sample.
+
+    Raises:
+      ValueError: it keeps none of that name.
+    """
+    if name not in fit.others:
+        raise ValueError(f'no average {name!r} is kept; there are {sorted(fit.others)}')
+    return fit._replace(average=fit.others[name])

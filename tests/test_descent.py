@@ -6,7 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from genjax.descent import descend
+from genjax.averages import fixed, half_life, power, warmed
+from genjax.descent import descend, with_average
+from tests.trees import assert_trees_equal
 
 
 def squares(key, params, batch):
@@ -26,13 +28,68 @@ def test_one_step_is_the_textbooks():
 
 def test_the_average_equals_its_closed_form():
     decay, rate, start = 0.8, 0.1, 5.0
-    descent = descend(squares, optax.sgd(rate), decay=decay)
+    descent = descend(squares, optax.sgd(rate), decay=fixed(decay))
     fit = descent.init(jnp.array(start))
+    update = jax.jit(descent.update)
     for _ in range(30):
-        fit, _ = descent.update(jax.random.key(0), fit, jnp.zeros(4))
+        fit, _ = update(jax.random.key(0), fit, jnp.zeros(4))
     params = start * (1 - rate) ** np.arange(31)  # the mean square's minimum is 0
     weights = (1 - decay) * decay ** np.arange(29, -1, -1)
     assert fit.average == pytest.approx(decay**30 * start + weights @ params[1:], rel=1e-5)
+
+
+def run(descent, steps=12):
+    """The fit after some steps on noise."""
+    update = jax.jit(descent.update)
+    fit = descent.init({'a': jnp.arange(5.0), 'b': jnp.float32(2.0)})
+    for step in range(steps):
+        noise = jax.random.normal(jax.random.fold_in(jax.random.key(2), step), (8,))
+        fit, _ = update(jax.random.key(0), fit, noise)
+    return fit
+
+
+def distances(key, params, batch):
+    total = jnp.sum(params['a'] ** 2) + params['b']
+    return squares(key, total, batch)
+
+
+def test_a_number_is_a_decay_with_warm_up():
+    fit = run(descend(distances, optax.sgd(0.01), decay=0.8))
+    assert_trees_equal(fit, run(descend(distances, optax.sgd(0.01), decay=warmed(0.8))))
+    first = run(descend(distances, optax.sgd(0.01), decay=0.8), steps=1)
+    begun = jnp.arange(5.0)
+    np.testing.assert_allclose(first.average['a'], 0.1 * begun + 0.9 * first.params['a'], rtol=1e-6)
+
+
+def test_several_averages_at_once_are_each_alone_to_the_bit():
+    decays = {'warmed': 0.9, 'fixed': fixed(0.9), 'half': half_life(30, 8), 'power': power(3.0)}
+    fit = run(descend(distances, optax.adam(0.1), others=decays | {'none': 0.0}))
+    for name, decay in decays.items():
+        alone = run(descend(distances, optax.adam(0.1), decay=decay))
+        assert_trees_equal(fit.others[name], alone.average)
+        assert_trees_equal(with_average(fit, name).average, alone.average)
+        assert_trees_equal(alone.params, fit.params)
+    assert_trees_equal(fit.average, fit.params)
+    assert_trees_equal(fit.others['none'], fit.params)
+    assert fit.updates == 12 and fit.updates.dtype == jnp.int32
+
+
+def test_every_tree_of_a_fit_can_be_donated():
+    descent = descend(squares, optax.sgd(0.1), others={'last': 0.0, 'slow': 0.99})
+    update = jax.jit(descent.update, donate_argnums=1)
+    fit = descent.init(jnp.array(3.0))
+    for _ in range(2):
+        fit, _ = descent.update(jax.random.key(0), fit, jnp.zeros(4))
+        fit, _ = update(jax.random.key(0), fit, jnp.zeros(4))
+    assert fit.params == pytest.approx(3 * 0.9**4)
+
+
+def test_an_average_that_is_not_kept_is_named():
+    fit = descend(squares, optax.sgd(0.1), others={'b': 0.9, 'a': 0.9}).init(jnp.array(0.0))
+    with pytest.raises(ValueError, match=r"^no average 'c' is kept; there are \['a', 'b'\]$"):
+        with_average(fit, 'c')
+    with pytest.raises(ValueError, match=r"^others has 'average', which is the name of the first"):
+        descend(squares, optax.sgd(0.1), others={'average': 0.9})
 
 
 def test_a_mapped_axis_is_averaged_over():

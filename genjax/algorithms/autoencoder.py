@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from genjax.averages import Decay
 from genjax.base import Algorithm, Key, Metrics
 from genjax.descent import Fit, descend
 from genjax.numerics.likelihoods import Likelihood
@@ -234,7 +235,7 @@ def autoencoder(
     *,
     corrupt: Corrupt | None = None,
     sparsity: float = 0.0,
-    decay: float = 0.0,
+    decay: Decay | float = 0.0,
     memory: float = 0.99,
 ) -> Algorithm:
     """An autoencoder: batches are {'x': [B, ...]}, the state is a `State`.
@@ -247,7 +248,7 @@ def autoencoder(
       optimizer: of the parameters of both networks.
       corrupt: of one example before f, as `masking` and `additive`; None for no corruption.
       sparsity: nats for 1 of the L1 norm of a code.
-      decay: of the average of the parameters, which everything but training uses.
+      decay: of the average of the parameters, as in `descend`, which everything but training uses.
       memory: the share of the moments' weight that each step keeps, since codes move while f
         learns; at 1 batches weigh alike.
 

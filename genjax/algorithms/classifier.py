@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from genjax.averages import Decay
 from genjax.base import Algorithm, Metrics
 from genjax.descent import descend
 
@@ -58,7 +59,7 @@ def losses(logits: Array, label: Array) -> Metrics:
 
 
 def classifier(
-    network: nn.Module, optimizer: optax.GradientTransformation, *, decay: float = 0.0
+    network: nn.Module, optimizer: optax.GradientTransformation, *, decay: Decay | float = 0.0
 ) -> Algorithm:
     """A classifier: batches are {'x': [B, ...], 'label': int32 [B]}, the state is a `Fit`.
 

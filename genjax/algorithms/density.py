@@ -18,6 +18,7 @@ import optax
 from jax import Array
 from jax.scipy.linalg import solve_triangular
 
+from genjax.averages import Decay
 from genjax.base import Algorithm, Batch, Key, Metrics
 from genjax.descent import descend
 from genjax.numerics.normals import example_normals
@@ -168,7 +169,11 @@ def reverse_kl(family: Family, log_p: LogDensity, *, samples: int = 1) -> Losses
 
 
 def density(
-    family: Family, losses: Losses, optimizer: optax.GradientTransformation, *, decay: float = 0.0
+    family: Family,
+    losses: Losses,
+    optimizer: optax.GradientTransformation,
+    *,
+    decay: Decay | float = 0.0,
 ) -> Algorithm:
     """Fits a density: batches are {'x': [B, D]}, the state is a `Fit` of the family's parameters.
 
@@ -179,7 +184,7 @@ def density(
       family: the densities to choose from.
       losses: `forward_kl` or `reverse_kl` of the family.
       optimizer: of the parameters.
-      decay: of the average of the parameters, which `evaluate` and `sample` use.
+      decay: of the average of the parameters, as in `descend`, which `evaluate` and `sample` use.
 
     Raises:
       ValueError: what `descend` or the family refuses.

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from genjax.averages import Decay
 from genjax.base import Algorithm, Batch, Key, Metrics, State
 from genjax.descent import descend
 from genjax.numerics.likelihoods import Likelihood
@@ -204,7 +205,7 @@ def vae(
     optimizer: optax.GradientTransformation,
     *,
     objective: Objective = elbo(),
-    decay: float = 0.0,
+    decay: Decay | float = 0.0,
 ) -> Algorithm:
     """A VAE: batches are {'x': [B, *shape]}, the state is a `Fit`, the metrics are the objective's.
 

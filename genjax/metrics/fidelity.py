@@ -79,7 +79,7 @@ def protocol_of(
     fake: Features,
     *,
     split: str,
-    average: bool,
+    average: str,
     seeds: Sequence[int],
 ) -> Protocol:
     """The protocol of scores of these features.
@@ -115,7 +115,7 @@ def scores(extractor: Extractor, real: Features, fake: Features, protocol: Proto
       ValueError: the protocol is not that of these features and this extractor; the line names the
         first field that differs.
     """
-    actual = protocol_of(extractor, real, fake, split='', average=False, seeds=())
+    actual = protocol_of(extractor, real, fake, split='', average='', seeds=())
     require_same_features(protocol, actual)
     measurements = _measure(np.random.default_rng(protocol.seeds), real, fake)
     return [

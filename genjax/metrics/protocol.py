@@ -20,7 +20,7 @@ class Protocol(NamedTuple):
     real: int  # examples
     fake: int
     split: str  # of the real examples: 'train', 'test'
-    average: bool  # whether the fake ones are of averaged parameters
+    average: str  # of the parameters that the fake ones are of, by its name; "none"
     seeds: tuple[int, ...]  # of the run and of the samples
 
 

@@ -1,5 +1,6 @@
 """Probes: functions (key, state) -> {name: number, picture, text or table}, and their pictures.
 
+averages          snapshots: files of the averages of parameters
 codes             code_accuracy, scatter: codes by their labels
 conditional       label_accuracy, guidance_table: whether samples are of the class asked for
 decoded           reconstructions, interpolations, manifold: pictures of what codes decode to

@@ -141,7 +141,7 @@ def comparison(
     *,
     n: int,
     split: str,
-    average: bool,
+    average: str,
     seeds: Sequence[int],
     view: View | None = None,
 ) -> Comparison:

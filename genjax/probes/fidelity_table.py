@@ -45,12 +45,11 @@ def _number(value: float | None) -> str:
 
 
 def _description(protocol: Protocol) -> str:
-    parameters = 'averaged parameters' if protocol.average else 'the last parameters'
     seeds = ', '.join(map(str, protocol.seeds))
     return (
         f'extractor {protocol.extractor}, weights {protocol.weights}, resize {protocol.resize}\n'
         f'{protocol.real} real examples of {protocol.split}, '
-        f'{protocol.fake} fake ones of {parameters}, seeds {seeds}'
+        f'{protocol.fake} fake ones, average of parameters: {protocol.average}, seeds {seeds}'
     )
 
 

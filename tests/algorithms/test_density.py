@@ -21,6 +21,7 @@ from genjax.algorithms.density import (
     mixed,
     reverse_kl,
 )
+from genjax.averages import fixed
 from genjax.data.tables import table
 from genjax.metrics.likelihood import categorical_kl, gaussian_kl, quadrature_kl
 from genjax.training import Every, Experiment, make_mesh, train
@@ -240,7 +241,7 @@ def test_likelihood_is_divergence_plus_entropy_at_every_step(tmp_path):
 def test_evaluate_and_sample_use_the_average():
     x = jnp.float32(sample_mixture(8))
     losses = reverse_kl(gaussian, mixed(gaussian, WEIGHTS, parts()))
-    algorithm = density(gaussian, losses, optax.adam(0.1), decay=0.5)
+    algorithm = density(gaussian, losses, optax.adam(0.1), decay=fixed(0.5))
     start = algorithm.init(KEY, {'x': x})
     fit = jax.jit(algorithm.update)(KEY, start, {'x': x})[0]
     np.testing.assert_allclose(

@@ -39,6 +39,7 @@ from genjax.algorithms.word2vec import (
     skip_gram,
     word2vec,
 )
+from genjax.averages import gamma_of, half_life, power
 from genjax.base import Data, Resident
 from genjax.networks.classifier import Classifier
 from genjax.networks.mlp import MLP
@@ -72,11 +73,12 @@ def ddpm_case() -> Experiment:
 
 
 def denoiser_case() -> Experiment:
-    """A flow with labels that training hides at times, and guidance in its samples."""
+    """A flow with labels that training hides at times, guidance in its samples, three averages."""
     rng = np.random.default_rng(1)
     images = rng.uniform(-1, 1, (40, 4, 4, 1)).astype(np.float32)
     labels = rng.integers(0, 3, 40, np.int32)
     path = straight()
+    others = {'power': power(gamma_of(0.1)), 'half': half_life(50, BATCH)}
     algorithm = denoiser(
         Denoiser(Labelled(), path, velocity(), classes=3),
         optax.adam(1e-3),
@@ -87,6 +89,7 @@ def denoiser_case() -> Experiment:
         guidance=Guidance(2.0),
         label_dropout=0.2,
         decay=0.9,
+        others=others,
     )
     return Experiment(algorithm, cycle({'image': images, 'label': labels}), {})
 

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 ALLOWED = {
     'genjax/training': {'base', 'parallel'},
     'genjax/numerics': {'base', 'parallel'},
-    'genjax/algorithms': {'base', 'parallel', 'descent', 'counting', 'numerics'},
+    'genjax/algorithms': {'base', 'parallel', 'averages', 'descent', 'counting', 'numerics'},
     'genjax/networks': {'base', 'parallel'},
     'genjax/data': {'base', 'parallel', 'home'},
     'genjax/metrics': {'base', 'parallel'},
@@ -22,6 +22,7 @@ ALLOWED = {
     'experiments': {
         'base',
         'parallel',
+        'averages',
         'training',
         'algorithms',
         'networks',
@@ -37,7 +38,8 @@ ROOT_MODULES = {
     'base': set(),
     'home': set(),
     'parallel': {'base'},
-    'descent': {'base', 'parallel'},
+    'averages': set(),
+    'descent': {'base', 'parallel', 'averages'},
     'counting': {'base', 'parallel'},
 }
 # Folders of genjax/algorithms, and its modules: none imports another.

@@ -11,7 +11,7 @@ from genjax.metrics.modes import classifier_score
 from genjax.metrics.precision_recall import density_coverage, precision_recall
 from genjax.metrics.protocol import Protocol, weights_digest
 
-OTHER = Protocol('other', 'cd' * 8, 'bilinear', 101, 51, 'train', False, (0,))
+OTHER = Protocol('other', 'cd' * 8, 'bilinear', 101, 51, 'train', 'none', (0,))
 
 
 def toy_extractor(name='toy'):
@@ -43,7 +43,7 @@ def measured(name='toy', real=60, fake=40):
         features_of(extractor, draw.normal(size=(n, 1, 5, 1)) * scale)
         for n, scale in [(real, 1), (fake, 1.2)]
     )
-    protocol = protocol_of(extractor, x, y, split='test', average=True, seeds=[3])
+    protocol = protocol_of(extractor, x, y, split='test', average='decay 0.9', seeds=[3])
     return extractor, x, y, protocol
 
 

@@ -13,9 +13,9 @@ from genjax.metrics.protocol import (
     weights_digest,
 )
 
-PROTOCOL = Protocol('InceptionV3', 'ab' * 8, 'none', 100, 50, 'test', True, (0, 1))
+PROTOCOL = Protocol('InceptionV3', 'ab' * 8, 'none', 100, 50, 'test', 'decay 0.9', (0, 1))
 
-OTHERS = Protocol('other', 'cd' * 8, 'bilinear', 101, 51, 'train', False, (0,))
+OTHERS = Protocol('other', 'cd' * 8, 'bilinear', 101, 51, 'train', 'none', (0,))
 
 SCORES = [Score('FID', 3.25, PROTOCOL, None, 1.0), Score('KID', 0.001, PROTOCOL, 0.0002, 0.001)]
 

@@ -63,7 +63,7 @@ def compared(n=520, calls=None):
         held_out=iter([HELD_OUT[:200], HELD_OUT[200:]]),
         n=n,
         split='train',
-        average=True,
+        average='decay 0.9',
         seeds=(7, 8),
         view=view,
     )
@@ -104,7 +104,7 @@ def test_scores_say_how_they_were_made_beside_those_of_as_many_held_out_examples
     assert of_all.startswith(
         'extractor pixels, weights 0000000000000000, resize none\n600 real examples of train, 520 f'
     )
-    assert '300 fake ones of averaged parameters, seeds 7, 8' in of_fewer
+    assert '300 fake ones, average of parameters: decay 0.9, seeds 7, 8' in of_fewer
     line = next(line for line in of_fewer.splitlines() if line.startswith('Frechet distance'))
     expected = frechet_distance(REAL.reshape(-1, 2), HELD_OUT.reshape(-1, 2))
     assert f'{expected:.5g}' in line.split()

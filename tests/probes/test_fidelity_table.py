@@ -20,7 +20,7 @@ def measured(name='toy', real=60, fake=40):
     extractor = Extractor(name, '0' * 16, 'none', toy_features)
     x = features_of(extractor, rng.normal(size=(real, 1, 5, 1)))
     y = features_of(extractor, rng.normal(size=(fake, 1, 5, 1)) * 1.2)
-    protocol = protocol_of(extractor, x, y, split='test', average=True, seeds=[3])
+    protocol = protocol_of(extractor, x, y, split='test', average='decay 0.9', seeds=[3])
     return extractor, x, y, protocol
 
 
@@ -30,7 +30,10 @@ def test_the_table_tells_how_scores_were_made_and_what_few_examples_do_to_them()
     reference = [score._replace(value=0.125) for score in found[:2]]
     lines = score_table(found, reference).splitlines()
     assert lines[0] == f'extractor InceptionV3, weights {extractor.weights}, resize none'
-    assert lines[1] == '60 real examples of test, 40 fake ones of averaged parameters, seeds 3'
+    assert (
+        lines[1]
+        == '60 real examples of test, 40 fake ones, average of parameters: decay 0.9, seeds 3'
+    )
     fid, kid, classifier, precision = lines[4:8]
     assert fid.split()[:4] == ['FID', f'{found[0].value:.5g}', f'{found[0].limit:.5g}', '0.125']
     assert fid.endswith(f'biased by {found[0].value - found[0].limit:+.3g} with 40')

@@ -1,6 +1,6 @@
 """Denoising diffusion: Ho et al. 2020, arXiv:2006.11239, whose equation numbers these are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from genjax.algorithms.diffusion.process import (
 )
 from genjax.algorithms.diffusion.samplers.reverse_chain import reverse_chain
 from genjax.algorithms.diffusion.samplers.steps import Denoise, Sampler
+from genjax.averages import Decay
 from genjax.base import Algorithm, Batch, Key, Metrics
 from genjax.descent import Fit, descend
 from genjax.parallel import example_keys, shard_batch
@@ -135,7 +136,8 @@ def ddpm(
     process: Process | None = None,
     sampler: Sampler | None = None,
     clip: float = 1.0,
-    decay: float = 0.9999,
+    decay: Decay | float = 0.9999,
+    others: Mapping[str, Decay | float] = {},
 ) -> Algorithm:
     """DDPM: batches are {'image': [B, *shape] in [-1, 1]}, the state is a `Fit`.
 
@@ -149,7 +151,8 @@ def ddpm(
       process: by default the linear schedule with the larger variance.
       sampler: that `sample` uses; by default `reverse_chain(process)`.
       clip: of the predicted x_0, in samples and in the bound.
-      decay: of the average.
+      decay: of the average, as in `descend`.
+      others: further averages, as in `descend`.
 
     Raises:
       ValueError: shape is no tuple of positive integers, or what `linear_schedule` and `descend`
@@ -167,7 +170,7 @@ def ddpm(
         predict = predictor(network, params, {'dropout': dropout_key})
         return losses(losses_key, process, predict, _images(batch, shape), clip)
 
-    descent = descend(training_losses, optimizer, decay=decay)
+    descent = descend(training_losses, optimizer, decay=decay, others=others)
 
     def init(key, batch):
         del batch

@@ -3,7 +3,7 @@
 B examples of one shape, C classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from genjax.algorithms.diffusion.samplers.second_order import heun
 from genjax.algorithms.diffusion.samplers.steps import Denoise, Sampler
 from genjax.algorithms.diffusion.times import Draw, Law, karras_times, stratified
 from genjax.algorithms.diffusion.weights import Weight
+from genjax.averages import Decay
 from genjax.base import Algorithm, Batch, Key
 from genjax.descent import Fit, descend
 from genjax.numerics.normals import example_normals
@@ -225,7 +226,8 @@ def denoiser(
     label_dropout: float = 0.0,
     augment: Augment | None = None,
     ode_steps: int = 40,
-    decay: float = 0.9999,
+    decay: Decay | float = 0.9999,
+    others: Mapping[str, Decay | float] = {},
 ) -> Algorithm:
     """A denoiser of batches {'image': [B, *shape] in [-1, 1], 'label': [B]}; its state is a `Fit`.
 
@@ -247,7 +249,8 @@ def denoiser(
       augment: of the training images; the network is given what was done as the condition
         `augmentation` [B, A], which is 0 everywhere else.
       ode_steps: of Heun's method in `encode` and `decode`, spaced as in `karras_times`.
-      decay: of the average.
+      decay: of the average, as in `descend`.
+      others: further averages, as in `descend`.
 
     Raises:
       ValueError: label_dropout lies outside [0, 1], or guidance is asked of a model without
@@ -274,7 +277,7 @@ def denoiser(
         loss = losses(losses_key, model, predict, x0, law=law, draw=draw, weight=weight)
         return {'loss': loss}
 
-    descent = descend(training_losses, optimizer, decay=decay)
+    descent = descend(training_losses, optimizer, decay=decay, others=others)
 
     def init(key, batch):
         x0 = jnp.zeros((1, *shape))

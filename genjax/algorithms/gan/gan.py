@@ -29,6 +29,7 @@ from genjax.algorithms.gan.players import (
     network_arguments,
     sample_latents,
 )
+from genjax.averages import Decay
 from genjax.base import Algorithm, Batch, Key, Metrics
 from genjax.descent import Descent, descend
 from genjax.parallel import example_keys
@@ -275,7 +276,7 @@ def gan(
     game: Game,
     penalties: Sequence[Penalty] = (),
     critic_steps: int = 1,
-    decay: float = 0.0,
+    decay: Decay | float = 0.0,
     augment: Augment | None = None,
 ) -> Algorithm:
     """A GAN: batches are {'x': [n B, *shape]}, with classes {'label': int [n B]} too.
@@ -291,7 +292,7 @@ def gan(
       game: the losses of both.
       penalties: of the discriminator.
       critic_steps: n.
-      decay: of the average of the generator's parameters, which samples.
+      decay: of the average of the generator's parameters, which samples, as in `descend`.
       augment: of real and generated examples alike, before the discriminator.
 
     Raises:

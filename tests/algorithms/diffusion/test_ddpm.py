@@ -19,6 +19,7 @@ from genjax.algorithms.diffusion import (
     predictor,
     trailing_times,
 )
+from genjax.averages import fixed
 from genjax.base import Resident
 from genjax.training import Data, Experiment, make_mesh, train
 from tests.algorithms.diffusion.gaussian import (
@@ -118,7 +119,7 @@ def test_parameters_are_made_without_running_the_network():
 
 
 def test_average_is_its_closed_form():
-    algorithm = ddpm(Tabular(T), optax.adam(0.1), shape=SHAPE, process=PROCESS, decay=0.9)
+    algorithm = ddpm(Tabular(T), optax.adam(0.1), shape=SHAPE, process=PROCESS, decay=fixed(0.9))
     fit = algorithm.init(KEY, None)
     update = jax.jit(algorithm.update)
     weights = [fit.params['weights']]

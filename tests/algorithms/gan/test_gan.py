@@ -22,6 +22,7 @@ from genjax.algorithms.gan import (
     saturation,
     wasserstein,
 )
+from genjax.averages import fixed
 from genjax.data.tables import table
 from genjax.networks.mlp import MLP
 from genjax.networks.norms import BatchNorm
@@ -127,7 +128,7 @@ def test_samples_are_normalised_by_the_averaged_parameters_statistics():
 
 
 def test_the_average_samples_and_the_newest_parameters_train():
-    algorithm = make_gan(PLAIN, decay=0.9)
+    algorithm = make_gan(PLAIN, decay=fixed(0.9))
     state = run(algorithm)
     # Samples need the average alone.
     averaged = state.generator._replace(fit=state.generator.fit._replace(params=None))

@@ -266,11 +266,17 @@ def test_the_pyramid_of_the_input_is_added():
     assert not np.allclose(y, without_pyramid, atol=1e-3)
 
 
-def test_it_begins_near_zero():
-    x, t, _, apply = conditional(ddpm_plus_plus)
-    network = ddpm_plus_plus(**SMALL, classes=3, augmentation_labels=9)
-    params = network.lazy_init(jax.random.key(0), shape(*x.shape), shape(4), LABEL, DONE)
-    assert 0 < jnp.abs(apply(params, x, t, LABEL, DONE)).max() < 1e-4
+def test_the_last_kernel_begins_near_zero_and_so_does_the_network():
+    network = ddpm_plus_plus(**(SMALL | dict(width=16)))
+
+    @jax.jit
+    def last_layer(key):
+        return network.lazy_init(key, shape(1, 8, 8, 64), shape(1))['params']['leave']
+
+    layer = last_layer(jax.random.key(0))
+    assert layer['kernel'].shape == (3, 3, 16, 64) and not layer['bias'].any()
+    deviation = 1e-5 * math.sqrt(2 / (9 * 16 + 9 * 64))
+    assert jnp.std(layer['kernel']) == pytest.approx(deviation, rel=0.05)
 
 
 def test_dropout_is_active_exactly_with_its_key():

@@ -100,7 +100,7 @@ def test_a_smooth_image_is_its_formula_at_the_points_it_comes_from(case):
     inside = np.maximum(abs(z.real), abs(z.imag)) < 12  # the mirror is no part of the formula
     assert inside.mean() > 0.3
     expected = wave(z.real, -z.imag)
-    np.testing.assert_allclose(result[..., 0][inside], expected[inside], atol=0.02)
+    np.testing.assert_allclose(result[..., 0][inside], expected[inside], atol=0.01)
     assert np.abs(expected - wave(x, y))[inside].max() > 0.3
 
 

@@ -54,7 +54,14 @@ def get_config():
         steps=2000,
         batch=64,
         size=12,
-        unet=dict(width=32, multipliers=(1, 2), attend_at=(6,), dropout=0.1, blocks=1),
+        unet=dict(
+            width=32,
+            multipliers=(1, 2),
+            attend_at=(6,),
+            dropout=0.1,
+            blocks=1,
+            channels_per_group=4,
+        ),
         learning_rate=2e-3,  # in the beginning
         decay=0.995,
         label_dropout=0.1,
@@ -110,7 +117,9 @@ def build(config):
         def scored(key, state, n):
             return middle(sample(key, state, n))
 
-        return digits_comparison(scored, n=n, seed=config.seed, steps=config.classifier)
+        return digits_comparison(
+            scored, n=n, seed=config.seed, steps=config.classifier, decay=config.decay
+        )
 
     def by_label(scale):
         return draw(sampler, guidance=Guidance(scale), label=labels_by_row(6))
@@ -144,7 +153,7 @@ def build(config):
     between = interpolations(encode, decode, pairs, view=lambda x: x, mix=great_circle)
     rows = draw(sampler, guidance=guidance, label=labels_by_row(10))
     guided = {f'guidance {scale:g}': by_label(scale) for scale in SCALES}
-    by_steps = {f'{steps} steps': of_steps(steps) for steps in (2, 5, 10, 25)}
+    by_steps = {f'{steps} steps': of_steps(steps) for steps in (2, 5, 20)}
     probes = {
         'samples': Probe(500, grid(rows, n=100)),
         'chain': Probe(config.steps, film(chain, n=16)),

@@ -107,13 +107,12 @@ class Labelled(nn.Module):
 
 
 class NoiseAndVariance(nn.Module):
-    """Two convolutions, dropout between them, that give twice the channels of their image."""
+    """Two convolutions that give twice the channels of their image."""
 
     @nn.compact
     def __call__(self, x, t):
         time = nn.Embed(20, 8)(t)
         h = nn.silu(nn.Conv(8, (3, 3))(x) + time[:, None, None])
-        h = nn.Dropout(0.1, deterministic=not self.has_rng('dropout'))(h)
         return nn.Conv(2 * x.shape[-1], (3, 3))(h)
 
 

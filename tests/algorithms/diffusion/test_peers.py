@@ -288,9 +288,9 @@ def test_their_midpoint_type_of_order_2_differs_in_the_third_order(diffusers):
 def test_a_step_of_order_3_lacks_half_of_the_second_difference_in_theirs(diffusers, i):
     """The quadratic term of the polynomial is D_2 u^2, u = (l - l_s) / h.
 
-    The integral of u^2 is -2 ((e^-h - 1 + h) / h^2 - 1/2). They, as the authors' code of 3M, have it
-    without the 2, which the same authors' single-step solver has in its D_2. With the other half
-    their step is ours.
+    The integral of u^2 is -2 ((e^-h - 1 + h) / h^2 - 1/2). They have it without the 2, as the
+    authors' code of 3M has, while that of their single-step solver has it in D_2. With the other
+    half their step is ours.
     """
     x, *known = draws(4, 4, 5)
     theirs = step_of(dpm(diffusers, 3, 'midpoint'), i, known, x)
@@ -383,9 +383,7 @@ def predictor_of(diffusers, order, kind, i, known, x, times=TIMES):
     scheduler = uni(diffusers, 3, kind, times)
     scheduler._step_index = i
     scheduler.model_outputs = [to_torch(estimate) for estimate in known[::-1]]
-    # They count channels.
-    x = to_torch(x)
-    return scheduler.multistep_uni_p_bh_update(None, sample=x, order=order).numpy()
+    return scheduler.multistep_uni_p_bh_update(None, sample=to_torch(x), order=order).numpy()
 
 
 def corrector_of(diffusers, order, kind, i, newest, known, x, times=TIMES):
@@ -538,7 +536,7 @@ def test_ddim_is_theirs(diffusers, float64, spacing, steps, eta):
 
 @pytest.mark.parametrize(('name', 'ours'), [('small', fixed_small), ('large', fixed_large)])
 def test_the_posterior_and_both_variances_are_those_of_their_ddpm(diffusers, name, ours):
-    """From the third of T steps on; our first has the variance of the second, theirs has none."""
+    """From the second step on: our first has the variance of the second, theirs has none."""
     scheduler = their_ddpm(diffusers, f'fixed_{name}')
     process = make_process(linear_schedule(T), ours)
     for t in (2, 3, 500, T):
@@ -546,7 +544,6 @@ def test_the_posterior_and_both_variances_are_those_of_their_ddpm(diffusers, nam
         np.testing.assert_allclose(variance, process.model_variance[t], **EXACTLY)
     for t in range(1, T + 1, 111):
         x, x0 = draws(2, 4, 3, 1, 1)
-        # Their mean is the middle of two steps with opposite noise: here of their own draws.
         mean = mean_of(scheduler, x0, t, x)
         expected = process.posterior_x0_coef[t] * x0 + process.posterior_xt_coef[t] * x
         np.testing.assert_allclose(mean, expected, **EXACTLY)

@@ -164,6 +164,7 @@ def learned_chain(
     times = checked(path, np.arange(last_step(process), -1, -1) if times is None else times)
     x0_coef, xt_coef, smaller = ddim_coefficients(path, times, eta=1.0)
     larger = 1 - process.alpha_bar[times[:-1]] / process.alpha_bar[times[1:]]
+    steps = len(times) - 1
     is_noisy = smaller > 0
     log_larger = np.log(larger)
     log_smaller = np.log(np.where(is_noisy, smaller, larger))
@@ -176,10 +177,10 @@ def learned_chain(
             most = at_step(log_larger, i, x)
             least = at_step(log_smaller, i, x)
             deviation = jnp.exp((share * most + (1 - share) * least) / 2)
-            noise = at_step(is_noisy, i, x) * step_noise(key, i, x)
+            noise = at_step(is_noisy, i, x) * step_noise(key, steps - i, x)
             return (mean + deviation * noise,)
 
-        return run_steps(step, (x_T,), len(times) - 1, frames)
+        return run_steps(step, (x_T,), steps, frames)
 
     return sample
 

@@ -24,6 +24,7 @@ from genjax.algorithms.diffusion import (
     linear_schedule,
     log_variance,
     make_process,
+    reverse_chain,
     reverse_predictor,
     step_term,
     trailing_times,
@@ -201,9 +202,21 @@ def test_the_chain_with_the_smaller_variance_is_ancestral_at_all_steps_and_at_fe
         ours = learned_chain(PROCESS, times)(KEY, estimate, x)
         theirs = ancestral(discrete(PROCESS), times)(KEY, denoise, x)
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-    default = learned_chain(PROCESS)(KEY, estimate, x)
-    every = learned_chain(PROCESS, np.arange(T, -1, -1))(KEY, estimate, x)
-    np.testing.assert_array_equal(default, every)
+
+
+@pytest.mark.parametrize(('share', 'fixed'), [(0.0, fixed_small), (1.0, fixed_large)])
+def test_with_a_fixed_variance_the_chain_is_ddpms(share, fixed):
+    x = jax.random.normal(KEY, (16, *SHAPE))
+
+    def estimate(x, t):
+        return jnp.sin(x), jnp.full_like(x, share)
+
+    def denoise(x, t):
+        return jnp.sin(x)
+
+    ours = learned_chain(PROCESS)(KEY, estimate, x)
+    theirs = reverse_chain(make_process(BETAS, fixed))(KEY, denoise, x)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_a_step_has_the_learned_variance_and_the_last_has_none():
@@ -214,7 +227,7 @@ def test_a_step_has_the_learned_variance_and_the_last_has_none():
         return jnp.zeros_like(x), jnp.broadcast_to(shares, x.shape)
 
     first = learned_chain(PROCESS, frames=T)(KEY, estimate, x)[0]
-    noise = (first - PROCESS.posterior_xt_coef[T] * x) / step_noise(KEY, 0, x)
+    noise = (first - PROCESS.posterior_xt_coef[T] * x) / step_noise(KEY, T, x)
     expected = jnp.exp(log_variance(PROCESS, T, shares) / 2)
     np.testing.assert_allclose(noise, np.broadcast_to(expected, x.shape), rtol=1e-3)
     # A step to 5, of the two fixed variances of one wide step.
@@ -222,7 +235,7 @@ def test_a_step_has_the_learned_variance_and_the_last_has_none():
     larger = 1 - bar / before
     smaller = (1 - before) / (1 - bar) * larger
     wide = learned_chain(PROCESS, np.array([T, 5]))(KEY, estimate, x)
-    noise = (wide - np.sqrt(bar / before) * (1 - before) / (1 - bar) * x) / step_noise(KEY, 0, x)
+    noise = (wide - np.sqrt(bar / before) * (1 - before) / (1 - bar) * x) / step_noise(KEY, 1, x)
     expected = np.sqrt(larger**shares * smaller ** (1 - shares))
     np.testing.assert_allclose(noise, np.broadcast_to(expected, x.shape), rtol=1e-3)
     # The last step gives the estimate itself.

@@ -514,7 +514,7 @@ def run_ddim(scheduler, x, eta, denoise=None):
     start = jnp.asarray(x)
     x = to_torch(x)
     for i, t in enumerate(scheduler.timesteps):
-        noise = to_torch(step_noise(KEY, i, start)) if eta > 0 else None
+        noise = to_torch(step_noise(KEY, len(scheduler.timesteps) - i, start)) if eta > 0 else None
         estimate = smooth(x) if denoise is None else to_torch(denoise(x.numpy(), int(t) + 1))
         x = scheduler.step(estimate, t, x, eta=eta, variance_noise=noise).prev_sample
         found.append(x.numpy())
@@ -595,9 +595,9 @@ def ancestral_step(t, before, x):
     sampler = ancestral(DISCRETE, np.array([t, before]))
     x = jnp.asarray(x)
     one = sampler(KEY, jax_smooth, x)
-    drawn = step_noise(KEY, 0, x)
+    drawn = step_noise(KEY, 1, x)
     other = sampler(jax.random.key(6), jax_smooth, x)
-    other_drawn = step_noise(jax.random.key(6), 0, x)
+    other_drawn = step_noise(jax.random.key(6), 1, x)
     deviation = float(((one - other) / (drawn - other_drawn)).mean())
     return np.asarray(one) - deviation * np.asarray(drawn), deviation
 

@@ -5,7 +5,7 @@ of the variance lies on the way from the smaller to the larger of DDPM's two fix
 mean is exact, so is the best variance known (Bao et al. 2022, arXiv:2201.06503, theorem 1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ from genjax.algorithms.diffusion.samplers.steps import (
     time_of_all,
 )
 from genjax.algorithms.diffusion.samplers.steps import at as at_step
+from genjax.averages import Decay
 from genjax.base import Algorithm, Key, Metrics
 from genjax.descent import Fit, descend
 from genjax.parallel import shard_batch
@@ -180,7 +181,7 @@ def learned_chain(
             noise = at_step(is_noisy, i, x) * step_noise(key, steps - i, x)
             return (mean + deviation * noise,)
 
-        return run_steps(step, (x_T,), steps, frames)
+        return run_steps(step, (x_T,), np.arange(1, steps + 1), frames)
 
     return sample
 
@@ -234,7 +235,8 @@ def improved_ddpm(
     chain: Chain | None = None,
     clip: float = 1.0,
     bound_weight: float = 0.001,
-    decay: float = 0.9999,
+    decay: Decay | float = 0.9999,
+    others: Mapping[str, Decay | float] = {},
 ) -> Algorithm:
     """DDPM with learned variances: batches are {'image': [B, *shape] in [-1, 1]}.
 
@@ -251,7 +253,8 @@ def improved_ddpm(
       chain: that `sample` uses; by default `learned_chain(process)`.
       clip: of the predicted x_0, in samples and in the bound.
       bound_weight: lambda of equation 16.
-      decay: of the average.
+      decay: of the average, as in `descend`.
+      others: further averages, as in `descend`.
 
     Raises:
       ValueError: shape is no tuple of positive integers, bound_weight is negative, or what
@@ -276,7 +279,7 @@ def improved_ddpm(
         predict = reverse_predictor(network, params, {'dropout': dropout_key})
         return losses(losses_key, predict, batch)
 
-    descent = descend(training_losses, optimizer, decay=decay)
+    descent = descend(training_losses, optimizer, decay=decay, others=others)
 
     def init(key, batch):
         del batch

@@ -14,6 +14,7 @@ from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of
 from genjax.algorithms.diffusion.ddpm import ddpm
 from genjax.algorithms.diffusion.denoiser import Guidance, denoiser
 from genjax.algorithms.diffusion.denoiser import Model as Denoiser
+from genjax.algorithms.diffusion.learned_variance import improved_ddpm
 from genjax.algorithms.diffusion.paths import straight
 from genjax.algorithms.diffusion.predictions import velocity
 from genjax.algorithms.diffusion.samplers.second_order import heun
@@ -103,6 +104,24 @@ class Labelled(nn.Module):
         h = nn.Dense(8)(x.reshape(len(x), -1)) + nn.Dense(8)(given)
         h = nn.tanh(h + nn.Dense(8)(condition[:, None] / 1000))
         return nn.Dense(16)(h).reshape(x.shape)
+
+
+class NoiseAndVariance(nn.Module):
+    """Two convolutions that give twice the channels of their image."""
+
+    @nn.compact
+    def __call__(self, x, t):
+        time = nn.Embed(20, 8)(t)
+        h = nn.silu(nn.Conv(8, (3, 3))(x) + time[:, None, None])
+        return nn.Conv(2 * x.shape[-1], (3, 3))(h)
+
+
+def improved_ddpm_case() -> Experiment:
+    """Learned variances."""
+    images = np.random.default_rng(1).uniform(-1, 1, (40, 8, 8, 1)).astype(np.float32)
+    optimizer = optax.adam(1e-3)
+    algorithm = improved_ddpm(NoiseAndVariance(), optimizer, shape=(8, 8, 1), steps=20, decay=0.9)
+    return Experiment(algorithm, cycle({'image': images}), {})
 
 
 def text(length: int) -> Data:
@@ -286,6 +305,7 @@ ALGORITHMS = {
     'density': density_case,
     'gan': gan_case,
     'hmm': hmm_case,
+    'improved_ddpm': improved_ddpm_case,
     'mixture': mixture_case,
     'naive_bayes': naive_bayes_case,
     'ngram': ngram_case,

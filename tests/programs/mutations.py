@@ -267,17 +267,210 @@ FAULTS = (
         'algorithms/diffusion/samplers/test_reverse_chain.py::test_it_follows_the_exact_recursion',
     ),
     Fault(
-        "Heun's method takes its second slope at the first point",
+        "Heun's method takes its second slope for one at the beginning of the step",
         'genjax/algorithms/diffusion/samplers/second_order.py',
-        'slope(i, by_euler(), end, slope_at_end)',
-        'slope(i, x, end, slope_at_end)',
+        'ode_coefficients(path, end[:corrected])',
+        'ode_coefficients(path, begin[:corrected])',
         'algorithms/diffusion/samplers/test_order.py'
         '::test_it_converges_at_its_order_on_a_mixture[heun]',
     ),
     Fault(
+        'the variance-preserving path forgets the half of its integral',
+        'genjax/algorithms/diffusion/paths.py',
+        '(beta_max - beta_min) * t**2 / 2',
+        '(beta_max - beta_min) * t**2',
+        'algorithms/diffusion/test_paths.py'
+        '::test_the_linear_schedule_comes_to_its_path_at_first_order',
+    ),
+    Fault(
+        'a sign in v',
+        'genjax/algorithms/diffusion/predictions.py',
+        'return -path.sigma(t), path.alpha(t)',
+        'return path.sigma(t), path.alpha(t)',
+        'algorithms/diffusion/test_predictions.py::test_the_rows_are_the_papers_formulas',
+    ),
+    Fault(
+        "EDM's network is given twice the logarithm of the noise level",
+        'genjax/algorithms/diffusion/predictions.py',
+        '-log_snr(path, t) / 8',
+        '-log_snr(path, t) / 4',
+        'algorithms/diffusion/test_predictions.py::test_edms_coefficients_are_those_of_its_table',
+    ),
+    Fault(
+        'the loss of x_0 is not weighted by what an error of the prediction costs there',
+        'genjax/algorithms/diffusion/denoiser.py',
+        'ratio**2 * error',
+        'error',
+        'algorithms/diffusion/test_denoiser.py'
+        '::test_the_loss_is_the_weighted_error_of_x0_whatever_is_predicted',
+    ),
+    Fault(
+        'the loss of EDM takes the deviation of the data for its variance',
+        'genjax/algorithms/diffusion/weights.py',
+        '1 / data_deviation**2',
+        '1 / data_deviation',
+        'algorithms/diffusion/test_weights.py::test_it_is_the_error_of_a_prediction',
+    ),
+    Fault(
+        'min-SNR takes the larger of the two',
+        'genjax/algorithms/diffusion/weights.py',
+        'jnp.minimum(jnp.exp(log_snr), gamma)',
+        'jnp.maximum(jnp.exp(log_snr), gamma)',
+        'algorithms/diffusion/test_weights.py::test_the_others_are_their_papers_formulas',
+    ),
+    Fault(
+        'the variational bound counts the error of the noise twice',
+        'genjax/algorithms/diffusion/weights.py',
+        'return jnp.exp(log_snr) / 2\n',
+        'return jnp.exp(log_snr)\n',
+        'algorithms/diffusion/test_weights.py'
+        '::test_the_bounds_weight_of_the_least_errors_gives_the_entropy',
+    ),
+    Fault(
+        'a stratified batch draws each t by itself',
+        'genjax/algorithms/diffusion/times.py',
+        'shares = (place.astype(within.dtype) + within) / total',
+        'shares = within',
+        'algorithms/diffusion/test_times.py::test_a_batch_has_one_share_in_each_part',
+    ),
+    Fault(
+        'the density of a log-normal noise level lacks the slope of its logarithm',
+        'genjax/algorithms/diffusion/times.py',
+        'norm.logpdf(-half, mean, deviation) + jnp.log(slope)',
+        'norm.logpdf(-half, mean, deviation) + 0 * slope',
+        'algorithms/diffusion/test_times.py::test_the_density_of_a_law_is_that_of_its_quantiles',
+    ),
+    Fault(
+        "EDM's noise levels are even themselves",
+        'genjax/algorithms/diffusion/times.py',
+        'np.linspace(highest, lowest, steps) ** rho',
+        'np.linspace(highest**rho, lowest**rho, steps)',
+        'algorithms/diffusion/test_times.py::test_karras_times_are_equation_5',
+    ),
+    Fault(
+        'DDIM scales the variance of its noise by eta, not the deviation',
+        'genjax/algorithms/diffusion/samplers/single_step.py',
+        '(eta * sigma[1:]) ** 2',
+        'eta * sigma[1:] ** 2',
+        'algorithms/diffusion/samplers/test_single_step.py'
+        '::test_ddim_keeps_the_marginals_and_eta_scales_the_deviation',
+    ),
+    Fault(
+        'the reverse SDE has the drift of the probability flow',
+        'genjax/algorithms/diffusion/samplers/single_step.py',
+        'base = 1 + width * (x_slope + rate / 2)',
+        'base = 1 + width * x_slope',
+        'algorithms/diffusion/samplers/test_order.py'
+        '::test_stochastic_samplers_come_to_the_reverse_sde_at_first_order',
+    ),
+    Fault(
+        "a multistep sampler has half of its polynomial's quadratic term, as the "
+        'code of DPM-Solver++',
+        'genjax/algorithms/diffusion/samplers/multistep.py',
+        'integrals.append(width**j - j * integrals[-1])',
+        'integrals.append((width**j - j * integrals[-1]) / j)',
+        'algorithms/diffusion/samplers/test_order.py'
+        '::test_it_converges_at_its_order_on_a_mixture[3M]',
+    ),
+    Fault(
+        'UniPC does not correct its steps',
+        'genjax/algorithms/diffusion/samplers/multistep.py',
+        'anchor[1:, 2:] = corrector[:-1]',
+        'anchor[1:, 3:] = predictor[:-1]',
+        'algorithms/diffusion/samplers/test_order.py'
+        '::test_it_converges_at_its_order_on_a_mixture[UniPC-2]',
+    ),
+    Fault(
+        'churn adds the noise of the difference of deviations',
+        'genjax/algorithms/diffusion/samplers/second_order.py',
+        'np.sqrt(raised**2 - level**2)',
+        '(raised - level)',
+        'algorithms/diffusion/samplers/test_order.py'
+        '::test_churn_keeps_the_variance_that_its_recursion_says',
+    ),
+    Fault(
+        'guidance leads away by its scale, not by the scale less 1',
+        'genjax/algorithms/diffusion/guidance.py',
+        '(scale - 1) * (ours - reference(x, t))',
+        'scale * (ours - reference(x, t))',
+        'algorithms/diffusion/test_guidance.py::test_a_scale_of_nought_is_the_reference',
+    ),
+    Fault(
+        'guidance has no upper end of its interval',
+        'genjax/algorithms/diffusion/guidance.py',
+        '(least <= level) & (level <= most)',
+        'least <= level',
+        'algorithms/diffusion/test_guidance.py'
+        '::test_outside_of_its_interval_nothing_changes_to_the_bit',
+    ),
+    Fault(
+        'guidance leads away from the model with the same labels',
+        'genjax/algorithms/diffusion/denoiser.py',
+        'jnp.full_like(labels, classes)',
+        'labels',
+        'algorithms/diffusion/test_denoiser.py'
+        '::test_samples_have_labels_and_guidance_leads_away_from_none',
+    ),
+    Fault(
+        'a denoiser never hides its labels',
+        'genjax/algorithms/diffusion/denoiser.py',
+        'jax.random.uniform(key) < share',
+        'jax.random.uniform(key) < 0.0',
+        'algorithms/diffusion/test_denoiser.py::test_training_hides_labels_and_evaluation_does_not',
+    ),
+    Fault(
+        'the decoder of the bound knows no levels but the right one',
+        'genjax/algorithms/diffusion/continuous_bound.py',
+        'jnp.where(exists, ',
+        'jnp.where(exists & (offset == 0), ',
+        'algorithms/diffusion/test_continuous_bound.py'
+        '::test_the_decoder_is_the_normalised_likelihood_of_all_levels',
+    ),
+    Fault(
+        'the density of the flow is integrated in the wrong direction',
+        'genjax/algorithms/diffusion/ode_likelihood.py',
+        'return integral + normal_log_density',
+        'return -integral + normal_log_density',
+        'algorithms/diffusion/test_ode_likelihood.py'
+        '::test_on_a_mixture_it_is_the_density_in_the_right_direction',
+    ),
+    Fault(
+        'the divergence of the flow counts the scale of x once for all entries',
+        'genjax/algorithms/diffusion/ode_likelihood.py',
+        'x_coef * size + x0_coef * x0_trace',
+        'x_coef + x0_coef * x0_trace',
+        'algorithms/diffusion/test_ode_likelihood.py'
+        '::test_on_a_mixture_it_is_the_density_in_the_right_direction',
+    ),
+    Fault(
+        'the bound with learned variances teaches the mean too',
+        'genjax/algorithms/diffusion/learned_variance.py',
+        'noise = jax.lax.stop_gradient(reverse.noise)',
+        'noise = reverse.noise',
+        'algorithms/diffusion/test_learned_variance.py'
+        '::test_the_bound_teaches_the_variance_alone_and_the_noise_error_the_mean_alone',
+    ),
+    Fault(
+        'a learned variance is taken for a deviation',
+        'genjax/algorithms/diffusion/learned_variance.py',
+        '(share * most + (1 - share) * least) / 2',
+        'share * most + (1 - share) * least',
+        'algorithms/diffusion/test_learned_variance.py'
+        '::test_a_step_has_the_learned_variance_and_the_last_has_none',
+    ),
+    Fault(
+        'a learned variance lies between the fixed ones, not their logarithms',
+        'genjax/algorithms/diffusion/learned_variance.py',
+        'return share * at(log_larger, t) + (1 - share) * at(log_smaller, t)',
+        'return jnp.log(\n        share * at(process.beta, t) + (1 - share) * '
+        'at(np.exp(log_smaller), t)\n    )',
+        'algorithms/diffusion/test_learned_variance.py'
+        '::test_the_middle_of_the_range_is_the_geometric_mean_and_nothing_ends_at_it',
+    ),
+    Fault(
         'attention does not scale its logits',
         'genjax/networks/unet.py',
-        'nn.softmax(logits / math.sqrt(C))',
+        'nn.softmax(logits / math.sqrt(C // heads))',
         'nn.softmax(logits)',
         'networks/test_unet.py::test_attention_is_the_formula',
     ),

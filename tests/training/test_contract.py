@@ -73,6 +73,8 @@ def test_a_batch_that_lacks_what_is_read_is_refused(case, tmp_path):
     experiment = ALGORITHMS[case]()
     read = {
         'ddpm': 'image',
+        'denoiser': 'image',
+        'improved_ddpm': 'image',
         'ngram': 'words',
         'cooccurrence': 'words',
         'word2vec': 'words',

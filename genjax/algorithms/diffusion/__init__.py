@@ -20,6 +20,17 @@ from genjax.algorithms.diffusion.denoiser import (
 )
 from genjax.algorithms.diffusion.guidance import guided
 from genjax.algorithms.diffusion.interpolation import interpolate
+from genjax.algorithms.diffusion.learned_variance import (
+    Reverse,
+    hybrid_losses,
+    improved_ddpm,
+    learned_chain,
+    learned_step_term,
+    log_variance,
+    reverse_predictor,
+    sample_by_chain,
+    without_variance,
+)
 from genjax.algorithms.diffusion.likelihood import (
     bound,
     decoder_log_likelihood,
@@ -86,6 +97,7 @@ __all__ = [
     'Path',
     'Predict',
     'Process',
+    'Reverse',
     'Sampler',
     'ancestral',
     'bits_per_dim',
@@ -111,17 +123,22 @@ __all__ = [
     'guided',
     'heun',
     'hutchinson',
+    'hybrid_losses',
+    'improved_ddpm',
     'independent',
     'interpolate',
     'labels_by_row',
     'labels_in_turn',
     'karras_times',
     'leading_times',
+    'learned_chain',
+    'learned_step_term',
     'linear_schedule',
     'log_density',
     'log_normal',
     'log_snr',
     'log_snr_times',
+    'log_variance',
     'logit_normal',
     'losses',
     'low_discrepancy',
@@ -136,6 +153,8 @@ __all__ = [
     'q_sample',
     'rescaled',
     'reverse_chain',
+    'reverse_predictor',
+    'sample_by_chain',
     'sample_with',
     'step_term',
     'straight',
@@ -147,4 +166,5 @@ __all__ = [
     'variance_exploding',
     'variance_preserving',
     'weights',
+    'without_variance',
 ]

@@ -56,6 +56,20 @@ def make_denoise(process: Process, predict: Predict, clip: float = 1.0) -> Denoi
     return denoise
 
 
+def random_xt(key: Key, process: Process, x0: Array) -> tuple[Array, Array, Array]:
+    """(t [B], noise [B, ...], x_t [B, ...]) of x0 [B, ...], t uniform in 1..T (algorithm 1)."""
+    times_key, noise_key = jax.random.split(key)
+    total = last_step(process)
+
+    def random_step(key):
+        return jax.random.randint(key, (), 1, total + 1)
+
+    t = jax.vmap(random_step)(example_keys(times_key, len(x0)))
+    noise = noise_like(noise_key, x0)
+    xt = jax.vmap(partial(q_sample, process))(t, x0, noise)
+    return t, noise, xt
+
+
 def losses(key: Key, process: Process, predict: Predict, x0: Array, clip: float = 1.0) -> Metrics:
     """The loss and the bound of x0 [B, ...], each example at one random t; [B] each.
 
@@ -70,21 +84,13 @@ def losses(key: Key, process: Process, predict: Predict, x0: Array, clip: float 
       'loss', the mean squared error of the noise (eq. 14), and 'bits_per_dim', an unbiased estimate
       of the sum of `bound`, which carries no gradient.
     """
-    times_key, noise_key = jax.random.split(key)
-    total = last_step(process)
-
-    def random_step(key):
-        return jax.random.randint(key, (), 1, total + 1)
-
-    t = jax.vmap(random_step)(example_keys(times_key, len(x0)))
-    noise = noise_like(noise_key, x0)
-    xt = jax.vmap(partial(q_sample, process))(t, x0, noise)
+    t, noise, xt = random_xt(key, process, x0)
     predicted = predict(xt, t)
 
     terms = jax.vmap(partial(step_term, process, clip=clip))(
         t, x0, xt, jax.lax.stop_gradient(predicted)
     )
-    bits = total * terms + jax.vmap(partial(prior_term, process))(x0)
+    bits = last_step(process) * terms + jax.vmap(partial(prior_term, process))(x0)
     return {'loss': jax.vmap(jnp.mean)((noise - predicted) ** 2), 'bits_per_dim': bits}
 
 
@@ -114,10 +120,13 @@ def sample_with(
     return sample
 
 
-def _images(batch: Batch, shape: tuple[int, ...]) -> Array:
+def checked_images(batch: Batch, shape: tuple[int, ...]) -> Array:
     """The images of a batch, [B, *shape].
 
     Convolutions would take other shapes as well, and train on what is never sampled.
+
+    Raises:
+      ValueError: images of another shape, or no floats.
     """
     x = batch['image']
     if x.shape[1:] != shape:
@@ -168,7 +177,7 @@ def ddpm(
     def training_losses(key, params, batch):
         losses_key, dropout_key = jax.random.split(key)
         predict = predictor(network, params, {'dropout': dropout_key})
-        return losses(losses_key, process, predict, _images(batch, shape), clip)
+        return losses(losses_key, process, predict, checked_images(batch, shape), clip)
 
     descent = descend(training_losses, optimizer, decay=decay, others=others)
 
@@ -181,7 +190,7 @@ def ddpm(
 
     def evaluate(key, state, batch):
         predict = predictor(network, state.average)
-        return losses(key, process, predict, _images(batch, shape), clip)
+        return losses(key, process, predict, checked_images(batch, shape), clip)
 
     sample = sample_with(sampler, network, process, shape, clip)
     return Algorithm(init, descent.update, evaluate, sample)

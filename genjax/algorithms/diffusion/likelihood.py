@@ -3,7 +3,9 @@
 Ho et al. 2020, arXiv:2006.11239, whose equation numbers these are. Terms are of one example.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,6 @@ from jax import Array
 from jax.scipy.special import log_ndtr
 
 from genjax.algorithms.diffusion.process import (
-    Predict,
     Process,
     at,
     last_step,
@@ -49,7 +50,13 @@ def prior_term(process: Process, x0: Array) -> Array:
 
 
 def step_term(
-    process: Process, t: Array | int, x0: Array, xt: Array, noise: Array, clip: float = 1.0
+    process: Process,
+    t: Array | int,
+    x0: Array,
+    xt: Array,
+    noise: Array,
+    clip: float = 1.0,
+    variance: Array | None = None,
 ) -> Array:
     """L_{t-1}, bits/dim [] (eq. 5; eq. 13 for t = 1).
 
@@ -60,32 +67,43 @@ def step_term(
       xt: a draw of q(x_t | x_0).
       noise: the noise that is predicted in xt.
       clip: of the x_0 that the noise implies; see `predict_x0`.
+      variance: of p(x_{t-1} | x_t), of the shape of x0; by default the process's model_variance.
     """
     predicted_x0 = predict_x0(process, t, xt, noise, clip)
     mean = posterior_mean(process, t, predicted_x0, xt)
-    variance = at(process.model_variance, t)
+    if variance is None:
+        variance = at(process.model_variance, t)
     true_mean = posterior_mean(process, t, x0, xt)
-    ratio = at(process.posterior_variance, t) / variance
+    # What is not chosen has a gradient too, which must be finite.
+    ratio = jnp.where(t > 1, at(process.posterior_variance, t) / variance, 1.0)
     kl = (ratio - 1 - jnp.log(ratio) + (true_mean - mean) ** 2 / variance) / 2
-    decoder = -decoder_log_likelihood(x0, mean, jnp.sqrt(variance))
+    decoder = -decoder_log_likelihood(x0, mean, jnp.where(t > 1, 1.0, jnp.sqrt(variance)))
     return jnp.mean(jnp.where(t > 1, kl, decoder)) / np.log(2)
 
 
-def bound(key: Key, process: Process, predict: Predict, x0: Array, clip: float = 1.0) -> Array:
+def bound(
+    key: Key,
+    process: Process,
+    predict: Callable[[Array, Array], Any],
+    x0: Array,
+    clip: float = 1.0,
+    term: Callable[..., Array] = step_term,
+) -> Array:
     """The terms L_0..L_T of x0 [B, ...], bits/dim [B, T + 1], by T calls of `predict` (eq. 5).
 
     Args:
       key: of the x_t, one draw for each example and each t.
       process: the diffusion.
-      predict: eps_theta.
+      predict: eps_theta, or what else the term takes.
       x0: data on the 256 levels of `decoder_log_likelihood`.
       clip: see `predict_x0`.
+      term: as `step_term`, of one example.
     """
 
     def terms_of_step(t):
         xt = q_sample(process, t, x0, noise_like(jax.random.fold_in(key, t), x0))
-        noise = predict(xt, jnp.full(len(x0), t))
-        return jax.vmap(partial(step_term, process, t, clip=clip))(x0, xt, noise)
+        predicted = predict(xt, jnp.full(len(x0), t))
+        return jax.vmap(partial(term, process, t, clip=clip))(x0, xt, predicted)
 
     step_terms = jax.lax.map(terms_of_step, jnp.arange(1, last_step(process) + 1))  # [T, B]
     prior_terms = jax.vmap(partial(prior_term, process))(x0)

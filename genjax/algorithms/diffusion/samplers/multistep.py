@@ -80,8 +80,8 @@ def dpm_solver(
 ) -> Sampler:
     """DPM-Solver++ 2M and 3M: one estimate a step, and a polynomial through the last ones.
 
-    The polynomial is integrated exactly, as in the authors' 3M and in their 2M of 'heun' type.
-    Order 1 is `ddim`.
+    The polynomial is integrated exactly, as in the authors' 2M of 'heun' type. Their code's 3M has
+    half of its quadratic term, and with that is of second order. Order 1 is `ddim`.
 
     Source: Lu et al. 2022, arXiv:2211.01095, algorithm 2 and appendix B.
 

@@ -53,11 +53,11 @@ def get_config():
         seed=0,
         steps=2000,
         batch=64,
-        size=12,
+        size=8,
         unet=dict(
             width=32,
             multipliers=(1, 2),
-            attend_at=(6,),
+            attend_at=(4,),
             dropout=0.1,
             blocks=1,
             channels_per_group=4,

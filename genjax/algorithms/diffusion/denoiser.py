@@ -15,8 +15,8 @@ import optax
 from jax import Array
 
 from genjax.algorithms.diffusion.continuous_bound import bits_per_dim
-from genjax.algorithms.diffusion.guidance import guided
-from genjax.algorithms.diffusion.paths import Path, log_snr
+from genjax.algorithms.diffusion.guidance import led_away
+from genjax.algorithms.diffusion.paths import Path, log_snr, noise_level
 from genjax.algorithms.diffusion.predictions import (
     Prediction,
     determinant,
@@ -96,6 +96,24 @@ def denoise_with(model: Model, params: Any, label: Array | None = None) -> Denoi
     return denoise
 
 
+def guided_by_labels(model: Model, params: Any, label: Array, guidance: Guidance) -> Denoise:
+    """A network with labels int32 [B], led away from what it estimates without them.
+
+    Both estimates are of one call of the network, on 2 B examples.
+    """
+    if guidance.scale == 1:
+        return denoise_with(model, params, label)
+    both_labels = jnp.concatenate([label, jnp.full_like(label, model.classes)])
+    denoise_both = denoise_with(model, params, both_labels)
+
+    def denoise(x, t):
+        estimates = denoise_both(jnp.concatenate([x, x]), jnp.concatenate([t, t]))
+        with_label, without = jnp.split(estimates, 2)
+        return led_away(with_label, without, noise_level(model.path, t), *guidance)
+
+    return denoise
+
+
 def _labelled(label):
     return {} if label is None else {'label': label}
 
@@ -144,7 +162,7 @@ def draw_samples(
     sampler: Sampler,
     shape: tuple[int, ...],
     *,
-    guidance: Guidance | None = None,
+    guidance: Guidance = Guidance(),
     label: Callable[[Key, int], Array] | None = None,
 ) -> Callable[[Key, Fit, int], Array]:
     """(key, state, n) -> what a sampler makes of n draws of noise, by the averaged parameters.
@@ -153,7 +171,7 @@ def draw_samples(
       model: see `Model`.
       sampler: through times that begin at the end of the path; also one of frames.
       shape: of an example.
-      guidance: away from the model without labels; None for none.
+      guidance: away from the model without labels, where it has classes.
       label: (key, n) -> int32 [n]; by default all classes are as likely.
     """
     path, classes = model.path, model.classes
@@ -174,10 +192,7 @@ def draw_samples(
             denoise = denoise_with(model, state.average)
         else:
             labels = shard_batch(draw_label(label_key, n))
-            denoise = denoise_with(model, state.average, labels)
-            if guidance is not None:
-                none = denoise_with(model, state.average, jnp.full_like(labels, classes))
-                denoise = guided(denoise, none, path, **guidance._asdict())
+            denoise = guided_by_labels(model, state.average, labels, guidance)
         return sampler(chain_key, denoise, x_T)
 
     return sample
@@ -222,7 +237,7 @@ def denoiser(
     law: Law,
     sampler: Sampler,
     draw: Draw = stratified,
-    guidance: Guidance | None = None,
+    guidance: Guidance = Guidance(),
     label_dropout: float = 0.0,
     augment: Augment | None = None,
     ode_steps: int = 40,
@@ -244,7 +259,7 @@ def denoiser(
       law: of t in training.
       sampler: that `sample` uses.
       draw: how the t of a batch are drawn.
-      guidance: of `sample`; None for none.
+      guidance: of `sample`; by default none.
       label_dropout: the share of labels that training hides, which guidance needs.
       augment: of the training images; the network is given what was done as the condition
         `augmentation` [B, A], which is 0 everywhere else.
@@ -253,14 +268,14 @@ def denoiser(
       others: further averages, as in `descend`.
 
     Raises:
-      ValueError: label_dropout lies outside [0, 1], or guidance is asked of a model without
-        classes; when traced, images of another shape, or no floats.
+      ValueError: label_dropout lies outside [0, 1], or guidance of another scale than 1 is asked
+        of a model without classes; when traced, images of another shape, or no floats.
     """
     path, classes = model.path, model.classes
     if not 0 <= label_dropout <= 1:
         raise ValueError(f'label_dropout is {label_dropout}; it must lie in [0, 1]')
-    if classes is None and guidance is not None:
-        raise ValueError('guidance needs a model with classes')
+    if classes is None and guidance.scale != 1:
+        raise ValueError(f'guidance has the scale {guidance.scale}; the model has no classes')
 
     def conditions(batch):
         return {} if classes is None else {'label': batch['label']}

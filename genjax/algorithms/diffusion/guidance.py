@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from genjax.algorithms.diffusion.paths import Path, noise_level
 from genjax.algorithms.diffusion.samplers.steps import Denoise
@@ -30,15 +31,27 @@ def guided(
       interval: of sigma / alpha, outside which there is none (Kynkaanniemi et al. 2024,
         arXiv:2404.07724).
     """
-    least, most = interval
 
     def estimate(x, t):
-        ours = denoise(x, t)
         if scale == 1:
-            return ours
-        led = ours + (scale - 1) * (ours - reference(x, t))
-        level = noise_level(path, t)
-        inside = (least <= level) & (level <= most)
-        return jnp.where(inside.reshape(-1, *[1] * (x.ndim - 1)), led, ours)
+            return denoise(x, t)
+        return led_away(denoise(x, t), reference(x, t), noise_level(path, t), scale, interval)
 
     return estimate
+
+
+def led_away(
+    ours: Array, reference: Array, level: Array, scale: float, interval: tuple[float, float]
+) -> Array:
+    """Estimates led away from others, where the noise level of an example lies in the interval.
+
+    Args:
+      ours: [B, ...].
+      reference: [B, ...].
+      level: sigma / alpha, [B].
+      scale, interval: see `guided`.
+    """
+    least, most = interval
+    inside = (least <= level) & (level <= most)
+    led = ours + (scale - 1) * (ours - reference)
+    return jnp.where(inside.reshape(-1, *[1] * (ours.ndim - 1)), led, ours)

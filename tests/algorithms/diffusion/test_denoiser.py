@@ -167,7 +167,7 @@ def test_training_hides_labels_and_evaluation_does_not():
     assert float(jax.jit(always.evaluate)(KEY, far, batch)['loss'].max()) < 100
 
 
-def conditional(guidance=None):
+def conditional(guidance=Guidance()):
     model = EDM._replace(network=Gain(labels=2), classes=2)
     return model, denoiser(
         model,
@@ -256,7 +256,7 @@ def test_the_network_is_given_what_its_prediction_says():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r'^label_dropout is 1.5; it must lie in \[0, 1\]$'):
         edm(label_dropout=1.5)
-    with pytest.raises(ValueError, match='^guidance needs a model with classes$'):
+    with pytest.raises(ValueError, match='^guidance has the scale 2.0; the model has no classes$'):
         edm(guidance=Guidance(2.0))
     algorithm = edm()
     batch = {'image': jnp.zeros((3, 4, 4, 1))}

@@ -44,6 +44,7 @@ from genjax.probes.figures import film, grid, side_by_side
 from genjax.training import Experiment, Probe
 
 CLASSES = 10
+SHAPE = (8, 8, 1)
 SCALES = (1.0, 2.0, 4.0)
 FRAMES = 8
 
@@ -53,7 +54,6 @@ def get_config():
         seed=0,
         steps=2000,
         batch=64,
-        size=8,
         unet=dict(
             width=32,
             multipliers=(1, 2),
@@ -80,22 +80,35 @@ def sweep():
             yield {'label_dropout': dropout, 'seed': seed}
 
 
-def middle(x):
-    """The 8 x 8 pixels of the digits, of images [B, 12, 12, 1] that have a border of two."""
-    border = (x.shape[1] - 8) // 2
-    return jnp.clip(x[:, border : border + 8, border : border + 8], -1, 1)
+def model_of(config):
+    path = straight()
+    network = UNet(**config.unet, classes=CLASSES)
+    return Model(network, path, predictions.velocity(), CLASSES)
+
+
+def compared(config, sampler, guidance, n):
+    """n samples with labels in turn, beside the digits."""
+    sample = draw_samples(
+        model_of(config), sampler, SHAPE, guidance=guidance, label=labels_in_turn(CLASSES)
+    )
+
+    def clipped(key, state, n):
+        return jnp.clip(sample(key, state, n), -1, 1)
+
+    return digits_comparison(
+        clipped, n=n, seed=config.seed, steps=config.classifier, decay=config.decay
+    )
 
 
 def build(config):
-    path = straight()
-    shape = (config.size, config.size, 1)
-    model = Model(UNet(**config.unet, classes=CLASSES), path, predictions.velocity(), CLASSES)
+    model = model_of(config)
+    path = model.path
     sampler = sampler_of(path, config.sampler)
     guidance = guidance_of(config.sampler)
     algorithm = denoiser(
         model,
         optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
-        shape=shape,
+        shape=SHAPE,
         weight=weights.flow,
         law=uniform(path),
         sampler=sampler,
@@ -103,23 +116,8 @@ def build(config):
         label_dropout=config.label_dropout,
         decay=config.decay,
     )
-    data = images('digits', batch=config.batch, size=config.size, seed=config.seed)
-    draw = partial(draw_samples, model, shape=shape)
-
-    def compared(scale, n):
-        """Samples with labels in turn beside the digits."""
-        sample = draw(
-            sampler,
-            guidance=guidance._replace(scale=scale),
-            label=labels_in_turn(CLASSES),
-        )
-
-        def scored(key, state, n):
-            return middle(sample(key, state, n))
-
-        return digits_comparison(
-            scored, n=n, seed=config.seed, steps=config.classifier, decay=config.decay
-        )
+    data = images('digits', batch=config.batch, size=8, seed=config.seed)
+    draw = partial(draw_samples, model, shape=SHAPE)
 
     def by_label(scale):
         return draw(sampler, guidance=Guidance(scale), label=labels_by_row(6))
@@ -147,8 +145,11 @@ def build(config):
         code = {'noise': noise, 'label': jnp.full(len(noise), CLASSES)}
         return algorithm.decode(key, state, code)
 
-    fidelity = compared(guidance.scale, config.samples)
-    scales = {scale: compared(scale, min(500, config.samples)) for scale in SCALES}
+    fidelity = compared(config, sampler, guidance, config.samples)
+    few = min(500, config.samples)
+    scales = {
+        scale: compared(config, sampler, guidance._replace(scale=scale), few) for scale in SCALES
+    }
     pairs = {'x': data.test[0]['image'][:16]}
     between = interpolations(encode, decode, pairs, view=lambda x: x, mix=great_circle)
     rows = draw(sampler, guidance=guidance, label=labels_by_row(10))

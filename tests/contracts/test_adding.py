@@ -19,11 +19,14 @@ ONE = make_mesh(jax.devices()[:1])
 
 @pytest.fixture
 def blocks(monkeypatch):
-    """The page's files by name, the algorithm's importable."""
+    """The page's files by name, those of genjax importable."""
     found = dict(re.findall(r'```python\n# (\S+)\n(.*?)```', PAGE.read_text('utf-8'), re.DOTALL))
-    svm = types.ModuleType('genjax.algorithms.svm')
-    exec(found['genjax/algorithms/svm.py'], vars(svm))
-    monkeypatch.setitem(sys.modules, 'genjax.algorithms.svm', svm)
+    for file, text in found.items():
+        if file.startswith('genjax/'):
+            name = file.removesuffix('.py').replace('/', '.')
+            module = types.ModuleType(name)
+            exec(text, vars(module))
+            monkeypatch.setitem(sys.modules, name, module)
     return found
 
 
@@ -39,6 +42,12 @@ def test_its_own_test_passes(blocks):
     names = {}
     exec(blocks['tests/test_svm.py'], names)
     names['test_training_reaches_the_least_objective']()
+
+
+def test_the_sampler_on_the_path_has_its_order(blocks):
+    names = {}
+    exec(blocks['tests/test_midpoint.py'], names)
+    names['test_it_is_of_second_order']()
 
 
 def test_the_experiment_runs_and_leaves_its_picture(blocks, tmp_path):

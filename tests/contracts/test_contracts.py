@@ -235,6 +235,7 @@ LONG = (
     'ddpm_mnist',
     'edm_cifar',
     'flow_cifar',
+    'flow_digits',
     'gan_cifar',
     'gan_mnist',
     'gan_stacked_mnist',

@@ -391,8 +391,8 @@ FAULTS = (
     Fault(
         'guidance leads away by its scale, not by the scale less 1',
         'genjax/algorithms/diffusion/guidance.py',
-        '(scale - 1) * (ours - reference(x, t))',
-        'scale * (ours - reference(x, t))',
+        '(scale - 1) * (ours - reference)',
+        'scale * (ours - reference)',
         'algorithms/diffusion/test_guidance.py::test_a_scale_of_nought_is_the_reference',
     ),
     Fault(
@@ -406,8 +406,8 @@ FAULTS = (
     Fault(
         'guidance leads away from the model with the same labels',
         'genjax/algorithms/diffusion/denoiser.py',
-        'jnp.full_like(labels, classes)',
-        'labels',
+        'jnp.full_like(label, model.classes)',
+        'label',
         'algorithms/diffusion/test_denoiser.py'
         '::test_samples_have_labels_and_guidance_leads_away_from_none',
     ),

@@ -295,14 +295,15 @@ def denoiser(
     descent = descend(training_losses, optimizer, decay=decay, others=others)
 
     def init(key, batch):
-        x0 = jnp.zeros((1, *shape))
-        given = jax.tree.map(lambda x: jnp.zeros((1, *x.shape[1:]), x.dtype), conditions(batch))
+        x0 = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+        condition = jax.ShapeDtypeStruct((1,), jnp.float32)
+        given = {name: jax.ShapeDtypeStruct((1,), x.dtype) for name, x in conditions(batch).items()}
         if augment is not None:
-            _, done = jax.eval_shape(augment, key, x0[0])
-            given['augmentation'] = jnp.zeros((1, *done.shape), done.dtype)
+            one = jax.ShapeDtypeStruct(shape, jnp.float32)
+            _, done = jax.eval_shape(augment, key, one)
+            given['augmentation'] = jax.ShapeDtypeStruct((1, *done.shape), done.dtype)
         # Lazily, which compiles no forward pass.
-        form = jax.eval_shape(lambda: (x0, jnp.zeros(1), given))
-        return descent.init(model.network.lazy_init(key, form[0], form[1], **form[2])['params'])
+        return descent.init(model.network.lazy_init(key, x0, condition, **given)['params'])
 
     def evaluate(key, state, batch):
         losses_key, bound_key = jax.random.split(key)

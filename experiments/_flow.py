@@ -12,6 +12,7 @@ from experiments._samplers import guidance_of, sampler_of, sampler_times
 from genjax.algorithms.diffusion import (
     Guidance,
     Model,
+    Sampler,
     denoise_with,
     denoiser,
     draw_samples,
@@ -34,23 +35,57 @@ from genjax.training import Experiment, Probe
 CLASSES = 10
 SCALES = (1.0, 2.0, 4.0)
 FRAMES = 8
+Compare = Callable[..., Comparison]
+
+
+def flow_model(config: ConfigDict) -> Model:
+    """The velocity along a straight line, by a U-Net that is told the class."""
+    network = UNet(**config.unet, classes=CLASSES)
+    return Model(network, straight(), predictions.velocity(), CLASSES)
+
+
+def compared(
+    config: ConfigDict,
+    shape: tuple[int, ...],
+    compare: Compare,
+    sampler: Sampler,
+    guidance: Guidance,
+    n: int,
+) -> Comparison:
+    """n samples with labels in turn, clipped to [-1, 1], beside the data.
+
+    Args:
+      config: of the page.
+      shape: of an image.
+      compare: see `flow_experiment`.
+      sampler: of the path of `flow_model`.
+      guidance: away from the model without labels.
+      n: how many samples.
+    """
+    sample = draw_samples(
+        flow_model(config), sampler, shape, guidance=guidance, label=labels_in_turn(CLASSES)
+    )
+
+    def clipped(key, state, n):
+        return jnp.clip(sample(key, state, n), -1, 1)
+
+    return compare(clipped, n=n, seed=config.seed, steps=config.classifier, decay=config.decay)
 
 
 def flow_experiment(
-    config: ConfigDict, data: Data, compare: Callable[..., Comparison]
+    config: ConfigDict, shape: tuple[int, ...], data: Data, compare: Compare
 ) -> Experiment:
     """Trains a flow of images to the class that is asked for, with guidance.
 
     Args:
       config: of the page.
+      shape: of an image.
       data: of images with labels in 0..9.
       compare: (sample, n=, seed=, steps=, decay=) -> samples beside the data, as
         `digits_comparison`.
     """
-    path = straight()
-    network = UNet(**config.unet, classes=CLASSES)
-    model = Model(network, path, predictions.velocity(), CLASSES)
-    shape = data.test[0]['image'].shape[1:]
+    model = flow_model(config)
+    path = model.path
     sampler = sampler_of(path, config.sampler)
     guidance = guidance_of(config.sampler)
     algorithm = denoiser(
@@ -65,17 +100,6 @@ def flow_experiment(
         decay=config.decay,
     )
     draw = partial(draw_samples, model, shape=shape)
-
-    def compared(guidance, n):
-        """n samples with labels in turn, beside the data."""
-        sample = draw(sampler, guidance=guidance, label=labels_in_turn(CLASSES))
-
-        def clipped(key, state, n):
-            return jnp.clip(sample(key, state, n), -1, 1)
-
-        return compare(
-            clipped, n=n, seed=config.seed, steps=config.classifier, decay=config.decay
-        )
 
     def by_label(scale):
         return draw(sampler, guidance=Guidance(scale), label=labels_by_row(6))
@@ -103,9 +127,10 @@ def flow_experiment(
         code = {'noise': noise, 'label': jnp.full(len(noise), CLASSES)}
         return algorithm.decode(key, state, code)
 
-    fidelity = compared(guidance, config.samples)
+    compared_to = partial(compared, config, shape, compare, sampler)
+    fidelity = compared_to(guidance, config.samples)
     few = min(500, config.samples)
-    scales = {scale: compared(guidance._replace(scale=scale), few) for scale in SCALES}
+    scales = {scale: compared_to(guidance._replace(scale=scale), few) for scale in SCALES}
     pairs = {'x': data.test[0]['image'][:16]}
     between = interpolations(encode, decode, pairs, view=lambda x: x, mix=great_circle)
     rows = draw(sampler, guidance=guidance, label=labels_by_row(10))

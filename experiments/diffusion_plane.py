@@ -27,9 +27,11 @@ from genjax.algorithms.diffusion import (
     log_normal,
     mixture_denoiser,
     predictions,
+    stratified,
     variance_exploding,
     weights,
 )
+from genjax.algorithms.diffusion.denoiser import losses
 from genjax.data.toys import gaussian_mixture, ring, sampled, spirals
 from genjax.networks.timed_mlp import TimedMLP
 from genjax.probes.convergence import convergence
@@ -41,7 +43,7 @@ SHAPE = (2,)
 SHAPES = {'ring': ring, 'spirals': spirals}
 RADIUS = 0.9
 LEVELS = (0.05, 0.15, 0.4, 1.0)  # of noise, where denoisers are compared
-EXTENT = 1.3
+EXTENT = 1.2
 # The samplers that follow the probability-flow ODE, with the estimates that a step of each takes.
 FLOWS = {'ddim': 1, 'euler': 1, 'heun': 2, 'dpm2': 1, 'dpm3': 1, 'unipc2': 1, 'unipc3': 1}
 
@@ -52,7 +54,7 @@ def get_config():
         steps=4000,
         batch=512,
         shape='spirals',
-        deviation=0.05,
+        deviation=0.08,
         widths=(128, 128, 128),
         learning_rate=3e-3,  # in the beginning
         decay=0.995,
@@ -77,12 +79,16 @@ def build(config):
     path = variance_exploding()
     network = TimedMLP(config.widths, SHAPE)
     model = Model(network, path, predictions.edm(config.data_deviation))
+    settings = dict(
+        law=log_normal(path, **config.noise),
+        draw=stratified,
+        weight=weights.edm_error(config.data_deviation),
+    )
     algorithm = denoiser(
         model,
         optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
         shape=SHAPE,
-        weight=weights.edm_error(config.data_deviation),
-        law=log_normal(path, **config.noise),
+        **settings,
         sampler=sampler_of(path, config.sampler),
         decay=config.decay,
     )
@@ -93,6 +99,7 @@ def build(config):
         gaussians.centres,
         np.full(components, gaussians.deviation**2),
     )
+    best_model = Model(network, path, predictions.x0())  # whose network is not asked
     real = data.test[0]['image']
 
     def exact(state):
@@ -111,7 +118,7 @@ def build(config):
     def noisy(key, level):
         return real + level * jax.random.normal(key, real.shape)
 
-    def frames_of(name, denoise_of):
+    def frames_of(name, denoise_of, n):
         """x_T and what follows, divided by its deviation over the data's, [F + 1, n, 2]."""
         steps = config.sampler.steps
         settings = ConfigDict(config.sampler.to_dict() | {'name': name})
@@ -119,7 +126,7 @@ def build(config):
         levels = karras_times(path, steps)
         scale = np.hypot(levels / config.data_deviation, 1).astype(np.float32)
 
-        def trajectory(key, state, n):
+        def trajectory(key, state):
             start_key, chain_key = jax.random.split(key)
             x_T = path.end * jax.random.normal(start_key, (n, *SHAPE))
             frames = sampler(chain_key, denoise_of(state), x_T)
@@ -128,21 +135,29 @@ def build(config):
         return trajectory
 
     def last_of(denoise_of):
-        trajectory = frames_of(config.sampler.name, denoise_of)
-
         def sample(key, state, n):
-            return trajectory(key, state, n)[-1]
+            return frames_of(config.sampler.name, denoise_of, n)(key, state)[-1]
 
         return sample
 
     kinds = {'exact denoiser': exact, 'learnt denoiser': learnt}
     trajectories = {
-        name: {kind: frames_of(name, of) for kind, of in kinds.items()} for name in SAMPLERS
+        name: {kind: frames_of(name, of, 24 if name in FLOWS else 3) for kind, of in kinds.items()}
+        for name in SAMPLERS
     }
     samples = {kind: last_of(of) for kind, of in kinds.items()}
 
     def errors():
         return flow_errors(path, best, config.estimates, config.fine)
+
+    def evaluate(key, state, batch):
+        """The loss, and the least that is possible, of the same noise.
+
+        There are no bits/dim of points that lie on no grey levels.
+        """
+        losses_key, _ = jax.random.split(key)
+        least = losses(losses_key, best_model, best, batch['image'], **settings)
+        return {'loss': algorithm.evaluate(key, state, batch)['loss'], 'least_loss': least}
 
     reach = 3 * gaussians.deviation
     probes = {
@@ -151,15 +166,13 @@ def build(config):
         ),
         'denoisers': Probe(
             1000,
-            estimate_fields(
-                estimate(exact), estimate(learnt), noisy, LEVELS, real, extent=EXTENT
-            ),
+            estimate_fields(estimate(exact), estimate(learnt), noisy, LEVELS, real, extent=EXTENT),
         ),
         'samples': Probe(1000, clouds(samples, real, extent=EXTENT)),
-        'ways': Probe(config.steps, ways(trajectories, real, n=24, extent=EXTENT)),
+        'ways': Probe(config.steps, ways(trajectories, real, extent=EXTENT)),
         'orders': Probe(config.steps, convergence(errors, 'estimates')),
     }
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm._replace(evaluate=evaluate), data, probes)
 
 
 def flow_errors(path, denoise, estimates, fine):

@@ -18,6 +18,8 @@ from experiments._extractor import mnist_comparison
 from experiments._flow import flow_experiment
 from genjax.data.images.sets import images
 
+SHAPE = (28, 28, 1)
+
 
 def get_config():
     config = dict(
@@ -46,4 +48,5 @@ def get_config():
 
 def build(config):
     data = images('mnist', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
-    return flow_experiment(config, data, partial(mnist_comparison, data_dir=config.data_dir))
+    compare = partial(mnist_comparison, data_dir=config.data_dir)
+    return flow_experiment(config, SHAPE, data, compare)

@@ -14,6 +14,8 @@ from genjax.probes.figures import Measure, Sample, render
 
 # (state, x [N, 2], level) -> what is taken for the data at x [N, 2]
 Estimate = Callable[[State, Array, float], Array]
+# (key, state) -> frames [F, n, 2], from noise to data
+Trajectory = Callable[[Key, State], Array]
 # Distinct for every kind of colour vision.
 COLOURS = ('#0072b2', '#d55e00', '#009e73')
 GREY = '#999999'
@@ -79,8 +81,8 @@ def _fields_picture(columns, places, real, extent):
     grid = figure.subplots(2, len(columns), squeeze=False)
     spacing = 2 * extent / (len(places) ** 0.5 - 1)
     for column, (level, fields, difference) in enumerate(columns):
-        # One scale for both rows.
-        longest = np.linalg.norm(fields[0], axis=-1).max()
+        # One scale for both rows, by which arrows are as long as they are apart, in the mean.
+        mean_length = np.linalg.norm(fields[0], axis=-1).mean()
         for row, (name, field) in enumerate(zip(('exact', 'learnt'), fields, strict=True)):
             axes = grid[row, column]
             _frame(axes, extent)
@@ -91,7 +93,7 @@ def _fields_picture(columns, places, real, extent):
                 color=COLOURS[row],
                 angles='xy',
                 scale_units='xy',
-                scale=max(longest, 1e-30) / (1.8 * spacing),
+                scale=max(mean_length, 1e-30) / spacing,
                 width=0.005,
             )
             axes.set_title(f'{name}, noise of {level:g}')
@@ -100,10 +102,9 @@ def _fields_picture(columns, places, real, extent):
 
 
 def ways(
-    trajectories: Mapping[str, Mapping[str, Sample]],
+    trajectories: Mapping[str, Mapping[str, Trajectory]],
     real: np.ndarray,
     *,
-    n: int,
     extent: float,
     columns: int = 5,
 ) -> Measure:
@@ -112,15 +113,17 @@ def ways(
     All are drawn from one key, so that ways which begin alike can be compared.
 
     Args:
-      trajectories: name of the panel -> name of the lines -> (key, state, n) -> frames [F, n, 2].
+      trajectories: name of the panel -> name of the lines -> (key, state) -> frames [F, n, 2].
       real: points that are drawn below the lines, [N, 2].
-      n: how many ways.
       extent: half the side of the square that is shown.
       columns: panels in a row.
     """
 
     def all_ways(key, state):
-        return jax.tree.map(lambda trajectory: trajectory(key, state, n), dict(trajectories))
+        return {
+            name: {kind: trajectory(key, state) for kind, trajectory in kinds.items()}
+            for name, kinds in trajectories.items()
+        }
 
     compiled = jax.jit(all_ways)
 
@@ -144,10 +147,15 @@ def _ways_picture(panels, real, extent, columns):
         _frame(axes, extent)
         axes.set_title(name)
         axes.scatter(*real.T, s=2, color=GREY, alpha=0.4, linewidths=0)
-        for colour, (kind, frames) in zip(COLOURS, kinds.items(), strict=False):
-            lines = axes.plot(*frames.transpose(2, 0, 1), color=colour, linewidth=0.8, alpha=0.8)
+        for i, (kind, frames) in enumerate(kinds.items()):
+            # Thinner lines above, so that those below are seen where they agree.
+            width = 3.0 / (1 + 2 * i)
+            alpha = 0.4 if i == 0 else 0.9
+            lines = axes.plot(
+                *frames.transpose(2, 0, 1), color=COLOURS[i], linewidth=width, alpha=alpha
+            )
             lines[0].set_label(kind)
-            axes.scatter(*frames[-1].T, s=8, color=colour, linewidths=0, zorder=3)
+            axes.scatter(*frames[-1].T, s=26 / (1 + 2 * i), color=COLOURS[i], zorder=3 + i)
     handles, names = grid[0].get_legend_handles_labels()
     figure.legend(handles, names, loc='outside upper center', ncols=len(names), frameon=False)
     return render(figure)
@@ -180,6 +188,4 @@ def clouds(samples: Mapping[str, Sample], real: np.ndarray, *, extent: float) ->
 
 
 def _frame(axes, extent):
-    axes.set(
-        xlim=(-extent, extent), ylim=(-extent, extent), aspect='equal', xticks=(), yticks=()
-    )
+    axes.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect='equal', xticks=(), yticks=())

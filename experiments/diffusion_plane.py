@@ -51,7 +51,7 @@ FLOWS = {'ddim': 1, 'euler': 1, 'heun': 2, 'dpm2': 1, 'dpm3': 1, 'unipc2': 1, 'u
 def get_config():
     config = dict(
         seed=0,
-        steps=4000,
+        steps=8000,
         batch=512,
         shape='spirals',
         deviation=0.08,
@@ -63,7 +63,7 @@ def get_config():
         sampler=dict(name='heun', steps=20, times='karras'),
         estimates=(10, 20, 40, 80, 160, 320),  # of the curves of errors
         fine=4000,  # steps of the solution that they are compared with
-        every=dict(log=100, evaluate=1000, save=1000),
+        every=dict(log=100, evaluate=2000, save=2000),
     )
     return ConfigDict(config)
 
@@ -162,13 +162,13 @@ def build(config):
     reach = 3 * gaussians.deviation
     probes = {
         'modes': Probe(
-            1000, covered_modes(algorithm.sample, gaussians.centres, reach), scores=True
+            2000, covered_modes(algorithm.sample, gaussians.centres, reach), scores=True
         ),
         'denoisers': Probe(
-            1000,
+            2000,
             estimate_fields(estimate(exact), estimate(learnt), noisy, LEVELS, real, extent=EXTENT),
         ),
-        'samples': Probe(1000, clouds(samples, real, extent=EXTENT)),
+        'samples': Probe(2000, clouds(samples, real, extent=EXTENT)),
         'ways': Probe(config.steps, ways(trajectories, real, extent=EXTENT)),
         'orders': Probe(config.steps, convergence(errors, 'estimates')),
     }

@@ -155,7 +155,7 @@ def _ways_picture(panels, real, extent, columns):
                 *frames.transpose(2, 0, 1), color=COLOURS[i], linewidth=width, alpha=alpha
             )
             lines[0].set_label(kind)
-            axes.scatter(*frames[-1].T, s=26 / (1 + 2 * i), color=COLOURS[i], zorder=3 + i)
+            axes.scatter(*frames[-1].T, s=16 / (1 + 2 * i), color=COLOURS[i], zorder=3 + i)
     handles, names = grid[0].get_legend_handles_labels()
     figure.legend(handles, names, loc='outside upper center', ncols=len(names), frameon=False)
     return render(figure)

@@ -14,6 +14,7 @@ from launch.run import rundir
 from launch.viewer.page import page
 from launch.viewer.pictures import pictures_of
 from launch.viewer.reading import find_runs, read_run
+from tests.conftest import toy_experiments
 
 pytestmark = pytest.mark.usefixtures('folder')
 OTHER = ['--config.sampler.name=white', '--config.sampler.steps=3']
@@ -24,12 +25,9 @@ DRAWN = 'sampler.name=white,sampler.steps=3'  # the folder of what OTHER draws
 def trained(tmp_path_factory):
     """A run of the toy, and one of its other sampler, in their default directories."""
     place = tmp_path_factory.mktemp('trained')
-    with pytest.MonkeyPatch.context() as patch:
-        from tests.conftest import toy_experiments
-
-        with toy_experiments(place, patch):
-            assert main(['--exp=toy']) == 0
-            assert main(['--exp=toy', '--config.sampler.name=white']) == 0
+    with pytest.MonkeyPatch.context() as patch, toy_experiments(place, patch):
+        assert main(['--exp=toy']) == 0
+        assert main(['--exp=toy', '--config.sampler.name=white']) == 0
     return place
 
 

@@ -97,13 +97,14 @@ def process_sampler(
     total = len(process.beta) - 1
     steps = settings.steps or total
     times = _named(SPACINGS, 'sampler.times', settings.times)(process, steps)
-    if settings.name == 'reverse_chain':
+    named = {'reverse_chain': reverse_chain} | SAMPLERS
+    make = _named(named, 'sampler.name', settings.name)
+    if make is reverse_chain:
         if steps != total:
             raise ValueError(
                 f'sampler.steps is {steps}; a reverse_chain takes all {total}: 0, or another name'
             )
         return reverse_chain(process, frames=frames)
-    make = _named(SAMPLERS, 'sampler.name', settings.name)
     path = discrete(process)
     if settings.name in OF_A_CLOCK:
         return rescaled(make, path, times, frames=frames)

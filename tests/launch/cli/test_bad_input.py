@@ -114,8 +114,8 @@ COMMANDS = {
         '--config.unet.blocks=1000000': 'blocks is 1000000; it takes 1 to 100',
         '--config.sampler.steps=50': 'sampler.steps is 50; a reverse_chain takes all 500: 0, or '
         'another name',
-        '--config.sampler.name=ddmi': 'sampler.name is ddmi; it must be one of ancestral, churn, '
-        'ddim, dpm2, dpm3, euler, heun, sde, unipc2, unipc3',
+        '--config.sampler.name=ddmi': 'sampler.name is ddmi; it must be one of reverse_chain, '
+        'ancestral, churn, ddim, dpm2, dpm3, euler, heun, sde, unipc2, unipc3',
         '--config.sampler.times=even': 'sampler.times is even; it must be one of leading, trailing',
     },
     'flow_digits': {

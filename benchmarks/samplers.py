@@ -12,8 +12,10 @@ import pathlib
 
 import jax
 
-from experiments import flow_digits
+from experiments._extractor import digits_comparison
+from experiments._flow import CLASSES, compared
 from experiments._samplers import SAMPLERS
+from experiments.flow_digits import SHAPE
 from genjax.algorithms.diffusion import (
     Guidance,
     even_times,
@@ -43,10 +45,10 @@ def main():
 
     def scores(name, times):
         sampler = SAMPLERS[name](path, times)
-        compared = flow_digits.compared(config, sampler, Guidance(), config.samples)
-        features = compared.sample_features(state)
-        distance = compared.score(features)[0]
-        return distance.value, label_share(compared, state, flow_digits.CLASSES)
+        comparison = compared(config, SHAPE, digits_comparison, sampler, Guidance(), config.samples)
+        features = comparison.sample_features(state)
+        distance = comparison.score(features)[0]
+        return distance.value, label_share(comparison, state, CLASSES)
 
     print(f'{flags.run} at step {step}')
     print('| sampler | times | estimates | Frechet distance | of the label |')

@@ -70,6 +70,41 @@ def lattice(side: int = 5, spacing: float = 2.0, deviation: float = 0.05) -> Gau
     return Gaussians(grid.reshape(-1, 2), deviation)
 
 
+def spirals(
+    components: int = 32, radius: float = 2.0, turns: float = 0.75, deviation: float = 0.1
+) -> Gaussians:
+    """Gaussians along two arms that wind about the origin, each the other turned by half a turn.
+
+    Along an arm the radius grows with the angle, and neighbours are equally far apart.
+
+    Args:
+      components: K, of both arms together.
+      radius: distance of the last centre of an arm from the origin.
+      turns: of an arm.
+      deviation: standard deviation of each Gaussian along each axis.
+
+    Raises:
+      ValueError: components is no even number of at least 2, or a length or turns is not positive.
+    """
+    if components < 2 or components % 2:
+        raise ValueError(f'spirals of components {components}; needed: an even number from 2 on')
+    if not (radius > 0 and turns > 0 and deviation > 0):
+        raise ValueError(
+            f'spirals of radius {radius}, turns {turns}, deviation {deviation}; '
+            'all must be positive'
+        )
+    angle = np.linspace(0, 2 * np.pi * turns, 10_001)
+    # The length of r = c angle is c (angle sqrt(1 + angle^2) + arsinh(angle)) / 2.
+    length = angle * np.hypot(1, angle) + np.arcsinh(angle)
+    arm = components // 2
+    # Half a distance from the origin, so that the arms do not share a centre.
+    wanted = length[-1] * (np.arange(arm) + 0.5) / (arm - 0.5)
+    angles = np.interp(wanted, length, angle)
+    radii = radius * angles / angle[-1]
+    one = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], -1)
+    return Gaussians(np.concatenate([one, -one]), deviation)
+
+
 def gaussian_mixture(gaussians: Gaussians) -> Draw:
     """Draws {'x': float32 [2]} of an even mixture of Gaussians."""
     centres = np.asarray(gaussians.centres, np.float32)

@@ -16,5 +16,6 @@ resampling   images at twice or half their resolution
 resnet       Generator, Discriminator of spectrally normalised GANs
 song_unet    SongUNet: DDPM++ and NCSN++, as EDM trains them
 spectral     Spectral: a layer whose kernel is divided by its spectral norm
+timed_mlp    TimedMLP: an MLP that is given the condition by its sines
 unet         UNet of denoising diffusion
 """

@@ -3,6 +3,7 @@
 averages          snapshots: files of the averages of parameters
 codes             code_accuracy, scatter: codes by their labels
 conditional       label_accuracy, guidance_table: whether samples are of the class asked for
+convergence       convergence: how errors fall with what is spent
 decoded           reconstructions, interpolations, manifold: pictures of what codes decode to
 fidelity          comparison, fidelity_scores, fidelity_pictures: samples beside real examples
 fidelity_figures  pictures of class shares, and of the bias of scores
@@ -10,6 +11,7 @@ fidelity_table    score_table: scores as text
 fields            covered_modes, landscape: samples in the plane
 figures           grid, side_by_side, film, strip: pictures of samples; tile, to_pixels, render
 likelihood        importance, bound_table: test likelihoods and bounds
+plane             estimate_fields, ways, clouds: pictures of diffusion in the plane
 word_figures      pictures and tables of word vectors
 words             scores, pictures and files of word vectors, and answers to questions
 """

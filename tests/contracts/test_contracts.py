@@ -236,6 +236,7 @@ LONG = (
     'edm_cifar',
     'flow_cifar',
     'flow_digits',
+    'flow_mnist',
     'gan_cifar',
     'gan_mnist',
     'gan_stacked_mnist',

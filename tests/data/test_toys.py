@@ -6,7 +6,15 @@ import jax
 import numpy as np
 import pytest
 
-from genjax.data.toys import categorical, constant, gaussian_mixture, lattice, ring, sampled
+from genjax.data.toys import (
+    categorical,
+    constant,
+    gaussian_mixture,
+    lattice,
+    ring,
+    sampled,
+    spirals,
+)
 
 
 def nearest(x, centres):
@@ -21,6 +29,23 @@ def test_centres_are_the_literatures():
     np.testing.assert_allclose(ring().centres, on_ring, atol=1e-12)
     on_lattice = {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
     assert {tuple(centre) for centre in lattice().centres} == on_lattice
+
+
+def test_spirals_are_two_arms_of_even_steps_along_a_radius_that_grows_with_the_angle():
+    centres = spirals(components=40, radius=3.0, turns=0.75).centres
+    one = centres[:20]
+    np.testing.assert_allclose(centres[20:], -one, atol=1e-12)
+    radii = np.linalg.norm(one, axis=-1)
+    angles = np.unwrap(np.arctan2(one[:, 1], one[:, 0]))
+    assert radii[-1] == pytest.approx(3.0)
+    np.testing.assert_allclose(radii / (angles % (2 * np.pi)), 3.0 / (1.5 * np.pi), rtol=1e-3)
+    steps = np.linalg.norm(np.diff(one, axis=0), axis=-1)
+    # A chord is shorter than its arc by a twenty-fourth of the square of its angle.
+    assert steps[5:].max() / steps[5:].min() < 1.02
+    with pytest.raises(ValueError, match='spirals of components 5; needed: an even number'):
+        spirals(components=5)
+    with pytest.raises(ValueError, match=r'turns -1.0, deviation 0.1; all must be positive'):
+        spirals(turns=-1.0)
 
 
 @pytest.mark.parametrize('gaussians', [ring(), lattice()], ids=['ring', 'lattice'])

@@ -18,6 +18,7 @@ from genjax.algorithms.diffusion.denoiser import (
     labels_by_row,
     labels_in_turn,
 )
+from genjax.algorithms.diffusion.exact import mixture_denoiser
 from genjax.algorithms.diffusion.guidance import guided
 from genjax.algorithms.diffusion.interpolation import interpolate
 from genjax.algorithms.diffusion.learned_variance import (
@@ -144,6 +145,7 @@ __all__ = [
     'low_discrepancy',
     'make_denoise',
     'make_process',
+    'mixture_denoiser',
     'noise_level',
     'posterior_mean',
     'predict_x0',

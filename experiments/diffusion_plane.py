@@ -1,0 +1,206 @@
+"""EDM in the plane, on mixtures whose best denoiser is known: what is learnt, and how samplers err.
+
+Run     python -m launch --exp diffusion_plane
+        and --config.shape=ring for eight modes in the place of two spirals; or, without training
+        again, --mode sample --config.sampler.name=unipc3 --config.sampler.steps=10
+Smoke   python -m launch --exp diffusion_plane --config.steps=4 --config.widths='(8,)'
+        --config.batch=16 --config.sampler.steps=2 --config.estimates='(4,8)' --config.fine=20
+Small   python -m launch --exp diffusion_plane --config.steps=1000 --config.estimates='(40,80)'
+        --config.fine=400
+Source  Karras et al. 2022, arXiv:2206.00364, table 1, with a small network in the place of theirs;
+        the orders are those of the samplers' own sources
+Ours    (not yet)
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from experiments._samplers import SAMPLERS, sampler_of
+from genjax.algorithms.diffusion import (
+    Model,
+    denoise_with,
+    denoiser,
+    karras_times,
+    log_normal,
+    mixture_denoiser,
+    predictions,
+    stratified,
+    variance_exploding,
+    weights,
+)
+from genjax.algorithms.diffusion.denoiser import losses
+from genjax.data.toys import gaussian_mixture, ring, sampled, spirals
+from genjax.networks.timed_mlp import TimedMLP
+from genjax.probes.convergence import convergence
+from genjax.probes.fields import covered_modes
+from genjax.probes.plane import clouds, estimate_fields, ways
+from genjax.training import Experiment, Probe
+
+SHAPE = (2,)
+SHAPES = {'ring': ring, 'spirals': spirals}
+RADIUS = 0.9
+LEVELS = (0.05, 0.15, 0.4, 1.0)  # of noise, where denoisers are compared
+EXTENT = 1.2
+# The samplers that follow the probability-flow ODE, with the estimates that a step of each takes.
+FLOWS = {'ddim': 1, 'euler': 1, 'heun': 2, 'dpm2': 1, 'dpm3': 1, 'unipc2': 1, 'unipc3': 1}
+
+
+def get_config():
+    config = dict(
+        seed=0,
+        steps=8000,
+        batch=512,
+        shape='spirals',
+        deviation=0.08,
+        widths=(128, 128, 128),
+        learning_rate=3e-3,  # in the beginning
+        decay=0.995,
+        noise=dict(mean=-1.2, deviation=1.2),  # of log(sigma) in training
+        data_deviation=0.5,
+        sampler=dict(name='heun', steps=20, times='karras'),
+        estimates=(10, 20, 40, 80, 160, 320),  # of the curves of errors
+        fine=4000,  # steps of the solution that they are compared with
+        every=dict(log=100, evaluate=2000, save=2000),
+    )
+    return ConfigDict(config)
+
+
+def build(config):
+    gaussians = choose(SHAPES, 'shape', config.shape)(radius=RADIUS, deviation=config.deviation)
+    draw = gaussian_mixture(gaussians)
+
+    def draw_point(key):
+        return {'image': draw(key)['x']}
+
+    data = sampled(draw_point, batch=config.batch, seed=config.seed, test=2000)
+    path = variance_exploding()
+    network = TimedMLP(config.widths, SHAPE)
+    model = Model(network, path, predictions.edm(config.data_deviation))
+    settings = dict(
+        law=log_normal(path, **config.noise),
+        draw=stratified,
+        weight=weights.edm_error(config.data_deviation),
+    )
+    algorithm = denoiser(
+        model,
+        optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
+        shape=SHAPE,
+        **settings,
+        sampler=sampler_of(path, config.sampler),
+        decay=config.decay,
+    )
+    components = len(gaussians.centres)
+    best = mixture_denoiser(
+        path,
+        np.full(components, 1 / components),
+        gaussians.centres,
+        np.full(components, gaussians.deviation**2),
+    )
+    best_model = Model(network, path, predictions.x0())  # whose network is not asked
+    real = data.test[0]['image']
+
+    def exact(state):
+        del state
+        return best
+
+    def learnt(state):
+        return denoise_with(model, state.average)
+
+    def estimate(denoise_of):
+        def at(state, x, level):
+            return denoise_of(state)(jnp.asarray(x), jnp.full(len(x), level))
+
+        return at
+
+    def noisy(key, level):
+        return real + level * jax.random.normal(key, real.shape)
+
+    def frames_of(name, denoise_of, n):
+        """x_T and what follows, divided by its deviation over the data's, [F + 1, n, 2]."""
+        steps = config.sampler.steps
+        settings = ConfigDict(config.sampler.to_dict() | {'name': name})
+        sampler = sampler_of(path, settings, steps)
+        levels = karras_times(path, steps)
+        scale = np.hypot(levels / config.data_deviation, 1).astype(np.float32)
+
+        def trajectory(key, state):
+            start_key, chain_key = jax.random.split(key)
+            x_T = path.end * jax.random.normal(start_key, (n, *SHAPE))
+            frames = sampler(chain_key, denoise_of(state), x_T)
+            return jnp.concatenate([x_T[None], frames]) / scale[:, None, None]
+
+        return trajectory
+
+    def last_of(denoise_of):
+        def sample(key, state, n):
+            return frames_of(config.sampler.name, denoise_of, n)(key, state)[-1]
+
+        return sample
+
+    kinds = {'exact denoiser': exact, 'learnt denoiser': learnt}
+    trajectories = {
+        name: {kind: frames_of(name, of, 24 if name in FLOWS else 3) for kind, of in kinds.items()}
+        for name in SAMPLERS
+    }
+    samples = {kind: last_of(of) for kind, of in kinds.items()}
+
+    def errors():
+        return flow_errors(path, best, config.estimates, config.fine)
+
+    def evaluate(key, state, batch):
+        """The loss, and the least that is possible, of the same noise.
+
+        There are no bits/dim of points that lie on no grey levels.
+        """
+        losses_key, _ = jax.random.split(key)
+        least = losses(losses_key, best_model, best, batch['image'], **settings)
+        return {'loss': algorithm.evaluate(key, state, batch)['loss'], 'least_loss': least}
+
+    reach = 3 * gaussians.deviation
+    probes = {
+        'modes': Probe(
+            2000, covered_modes(algorithm.sample, gaussians.centres, reach), scores=True
+        ),
+        'denoisers': Probe(
+            2000,
+            estimate_fields(estimate(exact), estimate(learnt), noisy, LEVELS, real, extent=EXTENT),
+        ),
+        'samples': Probe(2000, clouds(samples, real, extent=EXTENT)),
+        'ways': Probe(config.steps, ways(trajectories, real, extent=EXTENT)),
+        'orders': Probe(config.steps, convergence(errors, 'estimates')),
+    }
+    return Experiment(algorithm._replace(evaluate=evaluate), data, probes)
+
+
+def flow_errors(path, denoise, estimates, fine):
+    """The error of each ODE sampler by so many estimates: name -> estimates -> error.
+
+    The root mean square over 64 points, in float64, from noise of the deviation 20 down to 0.05,
+    where the step to the data, which no sampler takes by its order, would begin.
+    """
+    path = path._replace(start=0.05, end=20.0)
+
+    def between(steps):
+        return karras_times(path, steps + 1)[:-1]
+
+    found = {}
+    with jax.enable_x64(True):
+        x = path.end * jnp.asarray(np.random.default_rng(0).normal(size=(64, 2)))
+        key = jax.random.key(0)  # which none of them uses
+        exact = SAMPLERS['unipc3'](path, between(fine))(key, denoise, x)
+        for name, a_step in FLOWS.items():
+            found[name] = {}
+            for count in estimates:
+                end = SAMPLERS[name](path, between(count // a_step))(key, denoise, x)
+                found[name][count] = float(jnp.sqrt(jnp.mean((end - exact) ** 2)))
+    return found
+
+
+def choose(choices, what, name):
+    """choices[name]; a name that is none of them is refused."""
+    if name not in choices:
+        raise ValueError(f'{what} is {name}; it must be one of {", ".join(choices)}')
+    return choices[name]

@@ -50,6 +50,7 @@ TIMES = {'even': even_times, 'karras': karras_times, 'log_snr': log_snr_times}
 SPACINGS = {'leading': leading_times, 'trailing': trailing_times}
 # Those that follow a clock, of which the steps of a process have none between them.
 OF_A_CLOCK = ('churn', 'euler', 'heun', 'sde')
+MOST_STEPS = 1_000_000  # whose coefficients a host can hold
 
 
 def sampler_of(path: Path, settings: Mapping[str, Any], frames: int | None = None) -> Sampler:
@@ -68,7 +69,13 @@ def sampler_of(path: Path, settings: Mapping[str, Any], frames: int | None = Non
 
 
 def sampler_times(path: Path, settings: Mapping[str, Any]) -> np.ndarray:
-    """The times of the sampler of a continuous path."""
+    """The times of the sampler of a continuous path.
+
+    Raises:
+      ValueError: a name that is none, or a number of steps that is out of reach.
+    """
+    if settings.steps > MOST_STEPS:
+        raise ValueError(f'sampler.steps is {settings.steps}; it takes 1 to {MOST_STEPS}')
     return _named(TIMES, 'sampler.times', settings.times)(path, settings.steps)
 
 
@@ -90,13 +97,14 @@ def process_sampler(
     total = len(process.beta) - 1
     steps = settings.steps or total
     times = _named(SPACINGS, 'sampler.times', settings.times)(process, steps)
-    if settings.name == 'reverse_chain':
+    named = {'reverse_chain': reverse_chain} | SAMPLERS
+    make = _named(named, 'sampler.name', settings.name)
+    if make is reverse_chain:
         if steps != total:
             raise ValueError(
                 f'sampler.steps is {steps}; a reverse_chain takes all {total}: 0, or another name'
             )
         return reverse_chain(process, frames=frames)
-    make = _named(SAMPLERS, 'sampler.name', settings.name)
     path = discrete(process)
     if settings.name in OF_A_CLOCK:
         return rescaled(make, path, times, frames=frames)
@@ -104,8 +112,15 @@ def process_sampler(
 
 
 def guidance_of(settings: Mapping[str, Any]) -> Guidance:
-    """The guidance `guidance` and `interval` of the settings."""
-    return Guidance(settings.guidance, tuple(settings.interval))
+    """The guidance `guidance` and `interval` of the settings.
+
+    Raises:
+      ValueError: an interval that is not two numbers in ascending order.
+    """
+    interval = tuple(settings.interval)
+    if len(interval) != 2 or interval[0] > interval[1]:
+        raise ValueError(f'sampler.interval is {interval}; it takes two noise levels, (low, high)')
+    return Guidance(settings.guidance, interval)
 
 
 def _named(table, setting, name):

@@ -14,6 +14,7 @@ import optax
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
+from experiments._samplers import process_sampler
 from genjax.algorithms.diffusion import (
     bound,
     ddpm,
@@ -21,7 +22,6 @@ from genjax.algorithms.diffusion import (
     linear_schedule,
     make_process,
     predictor,
-    reverse_chain,
     sample_with,
 )
 from genjax.data.images.sets import images
@@ -55,6 +55,7 @@ def get_config():
         warmup=5000,
         clip=1.0,
         ddpm=dict(steps=1000, decay=0.9999),
+        sampler=dict(name='reverse_chain', steps=0, times='trailing'),  # 0: all of ddpm.steps
         every=dict(log=100, evaluate=10_000, save=5000),
     )
     return ConfigDict(config)
@@ -69,12 +70,20 @@ def build(config):
     network = UNet(**config.unet)
     shape = (32, 32, 3)
     process = make_process(linear_schedule(config.ddpm.steps))
-    algorithm = ddpm(network, optimizer, shape=shape, process=process, decay=config.ddpm.decay)
+    algorithm = ddpm(
+        network,
+        optimizer,
+        shape=shape,
+        process=process,
+        sampler=process_sampler(process, config.sampler),
+        decay=config.ddpm.decay,
+    )
     data = images(
         'cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir
     )
     held_out = data.test[0]['image']
-    chain = sample_with(reverse_chain(process, frames=40), network, process, shape)
+    frames = min(40, config.sampler.steps or config.ddpm.steps)
+    chain = sample_with(process_sampler(process, config.sampler, frames), network, process, shape)
 
     def terms(key, state):
         return bound(key, process, predictor(network, state.average), held_out)

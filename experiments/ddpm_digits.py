@@ -1,6 +1,8 @@
 """DDPM on the 8 x 8 digits of scikit-learn, within minutes on two CPU cores.
 
 Run     make run
+        and then, without training again, python -m launch --exp ddpm_digits --mode sample
+        --config.sampler.name=dpm2 --config.sampler.steps=10
 Smoke   python -m launch --exp ddpm_digits --config.steps=4 --config.ddpm.steps=6
         --config.unet.width=8
 Small   python -m launch --exp ddpm_digits --config.steps=200 --config.ddpm.steps=100
@@ -14,6 +16,7 @@ Ours    1,500 steps, 4 min in all on 2 CPU cores (commit 23f7b1c, jax 0.10.2): t
 import optax
 from ml_collections import ConfigDict
 
+from experiments._samplers import process_sampler
 from genjax.algorithms.diffusion import (
     bound,
     cosine_schedule,
@@ -21,7 +24,6 @@ from genjax.algorithms.diffusion import (
     forward_frames,
     make_process,
     predictor,
-    reverse_chain,
     sample_with,
 )
 from genjax.data.images.sets import images
@@ -40,6 +42,7 @@ def get_config():
         unet=dict(width=32, multipliers=(1, 2), attend_at=(6,), dropout=0.1, blocks=1),
         adam=dict(learning_rate=2e-3),
         ddpm=dict(steps=500, decay=0.995),
+        sampler=dict(name='reverse_chain', steps=0, times='trailing'),  # 0: all of ddpm.steps
         every=dict(log=50, evaluate=500, save=500),
     )
     return ConfigDict(config)
@@ -61,11 +64,13 @@ def build(config):
         optax.adam(**config.adam),
         shape=shape,
         process=process,
+        sampler=process_sampler(process, config.sampler),
         decay=config.ddpm.decay,
     )
     data = images('digits', batch=config.batch, size=config.size, seed=config.seed)
     held_out = data.test[0]['image']
-    chain = sample_with(reverse_chain(process, frames=40), network, process, shape)
+    frames = min(40, config.sampler.steps or config.ddpm.steps)
+    chain = sample_with(process_sampler(process, config.sampler, frames), network, process, shape)
 
     def terms(key, state):
         return bound(key, process, predictor(network, state.average), held_out)

@@ -13,6 +13,7 @@ Ours    the first 3,500 of 20,000 steps, 42 min on 2 CPU cores that did other wo
 import optax
 from ml_collections import ConfigDict
 
+from experiments._samplers import process_sampler
 from genjax.algorithms.diffusion import (
     bound,
     cosine_schedule,
@@ -20,7 +21,6 @@ from genjax.algorithms.diffusion import (
     forward_frames,
     make_process,
     predictor,
-    reverse_chain,
     sample_with,
 )
 from genjax.data.images.sets import images
@@ -41,6 +41,7 @@ def get_config():
         ),
         adam=dict(learning_rate=1e-3),
         ddpm=dict(steps=1000, decay=0.999),
+        sampler=dict(name='reverse_chain', steps=0, times='trailing'),  # 0: all of ddpm.steps
         every=dict(log=100, evaluate=1000, save=500),
     )
     return ConfigDict(config)
@@ -55,11 +56,13 @@ def build(config):
         optax.adam(**config.adam),
         shape=shape,
         process=process,
+        sampler=process_sampler(process, config.sampler),
         decay=config.ddpm.decay,
     )
     data = images('mnist', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
     held_out = data.test[0]['image']
-    chain = sample_with(reverse_chain(process, frames=40), network, process, shape)
+    frames = min(40, config.sampler.steps or config.ddpm.steps)
+    chain = sample_with(process_sampler(process, config.sampler, frames), network, process, shape)
 
     def terms(key, state):
         return bound(key, process, predictor(network, state.average), held_out)

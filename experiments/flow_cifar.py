@@ -5,7 +5,7 @@ Run     python -m launch --exp flow_cifar --config.unet.dtype=bfloat16
         and the Inception Score, see gan_cifar
 Smoke   python -m launch --exp flow_cifar --config.steps=4 --config.batch=8 --config.warmup=2
         --config.unet.width=8 --config.unet.blocks=1 --config.unet.multipliers='(1,2)'
-        --config.sampler=2 --config.samples=20 --config.classifier=2
+        --config.sampler.steps=2 --config.samples=20 --config.classifier=2
 Source  Lipman et al. 2023, arXiv:2210.02747, and Tong et al. 2024, arXiv:2302.00482, with the
         settings of the authors' torchcfm: Ho et al.'s U-Net with four heads of 64 channels, batch
         128, Adam at 2e-4 after 5,000 steps of linear warm-up, gradients clipped at norm 1, dropout
@@ -20,12 +20,11 @@ from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from experiments._extractor import cifar_comparison
+from experiments._samplers import guidance_of, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
     denoiser,
     draw_samples,
-    euler,
-    even_times,
     independent,
     predictions,
     straight,
@@ -54,6 +53,7 @@ def get_config():
         steps=400_000,
         batch=128,
         labels=False,  # whether the network is told the class
+        label_dropout=0.1,  # the share of labels that training hides, for guidance
         unet=dict(
             width=128,
             multipliers=(1, 2, 2, 2),
@@ -67,7 +67,7 @@ def get_config():
         warmup=5000,
         clip=1.0,
         decay=0.9999,
-        sampler=100,  # steps
+        sampler=dict(name='euler', steps=100, times='even', guidance=1.0, interval=(0.0, 1e9)),
         samples=10_000,  # that are scored
         inception='',
         classifier=5_000,  # steps
@@ -86,7 +86,7 @@ def build(config):
     classes = CLASSES if config.labels else None
     path = straight()
     model = Model(UNet(**config.unet, classes=classes), path, predictions.velocity(), classes)
-    times = even_times(path, config.sampler)
+    guidance = guidance_of(config.sampler)
     algorithm = denoiser(
         model,
         optimizer,
@@ -94,7 +94,9 @@ def build(config):
         weight=weights.flow,
         law=uniform(path),
         draw=independent,
-        sampler=euler(path, times),
+        sampler=sampler_of(path, config.sampler),
+        guidance=guidance,
+        label_dropout=config.label_dropout,
         decay=config.decay,
     )
     data = images(
@@ -109,8 +111,8 @@ def build(config):
         decay=config.decay,
         data_dir=config.data_dir,
     )
-    frames = min(40, config.sampler)
-    chain = draw_samples(model, euler(path, times, frames=frames), SHAPE)
+    frames = min(40, config.sampler.steps)
+    chain = draw_samples(model, sampler_of(path, config.sampler, frames), SHAPE, guidance=guidance)
     probes = {
         'samples': Probe(10_000, grid(algorithm.sample, n=64)),
         'chain': Probe(config.steps, film(chain, n=16)),

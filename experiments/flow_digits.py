@@ -24,7 +24,7 @@ SHAPE = (8, 8, 1)
 def get_config():
     config = dict(
         seed=0,
-        steps=2000,
+        steps=1200,
         batch=64,
         unet=dict(
             width=32,
@@ -37,7 +37,7 @@ def get_config():
         learning_rate=2e-3,  # in the beginning
         decay=0.995,
         label_dropout=0.1,
-        sampler=dict(name='heun', steps=10, times='even', guidance=1.0, interval=(0.0, 1e9)),
+        sampler=dict(name='dpm2', steps=20, times='even', guidance=1.0, interval=(0.0, 1e9)),
         samples=1500,  # that are scored
         classifier=1000,  # steps of the classifier whose features score them
         every=dict(log=50, evaluate=500, save=500),

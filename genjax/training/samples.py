@@ -16,7 +16,12 @@ SAMPLES = 'samples'  # in the run directory
 
 
 def write_samples(
-    workdir: pathlib.Path | str, step: int, values: Values, pngs: Mapping[str, bytes] = {}
+    workdir: pathlib.Path | str,
+    step: int,
+    values: Values,
+    pngs: Mapping[str, bytes] = {},
+    *,
+    below: str = '',
 ) -> list[pathlib.Path]:
     """Writes every picture, film, text, table and file among the values, named by step.
 
@@ -25,11 +30,12 @@ def write_samples(
       step: of the state that the values are of.
       values: by name; numbers and embeddings are left out.
       pngs: pictures by name that were encoded already.
+      below: the name of a folder within samples/, for what is not to replace the run's own.
 
     Returns:
       The files.
     """
-    folder = pathlib.Path(workdir) / SAMPLES
+    folder = pathlib.Path(workdir) / SAMPLES / below
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, value in values.items():

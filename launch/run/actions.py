@@ -127,7 +127,8 @@ def run_sampling(plan: Plan) -> int:
 def _run_sampling(plan: Plan) -> int:
     step, state = _restore(plan)
     values = probe(plan.experiment, state, seed=plan.config.seed, mesh=plan.mesh)
-    files = write_samples(plan.workdir, step, values)
+    below = rundir.samples_folder(plan.identity, rundir.identity(plan.config))
+    files = write_samples(plan.workdir, step, values, below=below)
     if is_coordinator():
         print('\n'.join(map(str, files)) or f'{plan.name} has no probe that writes a file')
     return 0

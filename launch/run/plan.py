@@ -21,7 +21,8 @@ class Request(NamedTuple):
     page: pathlib.Path | None  # its file, if it lies outside of the tree
     module: ModuleType
     config: ConfigDict
-    identity: dict[str, Any]  # the config as the run directory holds it
+    # The config as the run directory holds it: what is not trained may be of another sampler
+    identity: dict[str, Any]
     workdir: pathlib.Path
 
 

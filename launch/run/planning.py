@@ -65,11 +65,17 @@ def request(argv: Sequence[str]) -> Request:
     check_config(config, flags.until)
     check_devices(config, flags.mesh, flags.parallel, jax.device_count())
     identity = rundir.identity(config)
-    workdir = flags.workdir or rundir.default(name, identity)
-    with refusing(OSError):
-        rundir.check(workdir, name, identity, page)
-    if flags.mode != 'train':
+    if flags.mode == 'train':
+        workdir = flags.workdir or rundir.default(name, identity)
+        with refusing(OSError):
+            rundir.check(workdir, name, identity, page)
+    else:
+        own = rundir.identity(override(module.get_config(), {}))
+        workdir = flags.workdir or rundir.default_trained(name, identity, own)
+        with refusing(OSError):
+            rundir.check(workdir, name, identity, page, of_samples=True)
         _check_trained(workdir, flags.mode)
+        identity = rundir.read(workdir / 'config.json')
     return Request(flags, name, page, module, config, identity, workdir)
 
 

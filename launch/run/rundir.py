@@ -7,6 +7,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ml_collections import ConfigDict
 
@@ -14,6 +15,9 @@ from launch.cli.flat import flat
 from launch.cli.refusal import Refused, Unusable
 from launch.run import source_files
 from launch.viewer.runs import training_launches
+
+SAMPLER = 'sampler'  # the group of settings of what is drawn, and not of what is trained
+LONGEST_FOLDER = 200  # characters; file systems take 255 bytes
 
 
 def identity(config: ConfigDict) -> dict[str, Any]:
@@ -28,14 +32,60 @@ def default(name: str, config: dict[str, Any]) -> pathlib.Path:
     return pathlib.Path('runs', f'{name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}')
 
 
+def default_trained(name: str, config: dict[str, Any], own: dict[str, Any]) -> pathlib.Path:
+    """The default directory of a run that is evaluated or sampled from.
+
+    It is that of the config; or, where this holds no checkpoint and that one does, of the config
+    with the experiment's own sampler.
+
+    Args:
+      name: of the experiment.
+      config: that is asked for, and `own` the experiment's, both as `identity` gives them.
+    """
+    exact = default(name, config)
+    if not isinstance(own.get(SAMPLER), Mapping) or last_step(exact) is not None:
+        return exact
+    with_own_sampler = default(name, config | {SAMPLER: own[SAMPLER]})
+    return exact if last_step(with_own_sampler) is None else with_own_sampler
+
+
+def samples_folder(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """The folder within samples/ for what another sampler than a run's own draws; '' for its own.
+
+    Args:
+      there: the config of the run, and `here` the one that is asked for, both as `identity` gives
+        them. They differ in their samplers alone.
+
+    Returns:
+      What differs, as 'sampler.name=ddim,sampler.steps=5'; the rest of a long one as a digest.
+    """
+    values = flat(here)
+    parts = []
+    for key in _differing_keys(flat(there), values):
+        value = values.get(key, 'absent')
+        text = value if isinstance(value, str) else repr(value).replace(' ', '')
+        parts.append(f'{key}={quote(text, safe="()[],+")}')
+    folder = ','.join(parts)
+    if len(folder) <= LONGEST_FOLDER:
+        return folder
+    return f'{folder[:LONGEST_FOLDER]}-{hashlib.sha256(folder.encode()).hexdigest()[:8]}'
+
+
 def check(
-    workdir: pathlib.Path, name: str, config: dict[str, Any], page: pathlib.Path | None = None
+    workdir: pathlib.Path,
+    name: str,
+    config: dict[str, Any],
+    page: pathlib.Path | None = None,
+    *,
+    of_samples: bool = False,
 ) -> None:
     """Sees, writing nothing, that this experiment with this config may use the directory.
 
     Args:
       name: of the experiment.
       page: its file, if it lies outside of the tree.
+      of_samples: whether the run is not trained, but evaluated or sampled from; its sampler may
+        then be another.
 
     Raises:
       Unusable: it cannot be made or written, belongs to another run, or holds files of something
@@ -43,7 +93,7 @@ def check(
     """
     try:
         _check_writable(workdir)
-        _check_owner(workdir, name, page, config)
+        _check_owner(workdir, name, page, config, of_samples)
     except PermissionError as error:
         raise Unusable(
             f'workdir {workdir} cannot be used: {error.strerror}: {error.filename}', workdir
@@ -60,7 +110,7 @@ def _check_writable(workdir):
         raise Refused(f'workdir {workdir} cannot be used: {there} is not writable')
 
 
-def _check_owner(workdir, name, page, config):
+def _check_owner(workdir, name, page, config, of_samples):
     written = read(workdir / 'config.json')
     manifest = read(workdir / 'manifest.json') or {'experiment': name}
     if written is None and workdir.exists() and _has_files(workdir):
@@ -73,10 +123,19 @@ def _check_owner(workdir, name, page, config):
         raise Refused(f'workdir {workdir} belongs to the experiment {owner}, not to {name}')
     if manifest.get('launches'):
         _check_page(workdir, name, manifest.get('page'), page)
+    if written is not None and of_samples:
+        written = _without_sampler(written)
+        config = _without_sampler(config)
     if written is not None and written != config:
         raise Refused(
             f'workdir {workdir} belongs to another config: {_difference(written, config)}'
         )
+
+
+def _without_sampler(config):
+    """A config without its group SAMPLER; a setting of that name is none."""
+    is_group = isinstance(config.get(SAMPLER), Mapping)
+    return {key: value for key, value in config.items() if key != SAMPLER or not is_group}
 
 
 def _has_files(workdir):
@@ -178,11 +237,15 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Up to three keys in which two configs differ, and how many more there are."""
     there = flat(there)
     here = flat(here)
-    absent = object()
-    keys = [key for key in sorted(there | here) if there.get(key, absent) != here.get(key, absent)]
+    keys = _differing_keys(there, here)
     parts = [f'{key} is {_text(there, key)} there and {_text(here, key)} here' for key in keys[:3]]
     more = f', and {len(keys) - 3} more' if len(keys) > 3 else ''
     return ', '.join(parts) + more
+
+
+def _differing_keys(there, here):
+    absent = object()
+    return [key for key in sorted(there | here) if there.get(key, absent) != here.get(key, absent)]
 
 
 def _text(values, key):

@@ -1,7 +1,8 @@
 """Walks to 3.
 
 For the tests of launch: gradient descent on (x - 3)^2 / 2 from x = 0, so that the loss after s
-steps is 9/2 (1 - rate)^(2s). `config.fails` has it fail in some way.
+steps is 9/2 (1 - rate)^(2s). `config.fails` has it fail in some way. It draws
+a picture in the shade `sampler.name`, and says yes `sampler.steps` times.
 """
 
 import os
@@ -15,6 +16,7 @@ from genjax.base import Algorithm, Data, Resident
 from genjax.parallel import device_mean
 from genjax.training import Experiment, Probe
 
+SHADES = {'black': 0, 'white': 255}
 ERRORS = {'value': ValueError, 'file': FileNotFoundError}  # that build raises, by config.fails
 
 
@@ -27,6 +29,7 @@ def get_config():
             data_dir='',
             fails='',
             walk=dict(rate=0.5, sizes=(1, 2), fast=True, name='', limit=None),
+            sampler=dict(name='black', steps=1),
             every=dict(log=2, evaluate=2, save=2),
         )
     )
@@ -64,10 +67,10 @@ def build(config):
         return {'where': f'at {state["position"]}'}
 
     def near(key, state):
-        return {'near': 'yes'}
+        return {'near': ' '.join(['yes'] * config.sampler.steps)}
 
     def picture(key, state):
-        return {'picture': np.zeros((2, 2, 3), np.uint8)}
+        return {'picture': np.full((2, 2, 3), SHADES[config.sampler.name], np.uint8)}
 
     probes = {
         'where': Probe(2, where),

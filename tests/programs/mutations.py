@@ -794,6 +794,13 @@ FAULTS = (
         'return value',
         'launch/cli/test_overrides.py::test_however_a_value_is_spelt_it_is_one_run[limit]',
     ),
+    Fault(
+        "what another sampler draws replaces the run's own pictures",
+        'launch/run/actions.py',
+        'files = write_samples(plan.workdir, step, values, below=below)',
+        'files = write_samples(plan.workdir, step, values)',
+        'launch/run/test_other_samplers.py::test_another_sampler_draws_into_a_folder_of_its_own',
+    ),
 )
 
 

@@ -112,6 +112,16 @@ COMMANDS = {
         '--config.ddpm.steps=1000000000': 'steps is 1000000000; a diffusion takes 2 to 1000000',
         '--config.size=1000000': 'size is 1000000; images are at most 4096 pixels wide',
         '--config.unet.blocks=1000000': 'blocks is 1000000; it takes 1 to 100',
+        '--config.sampler.steps=50': 'sampler.steps is 50; a reverse_chain takes all 500: 0, or '
+        'another name',
+        '--config.sampler.name=ddmi': 'sampler.name is ddmi; it must be one of reverse_chain, '
+        'ancestral, churn, ddim, dpm2, dpm3, euler, heun, sde, unipc2, unipc3',
+        '--config.sampler.times=even': 'sampler.times is even; it must be one of leading, trailing',
+    },
+    'flow_digits': {
+        '--config.sampler.steps=1000000000': 'sampler.steps is 1000000000; it takes 1 to 1000000',
+        '--config.sampler.interval=(2.0,)': 'sampler.interval is (2.0,); it takes two noise '
+        'levels, (low, high)',
     },
     'gan_finite': {
         '--config.p=(0.5,0.6)': 'p is [0.5, 0.6000000238418579]; probabilities must be a row of '

@@ -83,6 +83,7 @@ def selective(folder, monkeypatch):
     def reads(config):
         plain = module.get_config()
         plain.update({key: config[key] for key in ('batch', 'data_dir', 'fails')})
+        plain.sampler.update({key: config.sampler[key] for key in ('name', 'steps')})
         plain.walk.update(
             {'rate': config.walk.rate, 'name': config.walk.name if config.walk.rate > 1 else ''}
         )

@@ -9,12 +9,13 @@ Small   python -m launch --exp diffusion_plane --config.steps=1000 --config.esti
         --config.fine=400
 Source  Karras et al. 2022, arXiv:2206.00364, table 1, with a small network in the place of theirs;
         the orders are those of the samplers' own sources
-Ours    8,000 steps, 78 s in all on 2 CPU cores (Intel Xeon) that did other work too (commit 6705a3b,
-        jax 0.10.2), on the spirals: test loss 0.8050 where the least possible is 0.8036; the mean
-        squared difference from the best denoiser 1.2e-5, 1.7e-5, 2.7e-5, 3.7e-5 at noise of 0.05,
-        0.15, 0.4, 1; 98.88 % of samples within three deviations of one of the 32 components. The
-        error falls with the estimates from 80 to 320 to the power 0.86 (ddim and euler, which are
-        the same on this path), 1.97 (heun, dpm2), 3.17 (dpm3), 3.01 (unipc2), 3.93 (unipc3)
+Ours    8,000 steps, 78 s in all on 2 CPU cores (Intel Xeon) that did other work too (commit
+        6705a3b, jax 0.10.2), on the spirals: test loss 0.8050 where the least possible is 0.8036;
+        the mean squared difference from the best denoiser 1.2e-5, 1.7e-5, 2.7e-5, 3.7e-5 at noise
+        of 0.05, 0.15, 0.4, 1; 98.88 % of samples within three deviations of one of the 32
+        components. The error falls with the estimates from 80 to 320 to the power 0.86 (ddim and
+        euler, which are the same on this path), 1.97 (heun, dpm2), 3.17 (dpm3), 3.01 (unipc2), 3.93
+        (unipc3)
 """
 
 import jax

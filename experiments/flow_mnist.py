@@ -7,9 +7,9 @@ Smoke   python -m launch --exp flow_mnist --config.steps=4 --config.batch=4 --co
         --config.samples=20 --config.classifier=2 --config.sampler.steps=2
 Source  Lipman et al. 2023, arXiv:2210.02747, and Ho and Salimans 2022, arXiv:2207.12598, as in
         flow_digits; MNIST as TFDS has it
-Ours    not trained to the end yet. On 2 CPU cores (Intel Xeon) with three times as much other work
-        upon them a step took 5.0 to 5.6 s (steps 11 to 40); ddpm_mnist, of as large a network and
-        batch, took 0.7 s with less
+Ours    not trained to the end yet. A step took 5.0 to 5.6 s (steps 11 to 40) on 2 CPU cores (Intel
+        Xeon) shared by several other programs, a load of 6, which says little of cores that are
+        free: ddpm_mnist, whose U-Net has the same widths, took 0.7 s a step
 """
 
 from functools import partial

@@ -39,7 +39,7 @@ def get_config():
         learning_rate=1e-3,  # in the beginning
         decay=0.999,
         label_dropout=0.1,
-        sampler=dict(name='dpm2', steps=20, times='even', guidance=1.0, interval=(0.0, 1e9)),
+        sampler=dict(name='dpm2', steps=10, times='even', guidance=1.0, interval=(0.0, 1e9)),
         samples=10_000,  # that are scored
         classifier=2_000,  # steps of the classifier whose features score them
         data_dir='',

@@ -110,7 +110,8 @@ def rescaled(
     """A sampler of x_t / alpha through noise levels sigma / alpha, which is EDM's path.
 
     Methods that follow a path's own clock, as `heun`, then serve one that has none between its
-    steps, as `discrete`.
+    steps, as `discrete`. A process that ends with next to no data, as the cosine schedule does,
+    begins at so large a level that a few even steps of them are far off, and `ddim` is not.
 
     Args:
       make: (path, times, **options) -> Sampler, such as `heun`.

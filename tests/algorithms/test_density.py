@@ -137,6 +137,7 @@ def test_reverse_divergence_to_a_gaussian_reaches_it_exactly():
     assert abs(gaussian_kl(q, (p.mean, covariance(p)))) < 1e-6
 
 
+@pytest.mark.slow
 def test_reverse_divergence_finds_one_mode():
     log_p = mixed(gaussian, WEIGHTS, parts())
     modes = set()

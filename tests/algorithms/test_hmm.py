@@ -318,7 +318,7 @@ def sequences(chain, emission, *, n, length):
     return np.asarray(jax.vmap(draw)(jax.random.split(KEY, n)))
 
 
-@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('seed', [0, slow(1), slow(2)])
 def test_the_likelihood_never_falls(seed, tmp_path):
     rng = np.random.default_rng(seed)
     batch = {
@@ -355,6 +355,7 @@ def test_with_pseudocounts_it_is_the_posterior_that_never_falls():
     assert min(np.min(part) for part in state.chain) > 0
 
 
+@pytest.mark.slow
 def test_em_finds_the_chain_that_made_the_symbols():
     truth, batch = symbols_drawn()
     algorithm = hmm(2, discrete(3))

@@ -146,6 +146,7 @@ def test_the_lectures_loss_to_the_letter():
     np.testing.assert_allclose(metrics['loss'], reconstruction + kl, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_beta_weighs_the_divergence_and_free_nats_shield_it():
     model, fit = linear_model()
     key = jax.random.key(9)

@@ -114,6 +114,7 @@ def test_shapes_and_no_example_depends_on_another(classes):
             assert not np.allclose(relabelled[1], y[1])
 
 
+@pytest.mark.slow
 def test_the_slope_penalty_has_the_gradient_of_finite_differences():
     discriminator = Discriminator(**SMALL)
     x = normal(2, 8, 8, 1)

@@ -160,6 +160,7 @@ def test_resampling_and_the_halving_of_the_input_are_scipys_convolutions(resampl
 @pytest.mark.parametrize(
     ('features', 'resample'), [(16, None), (24, None), (16, bilinear.down), (16, box.up)]
 )
+@pytest.mark.slow
 def test_a_block_begins_as_its_skip_scaled_to_keep_the_variance(features, resample):
     x = jnp.asarray(normal(2, 8, 8, 16))
     time = jnp.asarray(normal(2, 32))

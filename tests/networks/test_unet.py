@@ -11,6 +11,7 @@ from scipy.special import softmax
 
 from genjax.networks.unet import Attention, Norm, UNet, dropout
 from genjax.parallel import AXIS
+from tests.marks import slow
 
 SMALL = dict(width=16, multipliers=(1, 2), attend_at=(4,), dropout=0.5, blocks=1)
 CIFAR = dict(width=128, multipliers=(1, 2, 2, 2), attend_at=(16,), dropout=0.1)
@@ -43,6 +44,7 @@ def test_the_cifar_network_has_the_parameters_of_the_paper():
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 35_746_307
 
 
+@pytest.mark.slow
 def test_it_begins_by_predicting_zero_in_the_shape_of_its_input():
     net = UNet(**SMALL)
     x = jnp.ones((2, 8, 8, 5))
@@ -185,7 +187,7 @@ def test_dropout_does_not_depend_on_the_number_of_devices():
     np.testing.assert_allclose(shares.reshape(whole.shape), whole, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('dtype', [jnp.bfloat16, 'bfloat16'])
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, slow('bfloat16')])
 def test_bfloat16_computes_the_same_with_float32_parameters_and_output(dtype):
     full = UNet(**SMALL)
     half = UNet(**SMALL, dtype=dtype)

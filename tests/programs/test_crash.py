@@ -23,6 +23,7 @@ sys.exit(main(sys.argv[1:]))
 TOYS = str(pathlib.Path(__file__).parents[1] / 'experiments')
 
 
+@pytest.mark.slow
 def test_a_toy_that_is_killed_during_a_save_ends_as_one_that_was_not(tmp_path):
     flags = ['--exp=toy', '--config.steps=24', '--config.walk.rate=0.01']
     command = [sys.executable, '-c', LAUNCH_OF_FOLDER, TOYS, *flags]

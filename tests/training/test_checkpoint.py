@@ -392,6 +392,7 @@ def test_the_launcher_goes_on_past_damage_and_refuses_where_nothing_is_intact(fo
     )
 
 
+@pytest.mark.slow
 def test_the_launcher_refuses_a_checkpoint_of_another_state_in_one_line(folder, capfd):
     assert main(['--exp=toy', '--workdir=run', '--until=2']) == 0
     mesh, zero = make_mesh(), {'position': jnp.zeros((), jnp.bfloat16)}

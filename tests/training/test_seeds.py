@@ -71,7 +71,7 @@ def norm(tree):
     return np.sqrt(sum(np.sum(np.asarray(x, np.float64) ** 2) for x in jax.tree.leaves(tree)))
 
 
-@pytest.mark.parametrize('devices', [1, 8])
+@pytest.mark.parametrize('devices', [1, slow(8)])
 def test_each_run_is_what_it_is_alone(devices, tmp_path):
     states = run([own(seed) for seed in SEEDS], tmp_path / 'together', devices)
     for seed, state in zip(SEEDS, states, strict=True):
@@ -147,6 +147,7 @@ def test_a_kill_between_two_saves_is_made_up_for_to_the_bit(saved, tmp_path, mon
         assert lines(tmp_path / 'parts' / str(seed)) == lines(tmp_path / 'whole' / str(seed))
 
 
+@pytest.mark.slow
 def test_an_interruption_saves_all_and_each_may_go_on_alone(tmp_path):
     whole = run([own(seed) for seed in SEEDS], tmp_path / 'whole')
     asked = iter([False] * 3 + [True] * 100)

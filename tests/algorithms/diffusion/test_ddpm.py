@@ -181,6 +181,7 @@ def test_impossible_values_are_refused_in_one_line(wrong, word):
 
 
 @pytest.mark.usefixtures('optimised')
+@pytest.mark.slow
 def test_training_on_normal_data_reaches_the_optimal_predictor():
     """Each weight within 0.02 of the best predictor's.
 

@@ -335,6 +335,7 @@ def test_with_the_best_variances_the_bound_is_the_logarithm_of_their_gain():
 
 
 @pytest.mark.usefixtures('optimised')
+@pytest.mark.slow
 def test_training_on_normal_data_reaches_the_best_variances_and_a_lower_bound():
     """Each variance within 2 % of the best, and the whole bound below that of both fixed ones.
 

@@ -142,6 +142,7 @@ def test_the_average_samples_and_the_newest_parameters_train():
     assert_trees_close(later.generator.fit.average, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_batch_norms_statistics_are_carried_for_evaluation():
     """After a step the discriminator carries the mean over its two batches, the real one first."""
     algorithm = make_gan(NORMED)
@@ -154,6 +155,7 @@ def test_batch_norms_statistics_are_carried_for_evaluation():
     np.testing.assert_allclose(first['real_logit'], again['real_logit'][:4], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_take_the_labels_in_turn():
     algorithm = make_gan(LABELLED)
     state = run(algorithm, steps=1)

@@ -24,6 +24,7 @@ from genjax.data.toys import constant, sampled
 from genjax.networks.finite import Atoms, Table
 from genjax.networks.mlp import MLP
 from genjax.training import Every, Experiment, evaluate, make_mesh, train
+from tests.marks import slow
 from tests.trees import assert_trees_close, assert_trees_equal
 
 P = np.array([0.05, 0.3, 0.1, 0.35, 0.2])
@@ -103,7 +104,7 @@ class Conditional(nn.Module):
         return jax.tree.map(lambda rows: rows[jnp.arange(len(x)), label], outputs)
 
 
-@pytest.mark.parametrize('optimizer', [FROZEN, optax.sgd(1.0)], ids=['frozen', 'learning'])
+@pytest.mark.parametrize('optimizer', [slow(FROZEN, id='frozen'), optax.sgd(1.0)])
 def test_a_conditional_game_is_one_game_for_each_label(optimizer):
     p = np.float32([P, P[::-1], np.roll(P, 1)])
 
@@ -272,7 +273,7 @@ class Known(nn.Module):
         return self.network(LATENTS[: len(z)])
 
 
-@pytest.mark.parametrize('side', [0, 1], ids=['generator', 'discriminator'])
+@pytest.mark.parametrize('side', [slow(0, id='generator'), 1])
 def test_both_gradients_are_those_of_the_lectures_formula(side):
     """V(D, G) = E log D(x) + E log(1 - D(G(z))), which G goes down and D up."""
     x = np.random.default_rng(7).normal(size=(8, 2)).astype(np.float32)

@@ -170,6 +170,7 @@ def test_the_step_of_the_full_softmax_is_that_of_the_definition(model):
 
 
 @models
+@pytest.mark.slow
 def test_the_reported_losses_are_the_mean_over_pairs(model):
     key = jax.random.key(3)
     state = vectors()
@@ -454,6 +455,7 @@ def crowded_texts():
         slow(cbow, 'chain'),
     ],
 )
+@pytest.mark.slow
 def test_a_text_of_few_words_trains_at_the_default_rate(model, name):
     """In 120 blocks of 512 centres it is within a tenth of what skip-gram can learn."""
     ids = crowded_texts()[name].astype(np.int32)
@@ -502,6 +504,7 @@ def test_every_planted_analogy_is_answered(model):
 
 
 @pytest.mark.parametrize('stable', [False, slow(True)])
+@pytest.mark.slow
 def test_tables_split_over_devices_learn_the_same(stable):
     data = Data(RandomTexts(), [])
     options = dict(

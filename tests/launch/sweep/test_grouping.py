@@ -35,6 +35,7 @@ def here(monkeypatch):
     monkeypatch.setattr(local, 'accelerators', lambda: contextlib.nullcontext(list))
 
 
+@pytest.mark.slow
 def test_a_sweep_by_vmap_leaves_what_separate_runs_leave(folder, here, capsys):
     (folder / 'runs').mkdir()
     assert sweep('--sweep=walk.rate=0.25,0.5') == 0

@@ -115,9 +115,10 @@ def test_the_experiments_own_points_are_combined_with_others(folder, monkeypatch
 
 PAGES = sorted((HERE.parent / 'experiments').glob('[a-z]*.py'))
 SWEEPS = [path.stem for path in PAGES if 'def sweep()' in path.read_text()]
+U_NETS = ('ddpm_digits', 'flow_digits')
 
 
-@pytest.mark.parametrize('name', [slow(name) if name == 'ddpm_digits' else name for name in SWEEPS])
+@pytest.mark.parametrize('name', [slow(name) if name in U_NETS else name for name in SWEEPS])
 def test_the_points_of_an_experiments_own_sweep_are_runs(name):
     """Each is another; the last is built and traced besides, which takes a second."""
     module, flags = catalogue.load(name), parse([f'--exp={name}', '--sweep=own'])

@@ -122,6 +122,7 @@ CENTRED = (ROWS - MEAN).astype(np.float32)
     ],
     ids=['additive', 'masking'],
 )
+@pytest.mark.slow
 def test_a_linear_denoising_autoencoder_is_reduced_rank_regression(corrupt, corrupted, cross):
     """x on its corrupted self, on centred data; without noise it would be the projection of PCA."""
     state, _ = fitted(linear((K,), 4000, corrupt=corrupt, decay=0.99), CENTRED, steps=4000)

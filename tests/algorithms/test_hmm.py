@@ -198,6 +198,7 @@ def log_joint(chain, x, path):
     ('scan', 'product'),
     [(sequential, log_product), (sequential, scaled_product), slow(parallel, log_product)],
 )
+@pytest.mark.slow
 def test_100_000_symbols_have_the_likelihood_and_the_states_of_float64(scan, product):
     chain, x, expected_nats, by_state, _ = long_sequence()
     nats, states, _ = smoothed(5, scan, product)(chain, {'x': x[None]})
@@ -383,6 +384,7 @@ def test_em_finds_the_gaussians_that_made_the_points():
     np.testing.assert_allclose(covariance[order], truth.emission.covariance, atol=0.35)
 
 
+@pytest.mark.slow
 def test_batches_with_falling_steps_come_near_what_all_data_give():
     _, batch = symbols_drawn()
 

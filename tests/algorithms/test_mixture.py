@@ -115,6 +115,7 @@ def test_it_is_scikit_learns_from_the_same_start(name, floor=0.01):
 
 @structures
 @pytest.mark.parametrize('seed', range(2))
+@pytest.mark.slow
 def test_the_likelihood_never_falls(name, seed):
     """In float32 to a millionth of a nat for each column, the rounding of a mean of squares."""
     size, components = [(2, 5), (8, 3)][seed]

@@ -194,6 +194,7 @@ def about_zero(state):
 
 
 @every_feature
+@pytest.mark.slow
 def test_neither_the_order_of_the_examples_nor_their_batches_matter(name):
     data = rows(name)
     algorithm = naive_bayes(3, FEATURES[name])

@@ -49,7 +49,6 @@ ON_EIGHT = (
     'vae',  # means of gradients, keys of examples
     'word2vec',  # rows of a table exchanged
     'ngram',  # tables merged
-    'mixture',  # rows gathered, moments about centres
 )
 BY_PMAP = (
     'vae',  # means and keys

@@ -93,6 +93,7 @@ def test_the_parameters_are_as_many_as_the_official_networks():
 
 
 @pytest.mark.parametrize('classes', [slow(None), 3])
+@pytest.mark.slow
 def test_shapes_and_no_example_depends_on_another(classes):
     labels = () if classes is None else (jnp.array([0, 2, 1]),)
     generator = Generator(channels=1, classes=classes, **SMALL)

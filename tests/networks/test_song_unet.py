@@ -238,6 +238,7 @@ def without(params, name):
 
 
 @BOTH
+@pytest.mark.slow
 def test_time_label_and_augmentation_are_felt_and_the_last_label_is_none(make):
     x, t, params, apply = conditional(make)
     y = np.asarray(apply(params, x, t, LABEL, DONE))

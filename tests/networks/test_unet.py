@@ -174,6 +174,7 @@ def test_dropout_is_active_exactly_with_its_key():
     assert not np.allclose(first, other)
 
 
+@pytest.mark.slow
 def test_dropout_does_not_depend_on_the_number_of_devices():
     net = UNet(**SMALL)
     x, t, params = inputs_and_params(net)

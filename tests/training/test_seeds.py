@@ -92,6 +92,7 @@ def test_as_many_runs_as_devices_are_split_over_them():
 
 
 @pytest.mark.parametrize('name', ['vae', *map(slow, ('word2vec', 'gan', 'ddpm'))])
+@pytest.mark.slow
 def test_every_kind_of_algorithm_is_what_it_is_alone(name, tmp_path):
     """States as a whole: a bias before a norm is made of rounding errors, which Adam makes as large
     as steps."""
@@ -103,6 +104,7 @@ def test_every_kind_of_algorithm_is_what_it_is_alone(name, tmp_path):
     assert_alike(tmp_path / 'b', tmp_path / 'alone')
 
 
+@pytest.mark.slow
 def test_host_data_of_each_run_arrive_in_its_own_order():
     class Host:
         def __init__(self, seed):

@@ -144,6 +144,7 @@ def test_samples_are_the_same_on_one_device_and_on_eight():
     np.testing.assert_allclose(sharded, alone, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_default_process_is_linear_and_the_sampler_can_be_chosen():
     options = dict(shape=SHAPE, decay=0.0)
     process = make_process(linear_schedule(T))

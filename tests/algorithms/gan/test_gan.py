@@ -98,6 +98,7 @@ def test_a_diverging_game_stops():
 
 
 @pytest.mark.parametrize('model', [NORMED, slow(LABELLED)])
+@pytest.mark.slow
 def test_a_sample_does_not_depend_on_the_others_nor_on_the_statistics_of_training(model):
     algorithm = make_gan(model, decay=0.5)
     state = run(algorithm)
@@ -127,6 +128,7 @@ def test_samples_are_normalised_by_the_averaged_parameters_statistics():
     np.testing.assert_allclose(algorithm.decode(KEY, state, z), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_average_samples_and_the_newest_parameters_train():
     algorithm = make_gan(PLAIN, decay=fixed(0.9))
     state = run(algorithm)

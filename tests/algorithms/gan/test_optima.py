@@ -105,6 +105,7 @@ class Conditional(nn.Module):
 
 
 @pytest.mark.parametrize('optimizer', [slow(FROZEN, id='frozen'), optax.sgd(1.0)])
+@pytest.mark.slow
 def test_a_conditional_game_is_one_game_for_each_label(optimizer):
     p = np.float32([P, P[::-1], np.roll(P, 1)])
 
@@ -274,6 +275,7 @@ class Known(nn.Module):
 
 
 @pytest.mark.parametrize('side', [slow(0, id='generator'), 1])
+@pytest.mark.slow
 def test_both_gradients_are_those_of_the_lectures_formula(side):
     """V(D, G) = E log D(x) + E log(1 - D(G(z))), which G goes down and D up."""
     x = np.random.default_rng(7).normal(size=(8, 2)).astype(np.float32)

@@ -112,6 +112,7 @@ def softmax_loss(v, u, target):
 
 
 @one_model
+@pytest.mark.slow
 def test_without_negatives_the_step_is_that_of_the_definition(model):
     key = jax.random.key(3)
     state = vectors()

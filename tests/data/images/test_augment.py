@@ -129,6 +129,7 @@ def test_cutout_hides_every_pixel_of_a_line_almost_as_often():
 
 
 @pytest.mark.parametrize('function', ALL)
+@pytest.mark.slow
 def test_gradients_flow_and_are_those_of_finite_differences(function):
     with jax.enable_x64(True):
         image = jax.random.uniform(jax.random.key(9), SHAPE, minval=-1.0)

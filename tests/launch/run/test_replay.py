@@ -133,6 +133,7 @@ def test_a_changed_metric_is_named_with_its_first_step(run, capsys):
     assert answer('a --from 2', 1, capsys).startswith('a: different: loss at step 4, ')
 
 
+@pytest.mark.slow
 def test_a_changed_checkpoint_is_named_with_its_leaf(run, capsys):
     change_checkpoint(run, 4, lambda x: np.nextafter(x, np.inf))
     assert answer('a', 0, capsys).startswith('a: equal to the bit: steps 1 to 2')

@@ -209,7 +209,7 @@ def test_attention_is_the_formula():
     rows = ((groups - mean) / np.sqrt(variance + 1e-6)).reshape(2, 12, C)
     rows = rows * params['norm']['scale'] + params['norm']['bias']
     joint = rows @ params['query_key_value']['kernel'] + params['query_key_value']['bias']
-    query, key, value = joint[..., :C], joint[..., C : 2 * C], joint[..., 2 * C :]
+    query, key, value = np.split(joint, 3, axis=-1)
     weights = softmax(query @ key.swapaxes(1, 2) / np.sqrt(C), -1)
     out = weights @ value @ params['out']['kernel'] + params['out']['bias']
     expected = (x + out.reshape(x.shape)) / np.sqrt(2)

@@ -24,9 +24,9 @@ def exact_denoise(path, shares=SHARES):
     """E[x_0 | x_t] of numbers on a few levels, each by itself."""
 
     def denoise(x, t):
-        spread = (None,) * (x.ndim - 1)
-        alpha = path.alpha(t)[(..., *spread)]
-        sigma = path.sigma(t)[(..., *spread)]
+        inner = tuple(range(1, x.ndim))
+        alpha = jnp.expand_dims(path.alpha(t), inner)
+        sigma = jnp.expand_dims(path.sigma(t), inner)
         levels = jnp.asarray(LEVELS, x.dtype).reshape(*[1] * x.ndim, -1)
         distance = (x[..., None] - alpha[..., None] * levels) / sigma[..., None]
         logits = -(distance**2) / 2 + jnp.log(jnp.asarray(shares, x.dtype)).reshape(levels.shape)

@@ -245,7 +245,11 @@ def test_a_chain_of_edm_is_theirs_of_heuns_type_to_the_data(diffusers, float64):
         solver_order=2, solver_type='heun', lower_order_final=False
     )
     with_levels(scheduler, EDM, times)
-    scheduler.convert_model_output = lambda estimate, sample: estimate
+
+    def keep(estimate, sample):
+        return estimate
+
+    scheduler.convert_model_output = keep
     x = 80 * draws(4, 3, 1, 1)
     ours = dpm_solver(EDM, times, 2, frames=12)(KEY, jax_smooth, jnp.asarray(x))
     theirs = run(scheduler, x)

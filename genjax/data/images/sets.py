@@ -65,6 +65,11 @@ def images(
         when they are read. Of images of your own, see `open_own`.
       FileNotFoundError: the set is neither prepared nor within reach.
     """
+    if not name:
+        raise ValueError(
+            "the images are ''; name folder:PATH, npz:FILE, digits, mnist, fashion_mnist, cifar10 "
+            'or a set that TFDS has prepared'
+        )
     if is_own(name):
         _check_size(size)
         train_split, test_split, about = open_own(

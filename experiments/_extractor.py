@@ -6,6 +6,7 @@ process for the same arguments.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import optax
@@ -124,7 +125,7 @@ def image_comparison(
 
 
 def lazy_extractor(
-    make: Callable[..., Extractor], steps: int, *options: str
+    make: Callable[..., Extractor], steps: int, *options: Any
 ) -> Callable[[], Extractor]:
     """Trains an extractor when it is called.
 

@@ -1,6 +1,7 @@
 """Whether samples are of the class that was asked for, by the extractor that scores them.
 
-The samples have the labels 0, 1, ..., C - 1, 0, ... in turn. N samples, C classes.
+The samples have the labels 0, 1, ..., C - 1, 0, ... in turn, which begin anew with each chunk of
+samples that is drawn. N samples, C classes.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ def label_share(comparison: Comparison, state: State, classes: int) -> float:
       classes: C.
     """
     found = np.argmax(comparison.sample_features(state).logits, -1)
-    return float(np.mean(found == np.arange(len(found)) % classes))
+    return float(np.mean(found == np.arange(len(found)) % CHUNK % classes))
 
 
 def label_accuracy(comparison: Comparison, classes: int) -> Measure:
@@ -32,10 +33,10 @@ def label_accuracy(comparison: Comparison, classes: int) -> Measure:
       classes: C.
 
     Raises:
-      ValueError: C does not divide the number of samples that are drawn at a time.
+      ValueError: C is more than the samples that are drawn at a time.
     """
-    if CHUNK % classes:
-        raise ValueError(f'classes is {classes}; labels in turn need a divisor of {CHUNK}')
+    if classes > CHUNK:
+        raise ValueError(f'classes is {classes}; labels in turn take at most {CHUNK}')
 
     def measure(key, state):
         del key

@@ -5,6 +5,7 @@ each test, which are the same in every run.
 """
 
 import gzip
+import io
 import lzma
 import os
 import string
@@ -14,9 +15,11 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from PIL import Image
 
 from genjax.base import Embedding
 from genjax.data.images import builders
+from genjax.data.images.files import open_files
 from genjax.data.text import SEPARATOR, read_corpus, read_vocabulary, write_vocabulary
 from genjax.data.words.hypernyms import read_bless, read_wordnet
 from genjax.data.words.sets import read_analogies, read_similarity
@@ -101,6 +104,55 @@ def test_word_vectors(form, data):
         assert again.vectors.tobytes() == value.vectors.tobytes()
         assert np.isfinite(value.vectors).all()
         assert len(value.words) == len(value.vectors)
+
+
+def image_file(form, mode):
+    """A file of a small image."""
+    stream = io.BytesIO()
+    levels = np.arange(12, dtype=np.uint8).reshape(4, 3)
+    Image.fromarray(levels).convert(mode).save(stream, form)
+    return stream.getvalue()
+
+
+def npz_file(save):
+    """Three images with labels and names."""
+    stream = io.BytesIO()
+    images = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
+    save(stream, arr_0=images, arr_1=np.arange(3), names=np.array(['a/1', 'b/2', 'c']))
+    return stream.getvalue()
+
+
+OWN_IMAGES = {
+    'png': image_file('PNG', 'RGB'),
+    'palette.png': image_file('PNG', 'P'),
+    'jpg': image_file('JPEG', 'L'),
+    'webp': image_file('WEBP', 'RGB'),
+    'gif': image_file('GIF', 'P'),
+    'stored.npz': npz_file(np.savez),
+    'npz': npz_file(np.savez_compressed),
+    'zip': zipped({'set/a/1.png': image_file('PNG', 'L'), 'set/b/2.png': image_file('PNG', 'P')}),
+    'json': b'{"labels": [["1.png", 3], ["2.png", 0]]}',
+}
+
+
+@pytest.mark.parametrize('suffix', OWN_IMAGES)
+@fuzz
+@hypothesis.given(data=st.data())
+def test_own_images(suffix, data, tmp_path):
+    content = data.draw(damaged(st.just(OWN_IMAGES[suffix])))
+    path = tmp_path / f'images.{suffix}'
+    if suffix == 'json':
+        path = tmp_path / 'dataset.json'
+        for name in ('1.png', '2.png'):
+            (tmp_path / name).write_bytes(OWN_IMAGES['png'])
+    path.write_bytes(content)
+    files = value_or_line(open_files, path if path.suffix in ('.npz', '.zip') else tmp_path)
+    for i in range(len(files.names) if files else 0):
+        image = value_or_line(files.decoded, i)
+        if image is not None:
+            assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in (1, 3)
+    for line in files.unreadable if files else ():
+        assert len(line.splitlines()) == 1
 
 
 def zipped_file(content):

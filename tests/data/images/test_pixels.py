@@ -12,7 +12,13 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from genjax.data.images.pixels import MODES, decode, decoder_version
+from genjax.data.images.pixels import (
+    MODES,
+    decode,
+    decode_grey_or_rgb,
+    decoder_version,
+    grey_or_rgb,
+)
 from tests.data.images.tiny_sets import png
 
 DRAW = np.random.default_rng(0)
@@ -102,6 +108,29 @@ def png_files(draw):
 @hypothesis.given(png_files())
 def test_every_png_gives_the_levels_of_its_specification_in_the_channels_declared(written):
     assert_decoded(*written)
+
+
+@hypothesis.settings(max_examples=100, derandomize=True, database=None, deadline=None)
+@hypothesis.given(png_files())
+def test_every_png_of_no_declared_channels_is_grey_or_rgb(written):
+    content, rgba = written
+    expected = projected(rgba, 1)
+    expected = projected(rgba, 3) if expected is None else expected
+    if expected is None:
+        for refused in (lambda: decode_grey_or_rgb(content), lambda: grey_or_rgb(rgba)):
+            with pytest.raises(
+                ValueError, match='^has an alpha of .*; only opaque images are read$'
+            ):
+                refused()
+        return
+    np.testing.assert_array_equal(decode_grey_or_rgb(content), expected)
+    np.testing.assert_array_equal(grey_or_rgb(rgba), expected)
+    assert decode_grey_or_rgb(content).dtype == np.uint8
+
+
+def test_levels_of_five_channels_are_no_image():
+    with pytest.raises(ValueError, match='^has 5 channels; 1 to 4 are read$'):
+        grey_or_rgb(np.zeros((2, 2, 5), np.uint8))
 
 
 @pytest.mark.parametrize(

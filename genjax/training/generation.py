@@ -90,27 +90,25 @@ def generator(
     key_data = np.asarray(jax.random.key_data(root))
 
     def call(groups):
-        last = groups[-1]
-        padded = [*groups, *[last] * (len(devices) - len(groups))]
-        return program(
-            state, key_data, turn, put(np.asarray(padded, np.int32), NamedSharding(row, split))
-        )
+        """A group on each device; devices without one draw the last again."""
+        padded = np.asarray([*groups, *[groups[-1]] * (len(devices) - len(groups))], np.int32)
+        samples = program(state, key_data, turn, put(padded, NamedSharding(row, split)))
+        return groups, samples
+
+    def by_group(groups, samples):
+        host = np.asarray(samples.addressable_data(0))
+        for i, group in enumerate(groups):
+            yield group, host[i * batch : (i + 1) * batch]
 
     def draw(groups):
-        calls = [groups[i : i + len(devices)] for i in range(0, len(groups), len(devices))]
         waiting = None
-        for asked in calls:
-            samples = call(asked)
+        for first in range(0, len(groups), len(devices)):
+            called = call(groups[first : first + len(devices)])
             if waiting is not None:  # the devices are at work on the next call by then
-                yield from _by_group(*waiting)
-            waiting = asked, samples
+                yield from by_group(*waiting)
+            waiting = called
         if waiting is not None:
-            yield from _by_group(*waiting)
-
-    def _by_group(asked, samples):
-        host = np.asarray(samples.addressable_data(0))
-        for i, group in enumerate(asked):
-            yield group, host[i * batch : (i + 1) * batch]
+            yield from by_group(*waiting)
 
     try:
         key = jax.eval_shape(jax.random.key, 0)

@@ -74,6 +74,15 @@ def state_of(plan: Plan, checkpoint: str, average: str | None) -> tuple[int, Sta
     return step, state
 
 
+def described(state: State, average: str | None) -> str:
+    """Which average of its parameters a state is used by; '' where it keeps none."""
+    try:
+        choose_average(state, 'none')
+    except ValueError:
+        return ''
+    return "the run's own" if average in (None, 'average') else average
+
+
 def _step(plan: Plan, checkpoint: str) -> int | None:
     """The step of a checkpoint; None for the last that is intact.
 

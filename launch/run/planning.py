@@ -13,7 +13,7 @@ from launch.cli import catalogue
 from launch.cli.flags import Flags, parse
 from launch.cli.overrides import override
 from launch.cli.refusal import Refused, refusing
-from launch.run import rundir, unread_settings
+from launch.run import rundir, sample_files, unread_settings
 from launch.run.plan import Plan, Request
 from launch.run.validation import check_config, check_devices, check_memory
 
@@ -126,9 +126,15 @@ def _check_trained(workdir: pathlib.Path, mode: str):
 
 def _check_out(workdir: pathlib.Path, flags: Flags):
     """Sees that there is a place for what is drawn."""
-    if flags.out is not None:
-        if not rundir.is_writable(flags.out):
-            raise Refused(f'--out is {flags.out}, which is not writable')
+    out = flags.out
+    if out is not None:
+        is_file = out.suffix == sample_files.NPZ
+        if is_file and not flags.n:
+            raise Refused(f'--out is {out}, which is for samples, with --n; else it takes a folder')
+        if out.is_file() and not is_file:
+            raise Refused(f'--out is {out}, which is a file; it takes a folder or FILE.npz')
+        if not rundir.is_writable(out.parent if is_file else out):
+            raise Refused(f'--out is {out}, which is not writable')
         return
     if flags.n:
         raise Refused(f'--n is {flags.n}, without --out, a folder or FILE.npz for the samples')

@@ -111,7 +111,7 @@ def check(
 def is_writable(folder: pathlib.Path) -> bool:
     """Whether files can be made in a folder, or in the one that it would be made in."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return os.access(there, os.W_OK | os.X_OK)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _check_place(workdir, written):

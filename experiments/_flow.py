@@ -9,7 +9,7 @@ import optax
 from jax import Array
 from ml_collections import ConfigDict
 
-from experiments._samplers import guidance_of, sampler_of, sampler_times
+from experiments._samplers import guidance_of, labelled_samples, sampler_of, sampler_times
 from genjax.algorithms.diffusion import (
     Guidance,
     Model,
@@ -151,7 +151,8 @@ def flow_experiment(
     if compare is not None:
         compared_to = partial(compared, config, shape, compare, sampler, classes=classes)
         probes |= score_probes(config, compared_to, guidance, classes, label)
-    return Experiment(algorithm, data, probes)
+    labelled = labelled_samples(model, config.sampler, shape)
+    return Experiment(algorithm, data, probes, labelled=labelled)
 
 
 def sampling_probes(config: ConfigDict, shape: tuple[int, ...], model: Model) -> dict[str, Probe]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from genjax.algorithms.diffusion import (
     Guidance,
+    Model,
     Path,
     Process,
     Sampler,
@@ -20,6 +21,7 @@ from genjax.algorithms.diffusion import (
     ddim,
     discrete,
     dpm_solver,
+    draw_labelled,
     euler,
     euler_maruyama,
     even_times,
@@ -32,6 +34,7 @@ from genjax.algorithms.diffusion import (
     trailing_times,
     unipc,
 )
+from genjax.training import Labelled
 
 # (path, times, frames=...) -> Sampler
 SAMPLERS: dict[str, Callable[..., Sampler]] = {
@@ -121,6 +124,23 @@ def guidance_of(settings: Mapping[str, Any]) -> Guidance:
     if len(interval) != 2 or interval[0] > interval[1]:
         raise ValueError(f'sampler.interval is {interval}; it takes two noise levels, (low, high)')
     return Guidance(settings.guidance, interval)
+
+
+def labelled_samples(
+    model: Model, settings: Mapping[str, Any], shape: tuple[int, ...]
+) -> Labelled | None:
+    """Samples of labels that are asked for; None where the model has no classes.
+
+    Args:
+      model: see `Model`.
+      settings: of the sampler and of guidance.
+      shape: of an example.
+    """
+    if model.classes is None:
+        return None
+    sampler = sampler_of(model.path, settings)
+    draw = draw_labelled(model, sampler, shape, guidance=guidance_of(settings))
+    return Labelled(draw, model.classes)
 
 
 def _named(table, setting, name):

@@ -22,7 +22,7 @@ import optax
 from ml_collections import ConfigDict
 
 from experiments._cifar import CLASSES, SHAPE, UNET_RULES, sample_probes
-from experiments._samplers import guidance_of, sampler_of
+from experiments._samplers import guidance_of, labelled_samples, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
     denoiser,
@@ -106,4 +106,5 @@ def build(config):
     # Images are flipped by the augmentation, which says so to the network.
     data = images('cifar10', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
     probes = sample_probes(config, model, algorithm, decay, every=5000)
-    return Experiment(algorithm, data, probes)
+    labelled = labelled_samples(model, config.sampler, SHAPE)
+    return Experiment(algorithm, data, probes, labelled=labelled)

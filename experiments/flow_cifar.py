@@ -18,7 +18,7 @@ Ours    not trained yet: an accelerator is wanted
 from ml_collections import ConfigDict
 
 from experiments._cifar import CLASSES, SHAPE, UNET_RULES, sample_probes, warmed_up_adam
-from experiments._samplers import guidance_of, sampler_of
+from experiments._samplers import guidance_of, labelled_samples, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
     denoiser,
@@ -87,4 +87,5 @@ def build(config):
         'cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir
     )
     probes = sample_probes(config, model, algorithm, config.decay, every=10_000)
-    return Experiment(algorithm, data, probes)
+    labelled = labelled_samples(model, config.sampler, SHAPE)
+    return Experiment(algorithm, data, probes, labelled=labelled)

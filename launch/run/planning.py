@@ -13,7 +13,7 @@ from launch.cli import catalogue
 from launch.cli.flags import Flags, parse
 from launch.cli.overrides import override
 from launch.cli.refusal import Refused, refusing
-from launch.run import rundir, unread_settings
+from launch.run import rundir, sample_files, unread_settings
 from launch.run.plan import Plan, Request
 from launch.run.validation import check_config, check_devices, check_memory
 
@@ -57,11 +57,11 @@ def request(argv: Sequence[str]) -> Request:
     name = catalogue.name_of(flags.exp)
     page = catalogue.page(flags.exp)
     config = _config(module, name, flags)
-    if flags.query and jax.process_count() > 1:
-        raise Refused(
-            f'--query is {flags.query}, and {jax.process_count()} processes run; '
-            f'one alone answers questions'
-        )
+    for given, what in ((flags.query, 'answers questions'), (flags.n, 'draws samples')):
+        if given and jax.process_count() > 1:
+            flag = '--query' if flags.query else '--n'
+            processes = f'{jax.process_count()} processes run'
+            raise Refused(f'{flag} is {given}, and {processes}; one alone {what}')
     check_config(config, flags.until)
     check_devices(config, flags.mesh, flags.parallel, jax.device_count())
     identity = rundir.identity(config)
@@ -75,14 +75,22 @@ def request(argv: Sequence[str]) -> Request:
         with refusing(OSError):
             rundir.check(workdir, name, identity, page, of_samples=True)
         _check_trained(workdir, flags.mode)
+        _check_out(workdir, flags)
         identity = rundir.read(workdir / 'config.json')
     return Request(flags, name, page, module, config, identity, workdir)
 
 
 def build(
-    module: ModuleType, flags: Flags, config: ConfigDict, traced_before: set[str] | None = None
+    module: ModuleType,
+    flags: Flags,
+    config: ConfigDict,
+    traced_before: set[str] | None = None,
+    mesh: Mesh | None = None,
 ) -> tuple[Experiment, Mesh, Rules]:
     """The experiment of a config, with the mesh and the rules that it is trained by.
+
+    Args:
+      mesh: by default the one that the flags ask for.
 
     Raises:
       Refused: it cannot be built or begun; or a setting is without effect.
@@ -90,7 +98,8 @@ def build(
     name = catalogue.name_of(flags.exp)
     rules = getattr(module, 'RULES', ())
     with refusing(ValueError, OSError, MemoryError):
-        mesh = make_mesh(model=(flags.mesh or {}).get('model', 1))
+        if mesh is None:
+            mesh = make_mesh(model=(flags.mesh or {}).get('model', 1))
         experiment, unread = unread_settings.build_and_track(module.build, config)
         unread_settings.check(name, flags.overrides, module.get_config(), config, unread)
         check_memory(check(experiment, mesh=mesh, rules=rules, traced_before=traced_before))
@@ -113,3 +122,23 @@ def _check_trained(workdir: pathlib.Path, mode: str):
     damaged = any(workdir.glob('checkpoints.damaged/*'))
     lacks = 'no whole checkpoint, only damaged ones' if damaged else 'no checkpoint; train it first'
     raise Refused(f'--mode is {mode}, and workdir {workdir} holds {lacks}')
+
+
+def _check_out(workdir: pathlib.Path, flags: Flags):
+    """Sees that there is a place for what is drawn."""
+    out = flags.out
+    if out is not None:
+        is_file = out.suffix == sample_files.NPZ
+        if is_file and not flags.n:
+            raise Refused(f'--out is {out}, which is for samples, with --n; else it takes a folder')
+        if out.is_file() and not is_file:
+            raise Refused(f'--out is {out}, which is a file; it takes a folder or FILE.npz')
+        if not rundir.is_writable(out.parent if is_file else out):
+            raise Refused(f'--out is {out}, which is not writable')
+        return
+    if flags.n:
+        raise Refused(f'--n is {flags.n}, without --out, a folder or FILE.npz for the samples')
+    if flags.mode == 'sample' and not rundir.is_writable(workdir):
+        raise Refused(
+            f'workdir {workdir} is not writable; --out DIR is where what is drawn from it goes'
+        )

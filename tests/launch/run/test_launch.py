@@ -45,7 +45,7 @@ WRONG = {
     '--exp=toy --workdri=x': '--workdri is no flag; did you mean --workdir?',
     '--exp=toy seed=3': 'seed is no flag; did you mean --config.seed?',
     '--exp=toy x=3': 'x is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, '
-    '--query, '
+    '--query, --checkpoint, --average, --out, --n, --labels, --sample_seed, --sample_batch, '
     '--parallel, --mesh, --fold, --seeds, --sweep, --workers, --dry_run, --vmap, --on, '
     '--distributed, '
     '--config.KEY, --slurm.KEY, --list, --help',

@@ -74,8 +74,11 @@ async function embed(figure) {
   const item = JSON.parse(figure.querySelector('script').textContent);
   const views = await Bokeh.embed.embed_item(item, figure.querySelector('.plot'));
   const { document: drawn } = views.get_by_id(item.root_id).model;
-  // A finger scrolls the page, until a tool is chosen.
-  if (matchMedia('(pointer: coarse)').matches) for (const tool of drawn.get_model_by_name('linear').toolbar.tools) tool.active &&= tool.type === 'HoverTool';
+  for (const axes of ['linear', 'log']) {
+    const tools = drawn.get_model_by_name(axes)?.toolbar.tools ?? [];
+    // A finger scrolls the page, until a tool is chosen.
+    if (matchMedia('(pointer: coarse)').matches) for (const tool of tools) tool.active &&= tool.type === 'HoverTool';
+  }
   return drawn;
 }
 
@@ -90,8 +93,9 @@ async function chart(figure) {
   for (const name of ['runs', 'means', 'points', 'bands', 'bands-above-0']) {
     const source = drawn.get_model_by_name(name);
     if (!source) continue;
-    const of = name === 'runs' ? [...source.data.run].map((run) => runs[run]) : [...source.data.row].map((row) => rows[row]);
-    const shown = name === 'runs' ? [...source.data.run].map((run) => !off.has(String(run)) && !isMean(runs[run].row)) : of.map(isMean);
+    const { run: numbers, row: places } = source.data;
+    const of = numbers ? [...numbers].map((run) => runs[run]) : [...places].map((row) => rows[row]);
+    const shown = numbers ? of.map(({ row }, i) => !off.has(String(numbers[i])) && !isMean(row)) : of.map(isMean);
     drawn.get_model_by_name(`${name}-shown`).booleans = shown;
     const columns = ['label', 'colour', 'dash'].map((key) => [key, of.map((look) => look[key])]);
     source.data = { ...source.data, ...Object.fromEntries(columns) };

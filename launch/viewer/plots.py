@@ -1,8 +1,8 @@
 """Charts drawn by Bokeh, as the JSON that its script draws them from.
 
 A chart holds numbers alone. Which of its curves are shown, their names and their colours come from
-the page (page.js), so that they are on it once, however many charts there are; the names that models
-have here are the names by which page.js finds them.
+the page (page.js), so that they are on it once, however many charts there are; the names of models
+are those by which page.js finds them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -92,7 +92,7 @@ def _source(**columns):
 def _drawn(name, source):
     """What a renderer draws: of a source nothing yet; the page says what."""
     source.name = name
-    count = len(source.data['label'])
+    count = len(next(iter(source.data.values())))
     shown = BooleanFilter(name=f'{name}-shown', booleans=[False] * count)
     return {'source': source, 'view': CDSView(filter=shown)}
 
@@ -115,7 +115,6 @@ def _points(means: Sequence[Mean]) -> ColumnDataSource:
             'mean': joined([mean.means for mean in means], np.float32),
             'deviation': joined([mean.deviations for mean in means], np.float32),
             'count': joined([mean.counts for mean in means], np.int32),
-            'label': [''] * sum(len(mean.steps) for mean in means),
         }
     )
 

@@ -96,8 +96,9 @@ async function chart(figure) {
     const { run: numbers, row: places } = source.data;
     const of = numbers ? [...numbers].map((run) => runs[run]) : [...places].map((row) => rows[row]);
     const shown = numbers ? of.map(({ row }, i) => !off.has(String(numbers[i])) && !isMean(row)) : of.map(isMean);
-    drawn.get_model_by_name(`${name}-shown`).booleans = shown;
     const columns = ['label', 'colour', 'dash'].map((key) => [key, of.map((look) => look[key])]);
+    if (name === 'points') columns.push(['mean', [...source.data.value].map((value, i) => (shown[i] ? value : NaN))]);
+    else drawn.get_model_by_name(`${name}-shown`).booleans = shown;
     source.data = { ...source.data, ...Object.fromEntries(columns) };
   }
   const log = drawn.get_model_by_name('log');
@@ -139,7 +140,7 @@ function pick(button, dialog) {
     dialog.querySelector('p').textContent = pair[0].firstElementChild.alt;
   };
   dialog.querySelector('.turn').onclick = turn;
-  dialog.onkeydown = (event) => event.key.startsWith('Arrow') && turn();
+  dialog.onkeydown = (event) => { if (event.key.startsWith('Arrow')) turn(); }; // and false would forbid the other keys
   turn();
   turn();
   dialog.showModal();

@@ -32,7 +32,6 @@ from launch.viewer.curves import Chart, Mean
 
 HEIGHT = 260  # pixels
 TOUCH = 14  # pixels: how wide a line is to the pointer
-NEAREST = 4  # that the pointer reads at once, at the most
 LOWEST = 1e-37  # that a band reaches on a logarithmic axis, whatever is shown: a float32 has it
 FIELDS = [('', '@label'), ('step', '$snap_x{0,0}'), ('value', '$snap_y{%.5g}')]
 FIELDS_OF_MEAN = [
@@ -69,10 +68,10 @@ def plot(chart: Chart, last: int) -> dict[str, Any]:
             xs=[_steps(mean.steps) for mean in chart.means],
             ys=[mean.means.astype(np.float32) for mean in chart.means],
         ),
-        'points': _points(chart.means),
         'bands': _bands(chart.means, False),
     }
     drawn = {name: _drawn(name, source) for name, source in sources.items()}
+    drawn['points'] = {'source': _points(chart.means)}
     across = Range1d(0, max(1, last))
     axes = [_figure('linear', across, drawn)]
     if any((curve.values > 0).any() for curve in chart.curves):
@@ -92,7 +91,7 @@ def _source(**columns):
 def _drawn(name, source):
     """What a renderer draws: of a source nothing yet; the page says what."""
     source.name = name
-    count = len(next(iter(source.data.values())))
+    count = len(source.data['label'])
     shown = BooleanFilter(name=f'{name}-shown', booleans=[False] * count)
     return {'source': source, 'view': CDSView(filter=shown)}
 
@@ -103,20 +102,30 @@ def _steps(steps):
 
 
 def _points(means: Sequence[Mean]) -> ColumnDataSource:
-    """Every point of the means, for the pointer."""
-
-    def joined(columns, kind):
-        return np.concatenate([np.asarray(column, kind) for column in columns] or [np.zeros(0)])
-
-    return ColumnDataSource(
-        {
-            'row': joined([[mean.row] * len(mean.steps) for mean in means], np.int32),
-            'step': joined([mean.steps for mean in means], np.float64),
-            'mean': joined([mean.means for mean in means], np.float32),
-            'deviation': joined([mean.deviations for mean in means], np.float32),
-            'count': joined([mean.counts for mean in means], np.int32),
+    """Every point of the means, with a nan after each: one line for the pointer, which tells a
+    point of a line by its place."""
+    nothing = {name: np.zeros(0) for name in ('row', 'step', 'value', 'deviation', 'count')}
+    pieces = [nothing]
+    for mean in means:
+        columns = {
+            'row': np.full(len(mean.steps), mean.row),
+            'step': mean.steps,
+            'value': mean.means,
+            'deviation': mean.deviations,
+            'count': mean.counts,
         }
-    )
+        pieces.append(columns)
+        pieces.append({name: column[-1:] for name, column in columns.items()} | {'value': [np.nan]})
+    joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in nothing}
+    columns = {
+        'row': joined['row'].astype(np.int32),
+        'step': joined['step'],
+        'value': joined['value'].astype(np.float32),
+        'mean': np.full(len(joined['row']), np.nan, np.float32),  # the value where it is shown
+        'deviation': joined['deviation'].astype(np.float32),
+        'count': joined['count'].astype(np.int32),
+    }
+    return ColumnDataSource(columns, name='points')
 
 
 def _bands(means: Sequence[Mean], above_0: bool) -> ColumnDataSource:
@@ -185,9 +194,7 @@ def _figure(kind, across, drawn):
         plotted.multi_line('xs', 'ys', **drawn['means'], **looks, line_width=2.2),
     ]
     wide = plotted.multi_line('xs', 'ys', **drawn['runs'], line_alpha=0, line_width=TOUCH)
-    points = plotted.scatter(
-        'step', 'mean', **drawn['points'], size=TOUCH, line_alpha=0, fill_alpha=0
-    )
+    points = plotted.line('step', 'mean', **drawn['points'], line_alpha=0, line_width=TOUCH)
     if kind == 'log':
         plotted.y_range.renderers = lines
     for renderer, fields in ((wide, FIELDS), (points, FIELDS_OF_MEAN)):
@@ -195,7 +202,6 @@ def _figure(kind, across, drawn):
             renderers=[renderer],
             tooltips=fields,
             formatters=FORMATS,
-            limit=NEAREST,
             line_policy='nearest',
             visible=False,
         )

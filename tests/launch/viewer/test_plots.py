@@ -52,10 +52,11 @@ def test_a_plot_has_the_numbers_of_its_chart():
     np.testing.assert_array_equal(column(item, 'runs', 'xs'), [[1, 2, 3]] * 2)
     np.testing.assert_array_equal(column(item, 'runs', 'ys'), [[1, 2, 4], [3, NAN, 5]])
     np.testing.assert_array_equal(column(item, 'means', 'ys'), [[2, NAN, 4.5]])
-    np.testing.assert_array_equal(column(item, 'points', 'row'), [3, 3, 3])
-    np.testing.assert_array_equal(column(item, 'points', 'count'), [2, 2, 2])
+    np.testing.assert_array_equal(column(item, 'points', 'row'), [3, 3, 3, 3])
+    np.testing.assert_array_equal(column(item, 'points', 'count'), [2, 2, 2, 2])
+    np.testing.assert_array_equal(column(item, 'points', 'value'), [2, NAN, 4.5, NAN])
     a, b = 2**0.5, 0.5**0.5
-    np.testing.assert_allclose(column(item, 'points', 'deviation'), [a, NAN, b], rtol=1e-6)
+    np.testing.assert_allclose(column(item, 'points', 'deviation'), [a, NAN, b, b], rtol=1e-6)
     # Each stretch there and back, with a gap between them.
     (x,), (y,) = column(item, 'bands', 'xs'), column(item, 'bands', 'ys')
     np.testing.assert_array_equal(x, [1, 1, NAN, 3, 3])

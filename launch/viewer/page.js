@@ -53,134 +53,60 @@ function copy(button) {
   navigator.clipboard?.writeText(text.textContent).then(done, () => document.execCommand('copy') && done());
 }
 
-// Charts.
-const NS = 'http://www.w3.org/2000/svg';
-function draw(parent, name, attributes, text = '') {
-  const node = parent.appendChild(document.createElementNS(NS, name));
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.textContent = text;
-  return node;
-}
+// Charts: Bokeh draws them and all that one does in them; here is said which curves are shown, and how they look.
+const DASHES = { d0: 'solid', d1: 'dashed', d2: 'dotted', d3: 'dotdash' };
+const dark = matchMedia('(prefers-color-scheme: dark)');
+globalThis.Bokeh?.logger.set_level('error');
 
-const round = (x) => String(Number(x.toPrecision(4)));
-const formatted = (x) => (x !== 0 && (Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3) ? x.toExponential(2).replace('e+', 'e') : round(x));
-const count = (x) => x.toLocaleString('en');
-const short = (x) => (x >= 1e6 ? `${round(x / 1e6)}M` : x >= 1e4 ? `${round(x / 1e3)}k` : count(x));
-
-function ticks(low, high, log, most) {
-  if (log && high / low >= 100) {
-    const [first, last] = [Math.ceil(Math.log10(low)), Math.floor(Math.log10(high))];
-    const every = Math.ceil((last - first + 1) / most);
-    return Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, i) => Number(`1e${first + i * every}`));
-  }
-  const size = 10 ** Math.floor(Math.log10((high - low) / most));
-  const step = [1, 2, 5, 10].map((x) => x * size).find((x) => (high - low) / x <= most);
-  const first = Math.ceil(low / step - 1e-9);
-  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
-}
-
-// The lowest and highest of some numbers, with air around them.
-function range(values, log, air) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const value of values) { low = Math.min(low, value); high = Math.max(high, value); }
-  if (log) return [low * (low / high) ** air / (low === high ? 2 : 1), high * (high / low) ** air * (low === high ? 2 : 1)];
-  const by = high > low ? (high - low) * air : Math.abs(high) || 1;
-  return [low - by, high + by];
-}
-
-function scale([low, high], [from, to], log) {
-  const f = log ? Math.log10 : (x) => x;
-  return (x) => from + ((f(x) - f(low)) / (f(high) - f(low))) * (to - from);
-}
-
-// The width of the longest of some labels, in whatever font the browser has.
-function widest(svg, labels) {
-  const nodes = labels.map((label) => draw(svg, 'text', {}, label));
-  const width = Math.max(...nodes.map((node) => node.getComputedTextLength()));
-  for (const node of nodes) node.remove();
-  return width;
-}
-
-function axes(svg, x, y, [left, right, top, bottom], [across, up]) {
-  for (const at of up) {
-    draw(svg, 'path', { class: 'grid', d: `M${left} ${y(at)}H${right}` });
-    draw(svg, 'text', { x: left - 6, y: y(at) + 4, 'text-anchor': 'end' }, formatted(at));
-  }
-  for (const at of across) draw(svg, 'text', { x: x(at), y: bottom + 17, 'text-anchor': 'middle' }, short(at));
-}
-
-function chart(figure, styles, last) {
-  const [svg, output, box] = ['.plot', 'output', '.log input'].map((selector) => figure.querySelector(selector));
-  const curves = JSON.parse(figure.querySelector('script').textContent);
-  let drawn = []; // {run, path, points: [[x, y, step, value]]} of the runs that are shown
-  let at = [0, 0]; // the curve and the point that are read
-
-  figure.begin = () => {
-    const log = box.checked;
-    const shown = curves.filter(([run]) => !off.has(String(run)))
-      .map(([run, steps, values]) => [run, steps.map((s, i) => [s, values[i]]).filter(([, v]) => !log || v > 0)])
-      .filter(([, points]) => points.length);
-    svg.replaceChildren();
-    svg.classList.remove('reading');
-    output.textContent = shown.length ? ' ' : 'nothing is shown';
-    drawn = [];
-    at = [0, 0];
-    if (!shown.length) return;
-    const { width, height } = svg.getBoundingClientRect();
-    const across = [0, last]; // the same in all charts, so that they can be compared
-    const up = range(shown.flatMap(([, points]) => points.map(([, v]) => v)), log, 0.04);
-    const marks = [ticks(...across, false, Math.max(2, width / 90)), ticks(...up, log, 5)];
-    // A label is centred under its tick, and the last tick may stand at the very end.
-    const [half, side] = [widest(svg, marks[0].map(short)) / 2, widest(svg, marks[1].map(formatted))];
-    const frame = [Math.max(14 + side, half + 2), width - Math.max(16, half + 2), 8, height - 24];
-    const x = scale(across, frame.slice(0, 2), false);
-    const y = scale(up, [frame[3], frame[2]], log);
-    axes(svg, x, y, frame, marks);
-    for (const [run, plain] of shown) {
-      const points = plain.map(([s, v]) => [x(s), y(v), s, v]);
-      const d = points.map(([px, py]) => `${Math.round(px * 10) / 10} ${Math.round(py * 10) / 10}`).join('L');
-      drawn.push({ run, points, path: draw(svg, 'path', { class: `curve ${styles[run][0]}`, d: `M${d}` }) });
-    }
-  };
-
-  function read() {
-    const { run, path, points } = drawn[at[0]];
-    const [px, py, step, value] = points[at[1]];
-    all('.read, .point', svg).forEach((node) => node.matches('.point') ? node.remove() : node.classList.remove('read'));
-    path.classList.add('read');
-    svg.append(path); // on top of the others
-    svg.classList.add('reading');
-    draw(svg, 'circle', { class: 'point', cx: px, cy: py, r: 4 });
-    const bold = document.createElement('b');
-    bold.textContent = formatted(value);
-    output.replaceChildren(bold, ` at step ${count(step)} of ${styles[run][1]}`);
-  }
-
-  svg.addEventListener('pointermove', (event) => {
-    const { left, top } = svg.getBoundingClientRect();
-    let nearest = Infinity;
-    drawn.forEach(({ points }, i) => points.forEach(([px, py], j) => {
-      const far = (px - event.clientX + left) ** 2 + (py - event.clientY + top) ** 2;
-      if (far < nearest) { nearest = far; at = [i, j]; }
-    }));
-    if (drawn.length) read();
+// Of each row of the table and of each run its name and look; colours are the page's, by day or by night.
+function looks(section) {
+  const style = getComputedStyle(document.documentElement);
+  const rows = JSON.parse(section.querySelector('.curve-key').textContent).map(([classes, label, runs]) => {
+    const [colour, dash] = classes.split(' ');
+    return { label, runs, colour: style.getPropertyValue(`--${colour}`).trim(), dash: DASHES[dash] };
   });
-  svg.addEventListener('pointerleave', () => svg.classList.remove('reading'));
-  svg.addEventListener('blur', () => svg.classList.remove('reading'));
-  svg.addEventListener('focus', () => drawn.length && svg.matches(':focus-visible') && read());
-  svg.addEventListener('keydown', (event) => {
-    const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-    if (!move || !drawn.length) return;
-    event.preventDefault();
-    const step = drawn[at[0]].points[at[1]][2];
-    at[0] = (at[0] + move[0] + drawn.length) % drawn.length;
-    const { points } = drawn[at[0]];
-    const same = points.findIndex((point) => point[2] >= step); // another run is read at the step of this one
-    at[1] = Math.max(0, Math.min(points.length - 1, (same < 0 ? points.length - 1 : same) + move[1]));
-    read();
-  });
-  box.addEventListener('change', figure.begin);
-  figure.begin();
+  const runs = {};
+  for (const row of rows) for (const [run, label] of Object.entries(row.runs)) runs[run] = { ...row, label, row };
+  return { rows, runs };
+}
+
+async function embed(figure) {
+  const item = JSON.parse(figure.querySelector('script').textContent);
+  const views = await Bokeh.embed.embed_item(item, figure.querySelector('.plot'));
+  const { document: drawn } = views.get_by_id(item.root_id).model;
+  for (const axes of ['linear', 'log']) {
+    const tools = drawn.get_model_by_name(axes)?.toolbar.tools ?? [];
+    // A finger scrolls the page, until a tool is chosen.
+    if (matchMedia('(pointer: coarse)').matches) for (const tool of tools) tool.active &&= tool.type === 'HoverTool';
+  }
+  return drawn;
+}
+
+async function chart(figure) {
+  const section = figure.closest('.experiment');
+  const box = figure.querySelector('.log input');
+  figure.drawn ??= embed(figure);
+  const drawn = await figure.drawn;
+  const { rows, runs } = looks(section);
+  const means = section.querySelector('.as')?.value === 'means';
+  const isMean = (row) => means && Object.keys(row.runs).length > 1 && Object.keys(row.runs).every((run) => !off.has(run));
+  for (const name of ['runs', 'means', 'points', 'bands', 'bands-above-0']) {
+    const source = drawn.get_model_by_name(name);
+    if (!source) continue;
+    const { run: numbers, row: places } = source.data;
+    const of = numbers ? [...numbers].map((run) => runs[run]) : [...places].map((row) => rows[row]);
+    const shown = numbers ? of.map(({ row }, i) => !off.has(String(numbers[i])) && !isMean(row)) : of.map(isMean);
+    const columns = ['label', 'colour', 'dash'].map((key) => [key, of.map((look) => look[key])]);
+    if (name === 'points') columns.push(['mean', [...source.data.value].map((value, i) => (shown[i] ? value : NaN))]);
+    else drawn.get_model_by_name(`${name}-shown`).booleans = shown;
+    source.data = { ...source.data, ...Object.fromEntries(columns) };
+  }
+  const log = drawn.get_model_by_name('log');
+  box.disabled = !log; // where nothing is positive
+  if (log) {
+    log.visible = box.checked;
+    drawn.get_model_by_name('linear').visible = !box.checked;
+  }
 }
 
 // Pictures: of one probe at one step, of the runs that are shown.
@@ -201,6 +127,26 @@ function showPictures(gallery) {
   return null;
 }
 
+// Two pictures of one seed in one place, so that the eye sees what differs.
+function pick(button, dialog) {
+  const strip = button.closest('.strip');
+  const first = strip.querySelector('[aria-pressed=true]');
+  for (const other of all('.pick-picture')) other.ariaPressed = other === button && button !== first;
+  if (!first || first === button) return;
+  const pair = [first, button];
+  const turn = () => {
+    pair.reverse();
+    dialog.querySelector('.turn').replaceChildren(pair[0].firstElementChild.cloneNode());
+    dialog.querySelector('p').textContent = pair[0].firstElementChild.alt;
+  };
+  dialog.querySelector('.turn').onclick = turn;
+  dialog.onkeydown = (event) => { if (event.key.startsWith('Arrow')) turn(); }; // and false would forbid the other keys
+  turn();
+  turn();
+  dialog.showModal();
+  button.ariaPressed = false;
+}
+
 // What is observed is drawn once, as soon as it comes into view; hundreds of runs would else take their time.
 const coming = new IntersectionObserver((entries) => {
   for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
@@ -211,7 +157,7 @@ const coming = new IntersectionObserver((entries) => {
 
 for (const section of all('.experiment')) {
   const boxes = all('input[data-runs]', section);
-  const styles = JSON.parse(section.querySelector('.styles')?.textContent ?? '{}');
+  for (const box of boxes) if (!box.checked) for (const run of runsOf(box)) off.add(run); // as the page has it at first
   for (const box of boxes) box.addEventListener('change', () => show(section, runsOf(box), box.checked));
   for (const head of all('[aria-sort]', section)) head.firstElementChild.addEventListener('click', () => sort(head));
   for (const [kind, act] of Object.entries({ more: expand, copy })) {
@@ -220,15 +166,16 @@ for (const section of all('.experiment')) {
   for (const kind of ['all', 'none']) {
     section.querySelector(`.${kind}`)?.addEventListener('click', () => show(section, boxes.flatMap(runsOf), kind === 'all'));
   }
-  for (const figure of all('.chart', section)) figure.begin = () => chart(figure, styles, Number(section.dataset.last));
+  section.querySelector('.as')?.addEventListener('change', () => refresh(section));
+  for (const figure of all('.chart', section)) {
+    figure.begin = () => chart(figure);
+    figure.querySelector('.log input').addEventListener('change', figure.begin);
+  }
   for (const gallery of all('.gallery', section)) {
     for (const select of all('select', gallery)) select.addEventListener('change', () => showPictures(gallery));
+    for (const button of all('.pick-picture', gallery)) button.addEventListener('click', () => pick(button, document.querySelector('.flick')));
     gallery.begin = () => showPictures(gallery);
   }
   refresh(section);
 }
-let width = innerWidth;
-addEventListener('resize', () => {
-  if (innerWidth !== width) all('.experiment').forEach(refresh);
-  width = innerWidth;
-});
+dark.addEventListener('change', () => all('.experiment').forEach(refresh));

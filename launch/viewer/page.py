@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jinja2
 from markupsafe import Markup
 
-from launch.viewer import pictures
+from launch.viewer import pictures, plots
 from launch.viewer.runs import Run
 from launch.viewer.sections import section
 from launch.viewer.table import status_counts
@@ -35,18 +35,25 @@ def page(runs: Sequence[Run], folder: pathlib.Path) -> str:
         own = [(number, run) for number, run in numbered if run.experiment == name]
         sections.append(section(name, own, embedded, folder))
     style = (ASSETS / 'page.css').read_text('utf-8')
-    script = (ASSETS / 'page.js').read_text('utf-8')
+    scripts = [(ASSETS / 'page.js').read_text('utf-8')]
+    if any(section.plots for section in sections):
+        scripts.insert(0, plots.script())
     return _template().render(
         generator=Markup(GENERATOR),
         style=Markup(style),
-        script=Markup(script),
-        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        scripts=[Markup(script) for script in scripts],
+        digests=[_digest(script) for script in scripts],
         sections=sections,
         counts=status_counts(runs),
         total=len(runs),
         embedded=len(embedded),
         drawn=len(drawn),
     )
+
+
+def _digest(script: str) -> str:
+    """By which the page lets a script run, and no other."""
+    return 'sha256-' + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _template() -> jinja2.Template:
@@ -56,6 +63,8 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # Bokeh reads a model where it is first named, so the order is part of what a plot says.
+    environment.policies['json.dumps_kwargs'] = {'sort_keys': False}
     return environment.get_template('page.html.j2')
 
 

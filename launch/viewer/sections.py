@@ -5,12 +5,13 @@ import pathlib
 import shlex
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from launch.cli import catalogue
-from launch.viewer.curves import Chart, charts
-from launch.viewer.groups import Group, groups
+from launch.viewer.curves import charts
+from launch.viewer.groups import Group, final_metrics, groups
 from launch.viewer.pictures import Embedded, Picture
+from launch.viewer.plots import plot
 from launch.viewer.runs import Run, as_text, command_line, source_changes
 from launch.viewer.table import (
     Cell,
@@ -24,6 +25,7 @@ from launch.viewer.table import (
 
 COLOURS = 7  # of page.css
 DASHES = 4
+LINES = 10  # that can be told apart in one chart
 
 
 class Member(NamedTuple):
@@ -51,9 +53,17 @@ class Row(NamedTuple):
     """Runs that differ in their seed alone."""
 
     style: str  # classes of page.css: a colour and a dash
+    shown: bool  # at first
     label: str
     members: list[Member]
     cells: list[Cell]
+
+
+class Plot(NamedTuple):
+    """One chart."""
+
+    name: str  # of the metric
+    item: dict[str, Any]  # what Bokeh draws
 
 
 class Section(NamedTuple):
@@ -65,21 +75,31 @@ class Section(NamedTuple):
     common: dict[str, str]  # what all configs have alike
     columns: list[str]
     rows: list[Row]
-    last: int  # step of any run
-    charts: list[Chart]
+    order: str  # which rows are shown at first; '' where all are
+    plots: list[Plot]
+    thinned: bool  # whether the charts have fewer points than the runs
     # By seed: equal seeds draw from equal noise
     pictures: dict[str, list[tuple[Member, Picture, Embedded]]]
     probes: list[str]
     steps: list[int]
 
     @property
-    def styles(self) -> dict[int, tuple[str, str]]:
-        """Number of a run -> its classes and label, for its curves."""
-        styles = {}
-        for row in self.rows:
-            for run in row.members:
-                styles[run.number] = (row.style, run.full_label)
-        return styles
+    def has_seeds(self) -> bool:
+        return any(len(row.members) > 1 for row in self.rows)
+
+    @property
+    def means_first(self) -> bool:
+        """Whether charts show means and bands at first: there are more runs than lines can be
+        told apart."""
+        return sum(len(row.members) for row in self.rows if row.shown) > LINES
+
+    @property
+    def key(self) -> list[tuple[str, str, dict[int, str]]]:
+        """Of each row its classes, its label, and its runs' numbers with their labels."""
+        return [
+            (row.style, row.label, {run.number: run.full_label for run in row.members})
+            for row in self.rows
+        ]
 
 
 def section(
@@ -98,9 +118,14 @@ def section(
     runs = [run for _, run in numbered]
     numbers = {run.workdir: number for number, run in numbered}
     shape = columns(runs)
+    all_groups = groups(runs, shape.settings)
+    shown, order = _first(all_groups)
     rows = []
-    for place, group in enumerate(groups(runs, shape.settings)):
-        rows.append(_row(place, group, shape, numbers, folder))
+    # Those that are shown at first have the first styles, which are the most unlike each other.
+    for rank, place in enumerate([*shown, *(i for i in range(len(all_groups)) if i not in shown)]):
+        row = _row(rank, place in shown, all_groups[place], shape, numbers, folder)
+        rows.append((place, row))
+    rows = [row for _, row in sorted(rows, key=lambda placed: placed[0])]
     members = {member.number: member for row in rows for member in row.members}
     pictures = [
         (members[picture.run], picture, image)
@@ -108,6 +133,8 @@ def section(
         if picture.run in members
     ]
     by_number = dict(numbered)
+    drawn = charts([[(run.number, by_number[run.number]) for run in row.members] for row in rows])
+    last = max(run.step for run in runs)
     return Section(
         name=name,
         summary=catalogue.summary(name) if name in catalogue.names() else '',
@@ -115,16 +142,32 @@ def section(
         common=_common(runs, shape.settings),
         columns=shape.names,
         rows=rows,
-        last=max(run.step for run in runs),
-        charts=charts([(number, by_number[number]) for number in members]),
+        order=order,
+        plots=[Plot(chart.name, plot(chart, last)) for chart in drawn],
+        thinned=any(chart.thinned for chart in drawn),
         pictures=_by_seed(pictures, list(members)),
         probes=_probes(pictures),
         steps=sorted({picture.step for _, picture, _ in pictures}),
     )
 
 
+def _first(all_groups: Sequence[Group]) -> tuple[list[int], str]:
+    """The places of at most LINES groups, and why these: those of the lowest test loss."""
+    if len(all_groups) <= LINES:
+        return list(range(len(all_groups))), ''
+    losses = []
+    for place, group in enumerate(all_groups):
+        loss = final_metrics(group).get('test/loss')
+        if loss is not None and loss.mean is not None:
+            losses.append((loss.mean, place))
+    if not losses:
+        return list(range(LINES)), 'the first'
+    return sorted(place for _, place in sorted(losses)[:LINES]), 'those of the lowest test/loss'
+
+
 def _row(
-    place: int,
+    rank: int,
+    shown: bool,
     group: Group,
     shape: Columns,
     numbers: Mapping[pathlib.Path, int],
@@ -133,8 +176,8 @@ def _row(
     settings = [key for key in shape.settings if key in group.config]
     label = ', '.join(f'{key}={as_text(group.config[key])}' for key in settings)
     members = [_member(numbers[run.workdir], run, label, shape, folder) for run in group.runs]
-    style = f'c{place % COLOURS} d{place // COLOURS % DASHES}'
-    return Row(style, label or 'all', members, group_cells(group, shape))
+    style = f'c{rank % COLOURS} d{rank // COLOURS % DASHES}'
+    return Row(style, shown, label or 'all', members, group_cells(group, shape))
 
 
 def _member(number: int, run: Run, label: str, shape: Columns, folder: pathlib.Path) -> Member:

@@ -42,6 +42,7 @@ def get_config():
         seed=0,
         steps=800_000,
         batch=128,
+        microbatches=1,  # equal parts of a batch, where it does not fit
         data_dir='',
         unet=dict(
             width=128,
@@ -77,6 +78,7 @@ def build(config):
         process=process,
         sampler=process_sampler(process, config.sampler),
         decay=config.ddpm.decay,
+        microbatches=config.microbatches,
     )
     data = images(
         'cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir

@@ -29,6 +29,9 @@ from genjax.networks.unet import UNet
 from genjax.probes.figures import film, grid, strip
 from genjax.probes.likelihood import bound_table
 from genjax.training import Experiment, Probe
+from genjax.weights.diffusers_unet import Pipeline
+
+SHAPE = (32, 32, 3)
 
 RULES = (
     ('leave/kernel', PartitionSpec()),  # three output channels, which few meshes divide
@@ -69,12 +72,11 @@ def build(config):
     optimizer = optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate))
 
     network = UNet(**config.unet)
-    shape = (32, 32, 3)
     process = make_process(linear_schedule(config.ddpm.steps))
     algorithm = ddpm(
         network,
         optimizer,
-        shape=shape,
+        shape=SHAPE,
         process=process,
         sampler=process_sampler(process, config.sampler),
         decay=config.ddpm.decay,
@@ -85,7 +87,7 @@ def build(config):
     )
     held_out = data.test[0]['image']
     frames = min(40, config.sampler.steps or config.ddpm.steps)
-    chain = sample_with(process_sampler(process, config.sampler, frames), network, process, shape)
+    chain = sample_with(process_sampler(process, config.sampler, frames), network, process, SHAPE)
 
     def terms(key, state):
         return bound(key, process, predictor(network, state.average), held_out)
@@ -97,3 +99,9 @@ def build(config):
         'bound': Probe(config.steps, bound_table(terms)),
     }
     return Experiment(algorithm, data, probes)
+
+
+def pipeline(config):
+    """What a run is to diffusers, see `launch.export`."""
+    process = make_process(linear_schedule(config.ddpm.steps))
+    return Pipeline(UNet(**config.unet), SHAPE, process)

@@ -18,6 +18,7 @@ from launch.cli.refusal import refusing
 from launch.run import distributed, flight_recorder, lock, os_errors, rundir, signals
 from launch.run.plan import Plan, compiler, recipe, trainer_options
 from launch.run.provenance import launch_record
+from launch.run.states import state_at
 
 MOST = 8  # changed files that are named; the manifest has them all
 
@@ -63,7 +64,14 @@ def open_run(plan: Plan, stack: contextlib.ExitStack, **record: Any) -> None:
     with refusing(OSError, about=f'workdir {plan.workdir}'):
         stack.enter_context(lock.locked(plan.workdir))
     _claim(plan, **record)
+    say_start(plan)
     write_hparams(plan.workdir, flat(plan.identity))
+
+
+def say_start(plan: Plan) -> None:
+    """Says what a run begins with that is another's."""
+    if plan.start is not None:
+        print(plan.start.said, file=sys.stderr)
 
 
 def record_not_finite(plan: Plan, error: NonFinite) -> None:
@@ -138,6 +146,8 @@ def _claim(plan: Plan, **record: Any) -> None:
     """Notes this launch in the run directory, and says which files of the source have changed."""
     data = getattr(plan.experiment.data.train, 'fingerprint', None)
     launch = launch_record(plan.argv) | record
+    if plan.start is not None:
+        launch['init_from'] = plan.start.record
     with refusing(OSError, about=f'workdir {plan.workdir}'):
         changed = rundir.claim(plan.workdir, plan.name, plan.identity, data, launch, plan.page)
     if changed:
@@ -150,11 +160,21 @@ def _claim(plan: Plan, **record: Any) -> None:
 
 
 def _restore(plan: Plan) -> tuple[int, State]:
-    """(step, state) of the last checkpoint; the launch is noted."""
+    """(step, state) of the last checkpoint, the launch noted; or what --init_from begins with."""
+    if plan.start is not None:
+        state, _ = state_at(plan.workdir, recipe(plan), 0)
+        distributed.once(lambda: _begin(plan))
+        return 0, state
     with refusing(FileNotFoundError, Unrestorable):
         step, state = restore(plan.experiment, **_place(plan))
     distributed.once(lambda: _claim(plan))
     return step, state
+
+
+def _begin(plan):
+    say_start(plan)
+    if plan.flags.mode == 'sample':  # its files make a run directory
+        _claim(plan)
 
 
 def _place(plan: Plan) -> dict[str, Any]:

@@ -44,4 +44,6 @@ def to_safetensors(weights: Mapping[str, np.ndarray], metadata: Mapping[str, str
     """The content of a file of weights."""
     import safetensors.numpy
 
-    return safetensors.numpy.save(dict(weights), dict(metadata))
+    # The bytes are taken as they lie in memory.
+    arrays = {name: np.asarray(x, order='C') for name, x in weights.items()}
+    return safetensors.numpy.save(arrays, dict(metadata))

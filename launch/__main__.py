@@ -40,7 +40,7 @@ def _carry_out(argv: Sequence[str], flags: Flags) -> int:
 
         return sweep.launch(argv, flags, _request, _plan)
 
-    from launch.run import actions, distributed, seeds
+    from launch.run import actions, distributed, drawing, seeds
 
     if flags.seeds:
         return seeds.train(argv, _plan)
@@ -50,7 +50,7 @@ def _carry_out(argv: Sequence[str], flags: Flags) -> int:
     if flags.mode == 'evaluate':
         return actions.run_evaluation(plan)
     if flags.mode == 'sample':
-        return actions.run_sampling(plan)
+        return drawing.run(plan) if flags.n else actions.run_sampling(plan)
     return actions.run_training(plan)
 
 

@@ -193,6 +193,15 @@ def best_step(workdir: pathlib.Path | str, metric: str) -> int | None:
     return min(reversed(values), key=values.get, default=None)
 
 
+def seal(workdir: pathlib.Path | str, step: int) -> str | None:
+    """The digest of a checkpoint, by which it is told from any other; None of one without."""
+    path = pathlib.Path(workdir).absolute() / FOLDER / str(step) / 'digest' / 'metadata'
+    try:
+        return _read_json(path).get('seal')
+    except FileNotFoundError:
+        return None
+
+
 def _read(path: pathlib.Path, abstract: Any) -> tuple[Any, str | None]:
     """((state, tally), None), or (None, what is wrong)."""
     content, why = _attempt(partial(_restore_one, path, abstract))

@@ -47,11 +47,11 @@ def make_clock() -> Clock:
 
 
 class LiveLine(NamedTuple):
-    show: Callable[[int, Mapping[str, float]], None]  # (step, the newest metrics)
+    show: Callable[[int, Mapping[str, float]], None]  # (step, the newest metrics, if there are any)
     end: Callable[[], None]
 
 
-def make_live_line(start: int, steps: int, stream: TextIO) -> LiveLine:
+def make_live_line(start: int, steps: int, stream: TextIO, *, unit: str = 'step') -> LiveLine:
     """A line that is drawn anew five times a second on a terminal, and in a log one more every
     minute.
 
@@ -62,6 +62,7 @@ def make_live_line(start: int, steps: int, stream: TextIO) -> LiveLine:
       start: the step that the run goes on from.
       steps: the last step.
       stream: where the line is drawn.
+      unit: what is counted.
     """
     began = time.perf_counter()
     on_terminal = stream.isatty()
@@ -70,7 +71,7 @@ def make_live_line(start: int, steps: int, stream: TextIO) -> LiveLine:
     last_drawn = -math.inf if on_terminal else began
     first_call = None  # (step, time) at which the first call ended
     if on_terminal:
-        stream.write(line.format(f'step {start:,}/{steps:,}  compiling'))
+        stream.write(line.format(f'{unit} {start:,}/{steps:,}  compiling'))
         stream.flush()
 
     def show(step, metrics):
@@ -82,10 +83,9 @@ def make_live_line(start: int, steps: int, stream: TextIO) -> LiveLine:
         if now - last_drawn < interval and not is_last:
             return
         last_drawn = now
-        name = 'loss' if 'loss' in metrics else next(iter(metrics))
-        share = f'step {step:,}/{steps:,} {step / steps:4.0%}'
-        speed = _speed(_rate(first_call, step, now), steps - step)
-        stream.write(line.format(f'{share}{speed}  {name} {metrics[name]:.4g}'))
+        share = f'{unit} {step:,}/{steps:,} {step / steps:4.0%}'
+        speed = _speed(_rate(first_call, step, now), steps - step, unit)
+        stream.write(line.format(f'{share}{speed}{_newest(metrics)}'))
         stream.flush()
 
     def end():
@@ -105,9 +105,17 @@ def _rate(mark, step, now):
     return (step - first_step) / (now - then)
 
 
-def _speed(rate, remaining):
-    """A rate in steps a second, and the time that the remaining steps take; '' without a rate."""
+def _newest(metrics):
+    """The loss, or another metric where there is none."""
+    if not metrics:
+        return ''
+    name = 'loss' if 'loss' in metrics else next(iter(metrics))
+    return f'  {name} {metrics[name]:.4g}'
+
+
+def _speed(rate, remaining, unit):
+    """A rate a second, and the time that what remains takes; '' without a rate."""
     if rate is None:
         return ''
     left = datetime.timedelta(seconds=round(remaining / rate))
-    return f'  {rate:.3g} steps/s  {left} left'
+    return f'  {rate:.3g} {unit}s/s  {left} left'

@@ -35,7 +35,13 @@ def write_samples(
     Returns:
       The files.
     """
-    folder = pathlib.Path(workdir) / SAMPLES / below
+    return write_values(pathlib.Path(workdir) / SAMPLES / below, step, values, pngs)
+
+
+def write_values(
+    folder: pathlib.Path, step: int, values: Values, pngs: Mapping[str, bytes] = {}
+) -> list[pathlib.Path]:
+    """Writes what `write_samples` does to a folder, which is made if need be; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, value in values.items():
@@ -69,6 +75,12 @@ def write_atomically(path: pathlib.Path, content: bytes) -> None:
     partial = path.with_name(f'.{path.name}.partial')
     partial.write_bytes(content)
     os.replace(partial, path)
+
+
+def to_levels(image: np.ndarray) -> np.ndarray:
+    """Images in [-1, 1], which are clipped, as the nearest grey levels, uint8 of the same shape."""
+    level = (np.asarray(image, np.float32) + 1) * 127.5
+    return np.clip(np.rint(level), 0, 255).astype(np.uint8)
 
 
 def png(pixels: np.ndarray) -> bytes:

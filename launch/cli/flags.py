@@ -16,6 +16,7 @@ from launch.cli.slurm_options import OPTIONS
 
 MOST_VALUES = 10_000  # of a range
 MOST_STEPS_PER_CALL = 10**6
+MOST_SAMPLES = 10**9  # jax counts in 32 bits
 Reader = Callable[[str, str], Any]  # (the flag as it was given, its text) -> its value
 
 
@@ -30,6 +31,13 @@ class Flags(NamedTuple):
     until: int | None = None
     mode: str = 'train'
     query: str | None = None
+    checkpoint: str | None = None  # a step, 'best' or 'last'
+    average: str | None = None
+    out: pathlib.Path | None = None
+    n: int | None = None
+    labels: tuple[int, ...] | None = None  # None: all in turn
+    sample_seed: int = 0
+    sample_batch: int = 64
     parallel: str = 'jit'
     mesh: dict[str, int] | None = None  # axis -> devices along it
     fold: int | None = None
@@ -137,6 +145,33 @@ def _axes(name: str, text: str) -> dict[str, int]:
     return {axis: int(n) for axis, n in axes}
 
 
+def _checkpoint(name: str, text: str) -> str:
+    if text not in ('best', 'last') and not _is_positive(text):
+        raise Refused(f'{name} is {text}; it takes a step, best or last')
+    return text
+
+
+def _seed(name: str, text: str) -> int:
+    if not text.isdecimal() or len(text) > 10 or int(text) >= 2**32:
+        raise Refused(f'{name} is {text}; it takes 0 to {2**32 - 1}')
+    return int(text)
+
+
+def _labels(name: str, text: str) -> tuple[int, ...] | None:
+    if text == 'all':
+        return None
+    if not re.fullmatch(r'\d{1,9}(,\d{1,9})*', text):
+        raise Refused(f'{name} is {text}; it takes all, a label or several, as 3 or 0,1,7')
+    return tuple(map(int, text.split(',')))
+
+
+def _number_of_samples(name: str, text: str) -> int:
+    count = _count(name, text)
+    if count > MOST_SAMPLES:
+        raise Refused(f'{name} is {text}; it takes 1 to {MOST_SAMPLES}')
+    return count
+
+
 def _seeds(name: str, text: str) -> tuple[int, ...]:
     counted = whole_range(text, name)
     parts = text.split(',')
@@ -182,6 +217,9 @@ def _slurm_option(name: str, text: str) -> str:
     return text
 
 
+_OF_SAVED = (
+    '--{flag} is {{{flag}}} and --mode is {{mode}}; it is for --mode evaluate and --mode sample'
+)
 TABLE = (
     Flag(
         'exp',
@@ -232,6 +270,56 @@ TABLE = (
             'evaluate',
             '--query is {query} and --mode is {mode}; questions are for --mode evaluate',
         ),
+    ),
+    Flag(
+        'checkpoint',
+        _checkpoint,
+        'STEP',
+        'of which step; or best, the lowest test loss of those kept, or last (default)',
+        needs=Need('mode', refusal=_OF_SAVED.format(flag='checkpoint')),
+    ),
+    Flag(
+        'average',
+        _text,
+        'NAME',
+        'by which average of the parameters, or none, the parameters themselves; by default the'
+        " run's own",
+        needs=Need('mode', refusal=_OF_SAVED.format(flag='average')),
+    ),
+    Flag(
+        'out',
+        _path,
+        'DIR',
+        'where what is drawn or measured is written, and nothing then in the run directory; with'
+        ' --n also FILE.npz',
+        needs=Need('mode', refusal=_OF_SAVED.format(flag='out')),
+    ),
+    Flag(
+        'n',
+        _number_of_samples,
+        'N',
+        'draws so many samples to --out, as PNG files by number or as one .npz; goes on where it'
+        ' was stopped',
+        needs=Need(
+            'mode',
+            'sample',
+            '--n is {n} and --mode is {mode}; samples are drawn with --mode sample',
+        ),
+    ),
+    Flag(
+        'labels',
+        _labels,
+        'A,B,C',
+        'the labels of the samples, taken in turn; by default all',
+        needs=Need('n'),
+    ),
+    Flag('sample_seed', _seed, 'SEED', 'of the samples; by default 0', needs=Need('n')),
+    Flag(
+        'sample_batch',
+        _steps_per_call,
+        'B',
+        'samples that a device draws at once, by default 64; others differ by rounding',
+        needs=Need('n'),
     ),
     Flag('parallel', _one_of('jit', 'pmap'), 'HOW', 'jit (default) or pmap', rounds=True),
     Flag(

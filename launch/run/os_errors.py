@@ -16,10 +16,17 @@ from launch.run import rundir
 IO_ERROR = 74  # EX_IOERR of sysexits.h: an error in reading or writing
 
 
-def in_one_line(act: Callable[[], int], workdir: pathlib.Path) -> int:
+def in_one_line(
+    act: Callable[[], int], workdir: pathlib.Path, out: pathlib.Path | None = None
+) -> int:
     """Acts on a run directory; returns the exit code of that.
 
     Where the operating system refuses something, it is IO_ERROR, after one line.
+
+    Args:
+      act: what is done.
+      workdir: the run directory.
+      out: where else it writes, and nothing then in the run directory.
     """
     _silence_other_threads()
     try:
@@ -29,6 +36,8 @@ def in_one_line(act: Callable[[], int], workdir: pathlib.Path) -> int:
         if refused is None:
             raise
     line = f'workdir {workdir}: {refused}; {_what_is_left(workdir)}'
+    if out is not None:
+        line = f'--out {out}: {refused}; the same command goes on from what is there'
     with contextlib.suppress(OSError):  # it may go to a file on the disk that is full
         print(line, file=sys.stderr, flush=True)
     return IO_ERROR

@@ -57,11 +57,11 @@ def request(argv: Sequence[str]) -> Request:
     name = catalogue.name_of(flags.exp)
     page = catalogue.page(flags.exp)
     config = _config(module, name, flags)
-    if flags.query and jax.process_count() > 1:
-        raise Refused(
-            f'--query is {flags.query}, and {jax.process_count()} processes run; '
-            f'one alone answers questions'
-        )
+    for given, what in ((flags.query, 'answers questions'), (flags.n, 'draws samples')):
+        if given and jax.process_count() > 1:
+            flag = '--query' if flags.query else '--n'
+            processes = f'{jax.process_count()} processes run'
+            raise Refused(f'{flag} is {given}, and {processes}; one alone {what}')
     check_config(config, flags.until)
     check_devices(config, flags.mesh, flags.parallel, jax.device_count())
     identity = rundir.begun_from(rundir.identity(config), flags.init_from)
@@ -75,6 +75,7 @@ def request(argv: Sequence[str]) -> Request:
         with refusing(OSError):
             rundir.check(workdir, name, identity, page, of_samples=True)
         _check_trained(workdir, flags)
+        _check_out(workdir, flags)
         identity = rundir.read(workdir / 'config.json') or identity
     return Request(flags, name, page, module, config, identity, workdir)
 
@@ -121,3 +122,17 @@ def _check_trained(workdir: pathlib.Path, flags: Flags):
         return
     lacks = 'no whole checkpoint, only damaged ones' if damaged else 'no checkpoint; train it first'
     raise Refused(f'--mode is {flags.mode}, and workdir {workdir} holds {lacks}')
+
+
+def _check_out(workdir: pathlib.Path, flags: Flags):
+    """Sees that there is a place for what is drawn."""
+    if flags.out is not None:
+        if not rundir.is_writable(flags.out):
+            raise Refused(f'--out is {flags.out}, which is not writable')
+        return
+    if flags.n:
+        raise Refused(f'--n is {flags.n}, without --out, a folder or FILE.npz for the samples')
+    if flags.mode == 'sample' and not rundir.is_writable(workdir):
+        raise Refused(
+            f'workdir {workdir} is not writable; --out DIR is where what is drawn from it goes'
+        )

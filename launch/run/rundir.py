@@ -55,12 +55,16 @@ def default_trained(name: str, config: dict[str, Any], own: dict[str, Any]) -> p
     return exact if last_step(with_own_sampler) is None else with_own_sampler
 
 
-def samples_folder(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """The folder within samples/ for what another sampler than a run's own draws; '' for its own.
+def samples_folder(
+    there: Mapping[str, Any], here: Mapping[str, Any], average: str | None = None
+) -> str:
+    """The folder within samples/ for what another sampler than a run's own draws, or another
+    average of its parameters; '' for its own.
 
     Args:
       there: the config of the run, and `here` the one that is asked for, both as `identity` gives
         them. They differ in their samplers alone.
+      average: the name of the average; None or 'average' for the run's own.
 
     Returns:
       What differs, as 'sampler.name=ddim,sampler.steps=5'; the rest of a long one as a digest.
@@ -73,6 +77,8 @@ def samples_folder(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         value = values.get(key, 'absent')
         text = value if isinstance(value, str) else repr(value).replace(' ', '')
         parts.append(f'{key}={quote(text, safe="()[],+")}')
+    if average not in (None, 'average'):
+        parts.append(f'average={quote(average, safe="")}')
     folder = ','.join(parts)
     if len(folder) <= LONGEST_FOLDER:
         return folder
@@ -93,14 +99,14 @@ def check(
       name: of the experiment.
       page: its file, if it lies outside of the tree.
       of_samples: whether the run is not trained, but evaluated or sampled from; its sampler may
-        then be another.
+        then be another, and the directory need not be writable.
 
     Raises:
       Unusable: it cannot be made or written, belongs to another run, or holds files of something
         else.
     """
     try:
-        _check_writable(workdir)
+        _check_place(workdir, written=not of_samples)
         _check_owner(workdir, name, page, config, of_samples)
     except PermissionError as error:
         raise Unusable(
@@ -110,11 +116,17 @@ def check(
         raise Unusable(str(refusal), workdir) from None
 
 
-def _check_writable(workdir):
+def is_writable(folder: pathlib.Path) -> bool:
+    """Whether files can be made in a folder, or in the one that it would be made in."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return os.access(there, os.W_OK | os.X_OK)
+
+
+def _check_place(workdir, written):
     there = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
     if not there.is_dir():
         raise Refused(f'workdir {workdir} cannot be used: {there} is no directory')
-    if not os.access(there, os.W_OK | os.X_OK):
+    if written and not is_writable(workdir):
         raise Refused(f'workdir {workdir} cannot be used: {there} is not writable')
 
 
@@ -135,9 +147,7 @@ def _check_owner(workdir, name, page, config, of_samples):
         written = _without_sampler(written)
         config = begun_from(_without_sampler(config), written.get(INIT_FROM))
     if written is not None and written != config:
-        raise Refused(
-            f'workdir {workdir} belongs to another config: {_difference(written, config)}'
-        )
+        raise Refused(f'workdir {workdir} belongs to another config: {difference(written, config)}')
 
 
 def _without_sampler(config):
@@ -180,12 +190,9 @@ def claim(
     Raises:
       Refused: the run began on other data.
     """
+    check_data(workdir, data)
     first = {'experiment': name, 'config': config, 'data': data, 'launches': []}
     manifest = read(workdir / 'manifest.json') or first
-    if manifest['data'] != data:
-        raise Refused(
-            f'workdir {workdir} began on the data {manifest["data"]}, and these are {data}'
-        )
     workdir.mkdir(parents=True, exist_ok=True)
     if not (workdir / 'config.json').exists():
         write(workdir / 'config.json', config)
@@ -195,6 +202,23 @@ def claim(
         manifest['page'] = str(page)
     write(workdir / 'manifest.json', manifest)
     return record.get('source', {}).get('changed', [])
+
+
+def check_data(workdir: pathlib.Path, data: str | None) -> None:
+    """Sees that data are those of the run, if there is one.
+
+    Args:
+      workdir: the run directory.
+      data: the fingerprint of the data.
+
+    Raises:
+      Refused: they are not.
+    """
+    manifest = read(workdir / 'manifest.json')
+    if manifest and manifest['data'] != data:
+        raise Refused(
+            f'workdir {workdir} began on the data {manifest["data"]}, and these are {data}'
+        )
 
 
 def checkpoints(workdir: pathlib.Path) -> list[int]:
@@ -241,7 +265,7 @@ def write(path: pathlib.Path, value: Any) -> None:
     partial.replace(path)
 
 
-def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Up to three keys in which two configs differ, and how many more there are."""
     there = flat(there)
     here = flat(here)

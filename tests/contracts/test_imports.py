@@ -56,7 +56,7 @@ ROOMS = {
 WITHOUT_JAX = ('cli', 'sweep', 'viewer')
 # The one name of launch that genjax imports, inside a function: genjax.load(RUN) opens a run.
 OPENS_RUNS = (ROOT / 'genjax' / '__init__.py', 'launch.run.saved.open_saved')
-LEVELS = 5  # edges on the longest chain of imports inside launch, from a program to a leaf
+LEVELS = 7  # edges on the longest chain of imports inside launch, from a program to a leaf
 
 
 def modules():

@@ -28,6 +28,9 @@ from genjax.networks.unet import UNet
 from genjax.probes.figures import film, grid, strip
 from genjax.probes.likelihood import bound_table
 from genjax.training import Experiment, Probe
+from genjax.weights.diffusers_unet import Pipeline
+
+SHAPE = (32, 32, 3)
 
 RULES = UNET_RULES
 
@@ -37,6 +40,7 @@ def get_config():
         seed=0,
         steps=800_000,
         batch=128,
+        microbatches=1,  # equal parts of a batch, where it does not fit
         data_dir='',
         unet=dict(
             width=128,
@@ -68,6 +72,7 @@ def build(config):
         process=process,
         sampler=process_sampler(process, config.sampler),
         decay=config.ddpm.decay,
+        microbatches=config.microbatches,
     )
     data = images(
         'cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir
@@ -86,3 +91,9 @@ def build(config):
         'bound': Probe(config.steps, bound_table(terms)),
     }
     return Experiment(algorithm, data, probes)
+
+
+def pipeline(config):
+    """What a run is to diffusers, see `launch.export`."""
+    process = make_process(linear_schedule(config.ddpm.steps))
+    return Pipeline(UNet(**config.unet), SHAPE, process)

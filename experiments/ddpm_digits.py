@@ -31,6 +31,7 @@ from genjax.networks.unet import UNet
 from genjax.probes.figures import film, grid, strip
 from genjax.probes.likelihood import bound_table
 from genjax.training import Experiment, Probe
+from genjax.weights.diffusers_unet import Pipeline
 
 
 def get_config():
@@ -82,3 +83,9 @@ def build(config):
         'bound': Probe(config.steps, bound_table(terms)),
     }
     return Experiment(algorithm, data, probes)
+
+
+def pipeline(config):
+    """What a run is to diffusers, see `launch.export`."""
+    process = make_process(cosine_schedule(config.ddpm.steps))
+    return Pipeline(UNet(**config.unet), (config.size, config.size, 1), process)

@@ -46,6 +46,7 @@ def get_config():
         seed=0,
         steps=390_625,  # of 512 images each, 200 million in all
         batch=512,
+        microbatches=1,  # equal parts of a batch, where it does not fit
         labels=False,  # whether the network is told the class
         label_dropout=0.0,  # the share of labels that training hides
         ncsn=False,  # NCSN++ in the place of DDPM++
@@ -102,6 +103,7 @@ def build(config):
         label_dropout=config.label_dropout,
         augment=augment,
         decay=decay,
+        microbatches=config.microbatches,
     )
     # Images are flipped by the augmentation, which says so to the network.
     data = images('cifar10', batch=config.batch, seed=config.seed, data_dir=config.data_dir)

@@ -40,6 +40,7 @@ def get_config():
         seed=0,
         steps=400_000,
         batch=128,
+        microbatches=1,  # equal parts of a batch, where it does not fit
         labels=False,  # whether the network is told the class
         label_dropout=0.1,  # the share of labels that training hides, for guidance
         unet=dict(
@@ -82,6 +83,7 @@ def build(config):
         guidance=guidance_of(config.sampler),
         label_dropout=config.label_dropout,
         decay=config.decay,
+        microbatches=config.microbatches,
     )
     data = images(
         'cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir

@@ -10,7 +10,7 @@ from jax import Array
 
 from genjax.averages import Decay, as_decay, move
 from genjax.base import Batch, Key, Metrics
-from genjax.parallel import device_mean
+from genjax.parallel import device_mean, in_microbatch, split_batch
 
 
 class Fit(NamedTuple):
@@ -45,6 +45,7 @@ def descend(
     decay: Decay | float = 0.0,
     others: Mapping[str, Decay | float] = {},
     axis: str | None = None,
+    microbatches: int = 1,
 ) -> Descent:
     """Gradient descent on the mean of per-example losses.
 
@@ -56,10 +57,18 @@ def descend(
         beta = min(decay, (1 + n) / (10 + n)) after n updates; 0 keeps the average equal to params.
       others: further averages that are kept beside, by name.
       axis: a mapped axis to average over, besides the devices.
+      microbatches: K. The gradient is the mean of those of K equal parts of the batch, one after
+        the other, in the memory that one part takes. It is that of the whole batch within rounding,
+        where the losses of an example depend on no other: noise by `example_keys` and times by
+        `example_places`, as `stratified` ones, are those of the whole batch to the bit. Batch norm,
+        or a draw for all examples at once from the key itself, sees a part alone.
 
     Raises:
-      ValueError: a decay lies outside [0, 1), or another average is named 'average'.
+      ValueError: a decay lies outside [0, 1), another average is named 'average', microbatches is
+        below 1, or, when traced, does not divide the batch.
     """
+    if microbatches < 1:
+        raise ValueError(f'microbatches is {microbatches}; at least 1 is needed')
     decay = as_decay(decay)
     others = {name: as_decay(other) for name, other in others.items()}
     if 'average' in others:
@@ -74,12 +83,29 @@ def descend(
         average = jax.tree.map(jnp.copy, params)
         return Fit(params, optimizer.init(params), average, copies, jnp.zeros((), jnp.int32))
 
-    def update(key, state, batch):
+    def gradient_and_means(key, params, batch):
         def mean_loss(params):
             means = {name: jnp.mean(values) for name, values in losses(key, params, batch).items()}
             return means['loss'], means
 
-        gradient, means = global_mean(jax.grad(mean_loss, has_aux=True)(state.params))
+        return jax.grad(mean_loss, has_aux=True)(params)
+
+    def mean_over_parts(key, params, batch):
+        def add_part(total, part):
+            k, examples = part
+            with in_microbatch(k, microbatches):
+                gradient, means = gradient_and_means(key, params, examples)
+            return jax.tree.map(jnp.add, total, gradient), means
+
+        parts = (jnp.arange(microbatches), split_batch(batch, microbatches))
+        total, means = jax.lax.scan(add_part, jax.tree.map(jnp.zeros_like, params), parts)
+        gradient = jax.tree.map(lambda x: x / microbatches, total)
+        return gradient, {name: jnp.mean(values) for name, values in means.items()}
+
+    differentiate = gradient_and_means if microbatches == 1 else mean_over_parts
+
+    def update(key, state, batch):
+        gradient, means = global_mean(differentiate(key, state.params, batch))
         with jax.numpy_dtype_promotion('standard'):  # optax raises floats to integer powers
             steps, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, steps)

@@ -5,6 +5,9 @@ functions here are all that an algorithm needs to mean the same in both: noise b
 averages by `device_mean`.
 """
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -17,6 +20,10 @@ from genjax.base import Batch, Key
 AXIS = (
     'data'  # the axis that batches are split over: of the mesh under jit, the mapped one under pmap
 )
+
+
+# (k, K): what is being traced sees the k-th of K microbatches, and k is traced.
+_MICROBATCH: ContextVar[tuple[jax.Array, int] | None] = ContextVar('microbatch', default=None)
 
 
 def under_pmap() -> bool:
@@ -41,6 +48,12 @@ def device_max(x: jax.Array) -> jax.Array:
 
 def example_places(n: int) -> tuple[jax.Array, int]:
     """The places of the n examples at hand in the global batch, [n], and the length of that."""
+    microbatch = _MICROBATCH.get()
+    if microbatch is not None:
+        k, parts = microbatch
+        with _in_microbatch(None):
+            place, total = example_places(n * parts)
+        return place[k + parts * jnp.arange(n)], total
     if under_pmap():
         first = jax.lax.axis_index(AXIS) * n
         return first + jnp.arange(n), n * jax.lax.axis_size(AXIS)
@@ -54,6 +67,45 @@ def example_keys(key: Key, n: int) -> Key:
     """
     place, _ = example_places(n)
     return jax.vmap(jax.random.fold_in, (None, 0))(key, place)
+
+
+def split_batch(batch: Batch, parts: int) -> Batch:
+    """The examples at hand in K equal parts, [K, B / K, ...]: the k-th has the rows k, k + K, ...
+
+    So each device keeps its own rows, whatever part they belong to.
+
+    Raises:
+      ValueError: K does not divide B.
+    """
+    n = batch_length(batch)
+    if n % parts:
+        raise ValueError(f'microbatches is {parts}, which does not divide a batch of {n}')
+
+    def split(x):
+        return x.reshape(n // parts, parts, *x.shape[1:]).swapaxes(0, 1)
+
+    return jax.tree.map(split, batch)
+
+
+@contextlib.contextmanager
+def in_microbatch(k: jax.Array, parts: int) -> Iterator[None]:
+    """While it is traced, the examples at hand are those of the k-th of K parts, see `split_batch`.
+
+    Within, `example_places` and `example_keys` give them their places in the whole batch. A
+    function that is compiled by itself in there, by a jax.jit of its own, would not be traced again
+    for this, and must not ask for them.
+    """
+    with _in_microbatch((k, parts)):
+        yield
+
+
+@contextlib.contextmanager
+def _in_microbatch(microbatch):
+    token = _MICROBATCH.set(microbatch)
+    try:
+        yield
+    finally:
+        _MICROBATCH.reset(token)
 
 
 def shard_batch(batch: Batch) -> Batch:

@@ -40,12 +40,12 @@ def _carry_out(argv: Sequence[str], flags: Flags) -> int:
 
         return sweep.launch(argv, flags, _request, _plan)
 
-    from launch.run import actions, distributed, drawing, planning, seeds
+    from launch.run import actions, distributed, drawing, seeds
 
     if flags.seeds:
-        return seeds.train(argv)
+        return seeds.train(argv, _plan)
     distributed.join(flags.distributed)
-    plan = planning.plan(argv)
+    plan = _plan(argv)
     environment.warn_without_cache()
     if flags.mode == 'evaluate':
         return actions.run_evaluation(plan)
@@ -60,10 +60,10 @@ def _request(argv):
     return planning.request(argv)
 
 
-def _plan(argv, traced_before):
-    from launch.run import planning
+def _plan(argv, traced_before=None):
+    from launch.run import planning, warm_start
 
-    return planning.plan(argv, traced_before)
+    return warm_start.begin(planning.plan(argv, traced_before))
 
 
 if __name__ == '__main__':

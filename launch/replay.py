@@ -35,10 +35,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         values = _read(argv)
         # Not at the top: jax reads the environment that is prepared below when it is imported.
-        from launch.run import rebuild, replay
+        from launch.run import rebuild, replay, warm_start
 
         asked = replay.Request(**values)
-        plan = rebuild.plan(asked.workdir)
+        plan = warm_start.begin(rebuild.plan(asked.workdir))
         environment.warn_without_cache()
         return replay.one_step(plan, asked) if asked.step else replay.compare(plan, asked)
     except Refused as refusal:

@@ -8,7 +8,9 @@ import pytest
 
 from genjax.averages import fixed, half_life, power, warmed
 from genjax.descent import descend, with_average
-from tests.trees import assert_trees_equal
+from genjax.numerics.normals import example_normals
+from genjax.parallel import example_places
+from tests.trees import assert_trees_close, assert_trees_equal
 
 
 def squares(key, params, batch):
@@ -121,3 +123,53 @@ def test_optimizer_chains_and_schedules_pass_through():
 def test_a_decay_that_does_not_average_is_refused(decay):
     with pytest.raises(ValueError, match=f'^decay is {decay}; the average needs 0 <= decay < 1$'):
         descend(squares, optax.sgd(0.1), decay=decay)
+
+
+def noisy(key, params, batch):
+    """Losses of noise and a place that belong to the example."""
+    n = len(batch)
+    place, total = example_places(n)
+    noise = example_normals(key, n, (5,))
+    inputs = batch[:, None] + noise + (place / total)[:, None]
+    error = inputs @ params['a'] - params['b']
+    return {'loss': error**2, 'error': jnp.abs(error)}
+
+
+@pytest.mark.parametrize('parts', [2, 8])
+def test_microbatches_are_one_batch_within_rounding(parts):
+    batch = jax.random.normal(jax.random.key(1), (8,))
+    key = jax.random.key(4)
+
+    def first_step(losses, microbatches):
+        descent = descend(losses, optax.sgd(0.01), decay=0.5, microbatches=microbatches)
+        fit = descent.init({'a': jnp.arange(5.0), 'b': jnp.float32(2.0)})
+        return jax.jit(descent.update)(key, fit, batch)
+
+    whole = first_step(noisy, 1)
+    assert_trees_close(first_step(noisy, parts), whole, rtol=1e-5)
+
+    def drawn_at_once(key, params, batch):
+        """Noise of all examples from one key: that of a batch of another length is another."""
+        return {'loss': (params['a'][0] + params['b'] * jax.random.normal(key, batch.shape)) ** 2}
+
+    _, at_once = first_step(drawn_at_once, 1)
+    _, in_parts = first_step(drawn_at_once, parts)
+    assert abs(at_once['loss'] - in_parts['loss']) > 0.01
+
+
+def test_one_microbatch_is_the_same_program():
+    def program(**options):
+        descent = descend(noisy, optax.adam(0.1), **options)
+        fit = descent.init({'a': jnp.arange(5.0), 'b': jnp.float32(2.0)})
+        return jax.jit(descent.update).lower(jax.random.key(0), fit, jnp.zeros(8)).as_text()
+
+    assert program(microbatches=1) == program()
+    assert program(microbatches=2) != program()
+
+
+def test_microbatches_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match='^microbatches is 0; at least 1 is needed$'):
+        descend(squares, optax.sgd(0.1), microbatches=0)
+    descent = descend(squares, optax.sgd(0.1), microbatches=3)
+    with pytest.raises(ValueError, match='^microbatches is 3, which does not divide a batch of 8$'):
+        descent.update(jax.random.key(0), descent.init(jnp.array(0.0)), jnp.zeros(8))

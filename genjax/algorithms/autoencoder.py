@@ -237,6 +237,7 @@ def autoencoder(
     sparsity: float = 0.0,
     decay: Decay | float = 0.0,
     memory: float = 0.99,
+    microbatches: int = 1,
 ) -> Algorithm:
     """An autoencoder: batches are {'x': [B, ...]}, the state is a `State`.
 
@@ -251,6 +252,7 @@ def autoencoder(
       decay: of the average of the parameters, as in `descend`, which everything but training uses.
       memory: the share of the moments' weight that each step keeps, since codes move while f
         learns; at 1 batches weigh alike.
+      microbatches: parts of a batch, one after the other, as in `descend`.
 
     Raises:
       ValueError: a negative sparsity, memory outside [0, 1], what `descend` refuses, or, when
@@ -264,7 +266,7 @@ def autoencoder(
     def batch_losses(key, params, batch):
         return losses(key, model, params, batch['x'], corrupt, sparsity)
 
-    descent = descend(batch_losses, optimizer, decay=decay)
+    descent = descend(batch_losses, optimizer, decay=decay, microbatches=microbatches)
 
     def init(key, batch):
         params, shape = init_params(key, model, batch['x'])

@@ -59,7 +59,11 @@ def losses(logits: Array, label: Array) -> Metrics:
 
 
 def classifier(
-    network: nn.Module, optimizer: optax.GradientTransformation, *, decay: Decay | float = 0.0
+    network: nn.Module,
+    optimizer: optax.GradientTransformation,
+    *,
+    decay: Decay | float = 0.0,
+    microbatches: int = 1,
 ) -> Algorithm:
     """A classifier: batches are {'x': [B, ...], 'label': int32 [B]}, the state is a `Fit`.
 
@@ -70,6 +74,7 @@ def classifier(
       network: x [B, ...] -> (features [B, D], logits [B, C]).
       optimizer: of the parameters.
       decay: of the average, as in `descend`.
+      microbatches: parts of a batch, one after the other, as in `descend`.
 
     Raises:
       ValueError: what `descend` refuses, or, when traced, what `features_and_logits` does.
@@ -80,7 +85,7 @@ def classifier(
         _, logits = features_and_logits(network, params, batch['x'])
         return losses(logits, batch['label'])
 
-    descent = descend(batch_losses, optimizer, decay=decay)
+    descent = descend(batch_losses, optimizer, decay=decay, microbatches=microbatches)
 
     def init(key, batch):
         one = batch['x'][:1]

@@ -206,6 +206,7 @@ def vae(
     *,
     objective: Objective = elbo(),
     decay: Decay | float = 0.0,
+    microbatches: int = 1,
 ) -> Algorithm:
     """A VAE: batches are {'x': [B, *shape]}, the state is a `Fit`, the metrics are the objective's.
 
@@ -217,6 +218,7 @@ def vae(
       optimizer: of the parameters of both networks.
       objective: `elbo` or `iwae`.
       decay: of the average, as in `descend`.
+      microbatches: parts of a batch, one after the other, as in `descend`.
 
     Raises:
       ValueError: latent is below 1, what the objective and `descend` refuse, or, when traced, what
@@ -228,7 +230,7 @@ def vae(
     def losses(key, params, batch):
         return objective(key, model, params, batch['x'])
 
-    descent = descend(losses, optimizer, decay=decay)
+    descent = descend(losses, optimizer, decay=decay, microbatches=microbatches)
 
     def init(key, batch):
         encoder_key, decoder_key = jax.random.split(key)

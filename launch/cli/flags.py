@@ -3,6 +3,7 @@
 It is not read by absl, whose errors take many lines and exit with 1.
 """
 
+import os
 import pathlib
 import re
 import textwrap
@@ -26,6 +27,7 @@ class Flags(NamedTuple):
     overrides: dict[str, str] = {}  # dotted key of the config -> text
     workdir: pathlib.Path | None = None
     data_dir: str | None = None
+    init_from: str | None = None
     until: int | None = None
     mode: str = 'train'
     query: str | None = None
@@ -87,6 +89,15 @@ def _path(name: str, text: str) -> pathlib.Path:
         raise Refused(f'{name} is {text}; {error}') from None
     except RuntimeError:
         raise Refused(f'{name} is {text}; nobody here has that home folder') from None
+
+
+def _source(name: str, text: str) -> str:
+    """The path of a run or a file in one form, so that the same weights make the same run."""
+    path = _path(name, text)
+    here = pathlib.Path.cwd()
+    inside = path.is_absolute() and path.is_relative_to(here)
+    normal = os.path.normpath(path.relative_to(here) if inside else path)
+    return normal.removesuffix(':last')
 
 
 def _count(name: str, text: str) -> int:
@@ -231,6 +242,12 @@ TABLE = (
         'the run directory; by default runs/NAME-HASH, the same for the same config',
     ),
     Flag('data_dir', _text, 'DIR', 'where the prepared data lie'),
+    Flag(
+        'init_from',
+        _source,
+        'RUN',
+        'begins with the weights of a run, RUN, RUN:STEP or RUN:best, or of FILE.safetensors',
+    ),
     Flag(
         'until',
         _count,

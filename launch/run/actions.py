@@ -63,7 +63,14 @@ def open_run(plan: Plan, stack: contextlib.ExitStack, **record: Any) -> None:
     with refusing(OSError, about=f'workdir {plan.workdir}'):
         stack.enter_context(lock.locked(plan.workdir))
     _claim(plan, **record)
+    say_start(plan)
     write_hparams(plan.workdir, flat(plan.identity))
+
+
+def say_start(plan: Plan) -> None:
+    """Says what a run begins with that is another's."""
+    if plan.start is not None:
+        print(plan.start.said, file=sys.stderr)
 
 
 def record_not_finite(plan: Plan, error: NonFinite) -> None:
@@ -163,6 +170,8 @@ def _claim(plan: Plan, **record: Any) -> None:
     data = plan.experiment.data
     fingerprint = getattr(data.train, 'fingerprint', None)
     launch = launch_record(plan.argv) | record
+    if plan.start is not None:
+        launch['init_from'] = plan.start.record
     with refusing(OSError, about=f'workdir {plan.workdir}'):
         changed = rundir.claim(
             plan.workdir, plan.name, plan.identity, fingerprint, launch, plan.page, data.about
@@ -182,6 +191,11 @@ def _open(plan: Plan) -> tuple[int, State]:
     The launch is noted in the run directory, unless what it writes goes elsewhere.
     """
     step, state = saved.state_of(plan, plan.flags.checkpoint or 'last', plan.flags.average)
+    if plan.start is not None:
+        if is_coordinator():
+            say_start(plan)
+        if plan.flags.mode == 'evaluate':  # and there is no run yet
+            return step, state
     data = getattr(plan.experiment.data.train, 'fingerprint', None)
     if plan.flags.out is not None:
         rundir.check_data(plan.workdir, data)

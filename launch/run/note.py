@@ -21,11 +21,13 @@ def make_note(plan: Plan, step: int, **more: Any) -> dict[str, Any]:
       step: of the checkpoint.
       more: what else they follow from.
     """
+    start = plan.start  # of --init_from, before there is a checkpoint
+    seal = checkpoint.seal(plan.workdir, step) if start is None else start.record['digest']
     note = {
         'experiment': plan.name,
         'run': str(plan.workdir.absolute()),
         'step': step,
-        'checkpoint': checkpoint.seal(plan.workdir, step),
+        'checkpoint': seal,
         'average': plan.flags.average or 'average',
         'config': rundir.identity(plan.config),
     }

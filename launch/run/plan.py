@@ -39,6 +39,7 @@ class Plan(NamedTuple):
     experiment: Experiment
     mesh: Mesh
     rules: Rules
+    start: Any = None  # what a run with --init_from begins with, see `launch.run.warm_start`
 
 
 def compiler(plan: Plan) -> Compile:

@@ -64,7 +64,7 @@ def request(argv: Sequence[str]) -> Request:
             raise Refused(f'{flag} is {given}, and {processes}; one alone {what}')
     check_config(config, flags.until)
     check_devices(config, flags.mesh, flags.parallel, jax.device_count())
-    identity = rundir.identity(config)
+    identity = rundir.begun_from(rundir.identity(config), flags.init_from)
     if flags.mode == 'train':
         workdir = flags.workdir or rundir.default(name, identity)
         with refusing(OSError):
@@ -74,9 +74,9 @@ def request(argv: Sequence[str]) -> Request:
         workdir = flags.workdir or rundir.default_trained(name, identity, own)
         with refusing(OSError):
             rundir.check(workdir, name, identity, page, of_samples=True)
-        _check_trained(workdir, flags.mode)
+        _check_trained(workdir, flags)
         _check_out(workdir, flags)
-        identity = rundir.read(workdir / 'config.json')
+        identity = rundir.read(workdir / 'config.json') or identity
     return Request(flags, name, page, module, config, identity, workdir)
 
 
@@ -115,13 +115,13 @@ def _config(module: ModuleType, name: str, flags: Flags) -> ConfigDict:
     return config
 
 
-def _check_trained(workdir: pathlib.Path, mode: str):
-    """Sees that there is a checkpoint to evaluate or to sample from."""
-    if any(workdir.glob('checkpoints/[0-9]*')):
-        return
+def _check_trained(workdir: pathlib.Path, flags: Flags):
+    """Sees that there is a checkpoint to evaluate or to sample from, or what a run begins with."""
     damaged = any(workdir.glob('checkpoints.damaged/*'))
+    if any(workdir.glob('checkpoints/[0-9]*')) or (flags.init_from and not damaged):
+        return
     lacks = 'no whole checkpoint, only damaged ones' if damaged else 'no checkpoint; train it first'
-    raise Refused(f'--mode is {mode}, and workdir {workdir} holds {lacks}')
+    raise Refused(f'--mode is {flags.mode}, and workdir {workdir} holds {lacks}')
 
 
 def _check_out(workdir: pathlib.Path, flags: Flags):

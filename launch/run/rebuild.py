@@ -41,6 +41,8 @@ def plan(workdir: pathlib.Path, *, anywhere: bool = False) -> Plan:
     module = catalogue.load(flags.exp)
     texts = {}
     for key, value in flat(identity).items():
+        if key == rundir.INIT_FROM:
+            continue
         texts[key] = value if isinstance(value, str) else repr(value)
     config = override(module.get_config(), texts)
     if flags.data_dir is not None:

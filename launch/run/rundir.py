@@ -17,6 +17,7 @@ from launch.run import source_files
 from launch.viewer.runs import training_launches
 
 SAMPLER = 'sampler'  # the group of settings of what is drawn, and not of what is trained
+INIT_FROM = '--init_from'  # beside the settings: what the run began with, where that is not its own
 LONGEST_FOLDER = 200  # characters; file systems take 255 bytes
 
 
@@ -24,6 +25,11 @@ def identity(config: ConfigDict) -> dict[str, Any]:
     """The config as JSON holds it, without data_dir: where the data lie changes no result."""
     plain = json.loads(json.dumps(config.to_dict(), sort_keys=True))
     return {key: value for key, value in plain.items() if key != 'data_dir'}
+
+
+def begun_from(config: dict[str, Any], init_from: str | None) -> dict[str, Any]:
+    """A config as `identity` gives it, with what the run began with: that makes another run."""
+    return config if init_from is None else config | {INIT_FROM: init_from}
 
 
 def default(name: str, config: dict[str, Any]) -> pathlib.Path:
@@ -66,6 +72,8 @@ def samples_folder(
     values = flat(here)
     parts = []
     for key in _differing_keys(flat(there), values):
+        if key == INIT_FROM:
+            continue
         value = values.get(key, 'absent')
         text = value if isinstance(value, str) else repr(value).replace(' ', '')
         parts.append(f'{key}={quote(text, safe="()[],+")}')
@@ -137,7 +145,7 @@ def _check_owner(workdir, name, page, config, of_samples):
         _check_page(workdir, name, manifest.get('page'), page)
     if written is not None and of_samples:
         written = _without_sampler(written)
-        config = _without_sampler(config)
+        config = begun_from(_without_sampler(config), written.get(INIT_FROM))
     if written is not None and written != config:
         raise Refused(f'workdir {workdir} belongs to another config: {difference(written, config)}')
 

@@ -9,7 +9,8 @@ from genjax.training import restore
 from genjax.training.checkpoint import Unrestorable, best_step, saved_steps
 from launch.cli.refusal import Refused, refusing
 from launch.run import rebuild
-from launch.run.plan import Plan, best_metric
+from launch.run.plan import Plan, best_metric, recipe
+from launch.run.states import state_at
 
 WORDS = ('last', 'best')  # that stand for a step
 
@@ -63,11 +64,15 @@ def state_of(plan: Plan, checkpoint: str, average: str | None) -> tuple[int, Sta
     Raises:
       Refused: there is no such checkpoint or average, or the checkpoint cannot be used.
     """
-    step = _step(plan, checkpoint)
-    with refusing(FileNotFoundError, PermissionError, Unrestorable):
-        step, state = restore(
-            plan.experiment, mesh=plan.mesh, workdir=plan.workdir, rules=plan.rules, step=step
-        )
+    if plan.start is not None and checkpoint == 'last':  # of --init_from: there is no other yet
+        step = 0
+        state, _ = state_at(plan.workdir, recipe(plan), step)
+    else:
+        step = _step(plan, checkpoint)
+        with refusing(FileNotFoundError, PermissionError, Unrestorable):
+            step, state = restore(
+                plan.experiment, mesh=plan.mesh, workdir=plan.workdir, rules=plan.rules, step=step
+            )
     if average is not None:
         with refusing(ValueError, about=str(plan.workdir)):
             state = choose_average(state, average)

@@ -15,11 +15,14 @@ from launch.cli.flags import pairs, parse
 from launch.cli.refusal import Refused, refusing
 from launch.run import actions, distributed, os_errors, rundir, signals
 from launch.run.plan import Plan, trainer_options
-from launch.run.planning import plan
 
 
-def plans(argv: Sequence[str]) -> list[Plan]:
+def plans(argv: Sequence[str], plan: Callable[[Sequence[str], set[str]], Plan]) -> list[Plan]:
     """Each run of a command line with --seeds.
+
+    Args:
+      argv: the command line.
+      plan: (argv, traced_before) -> the plan of one.
 
     Raises:
       Refused: one of them cannot be launched.
@@ -31,12 +34,16 @@ def plans(argv: Sequence[str]) -> list[Plan]:
     return [plan([*shared, f'--config.seed={seed}'], traced) for seed in parse(argv).seeds]
 
 
-def train(argv: Sequence[str]) -> int:
+def train(argv: Sequence[str], plan: Callable[[Sequence[str], set[str]], Plan]) -> int:
     """Trains, or goes on with, all runs of a command line.
+
+    Args:
+      argv: the command line.
+      plan: as in `plans`.
 
     Returns signals.STOPPED if a signal stopped them, else 3 if a number of one was not finite.
     """
-    all_plans = plans(argv)
+    all_plans = plans(argv, plan)
     environment.warn_without_cache()
     return os_errors.in_one_line(lambda: _train(all_plans), all_plans[0].workdir)
 

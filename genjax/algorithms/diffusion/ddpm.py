@@ -147,6 +147,7 @@ def ddpm(
     clip: float = 1.0,
     decay: Decay | float = 0.9999,
     others: Mapping[str, Decay | float] = {},
+    microbatches: int = 1,
 ) -> Algorithm:
     """DDPM: batches are {'image': [B, *shape] in [-1, 1]}, the state is a `Fit`.
 
@@ -162,6 +163,7 @@ def ddpm(
       clip: of the predicted x_0, in samples and in the bound.
       decay: of the average, as in `descend`.
       others: further averages, as in `descend`.
+      microbatches: parts of a batch, one after the other, as in `descend`.
 
     Raises:
       ValueError: shape is no tuple of positive integers, or what `linear_schedule` and `descend`
@@ -179,7 +181,9 @@ def ddpm(
         predict = predictor(network, params, {'dropout': dropout_key})
         return losses(losses_key, process, predict, checked_images(batch, shape), clip)
 
-    descent = descend(training_losses, optimizer, decay=decay, others=others)
+    descent = descend(
+        training_losses, optimizer, decay=decay, others=others, microbatches=microbatches
+    )
 
     def init(key, batch):
         del batch

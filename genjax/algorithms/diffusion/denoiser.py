@@ -268,6 +268,7 @@ def denoiser(
     ode_steps: int = 40,
     decay: Decay | float = 0.9999,
     others: Mapping[str, Decay | float] = {},
+    microbatches: int = 1,
 ) -> Algorithm:
     """A denoiser of batches {'image': [B, *shape] in [-1, 1], 'label': [B]}; its state is a `Fit`.
 
@@ -291,6 +292,7 @@ def denoiser(
       ode_steps: of Heun's method in `encode` and `decode`, spaced as in `karras_times`.
       decay: of the average, as in `descend`.
       others: further averages, as in `descend`.
+      microbatches: parts of a batch, one after the other, as in `descend`.
 
     Raises:
       ValueError: label_dropout lies outside [0, 1], or guidance of another scale than 1 is asked
@@ -317,7 +319,9 @@ def denoiser(
         loss = losses(losses_key, model, predict, x0, law=law, draw=draw, weight=weight)
         return {'loss': loss}
 
-    descent = descend(training_losses, optimizer, decay=decay, others=others)
+    descent = descend(
+        training_losses, optimizer, decay=decay, others=others, microbatches=microbatches
+    )
 
     def init(key, batch):
         x0 = jax.ShapeDtypeStruct((1, *shape), jnp.float32)

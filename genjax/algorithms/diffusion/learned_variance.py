@@ -237,6 +237,7 @@ def improved_ddpm(
     bound_weight: float = 0.001,
     decay: Decay | float = 0.9999,
     others: Mapping[str, Decay | float] = {},
+    microbatches: int = 1,
 ) -> Algorithm:
     """DDPM with learned variances: batches are {'image': [B, *shape] in [-1, 1]}.
 
@@ -255,6 +256,7 @@ def improved_ddpm(
       bound_weight: lambda of equation 16.
       decay: of the average, as in `descend`.
       others: further averages, as in `descend`.
+      microbatches: parts of a batch, one after the other, as in `descend`.
 
     Raises:
       ValueError: shape is no tuple of positive integers, bound_weight is negative, or what
@@ -279,7 +281,9 @@ def improved_ddpm(
         predict = reverse_predictor(network, params, {'dropout': dropout_key})
         return losses(losses_key, predict, batch)
 
-    descent = descend(training_losses, optimizer, decay=decay, others=others)
+    descent = descend(
+        training_losses, optimizer, decay=decay, others=others, microbatches=microbatches
+    )
 
     def init(key, batch):
         del batch

@@ -28,8 +28,10 @@ from genjax.algorithms.diffusion import (
 )
 from genjax.algorithms.diffusion.denoiser import drop_labels, losses, predictor
 from genjax.base import Data, Resident
-from genjax.training import Experiment, make_mesh, train
+from genjax.training import Experiment, by_jit, by_pmap, make_mesh, train
 from tests.algorithms.diffusion.gaussian import KEY, assert_mean
+from tests.marks import slow
+from tests.trees import assert_trees_close
 
 SHAPE = (2, 2, 1)
 DEVIATION = 0.5
@@ -288,3 +290,38 @@ def test_a_flow_samples_by_its_own_clock():
     fit = algorithm.init(KEY, {'image': jnp.zeros((1, *SHAPE))})
     x = algorithm.sample(KEY, fit, 4000)
     assert float(jnp.std(x)) == pytest.approx(DEVIATION, rel=0.02)
+
+
+@pytest.mark.parametrize(('devices', 'parallel'), [(1, by_jit), slow(4, by_jit), (4, by_pmap)])
+def test_microbatches_are_one_batch_within_rounding(devices, parallel):
+    """On one device and on several: stratified times, noise, hidden labels and augmentation."""
+    images = normal_images(jax.random.key(5), 32)
+    labels = jnp.arange(32) % 3
+
+    def augmented(key, x):
+        shift = jax.random.normal(key, (1,))
+        return x + shift[0], shift
+
+    def trained(microbatches, devices, parallel):
+        algorithm = denoiser(
+            EDM._replace(network=Gain(labels=3), classes=3),
+            optax.sgd(0.1),
+            shape=SHAPE,
+            weight=weights.edm_error(DEVIATION),
+            law=LAW,
+            sampler=heun(EDM.path, karras_times(EDM.path, 2)),
+            label_dropout=0.3,
+            augment=augmented,
+            decay=0.5,
+            microbatches=microbatches,
+        )
+
+        def whole(arrays, step):
+            return arrays
+
+        data = Data(Resident({'image': images, 'label': labels}, whole), [])
+        mesh = make_mesh(jax.devices()[:devices])
+        options = dict(seed=0, steps=2, mesh=mesh, parallel=parallel)
+        return train(Experiment(algorithm, data, {}), **options)
+
+    assert_trees_close(trained(4, devices, parallel), trained(1, 1, by_jit), rtol=1e-5, atol=1e-7)

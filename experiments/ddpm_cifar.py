@@ -30,8 +30,6 @@ from genjax.probes.likelihood import bound_table
 from genjax.training import Experiment, Probe
 from genjax.weights.diffusers_unet import Pipeline
 
-SHAPE = (32, 32, 3)
-
 RULES = UNET_RULES
 
 

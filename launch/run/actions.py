@@ -163,7 +163,17 @@ def _claim(plan: Plan, **record: Any) -> None:
     data = getattr(plan.experiment.data.train, 'fingerprint', None)
     launch = launch_record(plan.argv) | record
     with refusing(OSError, about=f'workdir {plan.workdir}'):
-        changed = rundir.claim(plan.workdir, plan.name, plan.identity, data, launch, plan.page)
+        trains = plan.flags.mode == 'train'
+        longer = trains and plan.config.steps != plan.identity.get('steps')
+        changed = rundir.claim(
+            plan.workdir,
+            plan.name,
+            plan.identity,
+            data,
+            launch,
+            plan.page,
+            plan.config.steps if longer else None,
+        )
     if changed:
         more = f' and {len(changed) - MOST} more' if len(changed) > MOST else ''
         files = ', '.join(changed[:MOST]) + more

@@ -168,6 +168,7 @@ def claim(
     data: str | None,
     launch: dict[str, Any],
     page: pathlib.Path | None = None,
+    steps: int | None = None,
 ) -> list[str]:
     """Writes config.json on the first launch, and adds this launch to manifest.json.
 
@@ -176,6 +177,7 @@ def claim(
       data: the fingerprint of its data.
       launch: the record of this launch.
       page: the experiment's file, if it lies outside of the tree.
+      steps: how many the run is to have, where they are more than the config says.
 
     Returns the files of the source that differ from those that the run was last trained with.
 
@@ -192,6 +194,8 @@ def claim(
     manifest['launches'].append(record)
     if page is not None:
         manifest['page'] = str(page)
+    if steps is not None:
+        manifest['steps'] = steps
     write(workdir / 'manifest.json', manifest)
     return record.get('source', {}).get('changed', [])
 
@@ -222,6 +226,11 @@ def checkpoints(workdir: pathlib.Path) -> list[int]:
 def last_step(workdir: pathlib.Path) -> int | None:
     """The step of the last whole checkpoint."""
     return max(checkpoints(workdir), default=None)
+
+
+def length(workdir: pathlib.Path) -> int | None:
+    """How many steps a run was made to have by --steps; None where its config says it."""
+    return (read(workdir / 'manifest.json') or {}).get('steps')
 
 
 def checkpoint_before(workdir: pathlib.Path, step: int) -> int:

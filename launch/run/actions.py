@@ -173,9 +173,14 @@ def _claim(plan: Plan, **record: Any) -> None:
     if plan.start is not None:
         launch['init_from'] = plan.start.record
     with refusing(OSError, about=f'workdir {plan.workdir}'):
-        changed = rundir.claim(
-            plan.workdir, plan.name, plan.identity, fingerprint, launch, plan.page, data.about
-        )
+        trains = plan.flags.mode == 'train'
+        longer = trains and plan.config.steps != plan.identity.get('steps')
+        facts = {
+            'about': data.about,
+            'page': None if plan.page is None else str(plan.page),
+            'steps': plan.config.steps if longer else None,
+        }
+        changed = rundir.claim(plan.workdir, plan.name, plan.identity, fingerprint, launch, facts)
     if changed:
         more = f' and {len(changed) - MOST} more' if len(changed) > MOST else ''
         files = ', '.join(changed[:MOST]) + more

@@ -175,8 +175,7 @@ def claim(
     config: dict[str, Any],
     data: str | None,
     launch: dict[str, Any],
-    page: pathlib.Path | None = None,
-    about: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] = {},
 ) -> list[str]:
     """Writes config.json on the first launch, and adds this launch to manifest.json.
 
@@ -184,8 +183,9 @@ def claim(
       name: of the experiment.
       data: the fingerprint of its data.
       launch: the record of this launch.
-      page: the experiment's file, if it lies outside of the tree.
-      about: what there is to say of its data, as the labels and how many images have each.
+      facts: what else the manifest says of the run: `page`, the experiment's file, if it lies
+        outside of the tree; `about` its data, as the labels and how many images have each; and
+        `steps`, where they are more than the config says. None leaves what is there.
 
     Returns the files of the source that differ from those that the run was last trained with.
 
@@ -200,10 +200,7 @@ def claim(
         write(workdir / 'config.json', config)
     record = source_files.recorded(launch, training_launches(manifest['launches']))
     manifest['launches'].append(record)
-    if about is not None:
-        manifest['about'] = dict(about)
-    if page is not None:
-        manifest['page'] = str(page)
+    manifest |= {name: fact for name, fact in facts.items() if fact is not None}
     write(workdir / 'manifest.json', manifest)
     return record.get('source', {}).get('changed', [])
 
@@ -234,6 +231,11 @@ def checkpoints(workdir: pathlib.Path) -> list[int]:
 def last_step(workdir: pathlib.Path) -> int | None:
     """The step of the last whole checkpoint."""
     return max(checkpoints(workdir), default=None)
+
+
+def length(workdir: pathlib.Path) -> int | None:
+    """How many steps a run was made to have by --steps; None where its config says it."""
+    return (read(workdir / 'manifest.json') or {}).get('steps')
 
 
 def checkpoint_before(workdir: pathlib.Path, step: int) -> int:

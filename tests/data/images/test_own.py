@@ -221,7 +221,7 @@ def test_a_size_out_of_reach_is_refused(size, forms):
 
 def test_the_manifest_says_what_the_images_are(forms, tmp_path):
     about = open_set(forms[0]).about
-    rundir.claim(tmp_path / 'run', 'toy', {}, 'print', {}, about=about)
+    rundir.claim(tmp_path / 'run', 'toy', {}, 'print', {}, {'about': about})
     assert json.loads((tmp_path / 'run' / 'manifest.json').read_text())['about'] == about
 
 

@@ -44,11 +44,10 @@ WRONG = {
     '--exp=toy --seed=3': '--seed is no flag; did you mean --config.seed?',
     '--exp=toy --workdri=x': '--workdri is no flag; did you mean --workdir?',
     '--exp=toy seed=3': 'seed is no flag; did you mean --config.seed?',
-    '--exp=toy x=3': 'x is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, '
-    '--query, --checkpoint, --average, --out, --n, --labels, --sample_seed, --sample_batch, '
-    '--parallel, --mesh, --fold, --seeds, --sweep, --workers, --dry_run, --vmap, --on, '
-    '--distributed, '
-    '--config.KEY, --slurm.KEY, --list, --help',
+    '--exp=toy x=3': 'x is no flag; there are: --exp, --workdir, --data_dir, '
+    '--init_from, --steps, --until, --mode, --query, --checkpoint, --average, --out, --n, '
+    '--labels, --sample_seed, --sample_batch, --parallel, --mesh, --fold, --seeds, --sweep, '
+    '--workers, --dry_run, --vmap, --on, --distributed, --config.KEY, --slurm.KEY, --list, --help',
     '--exp=toy --vmap=seed': '--vmap is given without --sweep',
     '--exp=toy --slurm.time=3': '--slurm.time is given without --on slurm',
     '--exp=toy --on=kubernetes': '--on is kubernetes; it takes local or slurm',

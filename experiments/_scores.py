@@ -1,0 +1,129 @@
+"""Scores of images beside others, by features that an extractor makes or that a file keeps."""
+
+import hashlib
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments._images import Images
+from genjax.data.images.levels import scaled
+from genjax.metrics.fidelity import Extractor, Features, features_of_batches
+from genjax.metrics.frechet import Moments, moments
+from genjax.metrics.protocol import Protocol
+from genjax.metrics.published import Comparison, Draws, published_scores
+from genjax.metrics.statistics import Statistics, from_npz, to_npz
+
+INCEPTION = 'InceptionV3'
+NOT_STATED = 'features not stated'  # in the place of an extractor, of files that name none
+
+
+class Side(NamedTuple):
+    """One of the two that are compared: what is known of its images, and of which images."""
+
+    features: Features | Moments
+    source: str
+    part: str
+    n: int | None  # images; None where a file does not say it
+    shape: tuple[int, int, int] | None  # [H, W, C]; None of a file
+    digest: str  # of the levels of its images; '' where a file does not say it
+    average: str = 'none'
+    seeds: tuple[int, ...] = ()
+
+
+def read_statistics(path: str) -> Statistics:
+    """The statistics in a file.
+
+    Raises:
+      ValueError: the file holds none.
+      OSError: it cannot be read.
+    """
+    try:
+        return from_npz(pathlib.Path(path).read_bytes())
+    except ValueError as error:
+        raise ValueError(f'{path} holds no statistics: {error}') from None
+
+
+def side_of_statistics(path: str, statistics: Statistics) -> Side:
+    """What a file of statistics says of its images."""
+    n = statistics.moments.n
+    count = int(n) if np.isfinite(n) else None
+    source = f'{path} ({statistics.source})' if statistics.source else path
+    return Side(statistics.moments, source, 'statistics', count, None, statistics.images)
+
+
+def side_of_images(
+    extractor: Extractor, images: Images, *, batch: int, show: Callable[[int], None]
+) -> Side:
+    """The features of images.
+
+    Args:
+      extractor: of the features.
+      images: that it is given.
+      batch: how many at a time.
+      show: is told how many images are done.
+
+    Raises:
+      ValueError: an image cannot be read, or has another size than the first.
+    """
+    digest = hashlib.sha256(repr(images.shape).encode())
+
+    def batches() -> Iterator[np.ndarray]:
+        done = 0
+        for levels in images.batches(batch):
+            digest.update(np.ascontiguousarray(levels).tobytes())
+            yield scaled(levels.astype(np.float32), None)
+            done += len(levels)
+            show(done)
+
+    features = features_of_batches(extractor, batches(), batch=batch)
+    return Side(
+        features,
+        images.source,
+        images.part,
+        images.n,
+        images.shape,
+        digest.hexdigest()[:16],
+        images.average,
+        images.seeds,
+    )
+
+
+def statistics_bytes(extractor: Extractor, side: Side) -> bytes:
+    """The file of statistics of a side that has features."""
+    source = f'{side.source}, {side.part}, {side.n} images'
+    statistics = Statistics(
+        moments(side.features.pooled),
+        extractor.name,
+        extractor.weights,
+        extractor.resize,
+        source,
+        side.digest,
+    )
+    return to_npz(statistics)
+
+
+def scored(extractor: Extractor | None, fake: Side, real: Side, draws: Draws) -> Comparison:
+    """Every score of one side against another, as far as they can be had.
+
+    Args:
+      extractor: of the features; None where both sides are statistics that do not say which.
+      fake: that is scored.
+      real: that it is compared with.
+      draws: of what is random.
+
+    Raises:
+      ValueError: the two have different numbers of features.
+    """
+    protocol = Protocol(
+        extractor=extractor.name if extractor else NOT_STATED,
+        weights=extractor.weights if extractor else '',
+        resize=extractor.resize if extractor else '',
+        real=real.n or 0,
+        fake=fake.n or 0,
+        split=real.part,
+        average=fake.average,
+        seeds=fake.seeds,
+    )
+    return published_scores(real.features, fake.features, protocol, draws)

@@ -1,4 +1,6 @@
-"""An image file as the array that its set declares: by Pillow alone, and never with a loss.
+"""An image file as an array: by Pillow alone, and never with a loss.
+
+`decode` gives the channels that a set declares, `decode_grey_or_rgb` those that the image needs.
 
 Letters: H x W pixels, C channels.
 """
@@ -45,16 +47,47 @@ def decode(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
         raise ValueError(
             f'has {image.height} x {image.width} pixels; {shape[0]} x {shape[1]} are declared'
         )
-    try:
-        image.load()
-    except Exception as error:
-        raise ValueError(f'is damaged: {one_line(error)}') from None
-
+    _load(image)
     if image.mode == MODES[shape[2]] and 'transparency' not in image.info:
         return np.asarray(image).reshape(shape)
-    if image.mode == 'P':
-        _check_palette(image)
     return _project(np.asarray(image.convert('RGBA')), shape[2])
+
+
+def decode_grey_or_rgb(content: bytes) -> np.ndarray:
+    """The grey levels of an image file of any size: uint8 [H, W, 1] where every pixel is grey, and
+    [H, W, 3] otherwise.
+
+    Args:
+      content: as of `decode`.
+
+    Raises:
+      ValueError: as of `decode`; a pixel that is not opaque, among others.
+    """
+    image = _open(content)
+    _load(image)
+    if 'transparency' in image.info or image.mode not in ('L', 'RGB'):
+        image = image.convert('RGBA')
+    levels = np.asarray(image)
+    return grey_or_rgb(levels.reshape(image.height, image.width, -1))
+
+
+def grey_or_rgb(levels: np.ndarray) -> np.ndarray:
+    """Levels uint8 [H, W, C] of 1 to 4 channels, see `decode`, as [H, W, 1] where every pixel is
+    grey, and [H, W, 3] otherwise.
+
+    Raises:
+      ValueError: C is another number, or a pixel is not opaque. The message is a predicate.
+    """
+    channels = levels.shape[2]
+    if channels not in MODES:
+        raise ValueError(f'has {channels} channels; 1 to {max(MODES)} are read')
+    if channels in (2, 4):
+        alpha = levels[..., -1:]
+        if alpha.min() < 255:
+            raise ValueError(f'has an alpha of {alpha.min()}; only opaque images are read')
+        levels = levels[..., :-1]
+    grey = levels[..., :1]
+    return grey if (levels == grey).all() else levels
 
 
 def decoder_version() -> str:
@@ -91,6 +124,20 @@ def _open(content: bytes) -> Image.Image:
     if few_bits and image.mode == 'L' and 'transparency' in image.info:
         raise ValueError(f'has a transparent level of {content[DEPTH]} bits; one of 1 or 8 is read')
     return image
+
+
+def _load(image: Image.Image) -> None:
+    """Reads the pixels of a file.
+
+    Raises:
+      ValueError: it is damaged.
+    """
+    try:
+        image.load()
+    except Exception as error:
+        raise ValueError(f'is damaged: {one_line(error)}') from None
+    if image.mode == 'P':
+        _check_palette(image)
 
 
 def _check_palette(image: Image.Image) -> None:

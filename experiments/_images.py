@@ -5,16 +5,18 @@ Letters: B images a batch, H x W pixels, C channels.
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
-from genjax.data.images.files import open_files
+from genjax.data.images.files import ImageFiles, open_files
 from genjax.data.images.levels import padded
 from genjax.data.images.sets import named_splits
 
 PARTS = ('train', 'test')
-RESIDENT = 2**30  # bytes of a decoded split up to which it is read at once, and kept decoded
+CHUNK = 256  # files decoded at a time
+RESIDENT = 2**30  # bytes of decoded images up to which they are kept in memory
 
 
 class Images(NamedTuple):
@@ -29,38 +31,70 @@ class Images(NamedTuple):
     seeds: tuple[int, ...] = ()  # of the run and of its samples
 
 
-def images_of_files(source: str, path: str) -> Images:
+def images_of_files(source: str, path: str, show: Callable[[int, int], None]) -> Images:
     """All images of a folder, a zip file or an `.npz`.
+
+    Each is decoded here, so that whatever is wrong is known at once; they are kept if they fit into
+    RESIDENT bytes, and else decoded once more when they are asked for. They have three channels
+    where any of them has.
 
     Args:
       source: as it is to be called.
       path: of it.
+      show: is told how many images are decoded, and of how many.
 
     Raises:
-      ValueError: it holds fewer than two images, or one that cannot be read; or, while they are
-        read, one of another size than the first.
-      FileNotFoundError: it is not there.
+      ValueError: it holds fewer than two images, one that cannot be read or one of another size.
+      OSError: it is not there, or cannot be read.
     """
     files = open_files(path)
     n = len(files.names)
+    if files.unreadable:
+        raise ValueError(
+            f'{source} has {len(files.unreadable)} files that are no images: {files.unreadable[0]}'
+        )
     if n < 2:
         raise ValueError(f'{source} holds {n} images; scores need at least 2')
-    shape = files.decoded(0).shape
 
-    def decoded(i):
-        image = files.decoded(i)
-        if image.shape != shape:
-            raise ValueError(
-                f'{source} has images of different sizes: {files.names[0]} is {by(shape)} and '
-                f'{files.names[i]} {by(image.shape)}'
-            )
-        return image
+    sides = files.decoded(0).shape[:2]
+    channels = 1
+    kept = []
+    kept_bytes = 0
+    done = 0
+    for images in _decoded(files, CHUNK):
+        for image in images:
+            if image.shape[:2] != sides:
+                raise ValueError(
+                    f'{source} has images of different sizes: {files.names[0]} is {by(sides)} and '
+                    f'{files.names[done]} {by(image.shape[:2])}'
+                )
+            channels = max(channels, image.shape[2])
+            done += 1
+        kept_bytes += sum(image.nbytes for image in images)
+        if kept_bytes <= RESIDENT:
+            kept.extend(images)
+        else:
+            kept.clear()
+        show(done, n)
+    shape = (*sides, channels)
 
     def batches(size):
-        for start in range(0, n, size):
-            yield np.stack([decoded(i) for i in range(start, min(start + size, n))])
+        if len(kept) == n:
+            chunks = (kept[start : start + size] for start in range(0, n, size))
+        else:
+            chunks = _decoded(files, size)
+        for images in chunks:
+            yield np.stack([np.broadcast_to(image, shape) for image in images])
 
     return Images(source, 'all', n, shape, batches)
+
+
+def _decoded(files: ImageFiles, size: int) -> Iterator[list[np.ndarray]]:
+    """All images in lists of a size, decoded by threads."""
+    n = len(files.names)
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, n, size):
+            yield list(pool.map(files.decoded, range(start, min(start + size, n))))
 
 
 def images_of_set(

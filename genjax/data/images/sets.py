@@ -59,7 +59,7 @@ def images(
         when they are read.
       FileNotFoundError: the set is neither prepared nor within reach.
     """
-    train_split, test_split = _digits() if name == 'digits' else _prepared(name, data_dir)
+    train_split, test_split = named_splits(name, data_dir)
     side = _side(name, size, train_split.shape)
 
     def fits(split: Split) -> bool:
@@ -91,6 +91,17 @@ def images(
         return with_fingerprints(data, fingerprint(levels))
     data = Data(train, ordered(test_split.records, batch=batch, read=read_test))
     return with_fingerprints(data, test_split.fingerprint)
+
+
+def named_splits(name: str, data_dir: str = '') -> tuple[Split, Split]:
+    """The training and test splits of a set by name, in the order that it is stored in.
+
+    Args: as of `images`.
+
+    Raises:
+      ValueError, FileNotFoundError: as of `images`.
+    """
+    return _digits() if name == 'digits' else _prepared(name, data_dir)
 
 
 def _decoded_bytes(split: Split, side: int | None) -> int:

@@ -103,3 +103,36 @@ def with_average(fit: Fit, name: str) -> Fit:
     if name not in fit.others:
         raise ValueError(f'no average {name!r} is kept; there are {sorted(fit.others)}')
     return fit._replace(average=fit.others[name])
+
+
+def choose_average(state: Any, name: str) -> Any:
+    """A state whose fits evaluate and sample by another average of their parameters.
+
+    Args:
+      state: any pytree with fits in it, as a game of two players has.
+      name: 'none', the parameters themselves; 'average', as it is; or one of `others`, in the fits
+        that keep it.
+
+    Raises:
+      ValueError: no fit keeps it, or there is no fit.
+    """
+    fits = [leaf for leaf in jax.tree.leaves(state, is_leaf=_is_fit) if _is_fit(leaf)]
+    if not fits:
+        raise ValueError(f'average is {name!r}; the state keeps no average of parameters')
+    kept = sorted({other for fit in fits for other in fit.others})
+    if name not in ('none', 'average', *kept):
+        there = ', '.join(['none', 'average', *kept])
+        raise ValueError(f'average is {name!r}; there are: {there}')
+
+    def chosen(leaf):
+        if not _is_fit(leaf):
+            return leaf
+        if name == 'none':
+            return leaf._replace(average=leaf.params)
+        return with_average(leaf, name) if name in leaf.others else leaf
+
+    return jax.tree.map(chosen, state, is_leaf=_is_fit)
+
+
+def _is_fit(leaf):
+    return isinstance(leaf, Fit)

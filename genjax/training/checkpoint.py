@@ -3,7 +3,8 @@
 Beside the state lie the tally, the sums of the logging interval that the checkpoint cuts, so that a
 resumed run writes the same averages as one that never stopped; and a digest of all of it, since
 orbax restores a flipped bit as it is. A checkpoint that is not what was saved is set aside, never
-deleted, and the newest intact one takes its place.
+deleted, and the newest intact one takes its place. `read` alone sets nothing aside: it writes
+nothing, so that a run may be read that belongs to somebody else.
 """
 
 import contextlib
@@ -138,6 +139,58 @@ def restore(
     if step is not None:
         raise Damaged(f'checkpoint {step} in {folder} is damaged: {why}')
     return _refuse_to_start_over(folder)
+
+
+def read(
+    workdir: pathlib.Path | str, abstract: Any, step: int | None = None
+) -> tuple[int, Any, dict]:
+    """What `restore` gives, of a run directory in which nothing is written.
+
+    A damaged checkpoint is named on standard error and stays where it is.
+
+    Args:
+      workdir: the run directory.
+      abstract: as in `restore`.
+      step: the only one to try; by default all, the latest first.
+
+    Raises:
+      FileNotFoundError, Damaged, Unrestorable: as in `restore`.
+    """
+    folder = pathlib.Path(workdir).absolute() / FOLDER
+    steps = [saved for saved in saved_steps(workdir) if step in (None, saved)]
+    if not steps:
+        which = 'no checkpoint' if step is None else f'no checkpoint {step}'
+        raise FileNotFoundError(f'{which} in {folder}')
+    for saved in reversed(steps):
+        content, why = _read(folder / str(saved), {'state': abstract})
+        if why is None:
+            state, tally = content
+            return saved, state, tally
+        if step is None and jax.process_index() == 0:
+            print(f'checkpoint {folder / str(saved)} is damaged: {why}', file=sys.stderr)
+    if step is not None:
+        raise Damaged(f'checkpoint {step} in {folder} is damaged: {why}')
+    raise Damaged(f'no checkpoint in {folder} is intact')
+
+
+def saved_steps(workdir: pathlib.Path | str) -> list[int]:
+    """The steps of the checkpoints of a run directory, in order."""
+    return _steps(pathlib.Path(workdir).absolute() / FOLDER)
+
+
+def best_step(workdir: pathlib.Path | str, metric: str) -> int | None:
+    """The step of the checkpoint with the lowest value of a metric; None where none has it.
+
+    Of several the latest counts. What cannot be read is passed over.
+    """
+    folder = pathlib.Path(workdir).absolute() / FOLDER
+    values = {}
+    for step in _steps(folder):
+        with contextlib.suppress(OSError, Damaged, TypeError, AttributeError):
+            value = _read_json(folder / str(step) / 'metrics' / 'metrics').get(metric)
+            if isinstance(value, int | float) and math.isfinite(value):
+                values[step] = value
+    return min(reversed(values), key=values.get, default=None)
 
 
 def _read(path: pathlib.Path, abstract: Any) -> tuple[Any, str | None]:

@@ -43,16 +43,26 @@ def ask(experiment: Experiment, state: State, question: str, *, seed: int, mesh:
 
 
 def restore(
-    experiment: Experiment, *, mesh: Mesh, workdir: pathlib.Path | str, rules: Rules = ()
+    experiment: Experiment,
+    *,
+    mesh: Mesh,
+    workdir: pathlib.Path | str,
+    rules: Rules = (),
+    step: int | None = None,
 ) -> tuple[int, State]:
-    """(step, state) of the latest checkpoint in a run directory, on this mesh.
+    """(step, state) of a checkpoint in a run directory, on this mesh; nothing is written.
+
+    Args:
+      experiment: of the run.
+      mesh: any devices.
+      workdir: the run directory.
+      rules: for parts of the state that are split over the mesh.
+      step: of the checkpoint; by default the latest intact one's.
 
     Raises:
       FileNotFoundError: there is none.
+      ValueError: it is damaged, or of another state.
     """
-    if not (pathlib.Path(workdir) / checkpoint.FOLDER).is_dir():
-        raise FileNotFoundError(f'no checkpoint in {workdir}')
     abstract = abstract_state(experiment, mesh=mesh, rules=rules)
-    with checkpoint.open_checkpoints(workdir, '') as checkpoints:
-        step, state, _ = checkpoint.restore(checkpoints, abstract)
-    return step, state
+    saved, state, _ = checkpoint.read(workdir, abstract, step)
+    return saved, state

@@ -5,11 +5,8 @@ equal to the bit. What goes on from a state is to be called, and gone through, w
 set.
 """
 
-import contextlib
 import itertools
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -52,26 +49,14 @@ def state_at(recipe: Recipe, workdir: pathlib.Path | str, step: int) -> tuple[St
     """
     experiment = recipe.experiment
     feed = as_feed(experiment.data.train)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(jax.set_mesh(recipe.mesh))
-        checkpoints = stack.enter_context(_copy_of_checkpoint(workdir, step)) if step else None
+    with jax.set_mesh(recipe.mesh):
         abstract = abstract_state(experiment, mesh=recipe.mesh, rules=recipe.rules)
+        if step:
+            _, state, tally = checkpoint.read(workdir, abstract, step)
+            return state, Tally(**tally)
         key = run_keys(recipe.seed).init
-        _, state, tally = begin(experiment.algorithm, key, first_batch(feed), abstract, checkpoints)
+        _, state, tally = begin(experiment.algorithm, key, first_batch(feed), abstract, None)
         return state, tally
-
-
-@contextlib.contextmanager
-def _copy_of_checkpoint(workdir, step):
-    """A checkpoint in a folder of its own.
-
-    One that is opened is tidied, and what is damaged in it set aside.
-    """
-    place = pathlib.Path(checkpoint.FOLDER, str(step))
-    with tempfile.TemporaryDirectory() as copy:
-        shutil.copytree(workdir / place, copy / place)
-        with checkpoint.open_checkpoints(copy, '') as checkpoints:
-            yield checkpoints
 
 
 # (step, numbers by name, the state): the state is donated when the next is asked for.

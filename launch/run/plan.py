@@ -46,12 +46,16 @@ def compiler(plan: Plan) -> Compile:
     return by_pmap if plan.flags.parallel == 'pmap' else by_jit
 
 
+def best_metric(config: ConfigDict) -> str:
+    """The metric by which the best checkpoint is kept."""
+    return config.get('best', 'test/loss')
+
+
 def trainer_options(plan: Plan) -> dict[str, Any]:
     """What `train` is given but for the seed, the place and how to compile."""
     config = plan.config
     options = {'steps': config.steps, 'until': plan.flags.until, 'steps_per_call': plan.flags.fold}
-    if 'best' in config:
-        options['best'] = config.best
+    options['best'] = best_metric(config)
     if 'every' in config:
         options['every'] = Every(**config.every)
     return options

@@ -80,9 +80,16 @@ def request(argv: Sequence[str]) -> Request:
 
 
 def build(
-    module: ModuleType, flags: Flags, config: ConfigDict, traced_before: set[str] | None = None
+    module: ModuleType,
+    flags: Flags,
+    config: ConfigDict,
+    traced_before: set[str] | None = None,
+    mesh: Mesh | None = None,
 ) -> tuple[Experiment, Mesh, Rules]:
     """The experiment of a config, with the mesh and the rules that it is trained by.
+
+    Args:
+      mesh: by default the one that the flags ask for.
 
     Raises:
       Refused: it cannot be built or begun; or a setting is without effect.
@@ -90,7 +97,8 @@ def build(
     name = catalogue.name_of(flags.exp)
     rules = getattr(module, 'RULES', ())
     with refusing(ValueError, OSError, MemoryError):
-        mesh = make_mesh(model=(flags.mesh or {}).get('model', 1))
+        if mesh is None:
+            mesh = make_mesh(model=(flags.mesh or {}).get('model', 1))
         experiment, unread = unread_settings.build_and_track(module.build, config)
         unread_settings.check(name, flags.overrides, module.get_config(), config, unread)
         check_memory(check(experiment, mesh=mesh, rules=rules, traced_before=traced_before))

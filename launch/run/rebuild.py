@@ -2,26 +2,37 @@
 
 import pathlib
 
+import jax
+from ml_collections import ConfigDict
+
+from genjax.training import make_mesh
+from genjax.training.mesh import Mesh
 from launch.cli import catalogue
 from launch.cli.flags import parse
 from launch.cli.flat import flat
 from launch.cli.overrides import override
-from launch.cli.refusal import Refused
+from launch.cli.refusal import Refused, refusing
 from launch.run import planning, rundir
 from launch.run.plan import Plan
 from launch.viewer.runs import training_launches
 
 
-def plan(workdir: pathlib.Path) -> Plan:
+def plan(workdir: pathlib.Path, *, anywhere: bool = False) -> Plan:
     """The plan of the newest launch that trained in a run directory, with the config of
     config.json.
+
+    Args:
+      workdir: the run directory.
+      anywhere: whether the devices may be others than the run's; without it they are laid out as
+        that launch laid them out.
 
     Raises:
       Refused: they are not there, or the experiment is gone or has changed so that they suit it no
         more.
     """
-    identity = rundir.read(workdir / 'config.json')
-    manifest = rundir.read(workdir / 'manifest.json')
+    with refusing(OSError):
+        identity = rundir.read(workdir / 'config.json')
+        manifest = rundir.read(workdir / 'manifest.json')
     launches = training_launches(manifest['launches']) if manifest else []
     if identity is None or not launches:
         raise Refused(f'{workdir} holds no run that was launched')
@@ -35,7 +46,9 @@ def plan(workdir: pathlib.Path) -> Plan:
     if flags.data_dir is not None:
         config.data_dir = flags.data_dir
     # The config as it is: no setting of it was given on a command line.
-    experiment, mesh, rules = planning.build(module, flags._replace(overrides={}), config)
+    flags = flags._replace(overrides={})
+    mesh = _any_mesh(config) if anywhere else None
+    experiment, mesh, rules = planning.build(module, flags, config, mesh=mesh)
     return Plan(
         argv=argv,
         flags=flags,
@@ -48,3 +61,13 @@ def plan(workdir: pathlib.Path) -> Plan:
         mesh=mesh,
         rules=rules,
     )
+
+
+def _any_mesh(config: ConfigDict) -> Mesh:
+    """As many of the devices, in a row, as divide a batch."""
+    devices = jax.devices()
+    if jax.process_count() == 1:
+        batch = config.get('batch', len(devices))
+        count = max(n for n in range(1, len(devices) + 1) if batch % n == 0)
+        devices = devices[:count]
+    return make_mesh(devices)

@@ -13,7 +13,7 @@ from genjax.metrics.fidelity import Extractor, Features, features_of_batches
 from genjax.metrics.frechet import Moments, moments
 from genjax.metrics.protocol import Protocol
 from genjax.metrics.published import Comparison, Draws, published_scores
-from genjax.metrics.statistics import Statistics, from_npz, to_npz
+from genjax.metrics.statistics import Statistics, from_npz, is_statistics, to_npz
 
 INCEPTION = 'InceptionV3'
 NOT_STATED = 'features not stated'  # in the place of an extractor, of files that name none

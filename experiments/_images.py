@@ -5,133 +5,122 @@ Letters: B images a batch, H x W pixels, C channels.
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
-from genjax.data.images.files import ImageFiles, open_files
+from genjax.data.images.decoded import RESAMPLING, decode_files
+from genjax.data.images.files import open_files
 from genjax.data.images.levels import padded
+from genjax.data.images.own import is_own, open_own
 from genjax.data.images.sets import named_splits
+from genjax.data.images.splits import Split
 
 PARTS = ('train', 'test')
-CHUNK = 256  # files decoded at a time
-RESIDENT = 2**30  # bytes of decoded images up to which they are kept in memory
+RESIDENT = 2**30  # bytes of a split up to which it is read at once
+HELD_OUT = 0.1  # of images of one's own, where a part of them is asked for, as pages have it
 
 
 class Images(NamedTuple):
     """Images of one size, read when they are asked for."""
 
     source: str  # as it was named
-    part: str  # of the source: 'train', 'test', 'all'; 'samples' of a run
+    part: str  # of the source: 'train', 'test', 'all'; of a run which samples
     n: int
     shape: tuple[int, int, int]  # [H, W, C]
     batches: Callable[[int], Iterator[np.ndarray]]  # B -> uint8 [B, H, W, C], the last shorter
+    sized: str = 'none'  # how they were brought to their size
     average: str = 'none'  # of the parameters that samples are of, by its name
     seeds: tuple[int, ...] = ()  # of the run and of its samples
 
 
-def images_of_files(source: str, path: str, show: Callable[[int, int], None]) -> Images:
-    """All images of a folder, a zip file or an `.npz`.
+def images_of_files(source: str, path: str, *, size: int | None = None) -> Images:
+    """All images of a folder, a zip file or an `.npz`, by the names of the files.
 
-    Each is decoded here, so that whatever is wrong is known at once; they are kept if they fit into
-    RESIDENT bytes, and else decoded once more when they are asked for. They have three channels
-    where any of them has.
+    Each is decoded here, so that whatever is wrong is known at once; see `decode_files`.
 
     Args:
       source: as it is to be called.
       path: of it.
-      show: is told how many images are decoded, and of how many.
+      size: H and W that they are cropped and resampled to, see `to_square`; None where they have
+        one size, which they keep.
 
     Raises:
-      ValueError: it holds fewer than two images, one that cannot be read or one of another size.
+      ValueError: it holds fewer than two images, one that cannot be read or, without a size,
+        images of different sizes.
       OSError: it is not there, or cannot be read.
     """
     files = open_files(path)
-    n = len(files.names)
-    if files.unreadable:
+    decoded = decode_files(files, size)
+    lines = (*files.unreadable, *decoded.unreadable)
+    if lines:
+        count = len(lines) + len(decoded.rows)
         raise ValueError(
-            f'{source} has {len(files.unreadable)} files that are no images: {files.unreadable[0]}'
+            f'{source}: {len(lines):,} of {count:,} files cannot be read, as {lines[0]}'
         )
-    if n < 2:
-        raise ValueError(f'{source} holds {n} images; scores need at least 2')
+    n = len(decoded.images)
+    _require_two(source, n)
 
-    sides = files.decoded(0).shape[:2]
-    channels = 1
-    kept = []
-    kept_bytes = 0
-    done = 0
-    for images in _decoded(files, CHUNK):
-        for image in images:
-            if image.shape[:2] != sides:
-                raise ValueError(
-                    f'{source} has images of different sizes: {files.names[0]} is {by(sides)} and '
-                    f'{files.names[done]} {by(image.shape[:2])}'
-                )
-            channels = max(channels, image.shape[2])
-            done += 1
-        kept_bytes += sum(image.nbytes for image in images)
-        if kept_bytes <= RESIDENT:
-            kept.extend(images)
-        else:
-            kept.clear()
-        show(done, n)
-    shape = (*sides, channels)
+    def batches(batch):
+        for start in range(0, n, batch):
+            yield np.asarray(decoded.images[start : start + batch])
 
-    def batches(size):
-        if len(kept) == n:
-            chunks = (kept[start : start + size] for start in range(0, n, size))
-        else:
-            chunks = _decoded(files, size)
-        for images in chunks:
-            yield np.stack([np.broadcast_to(image, shape) for image in images])
-
-    return Images(source, 'all', n, shape, batches)
+    sized = 'none' if size is None else RESAMPLING
+    return Images(source, 'all', n, decoded.images.shape[1:], batches, sized)
 
 
-def _decoded(files: ImageFiles, size: int) -> Iterator[list[np.ndarray]]:
-    """All images in lists of a size, decoded by threads."""
-    n = len(files.names)
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, n, size):
-            yield list(pool.map(files.decoded, range(start, min(start + size, n))))
-
-
-def images_of_set(
-    name: str, part: str, *, size: int | None = None, data_dir: str = ''
-) -> Images:
+def images_of_set(name: str, part: str, *, size: int | None = None, data_dir: str = '') -> Images:
     """A part of an image set by name, in the order that it is stored in.
 
     Args:
       name: as of `genjax.data.images.images`.
-      part: 'train' or 'test'.
-      size: H and W that smaller images are padded to; None: the set's own.
+      part: 'train' or 'test'; of images of one's own the rest and a tenth, as pages have them, or
+        the folders of these names.
+      size: H and W, see `images`; None: the set's own.
       data_dir: folder of prepared sets.
 
     Raises:
       ValueError: no set has that name, or size is smaller than its images.
-      FileNotFoundError: the set is neither prepared nor within reach.
+      OSError: the set is neither prepared nor within reach, or cannot be read.
     """
-    split = dict(zip(PARTS, named_splits(name, data_dir), strict=True))[part]
-    n = len(split.records)
-    height, width, channels = split.shape
-    side = size or 0
-    if size and size < max(height, width):
-        raise ValueError(f'size is {size}; {name} has images of {by(split.shape)}')
-    shape = (max(height, side), max(width, side), channels)
+    if is_own(name):
+        *splits, _ = open_own(name, size=size, held_out=HELD_OUT, skip_unreadable=False)
+        side = None
+        sized = 'none' if size is None else RESAMPLING
+    else:
+        splits = named_splits(name, data_dir)
+        side = size
+        sized = 'none' if size is None else 'put in the middle, on level 0'
+    split = splits[PARTS.index(part)]
+    _require_two(f'{name}:{part}', len(split.records))
+    shape = split.shape
+    if side is not None:
+        if side < max(shape[:2]):
+            raise ValueError(f'size is {side}; {name} has images of {by(shape)}')
+        shape = (side, side, shape[2])
+    return Images(name, part, len(split.records), shape, _batches_of(split, side), sized)
 
-    def batches(size):
+
+def _batches_of(split: Split, side: int | None) -> Callable[[int], Iterator[np.ndarray]]:
+    n = len(split.records)
+
+    def batches(batch):
         fits = n * math.prod(split.shape) <= RESIDENT
         levels = split.arrays()['image'] if fits else None
-        for start in range(0, n, size):
-            rows = range(start, min(start + size, n))
+        for start in range(0, n, batch):
+            stop = min(start + batch, n)
             if fits:
-                image = levels[rows.start : rows.stop]
+                image = levels[start:stop]
             else:
-                image = np.stack([split.records[i]['image'] for i in rows])
-            yield padded({'image': image}, side or None)['image']
+                image = np.stack([split.records[i]['image'] for i in range(start, stop)])
+            yield padded({'image': image}, side)['image']
 
-    return Images(name, part, n, shape, batches)
+    return batches
+
+
+def _require_two(source: str, n: int) -> None:
+    if n < 2:
+        raise ValueError(f'{source} has {n} images; scores need at least 2')
 
 
 def by(shape: tuple[int, ...]) -> str:

@@ -2,13 +2,16 @@
 
 import hashlib
 import pathlib
-from collections.abc import Callable, Iterator
+import sys
+import zipfile
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments._images import Images
 from genjax.data.images.levels import scaled
+from genjax.data.progress import progress
 from genjax.metrics.fidelity import Extractor, Features, features_of_batches
 from genjax.metrics.frechet import Moments, moments
 from genjax.metrics.protocol import Protocol
@@ -28,11 +31,22 @@ class Side(NamedTuple):
     n: int | None  # images; None where a file does not say it
     shape: tuple[int, int, int] | None  # [H, W, C]; None of a file
     digest: str  # of the levels of its images; '' where a file does not say it
+    sized: str = ''  # how they were brought to their size; '' of a file
     average: str = 'none'
     seeds: tuple[int, ...] = ()
 
 
-def read_statistics(path: str) -> Statistics:
+def holds_statistics(path: pathlib.Path) -> bool:
+    """Whether a file is an `.npz` of statistics, not of images."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix('.npy') for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return is_statistics(names)
+
+
+def read_statistics(path: pathlib.Path) -> Statistics:
     """The statistics in a file.
 
     Raises:
@@ -40,7 +54,7 @@ def read_statistics(path: str) -> Statistics:
       OSError: it cannot be read.
     """
     try:
-        return from_npz(pathlib.Path(path).read_bytes())
+        return from_npz(path.read_bytes())
     except ValueError as error:
         raise ValueError(f'{path} holds no statistics: {error}') from None
 
@@ -53,16 +67,13 @@ def side_of_statistics(path: str, statistics: Statistics) -> Side:
     return Side(statistics.moments, source, 'statistics', count, None, statistics.images)
 
 
-def side_of_images(
-    extractor: Extractor, images: Images, *, batch: int, show: Callable[[int], None]
-) -> Side:
-    """The features of images.
+def side_of_images(extractor: Extractor, images: Images, *, batch: int) -> Side:
+    """The features of images, with a line that says how far they are.
 
     Args:
       extractor: of the features.
       images: that it is given.
       batch: how many at a time.
-      show: is told how many images are done.
 
     Raises:
       ValueError: an image cannot be read, or has another size than the first.
@@ -77,7 +88,8 @@ def side_of_images(
             done += len(levels)
             show(done)
 
-    features = features_of_batches(extractor, batches(), batch=batch)
+    with progress(sys.stderr, f'features of {images.source}', 'images', images.n) as show:
+        features = features_of_batches(extractor, batches(), batch=batch)
     return Side(
         features,
         images.source,
@@ -85,6 +97,7 @@ def side_of_images(
         images.n,
         images.shape,
         digest.hexdigest()[:16],
+        images.sized,
         images.average,
         images.seeds,
     )

@@ -5,7 +5,7 @@ A batch is global: an algorithm is written for the whole batch, whatever the num
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -93,6 +93,7 @@ class Streamed:
 class Data(NamedTuple):
     train: Resident | Streamed | Any  # train[step] -> batch, a pure function of (seed, step)
     test: Sequence[Batch]  # host batches, all of one length but for the last, which may be shorter
+    about: Mapping[str, Any] | None = None  # what the manifest of a run says of the set, as JSON
 
 
 class Embedding(NamedTuple):

@@ -44,7 +44,7 @@ def derived(
     )
     of_test = test or function
     tests = [_to_host(of_test(batch, i)) for i, batch in enumerate(data.test)]
-    return Data(train, tests)
+    return Data(train, tests, data.about)
 
 
 def grey(images: Array) -> Array:
@@ -100,7 +100,7 @@ def stacked(data: Data) -> Data:
 
     train = dataclasses.replace(data.train, make_batch=Partial(make_batch, data.train.make_batch))
     tests = [_to_host(stack(batch, rolled(batch, 1), rolled(batch, 2))) for batch in data.test]
-    return Data(train, tests)
+    return Data(train, tests, data.about)
 
 
 def binarized(data: Data, *, seed: int) -> Data:

@@ -69,9 +69,7 @@ def published_scores(
     missing = {}
 
     def add(name, value, deviation=None, limit=None):
-        found[name] = Score(
-            score_name(name, protocol.extractor), value, protocol, deviation, limit
-        )
+        found[name] = Score(score_name(name, protocol.extractor), value, protocol, deviation, limit)
 
     def omit(reason, *names):
         for name in names:
@@ -112,9 +110,7 @@ def _add_distances(add, omit, real, fake, draws):
     n = min(len(x), len(y))
     # The fake images are drawn first, as torch-fidelity draws those of its first input.
     size = subset_size(n, draws)
-    whole, subsets = kernel_distances(
-        _published_rng(draws), y, x, subsets=draws.subsets, size=size
-    )
+    whole, subsets = kernel_distances(_published_rng(draws), y, x, subsets=draws.subsets, size=size)
     # Unbiased: it is its own limit.
     add(KERNEL, whole, limit=whole)
     add(SUBSETS, subsets.mean, subsets.deviation)

@@ -136,10 +136,13 @@ def _run_sampling(plan: Plan) -> int:
 
 def _claim(plan: Plan, **record: Any) -> None:
     """Notes this launch in the run directory, and says which files of the source have changed."""
-    data = getattr(plan.experiment.data.train, 'fingerprint', None)
+    data = plan.experiment.data
+    fingerprint = getattr(data.train, 'fingerprint', None)
     launch = launch_record(plan.argv) | record
     with refusing(OSError, about=f'workdir {plan.workdir}'):
-        changed = rundir.claim(plan.workdir, plan.name, plan.identity, data, launch, plan.page)
+        changed = rundir.claim(
+            plan.workdir, plan.name, plan.identity, fingerprint, launch, plan.page, data.about
+        )
     if changed:
         more = f' and {len(changed) - MOST} more' if len(changed) > MOST else ''
         files = ', '.join(changed[:MOST]) + more

@@ -5,7 +5,6 @@ import numpy as np
 from experiments._images import Images
 from launch.cli.refusal import Refused
 from launch.run import saved
-from launch.run.generation import generate
 
 
 def images_of_run(run: str, *, average: str | None, n: int, seed: int, batch: int) -> Images:
@@ -21,6 +20,8 @@ def images_of_run(run: str, *, average: str | None, n: int, seed: int, batch: in
     Raises:
       Refused: there is no such run, checkpoint or average, or it draws no images.
     """
+    from launch.run.generation import generate
+
     opened = saved.open_saved(run, average=average)
     plan = opened.plan
 

@@ -158,6 +158,7 @@ def claim(
     data: str | None,
     launch: dict[str, Any],
     page: pathlib.Path | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Writes config.json on the first launch, and adds this launch to manifest.json.
 
@@ -166,6 +167,7 @@ def claim(
       data: the fingerprint of its data.
       launch: the record of this launch.
       page: the experiment's file, if it lies outside of the tree.
+      about: what there is to say of its data, as the labels and how many images have each.
 
     Returns the files of the source that differ from those that the run was last trained with.
 
@@ -183,6 +185,8 @@ def claim(
         write(workdir / 'config.json', config)
     record = source_files.recorded(launch, training_launches(manifest['launches']))
     manifest['launches'].append(record)
+    if about is not None:
+        manifest['about'] = dict(about)
     if page is not None:
         manifest['page'] = str(page)
     write(workdir / 'manifest.json', manifest)

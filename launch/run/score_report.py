@@ -1,12 +1,16 @@
-"""Scores with their contract, as text and as JSON; runs that differ in their seed alone together."""
+"""Scores with their contract, as text and as JSON.
+
+Runs that differ in their seed alone are one group, with means and deviations.
+"""
 
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from experiments._scores import Comparison, Draws, Extractor, Side
-from launch.viewer.groups import Statistics, groups, summarise, without_seed
-from launch.viewer.runs import Run, as_text as setting_text, differing_keys
+from launch.viewer.groups import Statistics, groups, summarise
+from launch.viewer.runs import Run, differing_keys
+from launch.viewer.runs import as_text as setting_text
 
 HEADER = ('score', 'value', 'deviation', 'of infinitely many')
 
@@ -16,6 +20,7 @@ class Row(NamedTuple):
 
     name: str  # as it was named
     run: Run | None  # as its directory records it
+    checkpoint: str  # of the run, as it was named
     side: Side | None  # None where it could not be scored
     comparison: Comparison | None
     refusal: str  # why it could not
@@ -67,10 +72,9 @@ def as_json(contract: Contract, rows: Sequence[Row]) -> str:
         )
     tables = []
     for group in _groups(rows):
-        statistics = {name: x._asdict() for name, x in _summary(group, rows).items()}
-        tables.append(
-            {'config': group.config, 'seeds': _seeds(group), 'scores': statistics}
-        )
+        statistics = {name: x._asdict() for name, x in group.scores.items()}
+        seeds = [run.config.get('seed') for run in group.runs]
+        tables.append({'config': group.config, 'seeds': seeds, 'scores': statistics})
     value = contract._asdict() | {'rows': found, 'groups': tables}
     return json.dumps(value, indent=1) + '\n'
 
@@ -168,20 +172,38 @@ def _short(name):
     return name.partition(' (')[0]
 
 
+class _Group(NamedTuple):
+    """Runs that differ in their seed alone, at the same checkpoint."""
+
+    runs: list[Run]
+    config: dict[str, Any]  # but for the seed
+    scores: dict[str, Statistics]
+
+
 def _groups(rows):
-    """Runs that were scored, those that differ in their seed alone together."""
-    runs = [row.run for row in rows if row.run is not None and row.side is not None]
-    return groups(runs, [key for key in differing_keys(runs) if key != 'seed'])
+    found = []
+    scored = {}  # checkpoint -> {run directory: row}
+    for row in rows:
+        if row.run is not None and row.side is not None:
+            scored.setdefault(row.checkpoint, {})[row.run.workdir] = row
+    for members in scored.values():
+        runs = [row.run for row in members.values()]
+        for group in groups(runs, _settings(runs)):
+            of_group = [members[run.workdir] for run in group.runs]
+            found.append(_Group(group.runs, group.config, _summary(of_group)))
+    return found
 
 
-def _summary(group, rows) -> dict[str, Statistics]:
+def _settings(runs):
+    return [key for key in differing_keys(runs) if key != 'seed']
+
+
+def _summary(rows):
     """Mean and deviation of each score over the runs of a group."""
-    workdirs = {run.workdir for run in group.runs}
-    members = [row for row in rows if row.side and row.run and row.run.workdir in workdirs]
     found = {}
-    for name in _score_names(members):
+    for name in _score_names(rows):
         values = [
-            score.value for row in members for score in row.comparison.scores if score.name == name
+            score.value for row in rows for score in row.comparison.scores if score.name == name
         ]
         found[name] = summarise(values)
     return found
@@ -193,19 +215,12 @@ def _group_cells(rows):
     if all(len(group.runs) < 2 for group in found):
         return []
     names = _score_names(rows)
-    runs = [run for group in found for run in group.runs]
-    keys = [key for key in differing_keys(runs) if key != 'seed']
+    keys = _settings([run for group in found for run in group.runs])
     cells = [['over seeds', *keys, *map(_short, names)]]
     for group in found:
-        settings = without_seed(group.runs[0])
-        summary = _summary(group, rows)
-        cells.append(
-            [
-                f'{group.runs[0].experiment}, {len(group.runs)} seeds',
-                *(setting_text(settings.get(key, '-')) for key in keys),
-                *(_mean(summary.get(name)) for name in names),
-            ]
-        )
+        label = f'{group.runs[0].experiment}, {len(group.runs)} seeds'
+        settings = [setting_text(group.config.get(key, '-')) for key in keys]
+        cells.append([label, *settings, *(_mean(group.scores.get(name)) for name in names)])
     return cells
 
 
@@ -215,10 +230,6 @@ def _mean(statistics):
     if statistics.deviation is None:
         return f'{statistics.mean:.5g}'
     return f'{statistics.mean:.5g} ± {statistics.deviation:.2g}'
-
-
-def _seeds(group):
-    return [run.config.get('seed') for run in group.runs]
 
 
 def _aligned(cells):

@@ -6,7 +6,6 @@ Whatever can be known to be wrong is refused before a feature is computed.
 
 import pathlib
 import sys
-import zipfile
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,13 +15,12 @@ from experiments._images import Images, by
 from genjax.training.samples import write_atomically
 from launch.cli.refusal import Refused, nearest, refusing
 from launch.run import saved
-from launch.run.counting import counting_line
 from launch.run.run_images import images_of_run
 from launch.run.score_report import Row, as_json, as_text, contract
 from launch.viewer.reading import find_runs, read_run
 
 MOST = 50_000  # samples of a run, where the other side has more
-PATHS = ('folder:', 'zip:', 'npz:')  # before a path of images
+OWN = ('folder:', 'npz:')  # before a path of images
 SETS = ('digits', 'mnist', 'fashion_mnist', 'cifar10')  # that need not be prepared
 
 
@@ -108,7 +106,7 @@ def _compare(asked, words, scored, extractor, reference):
     draws = _draws(asked)
     rows = []
     for word, source in zip(words, scored, strict=True):
-        run = _run_of(word)
+        run, checkpoint = _run_of(word)
         try:
             if isinstance(source, Run):
                 source = _samples(source, asked, reference)
@@ -117,12 +115,12 @@ def _compare(asked, words, scored, extractor, reference):
             side = _side(source, extractor, asked)
             with refusing(ValueError):
                 comparison = _scores.scored(extractor, side, reference, draws)
-            rows.append(Row(word, run, side, comparison, ''))
+            rows.append(Row(word, run, checkpoint, side, comparison, ''))
         except Refused as refusal:
             if len(scored) == 1:
                 raise
             print(f'{word}: {refusal}', file=sys.stderr)
-            rows.append(Row(word, run, None, None, str(refusal)))
+            rows.append(Row(word, run, checkpoint, None, None, str(refusal)))
     if all(row.side is None for row in rows):
         raise Refused(f'none of the {len(rows)} that were named could be scored')
     stated = contract(extractor, reference, draws)
@@ -162,10 +160,12 @@ def _open(word: str, asked: Request) -> Source:
       Refused: it names nothing, or what it names cannot be read.
     """
     with refusing(ValueError, OSError):
-        if word.startswith(PATHS):
-            return _open_path(word, word.partition(':')[2])
-        path = pathlib.Path(word).expanduser()
         name, colon, part = word.rpartition(':')
+        if word.startswith(OWN):
+            if part in _images.PARTS:
+                return _images.images_of_set(name, part, size=asked.size)
+            return _open_path(word, word.partition(':')[2], asked)
+        path = pathlib.Path(word).expanduser()
         if path.exists() and word in SETS:
             raise Refused(
                 f'{word} is a set of images, and there is {path.absolute()}; '
@@ -174,7 +174,7 @@ def _open(word: str, asked: Request) -> Source:
         if path.is_dir() and _is_run(path):
             return Run(word)
         if path.exists():
-            return _open_path(word, word)
+            return _open_path(word, word, asked)
         if colon and saved.is_checkpoint(part) and pathlib.Path(name).expanduser().is_dir():
             return Run(word)
         if part not in _images.PARTS:
@@ -185,19 +185,11 @@ def _open(word: str, asked: Request) -> Source:
             return _images.images_of_set(name, part, size=asked.size, data_dir=asked.data_dir)
 
 
-def _open_path(word, path):
-    if path.endswith('.npz') and _holds_statistics(path):
+def _open_path(word, path, asked):
+    path = pathlib.Path(path).expanduser()
+    if _scores.holds_statistics(path):
         return Statistics(word, _scores.read_statistics(path))
-    return _images.images_of_files(word, path, counting_line(f'reading {word}', 'images'))
-
-
-def _holds_statistics(path):
-    try:
-        with zipfile.ZipFile(pathlib.Path(path).expanduser()) as archive:
-            names = [name.removesuffix('.npy') for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile):
-        return False
-    return _scores.is_statistics(names)
+    return _images.images_of_files(word, path, size=asked.size)
 
 
 def _samples(run: Run, asked: Request, other) -> Images:
@@ -307,9 +299,7 @@ def _check_statistics(source, choice):
         raise Refused(f'{source.path} is of {stated}, and the others would be of {choice.name}')
     width = len(source.content.moments.mean)
     if width != choice.width:
-        raise Refused(
-            f'{source.path} has {width} features, and {choice.name} makes {choice.width}'
-        )
+        raise Refused(f'{source.path} has {width} features, and {choice.name} makes {choice.width}')
 
 
 def _check_stated(opened):
@@ -326,9 +316,7 @@ def _check_stated(opened):
                 )
         widths = [len(source.content.moments.mean) for source in (first, other)]
         if widths[0] != widths[1]:
-            raise Refused(
-                f'{first.path} has {widths[0]} features and {other.path} {widths[1]}'
-            )
+            raise Refused(f'{first.path} has {widths[0]} features and {other.path} {widths[1]}')
 
 
 def _check_weights(source, extractor):
@@ -348,11 +336,8 @@ def _check_weights(source, extractor):
 def _side(source, extractor, asked):
     if isinstance(source, Statistics):
         return _scores.side_of_statistics(source.path, source.content)
-    line = counting_line(f'features of {source.source}', 'images')
     with refusing(ValueError, OSError):
-        return _scores.side_of_images(
-            extractor, source, batch=asked.batch, show=lambda done: line(done, source.n)
-        )
+        return _scores.side_of_images(extractor, source, batch=asked.batch)
 
 
 def _write_statistics(asked, extractor, side):
@@ -369,6 +354,6 @@ def _draws(asked):
 
 
 def _run_of(word):
-    """The run that a word names, as its directory records it, or None."""
-    workdir = saved.parsed(word)[0]
-    return read_run(workdir) if _is_run(workdir) else None
+    """(the run that a word names, as its directory records it, or None, and which checkpoint)."""
+    workdir, checkpoint = saved.parsed(word)
+    return (read_run(workdir) if _is_run(workdir) else None), checkpoint

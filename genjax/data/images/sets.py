@@ -11,6 +11,7 @@ import numpy as np
 from genjax.base import Batch, Data, Resident, Streamed
 from genjax.data.batches import ordered, shuffled
 from genjax.data.images.levels import padded, to_test_images, to_training_images
+from genjax.data.images.own import is_own, open_own
 from genjax.data.images.splits import Split, open_splits
 from genjax.data.resident import fingerprint, resident, seeded, with_fingerprints
 
@@ -25,6 +26,8 @@ def images(
     flip: bool = False,
     dequantize: bool = False,
     size: int | None = None,
+    held_out: float = 0.1,
+    skip_unreadable: bool = False,
     data_dir: str = '',
     resident_bytes: int = 2**30,
 ) -> Data:
@@ -38,15 +41,18 @@ def images(
     Args:
       name: `digits` (8 x 8, of scikit-learn), `mnist`, `fashion_mnist`, `cifar10`, or any set of
         uint8 images of one size that TFDS has prepared in data_dir. Image files are decoded by
-        `pixels.decode` to the channels declared.
+        `pixels.decode` to the channels declared. Or `folder:PATH` or `npz:FILE`, images of your
+        own, see `open_files`: of one channel where all of them are grey, and else of three.
       batch: B, of the global batch.
       seed: seed of the order and of the noise.
       flip: whether to mirror each training image left to right by the toss of a fair coin.
       dequantize: whether to add uniform noise of one grey level to training images, (g + u) / 128 -
         1 with u in [0, 1); test images lie in the middle, u = 1/2. (Theis et al. 2016,
         arXiv:1511.01844, section 3.1.)
-      size: H and W in pixels; smaller images are put in the middle, on level 0. None: the set's
-        own, and 16 for digits.
+      size: H and W in pixels. Smaller images are put in the middle, on level 0; images of your
+        own are cropped and resampled to it, see `to_square`. None: the set's own, and 16 for
+        digits.
+      held_out, skip_unreadable: of images of your own, see `open_own`.
       data_dir: folder of the sets as TFDS lays them out, and of files to prepare them from; '' is
         TFDS's default.
       resident_bytes: size up to which a decoded split is kept in memory, the training set on the
@@ -56,11 +62,19 @@ def images(
       ValueError: no set has that name, batch is larger than the set, or size smaller than its
         images or above 4,096; or `pixels.decode` refuses an image, as of 16 bits or not opaque: any
         image of a split that is kept in memory; of a streamed one the first here and the others
-        when they are read.
+        when they are read. Of images of your own, see `open_own`.
       FileNotFoundError: the set is neither prepared nor within reach.
     """
-    train_split, test_split = named_splits(name, data_dir)
-    side = _side(name, size, train_split.shape)
+    if is_own(name):
+        _check_size(size)
+        train_split, test_split, about = open_own(
+            name, size=size, held_out=held_out, skip_unreadable=skip_unreadable
+        )
+        side = None
+    else:
+        train_split, test_split = named_splits(name, data_dir)
+        about = None
+        side = _side(name, size, train_split.shape)
 
     def fits(split: Split) -> bool:
         return _decoded_bytes(split, side) <= resident_bytes
@@ -87,9 +101,9 @@ def images(
 
     if fits(test_split):
         levels = test_split.arrays()
-        data = Data(train, _cut(read_test(levels), batch))
+        data = Data(train, _cut(read_test(levels), batch), about)
         return with_fingerprints(data, fingerprint(levels))
-    data = Data(train, ordered(test_split.records, batch=batch, read=read_test))
+    data = Data(train, ordered(test_split.records, batch=batch, read=read_test), about)
     return with_fingerprints(data, test_split.fingerprint)
 
 
@@ -118,9 +132,13 @@ def _side(name: str, size: int | None, shape: tuple[int, int, int]) -> int | Non
         raise ValueError(
             f'size is {size}; {name} has images of {shape[0]} x {shape[1]} and needs at least that'
         )
-    if size is not None and size > LARGEST:
-        raise ValueError(f'size is {size}; images are at most {LARGEST} pixels wide')
+    _check_size(size)
     return 16 if size is None and name == 'digits' else size
+
+
+def _check_size(size: int | None) -> None:
+    if size is not None and not 1 <= size <= LARGEST:
+        raise ValueError(f'size is {size}; images are at most {LARGEST} pixels wide')
 
 
 def _prepared(name: str, data_dir: str) -> tuple[Split, Split]:

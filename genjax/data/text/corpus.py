@@ -5,16 +5,14 @@ Letters: N places of a corpus, V words.
 
 import array
 import collections
-import contextlib
-import math
 import os
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TextIO
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 
+from genjax.data.progress import progress
 from genjax.data.text.sources import sentences_of
 from genjax.data.text.tokenizers import tokens
 from genjax.data.text.vocabulary import Vocabulary, rank_words
@@ -23,7 +21,6 @@ SEPARATOR = -1  # where there is no word: after each sentence, and as padding
 DROPPED = -2  # a word that the vocabulary lacks, until it is taken out
 MAX_RUNS = 100  # runs of held-out sentences, at the most
 MIN_RUN = 100  # words of one, at the least
-SHOW_EVERY = 0.2  # seconds, of the progress of reading
 
 
 class Corpus(NamedTuple):
@@ -126,7 +123,7 @@ def _number_words(
     number.default_factory = number.__len__
     number[None] = 0
     numbers = array.array('i')
-    with _progress(sys.stderr) as show:
+    with progress(sys.stderr, 'reading', 'words') as show:
         for sentence in sentences:
             numbers.extend(map(number.__getitem__, tokenize(sentence)))
             numbers.append(0)
@@ -148,29 +145,6 @@ def _to_ids(
     stays = ids != SEPARATOR
     stays[1:] |= stays[:-1].copy()  # a separator stays after a word
     return ids[stays]
-
-
-@contextlib.contextmanager
-def _progress(stream: TextIO) -> Iterator[Callable[[int], None]]:
-    """show(words read), which draws a line anew five times a second; on a terminal alone."""
-    if not stream.isatty():
-        yield lambda count: None
-        return
-    start = time.perf_counter()
-    last = -math.inf
-
-    def show(count):
-        nonlocal last
-        now = time.perf_counter()
-        if now - last >= SHOW_EVERY:
-            last = now
-            stream.write(f'\r\x1b[Kreading  {count:,} words  {count / (now - start):.3g} words/s')
-            stream.flush()
-
-    try:
-        yield show
-    finally:
-        stream.write('\n')
 
 
 def hold_out(corpus: Corpus, *, words: int) -> tuple[Corpus, Corpus]:

@@ -77,15 +77,19 @@ def published_scores(
 
     add(FRECHET, moment_distance(_moments(real), _moments(fake)), limit=_limit(real, fake, draws))
     only_moments = 'of statistics there is the Frechet distance alone'
+    both = not isinstance(real, Moments) and not isinstance(fake, Moments)
+    if both:
+        _add_kernel_distances(add, real, fake, draws)
+    else:
+        omit(only_moments, KERNEL, SUBSETS)
     if isinstance(fake, Moments):
         omit(only_moments, CLASSIFIER)
     else:
         _add_classifier_score(add, omit, fake, draws)
-    if isinstance(fake, Moments) or isinstance(real, Moments):
-        names = ('precision', 'recall', 'density', 'coverage')
-        omit(only_moments, KERNEL, SUBSETS, *names)
+    if both:
+        _add_shares(add, omit, real, fake)
     else:
-        _add_distances(add, omit, real, fake, draws)
+        omit(only_moments, 'precision', 'recall', 'density', 'coverage')
     return Comparison(list(found.values()), missing)
 
 
@@ -103,18 +107,21 @@ def _add_classifier_score(add, omit, fake, draws):
     add(CLASSIFIER, mean, deviation, limit)
 
 
-def _add_distances(add, omit, real, fake, draws):
-    """What is of the distances between features."""
-    x = np.asarray(real.pooled, np.float64)
-    y = np.asarray(fake.pooled, np.float64)
-    n = min(len(x), len(y))
+def _add_kernel_distances(add, real, fake, draws):
+    size = subset_size(min(len(real.pooled), len(fake.pooled)), draws)
     # The fake images are drawn first, as torch-fidelity draws those of its first input.
-    size = subset_size(n, draws)
-    whole, subsets = kernel_distances(_published_rng(draws), y, x, subsets=draws.subsets, size=size)
+    whole, subsets = kernel_distances(
+        _published_rng(draws), fake.pooled, real.pooled, subsets=draws.subsets, size=size
+    )
     # Unbiased: it is its own limit.
     add(KERNEL, whole, limit=whole)
     add(SUBSETS, subsets.mean, subsets.deviation)
 
+
+def _add_shares(add, omit, real, fake):
+    x = real.pooled
+    y = fake.pooled
+    n = min(len(x), len(y))
     if n <= K_PRECISION:
         reason = f'{n} images have no neighbour number {K_PRECISION}'
         omit(reason, 'precision', 'recall')
@@ -151,6 +158,4 @@ def _limit(real, fake, draws):
     if not FEW <= n < fidelity.LARGE_SAMPLE:
         return None
     rng = np.random.default_rng(draws.seed)
-    x = np.asarray(real.pooled, np.float64)
-    y = np.asarray(fake.pooled, np.float64)
-    return bias_curve(rng, x, y, sizes=default_sizes(n)).limit
+    return bias_curve(rng, real.pooled, fake.pooled, sizes=default_sizes(n)).limit

@@ -19,6 +19,7 @@ from launch.run.run_images import images_of_run
 from launch.run.score_report import Row, as_json, as_text, contract
 from launch.viewer.reading import find_runs, read_run
 
+WIDTH = 2048  # of InceptionV3's features
 MOST = 50_000  # samples of a run, where the other side has more
 OWN = ('folder:', 'npz:')  # before a path of images
 SETS = ('digits', 'mnist', 'fashion_mnist', 'cifar10')  # that need not be prepared
@@ -209,7 +210,11 @@ def _choose(asked: Request, opened) -> Choice | None:
     if asked.inception:
         with refusing(ValueError, OSError):
             inception = inception_extractor(asked.inception)
-        return Choice(inception.name, 2048, None, lambda: inception)
+        
+        def inception_itself():
+            return inception
+
+        return Choice(inception.name, WIDTH, None, inception_itself)
     images = [source for source in opened if isinstance(source, Images)]
     if asked.classifier:
         return _classifier(asked.classifier, asked)

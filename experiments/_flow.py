@@ -15,6 +15,7 @@ from genjax.algorithms.diffusion import (
     Sampler,
     denoise_with,
     denoiser,
+    draw_labelled,
     draw_samples,
     labels_by_row,
     labels_in_turn,
@@ -30,7 +31,7 @@ from genjax.probes.conditional import guidance_table, label_accuracy
 from genjax.probes.decoded import great_circle, interpolations
 from genjax.probes.fidelity import Comparison, fidelity_pictures, fidelity_scores
 from genjax.probes.figures import film, grid, side_by_side
-from genjax.training import Experiment, Probe
+from genjax.training import Experiment, Labelled, Probe
 
 CLASSES = 10
 SCALES = (1.0, 2.0, 4.0)
@@ -148,4 +149,5 @@ def flow_experiment(
         'fidelity': Probe(config.steps, fidelity_scores(fidelity), scores=True),
         'shown': Probe(config.steps, fidelity_pictures(fidelity)),
     }
-    return Experiment(algorithm, data, probes)
+    labelled = Labelled(draw_labelled(model, sampler, shape, guidance=guidance), CLASSES)
+    return Experiment(algorithm, data, probes, labelled=labelled)

@@ -62,7 +62,7 @@ def vae_experiment(config: ConfigDict, objective: Callable) -> Experiment:
             config.steps, importance(likelihood, data.test, samples=config.importance), scores=True
         ),
     }
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm, data, probes, images=means)
 
 
 def first_images(data):

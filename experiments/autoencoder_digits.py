@@ -78,4 +78,4 @@ def build(config):
     }
     if config.code == 2:
         probes['manifold'] = Probe(config.steps, manifold(decode_normals, view=view))
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm, data, probes, images=samples)

@@ -67,4 +67,4 @@ def build(config):
         'plane': Probe(config.steps, scatter(encode, data.test[:10])),
         'drawn': Probe(1500, grid(samples, n=64)),
     }
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm, data, probes, images=samples)

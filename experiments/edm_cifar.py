@@ -27,6 +27,7 @@ from experiments._samplers import guidance_of, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
     denoiser,
+    draw_labelled,
     draw_samples,
     independent,
     log_normal,
@@ -40,7 +41,7 @@ from genjax.data.images.sets import images
 from genjax.networks.song_unet import ddpm_plus_plus, ncsn_plus_plus
 from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import film, grid
-from genjax.training import Experiment, Probe
+from genjax.training import Experiment, Labelled, Probe
 
 CLASSES = 10
 SHAPE = (32, 32, 3)
@@ -102,6 +103,7 @@ def build(config):
     model = Model(network, path, predictions.edm(config.data_deviation), classes)
     guidance = guidance_of(config.sampler)
     decay = half_life(config.half_life, config.batch)
+    sampler = sampler_of(path, config.sampler)
     algorithm = denoiser(
         model,
         optimizer,
@@ -109,7 +111,7 @@ def build(config):
         weight=weights.edm_error(config.data_deviation),
         law=log_normal(path, **config.noise),
         draw=independent,
-        sampler=sampler_of(path, config.sampler),
+        sampler=sampler,
         guidance=guidance,
         label_dropout=config.label_dropout,
         augment=augment,
@@ -134,4 +136,7 @@ def build(config):
         'scores': Probe(config.steps // 10 or 1, fidelity_scores(fidelity), scores=True),
         'fidelity': Probe(config.steps, fidelity_pictures(fidelity)),
     }
-    return Experiment(algorithm, data, probes)
+    labelled = None
+    if classes:
+        labelled = Labelled(draw_labelled(model, sampler, SHAPE, guidance=guidance), CLASSES)
+    return Experiment(algorithm, data, probes, labelled=labelled)

@@ -24,6 +24,7 @@ from experiments._samplers import guidance_of, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
     denoiser,
+    draw_labelled,
     draw_samples,
     independent,
     predictions,
@@ -35,7 +36,7 @@ from genjax.data.images.sets import images
 from genjax.networks.unet import UNet
 from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import film, grid
-from genjax.training import Experiment, Probe
+from genjax.training import Experiment, Labelled, Probe
 
 CLASSES = 10
 SHAPE = (32, 32, 3)
@@ -87,6 +88,7 @@ def build(config):
     path = straight()
     model = Model(UNet(**config.unet, classes=classes), path, predictions.velocity(), classes)
     guidance = guidance_of(config.sampler)
+    sampler = sampler_of(path, config.sampler)
     algorithm = denoiser(
         model,
         optimizer,
@@ -94,7 +96,7 @@ def build(config):
         weight=weights.flow,
         law=uniform(path),
         draw=independent,
-        sampler=sampler_of(path, config.sampler),
+        sampler=sampler,
         guidance=guidance,
         label_dropout=config.label_dropout,
         decay=config.decay,
@@ -119,4 +121,7 @@ def build(config):
         'scores': Probe(config.steps // 10 or 1, fidelity_scores(fidelity), scores=True),
         'fidelity': Probe(config.steps, fidelity_pictures(fidelity)),
     }
-    return Experiment(algorithm, data, probes)
+    labelled = None
+    if classes:
+        labelled = Labelled(draw_labelled(model, sampler, SHAPE, guidance=guidance), CLASSES)
+    return Experiment(algorithm, data, probes, labelled=labelled)

@@ -59,7 +59,7 @@ def build(config):
         'labels': Probe(config.steps, labels(algorithm.encode, train, test)),
         'choice': Probe(config.steps, choice(config.sizes, config.floor, config.fit, train, test)),
     }
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm, data, probes, images=sample_images)
 
 
 def means(key, state):

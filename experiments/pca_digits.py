@@ -69,7 +69,7 @@ def build(config):
         'accuracy': Probe(config.steps, accuracy, scores=True),
         'samples': Probe(config.steps, grid(sample_images, n=64)),
     }
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm, data, probes, images=sample_images)
 
 
 def pictures(dimension):

@@ -97,4 +97,4 @@ def build(config):
     }
     if config.latent == 2:
         probes['manifold'] = Probe(1000, manifold(decode, view=view))
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm, data, probes, images=means)

@@ -1,7 +1,8 @@
 """The one trainer: it folds batches into a state, and whatever it gains every algorithm gains."""
 
 from genjax.base import Data
-from genjax.training.experiment import Experiment, Keys, Probe, run_keys
+from genjax.training.experiment import Experiment, Keys, Labelled, Probe, run_keys
+from genjax.training.generation import Generator, generate, generator
 from genjax.training.inspection import ask, evaluate, probe, restore
 from genjax.training.mesh import by_jit, by_pmap, make_mesh
 from genjax.training.observe import NonFinite
@@ -16,7 +17,9 @@ __all__ = [
     'Data',
     'Every',
     'Experiment',
+    'Generator',
     'Keys',
+    'Labelled',
     'NonFinite',
     'Probe',
     'Unlike',
@@ -27,6 +30,8 @@ __all__ = [
     'by_pmap',
     'check',
     'evaluate',
+    'generate',
+    'generator',
     'make_mesh',
     'probe',
     'replicas',

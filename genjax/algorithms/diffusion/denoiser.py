@@ -198,6 +198,31 @@ def draw_samples(
     return sample
 
 
+def draw_labelled(
+    model: Model,
+    sampler: Sampler,
+    shape: tuple[int, ...],
+    *,
+    guidance: Guidance = Guidance(),
+) -> Callable[[Key, Fit, Array], Array]:
+    """(key, state, label int32 [n]) -> `draw_samples` with these labels.
+
+    Args:
+      model: with classes.
+      sampler, shape, guidance: those of `draw_samples`.
+    """
+
+    def sample(key, state, label):
+        def given(key, n):
+            del key, n
+            return label
+
+        draw = draw_samples(model, sampler, shape, guidance=guidance, label=given)
+        return draw(key, state, len(label))
+
+    return sample
+
+
 def labels_in_turn(classes: int) -> Callable[[Key, int], Array]:
     """(key, n) -> 0, 1, ..., C - 1, 0, ..., as the labels of samples."""
 

@@ -53,6 +53,15 @@ def scaled(level: AnyArray, offset: AnyArray | float | None) -> AnyArray:
     return (level + offset) / 128 - 1
 
 
+def to_levels(image: np.ndarray) -> np.ndarray:
+    """Images in [-1, 1], which are clipped, as the nearest grey levels, uint8 of the same shape.
+
+    It undoes `scaled` without an offset, on the host.
+    """
+    level = (np.asarray(image, np.float32) + 1) * 127.5
+    return np.clip(np.rint(level), 0, 255).astype(np.uint8)
+
+
 def to_test_images(batch: Batch, dequantize: bool) -> Batch:
     """Grey levels as test images, on the host.
 

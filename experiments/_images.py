@@ -11,7 +11,7 @@ import numpy as np
 
 from genjax.data.images.decoded import RESAMPLING, decode_files
 from genjax.data.images.files import open_files
-from genjax.data.images.levels import padded
+from genjax.data.images.levels import padded, to_levels
 from genjax.data.images.own import is_own, open_own
 from genjax.data.images.sets import named_splits
 from genjax.data.images.splits import Split
@@ -28,7 +28,7 @@ class Images(NamedTuple):
     part: str  # of the source: 'train', 'test', 'all'; of a run which samples
     n: int
     shape: tuple[int, int, int]  # [H, W, C]
-    batches: Callable[[int], Iterator[np.ndarray]]  # B -> uint8 [B, H, W, C], the last shorter
+    batches: Callable[[int], Iterator[np.ndarray]]  # B -> uint8 [at most B, H, W, C]
     sized: str = 'none'  # how they were brought to their size
     average: str = 'none'  # of the parameters that samples are of, by its name
     seeds: tuple[int, ...] = ()  # of the run and of its samples
@@ -99,6 +99,30 @@ def images_of_set(name: str, part: str, *, size: int | None = None, data_dir: st
             raise ValueError(f'size is {side}; {name} has images of {by(shape)}')
         shape = (side, side, shape[2])
     return Images(name, part, len(split.records), shape, _batches_of(split, side), sized)
+
+
+def images_of_samples(
+    source: str,
+    part: str,
+    draw: Callable[[], Iterator[np.ndarray]],
+    *,
+    n: int,
+    shape: tuple[int, int, int],
+    average: str,
+    seeds: tuple[int, ...],
+) -> Images:
+    """Samples in [-1, 1] as the levels that they would have in files.
+
+    Args:
+      source, part, n, shape, average, seeds: as in `Images`.
+      draw: gives batches of them.
+    """
+
+    def batches(batch):
+        del batch  # they come as they are drawn
+        return map(to_levels, draw())
+
+    return Images(source, part, n, shape, batches, 'none', average, seeds)
 
 
 def _batches_of(split: Split, side: int | None) -> Callable[[int], Iterator[np.ndarray]]:

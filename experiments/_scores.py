@@ -22,6 +22,14 @@ INCEPTION = 'InceptionV3'
 NOT_STATED = 'features not stated'  # in the place of an extractor, of files that name none
 
 
+class Made(NamedTuple):
+    """By what features were made; texts as in `Statistics`."""
+
+    extractor: str
+    weights: str
+    resize: str
+
+
 class Side(NamedTuple):
     """One of the two that are compared: what is known of its images, and of which images."""
 
@@ -34,6 +42,7 @@ class Side(NamedTuple):
     sized: str = ''  # how they were brought to their size; '' of a file
     average: str = 'none'
     seeds: tuple[int, ...] = ()
+    stated: bool = True  # whether it is known what the features are of
 
 
 def holds_statistics(path: pathlib.Path) -> bool:
@@ -64,7 +73,15 @@ def side_of_statistics(path: str, statistics: Statistics) -> Side:
     n = statistics.moments.n
     count = int(n) if np.isfinite(n) else None
     source = f'{path} ({statistics.source})' if statistics.source else path
-    return Side(statistics.moments, source, 'statistics', count, None, statistics.images)
+    return Side(
+        statistics.moments,
+        source,
+        'statistics',
+        count,
+        None,
+        statistics.images,
+        stated=bool(statistics.extractor),
+    )
 
 
 def side_of_images(extractor: Extractor, images: Images, *, batch: int) -> Side:
@@ -117,11 +134,21 @@ def statistics_bytes(extractor: Extractor, side: Side) -> bytes:
     return to_npz(statistics)
 
 
-def scored(extractor: Extractor | None, fake: Side, real: Side, draws: Draws) -> Comparison:
+def made_by(extractor: Extractor) -> Made:
+    """What is said of the features of an extractor."""
+    return Made(extractor.name, extractor.weights, extractor.resize)
+
+
+def stated_by(statistics: Statistics) -> Made:
+    """What a file says of its features; '' where it does not."""
+    return Made(statistics.extractor, statistics.weights, statistics.resize)
+
+
+def scored(made: Made, fake: Side, real: Side, draws: Draws) -> Comparison:
     """Every score of one side against another, as far as they can be had.
 
     Args:
-      extractor: of the features; None where both sides are statistics that do not say which.
+      made: of the features of both sides.
       fake: that is scored.
       real: that it is compared with.
       draws: of what is random.
@@ -130,9 +157,9 @@ def scored(extractor: Extractor | None, fake: Side, real: Side, draws: Draws) ->
       ValueError: the two have different numbers of features.
     """
     protocol = Protocol(
-        extractor=extractor.name if extractor else NOT_STATED,
-        weights=extractor.weights if extractor else '',
-        resize=extractor.resize if extractor else '',
+        extractor=made.extractor or NOT_STATED,
+        weights=made.weights,
+        resize=made.resize,
         real=real.n or 0,
         fake=fake.n or 0,
         split=real.part,

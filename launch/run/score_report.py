@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from experiments._scores import Comparison, Draws, Extractor, Side
+from experiments._scores import Comparison, Draws, Made, Side
 from launch.viewer.groups import Statistics, groups, summarise
 from launch.viewer.runs import Run, differing_keys
 from launch.viewer.runs import as_text as setting_text
@@ -29,21 +29,14 @@ class Row(NamedTuple):
 class Contract(NamedTuple):
     """How scores were made: those with the same contract and as many images may be compared."""
 
-    extractor: dict[str, str] | None  # name, weights and resize; None where files do not say it
+    features: dict[str, str]  # their extractor, its weights and resize; '' where files do not say
     reference: dict[str, Any]
     draws: dict[str, int]
 
 
-def contract(extractor: Extractor | None, reference: Side, draws: Draws) -> Contract:
+def contract(made: Made, reference: Side, draws: Draws) -> Contract:
     """The contract of scores against one reference."""
-    stated = None
-    if extractor is not None:
-        stated = {
-            'name': extractor.name,
-            'weights': extractor.weights,
-            'resize': extractor.resize,
-        }
-    return Contract(stated, _stated(reference), draws._asdict())
+    return Contract(made._asdict(), _stated(reference), draws._asdict())
 
 
 def _stated(side: Side) -> dict[str, Any]:
@@ -95,12 +88,11 @@ def as_text(contract: Contract, rows: Sequence[Row]) -> str:
 
 
 def _contract_text(contract):
-    if contract.extractor is None:
-        features = 'features    not stated by the files'
-    else:
+    made = contract.features
+    features = 'features    of an extractor that the files do not state'
+    if made['extractor']:
         features = (
-            f'features    {contract.extractor["name"]}, weights {contract.extractor["weights"]}, '
-            f'resize {contract.extractor["resize"]}'
+            f'features    {made["extractor"]}, weights {made["weights"]}, resize {made["resize"]}'
         )
     draws = contract.draws
     return '\n'.join(
@@ -125,6 +117,8 @@ def _side_text(stated):
         parts.append(f'average of parameters: {stated["average"]}')
     if stated['digest']:
         parts.append(f'digest {stated["digest"]}')
+    if not stated['stated']:
+        parts.append('which does not say what its features are of')
     return ', '.join(parts)
 
 

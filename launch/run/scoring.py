@@ -90,20 +90,23 @@ def score(asked: Request) -> int:
     choice = _choose(asked, opened)
     _check(asked, choice, opened)
 
-    extractor = choice.make() if choice else None
-    for source in opened:
-        if isinstance(source, Statistics):
-            _check_weights(source, extractor)
+    if choice is None:
+        extractor = None
+        made = _scores.stated_by(opened[0].content)
+    else:
+        extractor = choice.make()
+        made = _scores.made_by(extractor)
+        _check_weights(opened, made)
     if reference is None:
         side = _side(scored[0], extractor, asked)
         return _write_statistics(asked, extractor, side)
     beside = _side(reference, extractor, asked)
     if asked.write_statistics:
         _write_statistics(asked, extractor, beside)
-    return _compare(asked, words, scored, extractor, beside)
+    return _compare(asked, words, scored, extractor, made, beside)
 
 
-def _compare(asked, words, scored, extractor, reference):
+def _compare(asked, words, scored, extractor, made, reference):
     draws = _draws(asked)
     rows = []
     for word, source in zip(words, scored, strict=True):
@@ -115,7 +118,7 @@ def _compare(asked, words, scored, extractor, reference):
                     raise Refused(_unlike(source, reference))
             side = _side(source, extractor, asked)
             with refusing(ValueError):
-                comparison = _scores.scored(extractor, side, reference, draws)
+                comparison = _scores.scored(made, side, reference, draws)
             rows.append(Row(word, run, checkpoint, side, comparison, ''))
         except Refused as refusal:
             if len(scored) == 1:
@@ -124,7 +127,7 @@ def _compare(asked, words, scored, extractor, reference):
             rows.append(Row(word, run, checkpoint, None, None, str(refusal)))
     if all(row.side is None for row in rows):
         raise Refused(f'none of the {len(rows)} that were named could be scored')
-    stated = contract(extractor, reference, draws)
+    stated = contract(made, reference, draws)
     print(as_text(stated, rows))
     if asked.out:
         with refusing(OSError):
@@ -210,7 +213,7 @@ def _choose(asked: Request, opened) -> Choice | None:
     if asked.inception:
         with refusing(ValueError, OSError):
             inception = inception_extractor(asked.inception)
-        
+
         def inception_itself():
             return inception
 
@@ -308,34 +311,36 @@ def _check_statistics(source, choice):
 
 
 def _check_stated(opened):
-    """Sees that files of statistics are of the same features."""
-    first, *others = (source for source in opened)
+    """Sees that files of statistics are of the same features, and as many."""
+    first, *others = opened
+    made = _scores.stated_by(first.content)
+    _check_weights(others, made, f'{first.path} is')
     for other in others:
-        for name in ('extractor', 'weights', 'resize'):
-            here = getattr(first.content, name)
-            there = getattr(other.content, name)
-            if here != there:
-                raise Refused(
-                    f'{first.path} is of {name} {here or "not stated"}, and {other.path} of '
-                    f'{there or "not stated"}'
-                )
         widths = [len(source.content.moments.mean) for source in (first, other)]
         if widths[0] != widths[1]:
             raise Refused(f'{first.path} has {widths[0]} features and {other.path} {widths[1]}')
 
 
-def _check_weights(source, extractor):
-    content = source.content
-    if extractor is None or not content.extractor:
-        return
-    for name in ('weights', 'resize'):
-        there = getattr(content, name)
-        here = getattr(extractor, name)
-        if there != here:
-            raise Refused(
-                f'{source.path} is of {content.extractor} with {name} {there}, and here it has '
-                f'{here}'
-            )
+def _check_weights(opened, made, these='these features are'):
+    """Sees that whatever files say of their features is so.
+
+    Args:
+      opened: sources.
+      made: by what the features that they are compared with were made.
+      these: the features, as the subject of a sentence.
+    """
+    for source in opened:
+        if not isinstance(source, Statistics):
+            continue
+        stated = _scores.stated_by(source.content)
+        if not stated.extractor and made.extractor == _scores.INCEPTION:
+            continue
+        for name, there, here in zip(stated._fields, stated, made, strict=True):
+            if there != here:
+                raise Refused(
+                    f'{source.path} is of {name} {there or "not stated"}, and {these} of '
+                    f'{here or "not stated"}'
+                )
 
 
 def _side(source, extractor, asked):

@@ -68,16 +68,20 @@ def read_statistics(path: pathlib.Path) -> Statistics:
         raise ValueError(f'{path} holds no statistics: {error}') from None
 
 
+def count_of(statistics: Statistics) -> int | None:
+    """Of how many images they are; None where the file does not say it."""
+    n = statistics.moments.n
+    return int(n) if np.isfinite(n) else None
+
+
 def side_of_statistics(path: str, statistics: Statistics) -> Side:
     """What a file of statistics says of its images."""
-    n = statistics.moments.n
-    count = int(n) if np.isfinite(n) else None
     source = f'{path} ({statistics.source})' if statistics.source else path
     return Side(
         statistics.moments,
         source,
         'statistics',
-        count,
+        count_of(statistics),
         None,
         statistics.images,
         stated=bool(statistics.extractor),

@@ -59,11 +59,11 @@ def from_npz(content: bytes) -> Statistics:
     asymmetry = np.abs(covariance - covariance.T).max()
     if asymmetry > 1e-5 * scale or np.diagonal(covariance).min() < 0:
         raise ValueError('sigma is no covariance; a symmetric matrix with no variance below 0 is')
-    n = float(arrays.get('n', np.inf))
-    if not n >= 2:
-        raise ValueError(f'n is {n:g}; a covariance needs at least 2 images')
-    texts = {name: str(arrays[name]) for name in TEXTS if name in arrays}
-    return Statistics(Moments(mean, covariance, n), **texts)
+    n = arrays.get('n', np.float64(np.inf))
+    if n.shape or n.dtype.kind not in 'fiu' or not n >= 2:
+        raise ValueError(f'n is {n}; a covariance needs at least 2 images')
+    texts = {name: ' '.join(str(arrays[name]).split()) for name in TEXTS if name in arrays}
+    return Statistics(Moments(mean, covariance, float(n)), **texts)
 
 
 def is_statistics(names: list[str]) -> bool:

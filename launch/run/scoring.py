@@ -83,16 +83,17 @@ def score(asked: Request) -> int:
     reference = _open(asked.reference, asked) if asked.reference else None
     scored = [_open(word, asked) for word in words]
     if isinstance(scored[0], Run):  # its images are known by its state
-        scored[0] = _samples(scored[0], asked, reference)
+        scored[0] = _samples(scored[0], asked, _count(reference))
     if isinstance(reference, Run):
-        reference = _samples(reference, asked, scored[0])
-    opened = [source for source in (reference, *scored) if source is not None]
+        reference = _samples(reference, asked, _count(scored[0]))
+    opened = [source for source in (*scored, reference) if source is not None]
+    _check_alike(asked, opened)
     choice = _choose(asked, opened)
-    _check(asked, choice, opened)
+    _check_suited(choice, opened)
 
     if choice is None:
         extractor = None
-        made = _scores.stated_by(opened[0].content)
+        made = _scores.stated_by(scored[0].content)
     else:
         extractor = choice.make()
         made = _scores.made_by(extractor)
@@ -113,7 +114,7 @@ def _compare(asked, words, scored, extractor, made, reference):
         run, checkpoint = _run_of(word)
         try:
             if isinstance(source, Run):
-                source = _samples(source, asked, reference)
+                source = _samples(source, asked, reference.n)
                 if reference.shape and source.shape != reference.shape:
                     raise Refused(_unlike(source, reference))
             side = _side(source, extractor, asked)
@@ -185,7 +186,8 @@ def _open(word: str, asked: Request) -> Source:
             name, part = word, 'train'
         if word.startswith(('.', '/', '~')) or path.suffix in ('.zip', '.npz'):
             raise Refused(f'there is no folder, file or run {word}')
-        with refusing(ValueError, about=f'{word} is no folder, file or run'):
+        is_known = colon or name in SETS
+        with refusing(ValueError, about='' if is_known else f'{word} is no folder, file or run'):
             return _images.images_of_set(name, part, size=asked.size, data_dir=asked.data_dir)
 
 
@@ -196,15 +198,19 @@ def _open_path(word, path, asked):
     return _images.images_of_files(word, path, size=asked.size)
 
 
-def _samples(run: Run, asked: Request, other) -> Images:
+def _samples(run: Run, asked: Request, other: int | None) -> Images:
     """The samples of a run, as many as the other side has images."""
-    count = getattr(other, 'n', None)
-    n = asked.n or min(count or MOST, MOST)
-    if n < 2:
-        raise Refused(f'--n is {n}; scores need at least 2 images')
+    n = asked.n or min(other or MOST, MOST)
     return images_of_run(
         run.text, average=asked.average, n=n, seed=asked.sample_seed, batch=asked.batch
     )
+
+
+def _count(source: Source | None) -> int | None:
+    """How many images there are, where that is known."""
+    if isinstance(source, Statistics):
+        return _scores.count_of(source.content)
+    return source.n if isinstance(source, Images) else None
 
 
 def _choose(asked: Request, opened) -> Choice | None:
@@ -231,12 +237,12 @@ def _choose(asked: Request, opened) -> Choice | None:
         if stated == _scores.INCEPTION:
             raise Refused(f'{source.path} is of {stated}; give its file by --inception')
     sets = [source.source for source in images if source.part in _images.PARTS]
-    for name in sets:
+    for name in reversed(sets):  # the reference is the last
         if name in CLASSIFIERS:
             return _classifier(name, asked)
     suits = [name for name, known in CLASSIFIERS.items() if known.shape == images[0].shape]
     if sets or not suits:
-        of = sets[0] if sets else f'images of {by(images[0].shape)}'
+        of = sets[-1] if sets else f'images of {by(images[0].shape)}'
         raise Refused(
             f'there is no classifier of {of}; give --inception FILE, or --classifier '
             f'{", ".join(CLASSIFIERS)}'
@@ -261,29 +267,33 @@ def _classifier(text: str, asked: Request) -> Choice:
     return Choice(known.name, known.width, known.shape, make)
 
 
-def _check(asked: Request, choice: Choice | None, opened) -> None:
-    """Sees that what was opened can be compared, before anything is computed."""
+def _check_alike(asked: Request, opened) -> None:
+    """Sees that what was opened can be compared, whatever makes the features."""
     images = [source for source in opened if isinstance(source, Images)]
     for source in images:
         if source.shape != images[0].shape:
-            raise Refused(_unlike(source, images[0]))
-        if choice and choice.shape and source.shape != choice.shape:
-            raise Refused(
-                f'the {choice.name} takes images of {by(choice.shape)}, and {source.source} has '
-                f'{by(source.shape)}'
-            )
-    for source in opened:
-        if isinstance(source, Statistics):
-            _check_statistics(source, choice)
-    if choice is None:
-        _check_stated(opened)
-    if asked.write_statistics and isinstance(opened[0], Statistics):
-        raise Refused(f'{opened[0].path} is a file of statistics already')
+            raise Refused(_unlike(images[0], source))
     counts = [source.n for source in images]
     if asked.subset_size and any(count < asked.subset_size for count in counts):
         raise Refused(
             f'--subset_size is {asked.subset_size}, and there are {min(counts)} images on a side'
         )
+    if asked.write_statistics and isinstance(opened[-1], Statistics):
+        raise Refused(f'{opened[-1].path} is a file of statistics already')
+
+
+def _check_suited(choice: Choice | None, opened) -> None:
+    """Sees that the images suit the extractor, and that files of statistics are of it."""
+    for source in opened:
+        if isinstance(source, Statistics):
+            _check_statistics(source, choice)
+        elif isinstance(source, Images) and choice.shape and source.shape != choice.shape:
+            raise Refused(
+                f'the {choice.name} takes images of {by(choice.shape)}, and {source.source} has '
+                f'{by(source.shape)}'
+            )
+    if choice is None:
+        _check_stated(opened)
 
 
 def _unlike(one, other):

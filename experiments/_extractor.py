@@ -6,7 +6,6 @@ process for the same arguments.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import optax
@@ -164,24 +163,6 @@ def cifar_extractor(steps: int, data_dir: str) -> Extractor:
     data = pictures(images('cifar10', batch=128, flip=True, seed=0, data_dir=data_dir))
     network = Classifier((64, 128, 256), 256, 10)
     return train_extractor('CIFAR-10 classifier', network, data, steps=steps)
-
-
-class Trainable(NamedTuple):
-    """A classifier that can be trained to be an extractor, and what is known of it before."""
-
-    name: str  # of the extractor
-    make: Callable[..., Extractor]  # (steps, *options) -> Extractor
-    steps: int  # that are enough
-    shape: tuple[int, int, int]  # of an image, [H, W, C]
-    width: int  # features of an image
-    needs_data: bool  # whether make takes the folder of the set too
-
-
-CLASSIFIERS = {  # by the set that they are trained on
-    'digits': Trainable('digits classifier', digits_extractor, 1000, (8, 8, 1), 64, False),
-    'mnist': Trainable('MNIST classifier', mnist_extractor, 2000, (28, 28, 1), 128, True),
-    'cifar10': Trainable('CIFAR-10 classifier', cifar_extractor, 5000, (32, 32, 3), 256, True),
-}
 
 
 @functools.cache

@@ -4,11 +4,12 @@ import hashlib
 import pathlib
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from experiments._extractor import cifar_extractor, digits_extractor, mnist_extractor
 from experiments._images import Images
 from genjax.data.images.levels import scaled
 from genjax.data.progress import progress
@@ -20,6 +21,24 @@ from genjax.metrics.statistics import Statistics, from_npz, is_statistics, to_np
 
 INCEPTION = 'InceptionV3'
 NOT_STATED = 'features not stated'  # in the place of an extractor, of files that name none
+
+
+class Trainable(NamedTuple):
+    """A classifier that can be trained to be an extractor, and what is known of it before."""
+
+    name: str  # of the extractor
+    make: Callable[..., Extractor]  # (steps, *options) -> Extractor
+    steps: int  # that are enough
+    shape: tuple[int, int, int]  # of an image, [H, W, C]
+    width: int  # features of an image
+    needs_data: bool  # whether make takes the folder of the set too
+
+
+CLASSIFIERS = {  # by the set that they are trained on
+    'digits': Trainable('digits classifier', digits_extractor, 1000, (8, 8, 1), 64, False),
+    'mnist': Trainable('MNIST classifier', mnist_extractor, 2000, (28, 28, 1), 128, True),
+    'cifar10': Trainable('CIFAR-10 classifier', cifar_extractor, 5000, (32, 32, 3), 256, True),
+}
 
 
 class Made(NamedTuple):

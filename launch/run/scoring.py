@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from experiments import _images, _scores
-from experiments._extractor import CLASSIFIERS, inception_extractor
+from experiments._extractor import inception_extractor
 from experiments._images import Images, by
+from experiments._scores import CLASSIFIERS
 from genjax.training.samples import write_atomically
 from launch.cli.refusal import Refused, nearest, refusing
 from launch.run import saved

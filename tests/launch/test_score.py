@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from experiments._extractor import CLASSIFIERS, Trainable
+from experiments._scores import CLASSIFIERS, Trainable
 from genjax.metrics.fidelity import Extractor, Features
 from launch.__main__ import main as launch
 from launch.run import scoring
@@ -37,25 +37,29 @@ def tiny(name, width=WIDTH):
     return Extractor(name, 'ab' * 8, 'none', features)
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A working directory, with quick extractors in the place of those that take a training."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / '.cache'))
+def quick(folder, patch):
+    """Works in a folder, with quick extractors in the place of those that take a training."""
+    patch.chdir(folder)
+    patch.setenv('XDG_CACHE_HOME', str(folder / '.cache'))
 
     def make(steps):
         return tiny('digits classifier')._replace(weights=f'{steps:016}')
 
-    quick = Trainable('digits classifier', make, 7, (8, 8, 1), WIDTH, False)
-    monkeypatch.setitem(CLASSIFIERS, 'digits', quick)
-    monkeypatch.setattr(scoring, 'WIDTH', WIDTH)
+    known = Trainable('digits classifier', make, 7, (8, 8, 1), WIDTH, False)
+    patch.setitem(CLASSIFIERS, 'digits', known)
+    patch.setattr(scoring, 'WIDTH', WIDTH)
 
     def inception(path):
         if not pathlib.Path(path).is_file():
             raise FileNotFoundError(f'there is no file {path}')
         return tiny('InceptionV3')
 
-    monkeypatch.setattr(scoring, 'inception_extractor', inception)
+    patch.setattr(scoring, 'inception_extractor', inception)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    quick(tmp_path, monkeypatch)
     (tmp_path / 'weights.pth').touch()
     return tmp_path
 
@@ -71,11 +75,15 @@ def write_folder(path, levels):
         Image.fromarray(level).save(path / f'{i:05}.png')
 
 
+def write_files(folder):
+    """120 digits as a folder a, and 90 others, darker, as a folder b."""
+    write_folder(folder / 'a', digits(0, 120))
+    write_folder(folder / 'b', digits(120, 210) // 2)
+
+
 @pytest.fixture
 def files(place):
-    """120 digits as a folder a, and 90 others, darker, as a folder b."""
-    write_folder(place / 'a', digits(0, 120))
-    write_folder(place / 'b', digits(120, 210) // 2)
+    write_files(place)
     return place
 
 
@@ -163,6 +171,23 @@ def test_neither_the_batch_nor_its_rest_changes_the_features(files):
         assert other == pytest.approx(found[0], rel=1e-4, abs=1e-6)
 
 
+def test_all_batches_run_one_program(files, monkeypatch):
+    extractor = tiny('InceptionV3')
+    shapes = []
+
+    @jax.jit
+    def features(x):
+        shapes.append(x.shape)  # when it is traced
+        return extractor.features(x)
+
+    def traced(path):
+        return extractor._replace(features=features)
+
+    monkeypatch.setattr(scoring, 'inception_extractor', traced)
+    scored('a', 'b', '--inception=weights.pth', '--batch=32')
+    assert shapes == [(32, 8, 8, 1)]
+
+
 def test_own_images_are_resampled_and_sets_padded_to_a_size(files):
     large = [np.asarray(Image.fromarray(x).resize((20, 16))) for x in digits(0, 30)]
     write_folder(files / 'large', large)
@@ -234,7 +259,8 @@ from genjax.training import Experiment
 
 
 def get_config():
-    return ConfigDict(dict(seed=0, steps=2, batch=8, level=0.5, flat=False, every=dict(log=1, evaluate=2, save=1)))
+    every = dict(log=1, evaluate=2, save=1)
+    return ConfigDict(dict(seed=0, steps=2, batch=8, level=0.5, flat=False, every=every))
 
 
 def build(config):
@@ -344,7 +370,14 @@ def test_a_run_that_cannot_be_scored_stops_no_other(runs, capsys):
 # Refusals
 
 
-def bad_folders(place):
+@pytest.fixture(scope='module')
+def bad(tmp_path_factory, trained):
+    """A folder of what is in order and what is not, which no refusal changes."""
+    place = tmp_path_factory.mktemp('bad')
+    write_files(place)
+    for name in ('runs', 'flat'):
+        shutil.copytree(trained / name, place / name)
+    (place / 'weights.pth').touch()
     (place / 'empty').mkdir()
     write_folder(place / 'one', digits(0, 1))
     write_folder(place / 'sizes', [*digits(0, 3), np.zeros((9, 8), np.uint8)])
@@ -353,9 +386,13 @@ def bad_folders(place):
     write_folder(place / 'colours', np.arange(4 * 8 * 8 * 3, dtype=np.uint8).reshape(4, 8, 8, 3))
     write_folder(place / 'large', np.zeros((3, 9, 9), np.uint8))
     (place / 'digits').mkdir()
-    np.savez('other.npz', mu=np.zeros(5), sigma=np.eye(5))
-    np.savez('torn.npz', mu=np.zeros(5), sigma=np.eye(4))
+    np.savez(place / 'other.npz', mu=np.zeros(5), sigma=np.eye(5))
+    np.savez(place / 'torn.npz', mu=np.zeros(5), sigma=np.eye(4))
     (place / 'text.txt').write_text('none')
+    with pytest.MonkeyPatch.context() as patch:
+        quick(place, patch)
+        assert main(['a', '--write_statistics=ours.npz']) == 0
+    return place
 
 
 REFUSED = {
@@ -404,8 +441,8 @@ REFUSED = {
     'be of InceptionV3',
     'a ours.npz --classifier=digits:3': 'ours.npz is of weights 0000000000000007, and these '
     'features are of 0000000000000003',
-    'ours.npz other.npz': 'ours.npz is of extractor digits classifier, and other.npz is of '
-    'not stated',
+    'ours.npz other.npz': 'other.npz is of extractor not stated, and ours.npz is of '
+    'digits classifier',
     'a ours.npz --write_statistics=x.npz': 'ours.npz is a file of statistics already',
     'flat b': 'flat draws arrays of shape [64]; images [H, W, C] are scored',
     'runs/0.5-0:7 b': 'runs/0.5-0 has no checkpoint 7; there are: 1, 2',
@@ -414,25 +451,24 @@ REFUSED = {
 
 
 @pytest.mark.parametrize('line', REFUSED)
-def test_what_is_wrong_is_refused_in_one_line(line, runs, capsys, monkeypatch):
-    bad_folders(runs)
-    assert main(['a', '--write_statistics=ours.npz']) == 0
-    capsys.readouterr()
+def test_what_is_wrong_is_refused_in_one_line(line, bad, capsys, monkeypatch):
+    quick(bad, monkeypatch)
 
     def computed(*_):
         raise AssertionError('something was computed')
 
     monkeypatch.setattr('experiments._scores.features_of_batches', computed)
-    before = contents(runs)
+    before = outside_the_cache(bad)
     assert main(line.split()) == 2
-    after = contents(runs)
-    assert {path for path in after if '.cache' not in path.parts} == {
-        path for path in before if '.cache' not in path.parts
-    }
+    assert outside_the_cache(bad) == before
     out, err = capsys.readouterr()
     said = [text for text in err.splitlines() if not text.startswith('training')]
     assert out == '' and len(said) == 1
-    assert said[0].replace(str(runs), 'PLACE').startswith(REFUSED[line])
+    assert said[0].replace(str(bad), 'PLACE').startswith(REFUSED[line])
+
+
+def outside_the_cache(folder):
+    return {path: x for path, x in contents(folder).items() if '.cache' not in path.parts}
 
 
 def test_help_names_every_flag(capsys):

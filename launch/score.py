@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         print(__doc__)
         return 0
     try:
-        values = _read(argv)
+        values = parsed(argv)
         # Not at the top: jax reads the environment that is prepared below when it is imported.
         from launch.run import scoring
 
@@ -63,8 +63,12 @@ def main(argv: Sequence[str]) -> int:
         return 2
 
 
-def _read(argv: Sequence[str]) -> dict[str, Any]:
-    """What a command line asks for, as the fields of launch.run.scoring.Request."""
+def parsed(argv: Sequence[str]) -> dict[str, Any]:
+    """What a command line asks for, as the fields of launch.run.scoring.Request.
+
+    Raises:
+      Refused: it is none.
+    """
     names = []
     values = {}
     words = iter(argv)

@@ -22,6 +22,7 @@ from launch.viewer.reading import find_runs, read_run
 
 WIDTH = 2048  # of InceptionV3's features
 MOST = 50_000  # samples of a run, where the other side has more
+MANY = 5_000  # images of each side, whose comparison takes a while
 OWN = ('folder:', 'npz:')  # before a path of images
 SETS = ('digits', 'mnist', 'fashion_mnist', 'cifar10')  # that need not be prepared
 
@@ -119,6 +120,8 @@ def _compare(asked, words, scored, extractor, made, reference):
                 if reference.shape and source.shape != reference.shape:
                     raise Refused(_unlike(source, reference))
             side = _side(source, extractor, asked)
+            if min(side.n or 0, reference.n or 0) >= MANY:
+                print(f'comparing {side.n:,} with {reference.n:,} images', file=sys.stderr)
             with refusing(ValueError):
                 comparison = _scores.scored(made, side, reference, draws)
             rows.append(Row(word, run, checkpoint, side, comparison, ''))
@@ -181,14 +184,17 @@ def _open(word: str, asked: Request) -> Source:
             return Run(word)
         if path.exists():
             return _open_path(word, word, asked)
-        if colon and saved.is_checkpoint(part) and pathlib.Path(name).expanduser().is_dir():
-            return Run(word)
-        if part not in _images.PARTS:
-            name, part = word, 'train'
+        if colon and saved.is_checkpoint(part):
+            if pathlib.Path(name).expanduser().is_dir():
+                return Run(word)
+            raise Refused(f'{name} is no run directory')
         if word.startswith(('.', '/', '~')) or path.suffix in ('.zip', '.npz'):
             raise Refused(f'there is no folder, file or run {word}')
-        is_known = colon or name in SETS
-        with refusing(ValueError, about='' if is_known else f'{word} is no folder, file or run'):
+        has_part = part in _images.PARTS
+        if not has_part:
+            name, part = word, 'train'
+        about = '' if has_part or name in SETS else f'{word} is no folder, file or run'
+        with refusing(ValueError, about=about):
             return _images.images_of_set(name, part, size=asked.size, data_dir=asked.data_dir)
 
 

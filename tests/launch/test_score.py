@@ -4,6 +4,8 @@ torch-fidelity on the same files; and what is refused, in one line and before an
 
 import json
 import pathlib
+import re
+import shlex
 import shutil
 import zipfile
 
@@ -18,7 +20,7 @@ from experiments._scores import CLASSIFIERS, Trainable
 from genjax.metrics.fidelity import Extractor, Features
 from launch.__main__ import main as launch
 from launch.run import scoring
-from launch.score import main
+from launch.score import FLAGS, main, parsed
 
 WIDTH = 12
 SHARES = ('precision', 'recall', 'density', 'coverage')
@@ -411,6 +413,7 @@ REFUSED = {
     'a b --out=a': '--out is a; it takes a file in a folder that is there',
     'a ./missing': 'there is no folder, file or run ./missing',
     'a missing.zip': 'there is no folder, file or run missing.zip',
+    'a runs/none:best': 'runs/none is no run directory',
     'a mnits': "mnits is no folder, file or run: there is no set 'mnits'",
     'a digits': 'digits is a set of images, and there is PLACE/digits; '
     'say digits:train or folder:digits',
@@ -472,11 +475,19 @@ def outside_the_cache(folder):
 
 
 def test_help_names_every_flag(capsys):
-    from launch.score import FLAGS
-
     assert main(['--help']) == 0
     usage = capsys.readouterr().out
     assert all(f'--{flag} ' in usage for flag in FLAGS)
+
+
+def test_the_commands_of_the_documents_are_ones():
+    document = pathlib.Path(__file__).parents[2] / 'docs/running.md'
+    commands = re.findall(
+        r'^python -m launch.score (.*?)(?: {2,}#.*)?$', document.read_text(), re.M
+    )
+    assert len(commands) > 4
+    for command in commands:
+        assert parsed(shlex.split(command))['scored']
 
 
 # Equality with torch-fidelity, on the same files and features.

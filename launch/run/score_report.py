@@ -67,7 +67,8 @@ def as_json(contract: Contract, rows: Sequence[Row]) -> str:
     for group in _groups(rows):
         statistics = {name: x._asdict() for name, x in group.scores.items()}
         seeds = [run.config.get('seed') for run in group.runs]
-        tables.append({'config': group.config, 'seeds': seeds, 'scores': statistics})
+        table = {'experiment': group.experiment, 'checkpoint': group.checkpoint}
+        tables.append(table | {'config': group.config, 'seeds': seeds, 'scores': statistics})
     value = contract._asdict() | {'rows': found, 'groups': tables}
     return json.dumps(value, indent=1) + '\n'
 
@@ -167,24 +168,27 @@ def _short(name):
 
 
 class _Group(NamedTuple):
-    """Runs that differ in their seed alone, at the same checkpoint."""
+    """Runs of an experiment that differ in their seed alone, at the same checkpoint."""
 
+    experiment: str
+    checkpoint: str  # as it was named
     runs: list[Run]
     config: dict[str, Any]  # but for the seed
     scores: dict[str, Statistics]
 
 
 def _groups(rows):
-    found = []
-    scored = {}  # checkpoint -> {run directory: row}
+    members = {}  # (experiment, checkpoint) -> {run directory: row}
     for row in rows:
         if row.run is not None and row.side is not None:
-            scored.setdefault(row.checkpoint, {})[row.run.workdir] = row
-    for members in scored.values():
-        runs = [row.run for row in members.values()]
+            alike = members.setdefault((row.run.experiment, row.checkpoint), {})
+            alike[row.run.workdir] = row
+    found = []
+    for (experiment, checkpoint), by_workdir in members.items():
+        runs = [row.run for row in by_workdir.values()]
         for group in groups(runs, _settings(runs)):
-            of_group = [members[run.workdir] for run in group.runs]
-            found.append(_Group(group.runs, group.config, _summary(of_group)))
+            scores = _summary([by_workdir[run.workdir] for run in group.runs])
+            found.append(_Group(experiment, checkpoint, group.runs, group.config, scores))
     return found
 
 
@@ -212,7 +216,7 @@ def _group_cells(rows):
     keys = _settings([run for group in found for run in group.runs])
     cells = [['over seeds', *keys, *map(_short, names)]]
     for group in found:
-        label = f'{group.runs[0].experiment}, {len(group.runs)} seeds'
+        label = f'{group.experiment}:{group.checkpoint}, {len(group.runs)} seeds'
         settings = [setting_text(group.config.get(key, '-')) for key in keys]
         cells.append([label, *settings, *(_mean(group.scores.get(name)) for name in names)])
     return cells

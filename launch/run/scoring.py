@@ -13,6 +13,7 @@ from experiments import _images, _scores
 from experiments._extractor import inception_extractor
 from experiments._images import Images, by
 from experiments._scores import CLASSIFIERS
+from genjax.home import is_writable
 from genjax.training.samples import write_atomically
 from launch.cli.refusal import Refused, nearest, refusing
 from launch.run import saved
@@ -84,10 +85,11 @@ def score(asked: Request) -> int:
     words = _expanded(asked.scored)
     reference = _open(asked.reference, asked) if asked.reference else None
     scored = [_open(word, asked) for word in words]
-    if isinstance(scored[0], Run):  # its images are known by its state
-        scored[0] = _samples(scored[0], asked, _count(reference))
+    _check_flags(asked, [*scored, reference])
+    _open_one_run(scored, asked, reference)
     if isinstance(reference, Run):
-        reference = _samples(reference, asked, _count(scored[0]))
+        counts = [count for count in map(_count, scored) if count is not None]
+        reference = _samples(reference, asked, max(counts, default=None))
     opened = [source for source in (*scored, reference) if source is not None]
     _check_alike(asked, opened)
     choice = _choose(asked, opened)
@@ -142,8 +144,40 @@ def _compare(asked, words, scored, extractor, made, reference):
 
 def _check_places(asked):
     for flag, path in (('--out', asked.out), ('--write_statistics', asked.write_statistics)):
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        if path is None:
+            continue
+        folder = path.absolute().parent
+        if path.is_dir() or not folder.is_dir():
             raise Refused(f'{flag} is {path}; it takes a file in a folder that is there')
+        if not is_writable(folder):
+            raise Refused(f'{flag} is {path}; {folder} cannot be written')
+
+
+def _check_flags(asked, sources):
+    """Sees that what is said of the samples of runs is said of some."""
+    if any(isinstance(source, Run) for source in sources):
+        return
+    for flag, value in (('--n', asked.n), ('--average', asked.average)):
+        if value is not None:
+            raise Refused(f'{flag} is {value}, and none of those that are named is a run')
+
+
+def _open_one_run(scored, asked, reference):
+    """Opens the first run that can be, in its place, so that the shape of its images is known.
+
+    The others are opened when their turn comes, for the states of all might not fit into memory.
+    """
+    refusal = None
+    for i, source in enumerate(scored):
+        if not isinstance(source, Run):
+            continue
+        try:
+            scored[i] = _samples(source, asked, _count(reference))
+            return
+        except Refused as error:
+            refusal = refusal or error
+    if refusal is not None and all(isinstance(source, Run) for source in scored):
+        raise refusal
 
 
 def _expanded(words):
@@ -243,7 +277,11 @@ def _choose(asked: Request, opened) -> Choice | None:
                 return _classifier(name, asked)
         if stated == _scores.INCEPTION:
             raise Refused(f'{source.path} is of {stated}; give its file by --inception')
-    sets = [source.source for source in images if source.part in _images.PARTS]
+    sets = [
+        source.source
+        for source in images
+        if source.part in _images.PARTS and not source.source.startswith(OWN)
+    ]
     for name in reversed(sets):  # the reference is the last
         if name in CLASSIFIERS:
             return _classifier(name, asked)

@@ -350,7 +350,7 @@ def test_a_folder_of_runs_gives_means_over_seeds(runs, capsys):
         assert group['scores'][name]['mean'] == pytest.approx(np.mean(here))
         assert group['scores'][name]['deviation'] == pytest.approx(np.std(here, ddof=1))
     lines = capsys.readouterr().out.splitlines()
-    table = [line for line in lines if line.startswith('painter, 2 seeds')]
+    table = [line for line in lines if line.startswith('painter:last, 2 seeds')]
     assert len(table) == 2 and all(' ± ' in line for line in table)
 
 
@@ -359,14 +359,17 @@ def test_runs_at_two_steps_are_not_seeds_of_one(runs):
     assert [group['seeds'] for group in found['groups']] == [[0, 1], [0]]
 
 
-def test_a_run_that_cannot_be_scored_stops_no_other(runs, capsys):
-    shutil.rmtree('runs/0.5-1/checkpoints')
-    found = scored('runs', '--to', 'a', code=1)
-    assert [('refusal' in row) for row in found['rows']] == [False, True, False, False]
-    assert [group['seeds'] for group in found['groups']] == [[0], [0, 1]]
+@pytest.mark.parametrize('lost', [0, 1])
+def test_a_run_that_cannot_be_scored_stops_no_other(lost, runs, capsys):
+    shutil.rmtree(f'runs/0.5-{lost}/checkpoints')
+    found = scored('runs/0.5-0', 'runs/0.5-1', '--to', 'a', code=1)
+    assert [('refusal' in row) for row in found['rows']] == [lost == 0, lost == 1]
+    assert [group['seeds'] for group in found['groups']] == [[1 - lost]]
     out, err = capsys.readouterr()
     assert 'no checkpoint' in err
-    assert 'runs/0.5-1' in out
+    assert f'runs/0.5-{lost}' in out
+    shutil.rmtree(f'runs/0.5-{1 - lost}/checkpoints')
+    assert main(['runs/0.5-0', 'runs/0.5-1', '--to', 'a']) == 2
 
 
 # Refusals
@@ -447,6 +450,8 @@ REFUSED = {
     'ours.npz other.npz': 'other.npz is of extractor not stated, and ours.npz is of '
     'digits classifier',
     'a ours.npz --write_statistics=x.npz': 'ours.npz is a file of statistics already',
+    'a b --n=5': '--n is 5, and none of those that are named is a run',
+    'a b --average=none': '--average is none, and none of those that are named is a run',
     'flat b': 'flat draws arrays of shape [64]; images [H, W, C] are scored',
     'runs/0.5-0:7 b': 'runs/0.5-0 has no checkpoint 7; there are: 1, 2',
     'runs/0.5-0 b --average=long': "runs/0.5-0: average is 'long'; the state keeps no average",
@@ -481,10 +486,8 @@ def test_help_names_every_flag(capsys):
 
 
 def test_the_commands_of_the_documents_are_ones():
-    document = pathlib.Path(__file__).parents[2] / 'docs/running.md'
-    commands = re.findall(
-        r'^python -m launch.score (.*?)(?: {2,}#.*)?$', document.read_text(), re.M
-    )
+    text = (pathlib.Path(__file__).parents[2] / 'docs/running.md').read_text('utf-8')
+    commands = re.findall(r'^python -m launch.score (.*?)(?: {2,}#.*)?$', text, re.M)
     assert len(commands) > 4
     for command in commands:
         assert parsed(shlex.split(command))['scored']

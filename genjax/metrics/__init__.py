@@ -13,6 +13,8 @@ nearest           nearest word vectors by their cosine
 precision_recall  precision, recall, density and coverage by balls of nearest neighbours
 projections       linear maps from hyponyms to hypernyms
 protocol          Score and the Protocol of how it was made
+published         published_scores: every score, drawn at random as published figures are
 similarity        correlation of cosines of word pairs with human scores
+statistics        moments of features in a file, as pytorch-fid and EDM keep them
 words             every score of word vectors at once
 """

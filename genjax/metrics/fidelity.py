@@ -5,7 +5,7 @@ Images [N, H, W, C] in [-1, 1] become features [N, D] and logits [N, K] of K cla
 InceptionV3's features and of no others'.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -55,15 +55,29 @@ def features_of(extractor: Extractor, images: ArrayLike, *, batch: int = 64) -> 
       images: [N, H, W, C] in [-1, 1].
       batch: how many images at a time; one compiled program serves all batches.
     """
+    starts = range(0, len(images), batch)
+    return features_of_batches(
+        extractor, (images[start : start + batch] for start in starts), batch=batch
+    )
+
+
+def features_of_batches(
+    extractor: Extractor, batches: Iterable[ArrayLike], *, batch: int
+) -> Features:
+    """The features of images that come in batches, on the host.
+
+    Args:
+      extractor: whose features.
+      batches: of images [B, H, W, C] in [-1, 1], at least one; one that is shorter is filled up.
+      batch: B; one compiled program serves all batches.
+    """
     pooled = []
     logits = []
-    for start in range(0, len(images), batch):
-        padded = _pad(images[start : start + batch], batch)
-        features = jax.device_get(extractor.features(padded))
-        pooled.append(features.pooled)
-        logits.append(features.logits)
-    n = len(images)
-    return Features(np.concatenate(pooled)[:n], np.concatenate(logits)[:n])
+    for images in batches:
+        features = jax.device_get(extractor.features(_pad(images, batch)))
+        pooled.append(features.pooled[: len(images)])
+        logits.append(features.logits[: len(images)])
+    return Features(np.concatenate(pooled), np.concatenate(logits))
 
 
 def _pad(images, length):

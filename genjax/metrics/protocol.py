@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-INCEPTION = {'Frechet distance': 'FID', 'kernel distance': 'KID', 'classifier score': 'IS'}
+INCEPTION = {
+    'Frechet distance': 'FID',
+    'kernel distance': 'KID',
+    'kernel distance of subsets': 'KID of subsets',
+    'classifier score': 'IS',
+}
 
 
 class Protocol(NamedTuple):

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from genjax.metrics import fidelity as module
-from genjax.metrics.fidelity import Extractor, Features, features_of, protocol_of, scores
+from genjax.metrics.fidelity import (
+    Extractor,
+    Features,
+    features_of,
+    features_of_batches,
+    protocol_of,
+    scores,
+)
 from genjax.metrics.frechet import frechet_distance
 from genjax.metrics.kernel import kernel_distance, kernel_distances
 from genjax.metrics.modes import classifier_score
@@ -34,6 +41,16 @@ def test_features_come_in_batches_of_one_shape(n):
     np.testing.assert_array_equal(found.pooled, images.reshape(n, 6))
     np.testing.assert_array_equal(found.logits, images.reshape(n, 6)[:, :3])
     assert set(shapes) == {(8, 2, 3, 1)}
+
+
+def test_batches_of_any_length_are_filled_up():
+    images = np.random.default_rng(0).uniform(-1, 1, (11, 2, 3, 1)).astype(np.float32)
+    extractor, shapes = toy_extractor()
+    batches = [images[:3], images[3:8], images[8:]]
+    found = features_of_batches(extractor, iter(batches), batch=5)
+    np.testing.assert_array_equal(found.pooled, images.reshape(11, 6))
+    np.testing.assert_array_equal(found.logits, images.reshape(11, 6)[:, :3])
+    assert set(shapes) == {(5, 2, 3, 1)}
 
 
 def measured(name='toy', real=60, fake=40):

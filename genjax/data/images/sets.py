@@ -77,7 +77,7 @@ def images(
         )
         side = None
     else:
-        train_split, test_split = _digits() if name == 'digits' else _prepared(name, data_dir)
+        train_split, test_split = named_splits(name, data_dir)
         about = None
         side = _side(name, size, train_split.shape)
 
@@ -110,6 +110,17 @@ def images(
         return with_fingerprints(data, fingerprint(levels))
     data = Data(train, ordered(test_split.records, batch=batch, read=read_test), about)
     return with_fingerprints(data, test_split.fingerprint)
+
+
+def named_splits(name: str, data_dir: str = '') -> tuple[Split, Split]:
+    """The training and test splits of a set by name, in the order that it is stored in.
+
+    Args: as of `images`.
+
+    Raises:
+      ValueError, FileNotFoundError: as of `images`.
+    """
+    return _digits() if name == 'digits' else _prepared(name, data_dir)
 
 
 def _decoded_bytes(split: Split, side: int | None) -> int:

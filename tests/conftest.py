@@ -89,7 +89,7 @@ def toy_experiments(place, patch):
     patch.setattr(experiments, '__path__', [str(toys)])
     patch.chdir(place)
     yield place
-    for name in ('toy', 'other', 'fitted'):
+    for name in ('toy', 'other'):
         sys.modules.pop(f'experiments.{name}', None)
         vars(experiments).pop(name, None)
 

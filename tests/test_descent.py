@@ -157,6 +157,22 @@ def test_microbatches_are_one_batch_within_rounding(parts):
     assert abs(at_once['loss'] - in_parts['loss']) > 0.01
 
 
+def test_microbatches_take_the_memory_of_one():
+    def losses(key, params, batch):
+        h = jnp.tanh(batch[:, None] * params['in'][None])
+        return {'loss': (jnp.sin(h @ params['out'])) ** 2}
+
+    def memory(microbatches):
+        descent = descend(losses, optax.sgd(0.1), microbatches=microbatches)
+        fit = descent.init({'in': jnp.ones(1000), 'out': jnp.ones(1000)})
+        lowered = jax.jit(descent.update).lower(jax.random.key(0), fit, jnp.zeros(640))
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+    one_activation = 640 * 1000 * 4
+    assert memory(1) >= one_activation
+    assert memory(16) < memory(1) / 8
+
+
 def test_one_microbatch_is_the_same_program():
     def program(**options):
         descent = descend(noisy, optax.adam(0.1), **options)

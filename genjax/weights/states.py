@@ -16,10 +16,8 @@ from jax.experimental import multihost_utils
 from genjax.base import State
 from genjax.descent import Fit
 
-KINDS = (
-    'average',
-    'params',
-)  # of the parameters of a fit, in the order in which they are looked for
+# Of the parameters of a fit, in the order in which they are looked for.
+KINDS = ('average', 'params')
 
 
 class Comparison(NamedTuple):

@@ -74,7 +74,7 @@ def check_devices(
 
     Raises:
       Refused: a mesh of another number of devices, pmap over two axes, a batch that the devices do
-        not divide.
+        not divide, or microbatches that do not divide what a device has of it.
     """
     axes = {'data': 1, 'model': 1} | dict(mesh or {'data': devices})
     if axes['data'] * axes['model'] != devices:
@@ -87,6 +87,13 @@ def check_devices(
     if config.get('batch', devices) % devices:
         raise Refused(
             f'--config.batch is {config.batch}; it takes a multiple of the {devices} devices'
+        )
+    parts = config.get('microbatches', 1)
+    each = config.get('batch', devices) // devices
+    if parts > 1 and each % parts:
+        raise Refused(
+            f'--config.microbatches is {parts}; it takes a divisor of {each}, '
+            f'the examples of a batch on each device'
         )
 
 

@@ -52,6 +52,35 @@ FAULTS = (
         'contracts/test_contracts.py::test_jit_and_pmap_agree_over_100_steps[vae]',
     ),
     Fault(
+        'every microbatch has the noise of the first',
+        'genjax/parallel.py',
+        'place[k + parts * jnp.arange(n)]',
+        'place[parts * jnp.arange(n)]',
+        'test_parallel.py::'
+        'test_an_example_has_the_place_and_the_noise_of_one_batch_in_any_part[1-3]',
+    ),
+    Fault(
+        'gradients are summed over microbatches in place of averaged',
+        'genjax/descent.py',
+        'x / microbatches',
+        'x / 1',
+        'test_descent.py::test_microbatches_are_one_batch_within_rounding[2]',
+    ),
+    Fault(
+        'a run begins with the parameters of another in place of their average',
+        'genjax/weights/states.py',
+        "KINDS = ('average', 'params')",
+        "KINDS = ('params', 'average')",
+        'weights/test_states.py::test_a_state_begins_with_the_average_and_anew_in_all_else',
+    ),
+    Fault(
+        'the levels of diffusers are counted from the finest on the way up',
+        'genjax/weights/diffusers_unet.py',
+        "levels - 1 - numbers['level']",
+        "numbers['level']",
+        'weights/test_diffusers_unet.py::test_the_names_are_those_of_the_published_checkpoint',
+    ),
+    Fault(
         'the average of the parameters lags one step behind',
         'genjax/descent.py',
         'move(decay, state.updates, state.average, params)',

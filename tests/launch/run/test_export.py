@@ -1,5 +1,6 @@
 """Weights of a run in files."""
 
+import pathlib
 import shutil
 
 import jax
@@ -19,7 +20,8 @@ from launch.run.states import state_at
 from tests.conftest import toy_experiments
 from tests.trees import assert_trees_equal
 
-EXP = ['--exp=fitted']
+PAGE = pathlib.Path(__file__).parents[2] / 'experiments/_fitted.py'
+EXP = [f'--exp={PAGE}']
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +48,7 @@ def test_parameters_and_average_are_named_by_their_paths(run, folder, capsys):
     assert contents(run) == before
     size = (folder / 'out/model.safetensors').stat().st_size
     size += (folder / 'out/config.json').stat().st_size
-    said = f'out: fitted at step 4, model.safetensors, config.json, {size / 1e6:.1f} MB\n'
+    said = f'out: _fitted at step 4, model.safetensors, config.json, {size / 1e6:.1f} MB\n'
     assert capsys.readouterr().out == said
     arrays = load_file('out/model.safetensors')
     layers = ('line/offset', 'line/slopes')
@@ -55,7 +57,7 @@ def test_parameters_and_average_are_named_by_their_paths(run, folder, capsys):
     for name, x in weights_of(state).items():
         np.testing.assert_array_equal(arrays[name], x, strict=True)
     with safe_open('out/model.safetensors', 'numpy') as file:
-        assert file.metadata() == {'experiment': 'fitted', 'step': '4', 'format': 'genjax'}
+        assert file.metadata() == {'experiment': '_fitted', 'step': '4', 'format': 'genjax'}
     assert rundir.read(folder / 'out/config.json') == rundir.read(run / 'config.json')
 
 
@@ -89,7 +91,7 @@ def test_another_checkpoint_and_average_can_be_chosen(run, folder):
         ('a -o out --average=fast', "a: average is 'fast'; there are: none, average, slow"),
         (
             'a -o out --format=diffusers',
-            '--format is diffusers, and fitted describes no pipeline; '
+            '--format is diffusers, and _fitted describes no pipeline; '
             'a page does that in pipeline(config), as ddpm_cifar',
         ),
     ],

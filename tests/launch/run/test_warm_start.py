@@ -20,7 +20,8 @@ from launch.run.states import state_at
 from tests.conftest import toy_experiments
 from tests.trees import assert_trees_equal
 
-EXP = ['--exp=fitted']
+PAGE = pathlib.Path(__file__).parents[2] / 'experiments/_fitted.py'
+EXP = [f'--exp={PAGE}']
 
 
 @pytest.fixture(scope='module')

@@ -58,15 +58,20 @@ const DASHES = { d0: 'solid', d1: 'dashed', d2: 'dotted', d3: 'dotdash' };
 const dark = matchMedia('(prefers-color-scheme: dark)');
 globalThis.Bokeh?.logger.set_level('error');
 
-// Of each row of the table and of each run its name and look; colours are the page's, by day or by night.
+// Of each row of the table and of each run its name, its look, and whether it is shown: a row as a mean, or else its runs.
 function looks(section) {
-  const style = getComputedStyle(document.documentElement);
-  const rows = JSON.parse(section.querySelector('.curve-key').textContent).map(([classes, label, runs]) => {
+  const style = getComputedStyle(document.documentElement); // with the colours of the hour
+  const means = section.querySelector('.as')?.value === 'means';
+  const rows = JSON.parse(section.querySelector('.curve-key').textContent).map(([classes, label, labels]) => {
     const [colour, dash] = classes.split(' ');
-    return { label, runs, colour: style.getPropertyValue(`--${colour}`).trim(), dash: DASHES[dash] };
+    const numbers = Object.keys(labels);
+    const shown = means && numbers.length > 1 && numbers.every((run) => !off.has(run));
+    return { label, labels, shown, colour: style.getPropertyValue(`--${colour}`).trim(), dash: DASHES[dash] };
   });
   const runs = {};
-  for (const row of rows) for (const [run, label] of Object.entries(row.runs)) runs[run] = { ...row, label, row };
+  for (const row of rows) {
+    for (const [run, label] of Object.entries(row.labels)) runs[run] = { ...row, label, shown: !row.shown && !off.has(run) };
+  }
   return { rows, runs };
 }
 
@@ -76,7 +81,7 @@ async function embed(figure) {
   const { document: drawn } = views.get_by_id(item.root_id).model;
   for (const axes of ['linear', 'log']) {
     const tools = drawn.get_model_by_name(axes)?.toolbar.tools ?? [];
-    // A finger scrolls the page, until a tool is chosen.
+    // A finger scrolls the page, until it chooses a tool.
     if (matchMedia('(pointer: coarse)').matches) for (const tool of tools) tool.active &&= tool.type === 'HoverTool';
   }
   return drawn;
@@ -88,17 +93,14 @@ async function chart(figure) {
   figure.drawn ??= embed(figure);
   const drawn = await figure.drawn;
   const { rows, runs } = looks(section);
-  const means = section.querySelector('.as')?.value === 'means';
-  const isMean = (row) => means && Object.keys(row.runs).length > 1 && Object.keys(row.runs).every((run) => !off.has(run));
   for (const name of ['runs', 'means', 'points', 'bands', 'bands-above-0']) {
     const source = drawn.get_model_by_name(name);
     if (!source) continue;
-    const { run: numbers, row: places } = source.data;
-    const of = numbers ? [...numbers].map((run) => runs[run]) : [...places].map((row) => rows[row]);
-    const shown = numbers ? of.map(({ row }, i) => !off.has(String(numbers[i])) && !isMean(row)) : of.map(isMean);
-    const columns = ['label', 'colour', 'dash'].map((key) => [key, of.map((look) => look[key])]);
-    if (name === 'points') columns.push(['mean', [...source.data.value].map((value, i) => (shown[i] ? value : NaN))]);
-    else drawn.get_model_by_name(`${name}-shown`).booleans = shown;
+    const { run, row, value } = source.data;
+    const entries = run ? [...run].map((number) => runs[number]) : [...row].map((place) => rows[place]);
+    const columns = ['label', 'colour', 'dash'].map((key) => [key, entries.map((entry) => entry[key])]);
+    if (value) columns.push(['mean', entries.map(({ shown }, i) => (shown ? value[i] : NaN))]);
+    else drawn.get_model_by_name(`${name}-shown`).booleans = entries.map(({ shown }) => shown);
     source.data = { ...source.data, ...Object.fromEntries(columns) };
   }
   const log = drawn.get_model_by_name('log');
@@ -133,15 +135,14 @@ function pick(button, dialog) {
   const first = strip.querySelector('[aria-pressed=true]');
   for (const other of all('.pick-picture')) other.ariaPressed = other === button && button !== first;
   if (!first || first === button) return;
-  const pair = [first, button];
+  const pair = [button, first];
   const turn = () => {
     pair.reverse();
     dialog.querySelector('.turn').replaceChildren(pair[0].firstElementChild.cloneNode());
     dialog.querySelector('p').textContent = pair[0].firstElementChild.alt;
   };
   dialog.querySelector('.turn').onclick = turn;
-  dialog.onkeydown = (event) => { if (event.key.startsWith('Arrow')) turn(); }; // and false would forbid the other keys
-  turn();
+  dialog.onkeydown = ({ key }) => { if (key.startsWith('Arrow')) turn(); };
   turn();
   dialog.showModal();
   button.ariaPressed = false;

@@ -120,12 +120,12 @@ def section(
     shape = columns(runs)
     all_groups = groups(runs, shape.settings)
     shown, order = _first(all_groups)
-    rows = []
     # Those that are shown at first have the first styles, which are the most unlike each other.
-    for rank, place in enumerate([*shown, *(i for i in range(len(all_groups)) if i not in shown)]):
-        row = _row(rank, place in shown, all_groups[place], shape, numbers, folder)
-        rows.append((place, row))
-    rows = [row for _, row in sorted(rows, key=lambda placed: placed[0])]
+    ranked = sorted(range(len(all_groups)), key=lambda place: (place not in shown, place))
+    rows = [
+        _row(ranked.index(place), place in shown, group, shape, numbers, folder)
+        for place, group in enumerate(all_groups)
+    ]
     members = {member.number: member for row in rows for member in row.members}
     pictures = [
         (members[picture.run], picture, image)

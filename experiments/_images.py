@@ -11,10 +11,11 @@ import numpy as np
 
 from genjax.data.images.decoded import RESAMPLING, decode_files
 from genjax.data.images.files import open_files
-from genjax.data.images.levels import padded, to_levels
+from genjax.data.images.levels import padded
 from genjax.data.images.own import is_own, open_own
 from genjax.data.images.sets import named_splits
 from genjax.data.images.splits import Split
+from genjax.training.samples import to_levels
 
 PARTS = ('train', 'test')
 RESIDENT = 2**30  # bytes of a split up to which it is read at once

@@ -7,9 +7,12 @@ Smoke   python -m launch --exp flow_mnist --config.steps=4 --config.batch=4 --co
         --config.samples=20 --config.classifier=2 --config.sampler.steps=2
 Source  Lipman et al. 2023, arXiv:2210.02747, and Ho and Salimans 2022, arXiv:2207.12598, as in
         flow_digits; MNIST as TFDS has it
-Ours    not trained to the end yet. A step takes 2.2 s of one CPU core (Intel Xeon; 20 steps, 1.1
-        million parameters), and an estimate of 64 images 0.6 s, beside other programs on 2 cores:
-        by these, and if both cores are free, 2,000 steps take 37 min
+Ours    2,000 steps, seed 0, on 2 CPU cores (Intel Xeon) that did other work too: 58 min in all, 80
+        min of processor time (commit fdc7112, jax 0.10.2). Test loss 0.1637, bound 2.476 bits/dim.
+        Of 10,000 samples by 10 estimates: Frechet distance (MNIST classifier) 7.6 (gan_mnist: 3.1
+        to 4.1), precision 0.63, recall 0.87, and 92.1 % are found to be of their label. Of 500
+        samples at guidance 1, 2 and 4: distance 21.8, 38.3 and 104, of their label 91.0, 99.4 and
+        100 %, recall 0.90, 0.69 and 0.42
 """
 
 from functools import partial

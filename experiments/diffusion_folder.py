@@ -29,6 +29,7 @@ from experiments._own import (
 
 # By the number of images. They are a first guess, and none of them was tuned.
 SIZES = (
+    Size(100, steps=2_000, batch=8, width=32),
     Size(2_000, steps=10_000, batch=32, width=32),
     Size(20_000, steps=50_000, batch=64, width=64),
     Size(float('inf'), steps=200_000, batch=128, width=128),

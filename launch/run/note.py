@@ -5,13 +5,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from genjax.data.images import files
 from genjax.training import checkpoint
 from launch.cli.refusal import Refused
 from launch.run import rundir
 from launch.run.plan import Plan
 
-NAME = files.NOTE  # in a folder of samples
+NAME = 'samples.json'  # in a folder of samples; the reader of images leaves it out
 
 
 def make_note(plan: Plan, step: int, **more: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ LABELS = 'dataset.json'  # of StyleGAN and EDM
 # What systems leave beside images. Names that begin with a dot are left out as well.
 LEFT_BY_SYSTEMS = ('__MACOSX', 'Thumbs.db', 'desktop.ini')
 NOTE = 'samples.json'  # that `--mode sample --out` leaves beside samples, to say what they are
+IS_UTF8 = 0x800  # of an entry of a zip file: its name is (PKWARE, APPNOTE 4.4.4)
 TRAIN = 'train'
 TESTS = ('test', 'val', 'validation')  # names of a folder of images to test on
 
@@ -160,7 +161,7 @@ def _zip_file(path: pathlib.Path, stamp: Any) -> Listing:
     members = {}
     problems = {}
     for member in archive.infolist():
-        name = member.filename
+        name = _name_in_zip(member)
         if member.is_dir() or any(map(_is_left_out, name.split('/'))):
             continue
         if name in members:
@@ -172,6 +173,16 @@ def _zip_file(path: pathlib.Path, stamp: Any) -> Listing:
         return archive.read(members[name])
 
     return Listing(stamps, problems, read)
+
+
+def _name_in_zip(member: zipfile.ZipInfo) -> str:
+    """The name of an entry, in which Info-ZIP writes UTF-8 without saying so."""
+    if member.flag_bits & IS_UTF8:
+        return member.filename
+    try:
+        return member.filename.encode('cp437').decode('utf-8')
+    except UnicodeError:
+        return member.filename
 
 
 def _rows(path: pathlib.Path, stamp: Any) -> ImageFiles:

@@ -186,6 +186,25 @@ def test_each_bad_file_has_its_line_and_nothing_changes(tmp_path):
     assert snapshot(tmp_path) == before
 
 
+class Unsaid(zipfile.ZipInfo):
+    """An entry whose name is UTF-8, which it does not say."""
+
+    def _encodeFilenameFlags(self):  # noqa: N802
+        return self.filename.encode(), self.flag_bits & ~0x800
+
+
+@pytest.mark.parametrize('kind', [zipfile.ZipInfo, Unsaid])
+def test_names_in_a_zip_file_are_those_of_the_folder(kind, tmp_path):
+    write(tmp_path / 'set', 'é/1.png', '子/2.png')
+    folder = open_files(tmp_path / 'set')
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as archive:
+        for name in folder.names:
+            archive.writestr(kind(name), (tmp_path / 'set' / name).read_bytes())
+    zipped = open_files(tmp_path / 'a.zip')
+    assert zipped.names == folder.names and zipped.classes == folder.classes
+    np.testing.assert_array_equal(zipped.decoded(1), folder.decoded(1))
+
+
 def test_a_damaged_entry_of_a_zip_file_has_its_line(tmp_path):
     write(tmp_path / 'set', 'a.png', 'b.png')
     path = tmp_path / 'a.zip'

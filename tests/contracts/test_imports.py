@@ -31,7 +31,7 @@ ALLOWED = {
         'metrics',
         'probes',
     },
-    'launch': {'base', 'home', 'training'},
+    'launch': {'base', 'home', 'training', 'descent'},
 }
 # The modules that lie in genjax itself.
 ROOT_MODULES = {

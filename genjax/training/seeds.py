@@ -18,6 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from genjax.base import Resident, State
 from genjax.training import checkpoint
+from genjax.training.digest import digest
 from genjax.training.experiment import Experiment, Keys, run_keys
 from genjax.training.feed import abstract_batch, as_feed, feed_args, first_batch
 from genjax.training.joint import joint, joint_feed
@@ -208,15 +209,13 @@ def take_same_steps(
     batches = []
     for experiment in (first, second):
         feed = as_feed(experiment.data.train)
-        make_batch = jax.tree.map(np.asarray, feed.make_batch)
         raw = feed.arrays if isinstance(feed, Resident) else feed.load(0)
 
         def batch(make_batch, raw, step):
             return make_batch(raw, step)
 
-        text = jax.jit(batch).lower(make_batch, raw, np.int32(0)).as_text()
-        leaves = [leaf.tobytes() for leaf in jax.tree.leaves(make_batch)]
-        batches.append((text, leaves, getattr(feed, 'fingerprint', '')))
+        text = jax.jit(batch).lower(feed.make_batch, raw, np.int32(0)).as_text()
+        batches.append((text, digest(feed.make_batch), feed.fingerprint))
     updates = [_update(experiment, mesh, rules) for experiment in (first, second)]
     return batches[0] == batches[1] and updates[0] == updates[1]
 

@@ -10,7 +10,7 @@ from launch.cli.refusal import Refused
 from launch.run import rundir
 from launch.run.plan import Plan
 
-NAME = 'samples.json'  # in a folder of samples; the reader of images leaves it out
+NAME = '.samples.json'  # in a folder of samples; hidden, so that its readers find images alone
 
 
 def make_note(plan: Plan, step: int, **more: Any) -> dict[str, Any]:

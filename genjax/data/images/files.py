@@ -21,7 +21,6 @@ from genjax.home import expanded
 LABELS = 'dataset.json'  # of StyleGAN and EDM
 # What systems leave beside images. Names that begin with a dot are left out as well.
 LEFT_BY_SYSTEMS = ('__MACOSX', 'Thumbs.db', 'desktop.ini')
-NOTE = 'samples.json'  # that `--mode sample --out` leaves beside samples, to say what they are
 IS_UTF8 = 0x800  # of an entry of a zip file: its name is (PKWARE, APPNOTE 4.4.4)
 TRAIN = 'train'
 TESTS = ('test', 'val', 'validation')  # names of a folder of images to test on
@@ -63,8 +62,8 @@ def open_files(path: str | os.PathLike) -> ImageFiles:
     """Opens a folder, a zip file or an npz file of images.
 
     Of a folder and a zip file each file is an image, however deep, but for names that begin with a
-    dot, what some systems leave behind (LEFT_BY_SYSTEMS) and the NOTE of drawn samples. A folder
-    that holds nothing but one folder stands for that. The labels are
+    dot and what some systems leave behind (LEFT_BY_SYSTEMS). A folder that holds nothing but one
+    folder stands for that. The labels are
 
     - those of `dataset.json`, where there is one: {"labels": [["00000/img.png", 3], ...]}, or
       {"labels": null} for none (Karras et al.'s StyleGAN and EDM);
@@ -306,7 +305,7 @@ def _labels_of_json(
 
 
 def _is_left_out(name: str) -> bool:
-    return name.startswith('.') or name in (*LEFT_BY_SYSTEMS, NOTE)
+    return name.startswith('.') or name in LEFT_BY_SYSTEMS
 
 
 def _is_utf8(name: str) -> bool:

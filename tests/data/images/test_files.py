@@ -102,7 +102,6 @@ def test_what_systems_leave_is_left_out(tmp_path):
     write(tmp_path, 'a.png', '.b.png', '.git/c.png', '__MACOSX/._a.png')
     (tmp_path / '.DS_Store').write_text('x')
     (tmp_path / 'Thumbs.db').write_text('x')
-    (tmp_path / 'samples.json').write_text('{}')
     zipped = write_zip(tmp_path, tmp_path.with_suffix('.zip'))
     for path in (tmp_path, zipped):
         files = open_files(path)

@@ -60,7 +60,7 @@ def test_images_by_number_with_their_labels(run, capsys):
     out, _ = capsys.readouterr()
     assert out == "a: 10 samples of run at step 6, average the run's own\n"
     names = [f'{i:06d}.png' for i in range(10)]
-    assert sorted(files(pathlib.Path('a'))) == [*names, 'dataset.json', 'samples.json']
+    assert sorted(files(pathlib.Path('a'))) == ['.samples.json', *names, 'dataset.json']
     labels = json.loads(pathlib.Path('a/dataset.json').read_text())['labels']
     assert labels == [[name, i % 3] for i, name in enumerate(names)]
     saved = open_saved('run')
@@ -160,7 +160,7 @@ REFUSED = {
     '--n=5 --out=a --labels=x': '--labels is x; it takes all, a label or several, as 3 or 0,1,7',
     '--n=5 --out=a --labels=1,3': '_drawn: labels are [1, 3]; they must lie in 0..2',
     '--n=5 --out=a --sample_seed=-1': '--sample_seed is -1; it takes 0 to 4294967295',
-    '--n=5 --out=thesis': '--out is thesis, which holds files and no samples.json',
+    '--n=5 --out=thesis': '--out is thesis, which holds files and no .samples.json',
     '--n=5 --out=thesis/a.tex': '--out is thesis/a.tex, which is a file; it takes a folder or'
     ' FILE.npz',
     '--n=5 --out=thesis/a.tex/b': '--out is thesis/a.tex/b, which is not writable',

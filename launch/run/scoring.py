@@ -6,7 +6,6 @@ Whatever can be known to be wrong is refused before a feature is computed.
 
 import pathlib
 import sys
-from collections.abc import Callable
 from typing import NamedTuple
 
 from experiments import _images, _scores
@@ -14,10 +13,18 @@ from experiments._extractor import inception_extractor
 from experiments._images import Images, by
 from experiments._scores import CLASSIFIERS
 from genjax.home import is_writable
+from genjax.training import generator
 from genjax.training.samples import write_atomically
 from launch.cli.refusal import Refused, nearest, refusing
 from launch.run import saved
-from launch.run.run_images import images_of_run
+from launch.run.comparable import (
+    Choice,
+    Statistics,
+    check_alike,
+    check_suited,
+    check_weights,
+    unlike,
+)
 from launch.run.score_report import Row, as_json, as_text, contract
 from launch.viewer.reading import find_runs, read_run
 
@@ -48,26 +55,10 @@ class Request(NamedTuple):
     out: pathlib.Path | None = None
 
 
-class Statistics(NamedTuple):
-    """A file of statistics that was named."""
-
-    path: str
-    content: _scores.Statistics
-
-
 class Run(NamedTuple):
     """A run that was named, to be opened when its turn comes."""
 
     text: str
-
-
-class Choice(NamedTuple):
-    """The extractor that is to be used, as far as it is known before it is made."""
-
-    name: str
-    width: int  # features of an image
-    shape: tuple[int, int, int] | None  # of an image; None: any
-    make: Callable[[], _scores.Extractor]
 
 
 Source = Images | Statistics | Run
@@ -91,9 +82,11 @@ def score(asked: Request) -> int:
         counts = [count for count in map(_count, scored) if count is not None]
         reference = _samples(reference, asked, max(counts, default=None))
     opened = [source for source in (*scored, reference) if source is not None]
-    _check_alike(asked, opened)
+    check_alike(opened, asked.subset_size)
+    if asked.write_statistics and isinstance(opened[-1], Statistics):
+        raise Refused(f'{opened[-1].path} is a file of statistics already')
     choice = _choose(asked, opened)
-    _check_suited(choice, opened)
+    check_suited(choice, opened)
 
     if choice is None:
         extractor = None
@@ -101,7 +94,7 @@ def score(asked: Request) -> int:
     else:
         extractor = choice.make()
         made = _scores.made_by(extractor)
-        _check_weights(opened, made)
+        check_weights(opened, made)
     if reference is None:
         side = _side(scored[0], extractor, asked)
         return _write_statistics(asked, extractor, side)
@@ -120,7 +113,7 @@ def _compare(asked, words, scored, extractor, made, reference):
             if isinstance(source, Run):
                 source = _samples(source, asked, reference.n)
                 if reference.shape and source.shape != reference.shape:
-                    raise Refused(_unlike(source, reference))
+                    raise Refused(unlike(source, reference))
             side = _side(source, extractor, asked)
             if min(side.n or 0, reference.n or 0) >= MANY:
                 print(f'comparing {side.n:,} with {reference.n:,} images', file=sys.stderr)
@@ -242,9 +235,51 @@ def _open_path(word, path, asked):
 def _samples(run: Run, asked: Request, other: int | None) -> Images:
     """The samples of a run, as many as the other side has images."""
     n = asked.n or min(other or MOST, MOST)
-    return images_of_run(
+    return _images_of_run(
         run.text, average=asked.average, n=n, seed=asked.sample_seed, batch=asked.batch
     )
+
+
+def _images_of_run(run: str, *, average: str | None, n: int, seed: int, batch: int) -> Images:
+    """The first n samples of a run, with its labels in turn where it has such.
+
+    Args:
+      run: RUN, RUN:STEP, RUN:best or RUN:last.
+      average: of the parameters; None for the run's own.
+      n: how many samples.
+      seed: of the samples.
+      batch: how many are drawn by one device at a time.
+
+    Raises:
+      Refused: there is no such run, checkpoint or average, or it draws no images.
+    """
+    opened = saved.open_saved(run, average=average)
+    plan = opened.plan
+    with refusing(ValueError, about=run):
+        made = generator(
+            plan.experiment, opened.state, seed=seed, mesh=plan.mesh, labels=None, batch=batch
+        )
+    shape = made.example.shape
+    if len(shape) != 3 or shape[-1] not in (1, 3):
+        raise Refused(f'{run} draws arrays of shape {list(shape)}; images [H, W, C] are scored')
+
+    def draw():
+        for group, samples in made.draw(range(-(-n // batch))):
+            yield samples[: n - group * batch]
+
+    return _images.images_of_samples(
+        run,
+        f'samples of step {opened.step}',
+        draw,
+        n=n,
+        shape=shape,
+        average=average or _own_average(plan.config),
+        seeds=(plan.config.seed, seed),
+    )
+
+
+def _own_average(config):
+    return f'its own, decay {config.decay}' if 'decay' in config else 'its own'
 
 
 def _count(source: Source | None) -> int | None:
@@ -310,92 +345,6 @@ def _classifier(text: str, asked: Request) -> Choice:
             return known.make(int(steps or known.steps), *options)
 
     return Choice(known.name, known.width, known.shape, make)
-
-
-def _check_alike(asked: Request, opened) -> None:
-    """Sees that what was opened can be compared, whatever makes the features."""
-    images = [source for source in opened if isinstance(source, Images)]
-    for source in images:
-        if source.shape != images[0].shape:
-            raise Refused(_unlike(images[0], source))
-    counts = [source.n for source in images]
-    if asked.subset_size and any(count < asked.subset_size for count in counts):
-        raise Refused(
-            f'--subset_size is {asked.subset_size}, and there are {min(counts)} images on a side'
-        )
-    if asked.write_statistics and isinstance(opened[-1], Statistics):
-        raise Refused(f'{opened[-1].path} is a file of statistics already')
-
-
-def _check_suited(choice: Choice | None, opened) -> None:
-    """Sees that the images suit the extractor, and that files of statistics are of it."""
-    for source in opened:
-        if isinstance(source, Statistics):
-            _check_statistics(source, choice)
-        elif isinstance(source, Images) and choice.shape and source.shape != choice.shape:
-            raise Refused(
-                f'the {choice.name} takes images of {by(choice.shape)}, and {source.source} has '
-                f'{by(source.shape)}'
-            )
-    if choice is None:
-        _check_stated(opened)
-
-
-def _unlike(one, other):
-    return (
-        f'{one.source} has images of {by(one.shape)} and {other.source} of {by(other.shape)}; '
-        'only those of the same size and channels are compared'
-    )
-
-
-def _check_statistics(source, choice):
-    """Sees that statistics are of the features that are to be compared with them."""
-    if choice is None:
-        return
-    stated = source.content.extractor
-    if not stated and choice.name != _scores.INCEPTION:
-        raise Refused(
-            f'{source.path} does not say what its features are of; such a file is taken to be of '
-            f'InceptionV3, and this is the {choice.name}: give --inception FILE'
-        )
-    if stated and stated != choice.name:
-        raise Refused(f'{source.path} is of {stated}, and the others would be of {choice.name}')
-    width = len(source.content.moments.mean)
-    if width != choice.width:
-        raise Refused(f'{source.path} has {width} features, and {choice.name} makes {choice.width}')
-
-
-def _check_stated(opened):
-    """Sees that files of statistics are of the same features, and as many."""
-    first, *others = opened
-    made = _scores.stated_by(first.content)
-    _check_weights(others, made, f'{first.path} is')
-    for other in others:
-        widths = [len(source.content.moments.mean) for source in (first, other)]
-        if widths[0] != widths[1]:
-            raise Refused(f'{first.path} has {widths[0]} features and {other.path} {widths[1]}')
-
-
-def _check_weights(opened, made, these='these features are'):
-    """Sees that whatever files say of their features is so.
-
-    Args:
-      opened: sources.
-      made: by what the features that they are compared with were made.
-      these: the features, as the subject of a sentence.
-    """
-    for source in opened:
-        if not isinstance(source, Statistics):
-            continue
-        stated = _scores.stated_by(source.content)
-        if not stated.extractor and made.extractor == _scores.INCEPTION:
-            continue
-        for name, there, here in zip(stated._fields, stated, made, strict=True):
-            if there != here:
-                raise Refused(
-                    f'{source.path} is of {name} {there or "not stated"}, and {these} of '
-                    f'{here or "not stated"}'
-                )
 
 
 def _side(source, extractor, asked):

@@ -40,7 +40,7 @@ def _carry_out(argv: Sequence[str], flags: Flags) -> int:
 
         return sweep.launch(argv, flags, _request, _plan)
 
-    from launch.run import actions, distributed, drawing, seeds
+    from launch.run import actions, distributed, drawing, inspection, seeds
 
     if flags.seeds:
         return seeds.train(argv, _plan)
@@ -48,9 +48,9 @@ def _carry_out(argv: Sequence[str], flags: Flags) -> int:
     plan = _plan(argv)
     environment.warn_without_cache()
     if flags.mode == 'evaluate':
-        return actions.run_evaluation(plan)
+        return inspection.run_evaluation(plan)
     if flags.mode == 'sample':
-        return drawing.run(plan) if flags.n else actions.run_sampling(plan)
+        return drawing.run(plan) if flags.n else inspection.run_sampling(plan)
     return actions.run_training(plan)
 
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from genjax.averages import fixed, half_life, power, warmed
-from genjax.descent import descend, with_average
+from genjax.descent import choose_average, descend, with_average
 from genjax.numerics.normals import example_normals
 from genjax.parallel import example_places
 from tests.trees import assert_trees_close, assert_trees_equal
@@ -92,6 +92,22 @@ def test_an_average_that_is_not_kept_is_named():
         with_average(fit, 'c')
     with pytest.raises(ValueError, match=r"^others has 'average', which is the name of the first"):
         descend(squares, optax.sgd(0.1), others={'average': 0.9})
+
+
+def test_an_average_is_chosen_in_every_fit_that_keeps_it():
+    one = run(descend(distances, optax.sgd(0.1), decay=0.9, others={'slow': fixed(0.99)}))
+    two = run(descend(distances, optax.sgd(0.1), decay=0.9))
+    state = {'one': one, 'two': [two, jnp.ones(2)]}
+    slow = choose_average(state, 'slow')
+    assert_trees_equal(slow['one'], with_average(one, 'slow'))
+    assert_trees_equal(slow['two'], state['two'])
+    none = choose_average(state, 'none')
+    assert_trees_equal([none['one'].average, none['two'][0].average], [one.params, two.params])
+    assert_trees_equal(choose_average(state, 'average'), state)
+    with pytest.raises(ValueError, match="^average is 'fast'; there are: none, average, slow$"):
+        choose_average(state, 'fast')
+    with pytest.raises(ValueError, match="^average is 'none'; the state keeps no average"):
+        choose_average({'counts': jnp.ones(2)}, 'none')
 
 
 def test_a_mapped_axis_is_averaged_over():

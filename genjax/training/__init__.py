@@ -8,7 +8,7 @@ from genjax.training.mesh import by_jit, by_pmap, make_mesh
 from genjax.training.observe import NonFinite
 from genjax.training.replicas import replicas
 from genjax.training.schedule import Every
-from genjax.training.seeds import Unlike, require_alike, train_seeds
+from genjax.training.seeds import Unlike, require_alike, take_same_steps, train_seeds
 from genjax.training.state import abstract_state, check
 from genjax.training.train import train
 from genjax.training.values import Values
@@ -38,6 +38,7 @@ __all__ = [
     'require_alike',
     'restore',
     'run_keys',
+    'take_same_steps',
     'train',
     'train_seeds',
 ]

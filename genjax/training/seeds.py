@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from genjax.base import State
+from genjax.base import Resident, State
 from genjax.training import checkpoint
+from genjax.training.digest import digest
 from genjax.training.experiment import Experiment, Keys, run_keys
 from genjax.training.feed import abstract_batch, as_feed, feed_args, first_batch
 from genjax.training.joint import joint, joint_feed
@@ -197,14 +198,41 @@ def require_alike(experiments: Sequence[Experiment], *, mesh: Mesh, rules: Rules
             )
 
 
+def take_same_steps(
+    first: Experiment, second: Experiment, *, mesh: Mesh, rules: Rules = ()
+) -> bool:
+    """Whether two experiments come from one state and key to the same next one, at every step.
+
+    The programs of their batches and updates are compared, with their constants, and the
+    fingerprints of their data.
+    """
+    batches = []
+    for experiment in (first, second):
+        feed = as_feed(experiment.data.train)
+        raw = feed.arrays if isinstance(feed, Resident) else feed.load(0)
+
+        def batch(make_batch, raw, step):
+            return make_batch(raw, step)
+
+        text = jax.jit(batch).lower(feed.make_batch, raw, np.int32(0)).as_text()
+        batches.append((text, digest(feed.make_batch), feed.fingerprint))
+    updates = [_update(experiment, mesh, rules) for experiment in (first, second)]
+    return batches[0] == batches[1] and updates[0] == updates[1]
+
+
 def _program(experiment, mesh, rules):
-    """When the probes look, and a hash of the update as the compiler gets it."""
+    """When the probes look, and the update."""
+    intervals = {name: probe.every for name, probe in experiment.probes.items()}
+    return intervals, _update(experiment, mesh, rules)
+
+
+def _update(experiment, mesh, rules):
+    """A hash of the update as the compiler gets it."""
     state = abstract_state(experiment, mesh=mesh, rules=rules)
     batch = abstract_batch(as_feed(experiment.data.train), mesh)
     with jax.set_mesh(mesh):
         lowered = jax.jit(experiment.algorithm.update).lower(run_keys(0).steps, state, batch)
-    intervals = {name: probe.every for name, probe in experiment.probes.items()}
-    return intervals, hashlib.sha256(lowered.as_text().encode()).digest()
+    return hashlib.sha256(lowered.as_text().encode()).digest()
 
 
 def groups(steps_saved: Sequence[Iterable[int]]) -> dict[int, list[int]]:

@@ -16,7 +16,9 @@ from launch.cli.slurm_options import OPTIONS
 
 MOST_VALUES = 10_000  # of a range
 MOST_STEPS_PER_CALL = 10**6
-MOST_SAMPLES = 10**9  # jax counts in 32 bits
+MOST_STEPS = 2**31 - 1  # jax counts in 32 bits
+MOST_SAMPLES = 10**9
+MOST_SAMPLES_AT_ONCE = 10**6
 Reader = Callable[[str, str], Any]  # (the flag as it was given, its text) -> its value
 
 
@@ -28,6 +30,7 @@ class Flags(NamedTuple):
     workdir: pathlib.Path | None = None
     data_dir: str | None = None
     init_from: str | None = None
+    steps: int | None = None
     until: int | None = None
     mode: str = 'train'
     query: str | None = None
@@ -106,11 +109,14 @@ def _count(name: str, text: str) -> int:
     return int(text)
 
 
-def _steps_per_call(name: str, text: str) -> int:
-    count = _count(name, text)
-    if count > MOST_STEPS_PER_CALL:
-        raise Refused(f'{name} is {text}; it takes 1 to {MOST_STEPS_PER_CALL}')
-    return count
+def _count_to(most: int) -> Reader:
+    def read(name: str, text: str) -> int:
+        count = _count(name, text)
+        if count > most:
+            raise Refused(f'{name} is {text}; it takes 1 to {most}')
+        return count
+
+    return read
 
 
 def _is_positive(text: str) -> bool:
@@ -163,13 +169,6 @@ def _labels(name: str, text: str) -> tuple[int, ...] | None:
     if not re.fullmatch(r'\d{1,9}(,\d{1,9})*', text):
         raise Refused(f'{name} is {text}; it takes all, a label or several, as 3 or 0,1,7')
     return tuple(map(int, text.split(',')))
-
-
-def _number_of_samples(name: str, text: str) -> int:
-    count = _count(name, text)
-    if count > MOST_SAMPLES:
-        raise Refused(f'{name} is {text}; it takes 1 to {MOST_SAMPLES}')
-    return count
 
 
 def _seeds(name: str, text: str) -> tuple[int, ...]:
@@ -249,6 +248,17 @@ TABLE = (
         'begins with the weights of a run, RUN, RUN:STEP or RUN:best, or of FILE.safetensors',
     ),
     Flag(
+        'steps',
+        _count_to(MOST_STEPS),
+        'N',
+        'makes a run that is there longer, to N steps in all, where its updates do not hang on its'
+        ' length',
+        excludes={
+            ('mode', 'seeds', 'sweep', 'on'): '--steps makes one run longer; it takes no --mode,'
+            ' --seeds, --sweep or --on'
+        },
+    ),
+    Flag(
         'until',
         _count,
         'STEP',
@@ -296,7 +306,7 @@ TABLE = (
     ),
     Flag(
         'n',
-        _number_of_samples,
+        _count_to(MOST_SAMPLES),
         'N',
         'draws so many samples to --out, as PNG files by number or as one .npz; goes on where it'
         ' was stopped',
@@ -316,7 +326,7 @@ TABLE = (
     Flag('sample_seed', _seed, 'SEED', 'of the samples; by default 0', needs=Need('n')),
     Flag(
         'sample_batch',
-        _steps_per_call,
+        _count_to(MOST_SAMPLES_AT_ONCE),
         'B',
         'samples that a device draws at once, by default 64; others differ by rounding',
         needs=Need('n'),
@@ -331,7 +341,7 @@ TABLE = (
     ),
     Flag(
         'fold',
-        _steps_per_call,
+        _count_to(MOST_STEPS_PER_CALL),
         'K',
         'steps in one compiled call; by default what suits the device',
         rounds=True,
@@ -429,7 +439,7 @@ OF_SWEEP = tuple(flag.name for flag in TABLE if not flag.of_points)
 ROUNDING = tuple(flag.name for flag in TABLE if flag.rounds)
 _BY_NAME = {flag.name: flag for flag in TABLE}
 # Settings that every config has, or most, and that are flags of other programs.
-_SETTINGS = ('seed', 'steps', 'batch')
+_SETTINGS = ('seed', 'batch')
 
 
 def usage() -> str:

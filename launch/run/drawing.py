@@ -10,7 +10,7 @@ from genjax.training.generation import labels_of
 from genjax.training.progress import make_live_line
 from genjax.training.samples import to_levels
 from launch.cli.refusal import Refused, refusing
-from launch.run import lock, note, os_errors, rundir, saved, signals
+from launch.run import choosing, lock, note, os_errors, rundir, signals
 from launch.run.plan import Plan
 from launch.run.sample_files import NPZ, Files, npz_file, numbers_of, png_files
 
@@ -28,7 +28,7 @@ def _run(plan):
     rundir.check_data(plan.workdir, getattr(plan.experiment.data.train, 'fingerprint', None))
     with refusing(ValueError, about=plan.name):
         labels = labels_of(plan.experiment, flags.labels)
-    step, state = saved.state_of(plan, flags.checkpoint or 'last', flags.average)
+    step, state = choosing.state_of(plan, flags.checkpoint or 'last', flags.average)
     with refusing(ValueError, about=plan.name):
         drawn = generator(
             plan.experiment,
@@ -62,7 +62,7 @@ def _run(plan):
         if not _draw(drawn, files, flags.n, interrupted):
             return signals.STOPPED
         files.finish()
-    average = saved.described(state, flags.average)
+    average = choosing.described(state, flags.average)
     by = f', average {average}' if average else ''
     print(f'{flags.out}: {flags.n:,} samples of {plan.workdir} at step {step}{by}')
     return 0

@@ -10,7 +10,7 @@ from launch.cli.refusal import Refused
 from launch.run import rundir
 from launch.run.plan import Plan
 
-NAME = 'samples.json'  # in a folder of samples
+NAME = '.samples.json'  # in a folder of samples; hidden, so that its readers find images alone
 
 
 def make_note(plan: Plan, step: int, **more: Any) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def check(place: pathlib.Path, path: pathlib.Path, note: Mapping[str, Any]) -> N
         if place.is_dir() and any(not file.name.startswith('.') for file in place.iterdir()):
             raise Refused(f'--out is {place}, which holds files and no {path.name}')
         if place.is_file():
-            raise Refused(f'--out is {place}, which is there already, and no {path.name}')
+            raise Refused(f'--out is {place}, which is there already, without {path.name}')
         return
     there = {key: value for key, value in there.items() if key != 'run'}
     here = {key: value for key, value in note.items() if key != 'run'}  # it may have been moved

@@ -19,7 +19,7 @@ from launch.viewer.runs import training_launches
 
 def plan(workdir: pathlib.Path, *, anywhere: bool = False) -> Plan:
     """The plan of the newest launch that trained in a run directory, with the config of
-    config.json.
+    config.json, and the steps that the run was made to have since.
 
     Args:
       workdir: the run directory.
@@ -45,6 +45,7 @@ def plan(workdir: pathlib.Path, *, anywhere: bool = False) -> Plan:
             continue
         texts[key] = value if isinstance(value, str) else repr(value)
     config = override(module.get_config(), texts)
+    config.steps = rundir.length(workdir) or config.steps
     if flags.data_dir is not None:
         config.data_dir = flags.data_dir
     # The config as it is: no setting of it was given on a command line.

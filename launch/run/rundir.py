@@ -119,7 +119,7 @@ def check(
 def is_writable(folder: pathlib.Path) -> bool:
     """Whether files can be made in a folder, or in the one that it would be made in."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return os.access(there, os.W_OK | os.X_OK)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _check_place(workdir, written):
@@ -176,6 +176,7 @@ def claim(
     data: str | None,
     launch: dict[str, Any],
     page: pathlib.Path | None = None,
+    steps: int | None = None,
 ) -> list[str]:
     """Writes config.json on the first launch, and adds this launch to manifest.json.
 
@@ -184,6 +185,7 @@ def claim(
       data: the fingerprint of its data.
       launch: the record of this launch.
       page: the experiment's file, if it lies outside of the tree.
+      steps: how many the run is to have, where they are more than the config says.
 
     Returns the files of the source that differ from those that the run was last trained with.
 
@@ -200,6 +202,8 @@ def claim(
     manifest['launches'].append(record)
     if page is not None:
         manifest['page'] = str(page)
+    if steps is not None:
+        manifest['steps'] = steps
     write(workdir / 'manifest.json', manifest)
     return record.get('source', {}).get('changed', [])
 
@@ -230,6 +234,11 @@ def checkpoints(workdir: pathlib.Path) -> list[int]:
 def last_step(workdir: pathlib.Path) -> int | None:
     """The step of the last whole checkpoint."""
     return max(checkpoints(workdir), default=None)
+
+
+def length(workdir: pathlib.Path) -> int | None:
+    """How many steps a run was made to have by --steps; None where its config says it."""
+    return (read(workdir / 'manifest.json') or {}).get('steps')
 
 
 def checkpoint_before(workdir: pathlib.Path, step: int) -> int:

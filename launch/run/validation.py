@@ -23,17 +23,13 @@ OPTAX = {
 }
 
 
-def check_config(config: ConfigDict, until: int | None) -> None:
+def check_config(config: ConfigDict) -> None:
     """Sees that there is something to do.
 
-    Args:
-      until: the step at which the launch stops, if before the end.
-
     Raises:
-      Refused: fewer than one step, one example or one step between two events; a stop past the end;
-        a seed of more than 32 bits, of which jax would drop the upper ones and so repeat another
-        seed's run; another number of more than jax counts to; an argument of optax's out of its
-        range.
+      Refused: fewer than one step, one example or one step between two events; a seed of more than
+        32 bits, of which jax would drop the upper ones and so repeat another seed's run; another
+        number of more than jax counts to; an argument of optax's out of its range.
     """
     if not 0 <= config.seed < 2**32:
         raise Refused(f'--config.seed is {config.seed}; it takes 0 to {2**32 - 1}')
@@ -44,8 +40,16 @@ def check_config(config: ConfigDict, until: int | None) -> None:
             raise Refused(f'--config.{key} is {value}; it takes 1 or more')
     for key, value in leaves.items():
         _check_value(key, value)
-    if until and until > config.steps:
-        raise Refused(f'--until is {until}; it takes 1 to {config.steps}, the steps of the config')
+
+
+def check_until(until: int | None, steps: int) -> None:
+    """Sees that a launch stops, if it does so before the end, at a step of the run.
+
+    Raises:
+      Refused: it is to stop past the end.
+    """
+    if until and until > steps:
+        raise Refused(f'--until is {until}; it takes 1 to {steps}, the steps of the config')
 
 
 def _check_value(key, value):

@@ -36,6 +36,8 @@ def read_run(workdir: pathlib.Path) -> Run:
     """One run directory."""
     config = _parsed(_text(workdir / 'config.json'))
     manifest = _parsed(_text(workdir / 'manifest.json'))
+    if 'steps' in manifest:  # it was made longer
+        config['steps'] = manifest['steps']
     launches = training_launches(manifest.get('launches', []))
     status = _status(workdir, config, launches)
     return Run(

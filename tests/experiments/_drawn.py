@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+from genjax.averages import fixed
 from genjax.base import Algorithm, Data, Resident
 from genjax.descent import descend
 from genjax.training import Experiment, Labelled, Probe
@@ -35,14 +36,14 @@ def get_config():
 
 def build(config):
     level = np.linspace(-0.5, 0.5, CLASSES, dtype=np.float32)
-    label = np.arange(config.batch) % CLASSES
+    label = np.arange(config.batch, dtype=np.int32) % CLASSES
     rate = optax.cosine_decay_schedule(config.rate, config.steps) if config.cosine else config.rate
 
     def losses(key, params, batch):
         error = params['grey'][batch['label']] - batch['x']
         return {'loss': error**2}
 
-    descent = descend(losses, optax.sgd(rate), decay=0.5, others={'long': 0.9})
+    descent = descend(losses, optax.sgd(rate), decay=0.5, others={'long': fixed(0.9)})
 
     def init(key, batch):
         return descent.init({'grey': jnp.zeros(CLASSES)})
@@ -70,7 +71,7 @@ def build(config):
         return sample(key, state, n).reshape(n, 4, 4, 1)
 
     def picture(key, state):
-        grey = jnp.clip(255 * state.average['grey'] + 128, 0, 255)
+        grey = 128 + 127 * jnp.tanh(state.average['grey'])
         return {'picture': np.asarray(grey).astype(np.uint8).reshape(1, CLASSES, 1)}
 
     def whole(batch, step):
@@ -78,7 +79,7 @@ def build(config):
 
     data = Data(
         Resident({'x': jnp.asarray(level[label]), 'label': jnp.asarray(label)}, whole, 'greys'),
-        [{'x': level, 'label': np.arange(CLASSES)}],
+        [{'x': level, 'label': label[:CLASSES]}],
     )
     return Experiment(
         Algorithm(init, descent.update, evaluate, sample),

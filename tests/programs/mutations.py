@@ -804,8 +804,8 @@ FAULTS = (
     Fault(
         'a run goes on with other data than it began with',
         'launch/run/rundir.py',
-        "if manifest['data'] != data:",
-        "if manifest['data'] is None:",
+        "if manifest and manifest['data'] != data:",
+        "if manifest and manifest['data'] is None:",
         'launch/run/test_launch.py::test_refuses_the_directory_of_another_run',
     ),
     Fault(
@@ -825,10 +825,41 @@ FAULTS = (
     ),
     Fault(
         "what another sampler draws replaces the run's own pictures",
-        'launch/run/actions.py',
-        'files = write_samples(plan.workdir, step, values, below=below)',
-        'files = write_samples(plan.workdir, step, values)',
+        'launch/run/inspection.py',
+        'return write_samples(plan.workdir, step, values, below=below)',
+        'return write_samples(plan.workdir, step, values)',
         'launch/run/test_other_samplers.py::test_another_sampler_draws_into_a_folder_of_its_own',
+    ),
+    Fault(
+        "a sample's key is of its place in the batch",
+        'genjax/training/generation.py',
+        'number = group * batch + jnp.arange(batch)',
+        'number = jnp.arange(batch)',
+        'training/test_generation.py'
+        '::test_a_sample_is_what_the_algorithm_makes_of_the_key_of_its_number',
+    ),
+    Fault(
+        'the best checkpoint is the one of the highest loss',
+        'genjax/training/checkpoint.py',
+        'return min(reversed(values), key=values.get, default=None)',
+        'return max(reversed(values), key=values.get, default=None)',
+        'launch/run/test_saved.py'
+        '::test_a_checkpoint_is_opened_by_name_and_nothing_is_written[run:best-2]',
+    ),
+    Fault(
+        'samples go to a folder of others',
+        'launch/run/note.py',
+        'if there != here:',
+        'if not there:',
+        'launch/run/test_drawing.py'
+        '::test_refuses_in_one_line_and_writes_nothing[--n=5 --out=drawn --sample_seed=1]',
+    ),
+    Fault(
+        'a run whose rate decays over its length is made longer',
+        'launch/run/planning.py',
+        'if not take_same_steps(there, experiment, mesh=mesh, rules=rules):',
+        'if not there:',
+        'launch/run/test_longer.py::test_refuses_in_one_line_and_writes_nothing',
     ),
 )
 

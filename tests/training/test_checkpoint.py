@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import SingleDeviceSharding
 
-from genjax.training import Every, make_mesh, train
+from genjax.training import Every, checkpoint, make_mesh, train
 from genjax.training.checkpoint import (
     ASIDE,
     FOLDER,
@@ -196,6 +196,44 @@ def test_with_none_intact_the_run_stops_and_never_starts_over(damage, run, capfd
         read(run)
 
 
+@pytest.mark.parametrize('damage', ['a bit flipped', 'half deleted', 'metrics torn'])
+def test_reading_passes_over_what_is_damaged_and_writes_nothing(damage, run, capfd):
+    DAMAGE[damage](run / FOLDER / '6')
+    before = contents(run)
+    assert_is(checkpoint.read(run, abstract()), 4)
+    assert contents(run) == before
+    assert capfd.readouterr().err.startswith(f'checkpoint {run}/{FOLDER}/6 is damaged: ')
+    assert_is(checkpoint.read(run, abstract(), 2), 2)
+    with pytest.raises(Damaged, match=f'^checkpoint 6 in {run}/{FOLDER} is damaged: '):
+        checkpoint.read(run, abstract(), 6)
+    with pytest.raises(FileNotFoundError, match=f'^no checkpoint 5 in {run}/{FOLDER}$'):
+        checkpoint.read(run, abstract(), 5)
+    for step in ('2', '4'):
+        DAMAGE[damage](run / FOLDER / step)
+    before = contents(run)
+    with pytest.raises(Damaged, match=f'^no checkpoint in {run}/{FOLDER} is intact$'):
+        checkpoint.read(run, abstract())
+    assert contents(run) == before
+
+
+def test_the_best_has_the_lowest_finite_value_and_is_the_latest_of_equals(run):
+    assert checkpoint.best_step(run, 'test/loss') == 2
+    assert checkpoint.best_step(run, 'test/other') is None
+    values = {'2': float('nan'), '4': 0.5, '6': 0.5}
+    for step, value in values.items():
+        edit(run / FOLDER / step / 'metrics/metrics', lambda _, value=value: {'test/loss': value})
+    assert checkpoint.best_step(run, 'test/loss') == 6
+    (run / FOLDER / '6/metrics/metrics').write_text('{"test/lo')
+    assert checkpoint.best_step(run, 'test/loss') == 4
+
+
+def test_a_checkpoint_is_told_from_others_by_its_seal(run):
+    seals = {checkpoint.seal(run, step) for step in (2, 4, 6)}
+    assert len(seals) == 3 and None not in seals
+    shutil.rmtree(run / FOLDER / '6/digest')
+    assert checkpoint.seal(run, 6) is None
+
+
 def test_a_damaged_checkpoint_set_aside_twice_is_kept_twice(run, capfd):
     for _ in range(2):
         flip(run / FOLDER / '6' / 'tally/metadata', 30)
@@ -372,13 +410,14 @@ def test_the_launcher_goes_on_past_damage_and_refuses_where_nothing_is_intact(fo
     DAMAGE['half deleted'](folder / 'run' / FOLDER / '4')
     assert main(['--exp=toy', '--workdir=run', '--mode=evaluate']) == 0
     out, err = capfd.readouterr()
-    moved = (
-        f'checkpoint {folder}/run/{FOLDER}/4 is damaged and was moved to {folder}/run/{ASIDE}/4: '
-    )
-    assert out.startswith('step       2\n') and err.startswith(moved) and err.count('\n') == 1
-    assert rundir.last_step(folder / 'run') == 2
+    damaged = f'checkpoint {folder}/run/{FOLDER}/4 is damaged'
+    assert out.startswith('step       2\n')
+    assert err.startswith(f'{damaged}: ') and err.count('\n') == 1
+    assert rundir.last_step(folder / 'run') == 4  # where it was, since nothing goes on
     assert main(['--exp=toy', '--workdir=run']) == 0
-    assert capfd.readouterr() == (said, '')
+    out, err = capfd.readouterr()
+    assert out == said and err.count('\n') == 1
+    assert err.startswith(f'{damaged} and was moved to {folder}/run/{ASIDE}/4: ')
     for step in (folder / 'run' / FOLDER).iterdir():
         DAMAGE['no tally'](step)
     told = refused(capfd)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from genjax.base import Embedding
+from genjax.training.progress import make_live_line
 from genjax.training.report import open_report
 from genjax.training.samples import write_curve
 
@@ -95,6 +96,17 @@ def test_the_live_line_is_drawn_where_a_terminal_is():
     assert first == 'step 5/10  50%  loss 0.25'  # of one call, which compiled, no rate is known
     assert last.startswith('step 10/10 100%') and 'steps/s' in last
     assert watched.getvalue().endswith('left  loss 0.25\n')
+
+
+def test_a_live_line_counts_what_it_is_told_to():
+    watched = Terminal()
+    line = make_live_line(20, 70, watched, unit='sample')
+    line.show(45, {})
+    line.show(70, {})
+    line.end()
+    begun, first, last = watched.getvalue().split('\r\x1b[K')[1:]
+    assert (begun, first) == ('sample 20/70  compiling', 'sample 45/70  64%')
+    assert last.startswith('sample 70/70 100%  ') and last.endswith(' samples/s  0:00:00 left\n')
 
 
 def test_a_log_has_a_line_a_minute(monkeypatch):

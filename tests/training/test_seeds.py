@@ -1,5 +1,6 @@
 """Several seeds as one program: each run is the run it would be alone."""
 
+import dataclasses
 import json
 
 import jax
@@ -16,6 +17,7 @@ from genjax.training import (
     loop,
     make_mesh,
     observe,
+    take_same_steps,
     train,
     train_seeds,
 )
@@ -208,6 +210,25 @@ def test_updates_that_hang_on_the_seed_are_refused(constant):
     message = 'run 3 of 3 has another update or other probes than the first'
     with pytest.raises(Unlike, match=f'^{message}; only data may hang on the seed$'):
         run([toy(), toy(), other])
+
+
+def test_steps_are_the_same_where_update_batches_and_data_are():
+    mesh = make_mesh(jax.devices()[:1])
+
+    def same(other):
+        return take_same_steps(toy(), other, mesh=mesh)
+
+    assert same(toy())
+    assert not same(toy(factor=lambda errors: 2 * np.ones(errors.shape, np.float32)))
+    data = toy().data
+
+    def with_train(**changes):
+        return toy()._replace(data=data._replace(train=dataclasses.replace(data.train, **changes)))
+
+    assert same(with_train())
+    assert not same(with_train(fingerprint='others'))
+    make = data.train.make_batch
+    assert not same(with_train(make_batch=lambda arrays, step: make(arrays, 2 * step)))
 
 
 def test_equal_data_are_held_once():

@@ -14,6 +14,8 @@ from genjax.algorithms.diffusion import (
     Model,
     denoise_with,
     denoiser,
+    draw_labelled,
+    draw_samples,
     even_times,
     heun,
     independent,
@@ -28,10 +30,11 @@ from genjax.algorithms.diffusion import (
 )
 from genjax.algorithms.diffusion.denoiser import drop_labels, losses, predictor
 from genjax.base import Data, Resident
+from genjax.descent import Fit
 from genjax.training import Experiment, by_jit, by_pmap, make_mesh, train
 from tests.algorithms.diffusion.gaussian import KEY, assert_mean
 from tests.marks import slow
-from tests.trees import assert_trees_close
+from tests.trees import assert_trees_close, assert_trees_equal
 
 SHAPE = (2, 2, 1)
 DEVIATION = 0.5
@@ -325,3 +328,17 @@ def test_microbatches_are_one_batch_within_rounding(devices, parallel):
         return train(Experiment(algorithm, data, {}), **options)
 
     assert_trees_close(trained(4, devices, parallel), trained(1, 1, by_jit), rtol=1e-5, atol=1e-7)
+
+
+def test_samples_of_labels_are_those_that_a_function_gives_the_labels_of():
+    model = EDM._replace(network=Gain(labels=3), classes=3)
+    given = jnp.array([2, 0, 1, 1])
+    params = {'gains': jnp.linspace(-0.1, 0.1, 12), 'shifts': jnp.array([-1.0, 0.0, 1.0, 0.0])}
+    state = Fit(params, None, params, {}, jnp.int32(0))
+    sampler = heun(model.path, karras_times(model.path, 4))
+    options = {'guidance': Guidance(1.5)}
+    by_function = draw_samples(model, sampler, SHAPE, label=lambda key, n: given[:n], **options)
+    found = draw_labelled(model, sampler, SHAPE, **options)(KEY, state, given)
+    assert_trees_equal(found, by_function(KEY, state, 4))
+    means = found.mean((1, 2, 3))
+    assert means[0] > means[2] > means[1]

@@ -44,10 +44,10 @@ WRONG = {
     '--exp=toy --seed=3': '--seed is no flag; did you mean --config.seed?',
     '--exp=toy --workdri=x': '--workdri is no flag; did you mean --workdir?',
     '--exp=toy seed=3': 'seed is no flag; did you mean --config.seed?',
-    '--exp=toy x=3': 'x is no flag; there are: --exp, --workdir, --data_dir, --until, --mode, '
-    '--query, '
-    '--parallel, --mesh, --fold, --seeds, --sweep, --workers, --dry_run, --vmap, --on, '
-    '--distributed, '
+    '--exp=toy x=3': 'x is no flag; there are: --exp, --workdir, --data_dir, --steps, --until, '
+    '--mode, --query, --checkpoint, --average, --out, --n, --labels, --sample_seed, '
+    '--sample_batch, --parallel, --mesh, --fold, --seeds, --sweep, --workers, --dry_run, --vmap, '
+    '--on, --distributed, '
     '--config.KEY, --slurm.KEY, --list, --help',
     '--exp=toy --vmap=seed': '--vmap is given without --sweep',
     '--exp=toy --slurm.time=3': '--slurm.time is given without --on slurm',

@@ -13,8 +13,11 @@ metrics, probes    numbers of arrays, and looks at a state
 home               folders in the user's home
 """
 
+import os
+from typing import Any
 
-def load(run):
+
+def load(run: str | os.PathLike) -> tuple[Any, Any]:
     """(experiment, state) of a run, on whatever devices are there; nothing is written in it.
 
     Args:

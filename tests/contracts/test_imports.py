@@ -168,6 +168,12 @@ def test_what_lists_reads_and_plans_never_imports_jax(room):
     assert done.stdout == '[]\n', done.stdout + done.stderr
 
 
+def test_genjax_by_itself_imports_nothing_that_takes_time():
+    code = 'import sys, genjax; print([name for name in sys.modules if name.count("jax")])'
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "['genjax']\n", done.stdout + done.stderr
+
+
 def test_the_rules_see_an_import_that_breaks_them(tmp_path):
     (tmp_path / 'x.py').write_text(
         'def f():\n    from genjax.train import train\n    import launch.flags\n'

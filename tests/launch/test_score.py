@@ -332,11 +332,13 @@ def test_a_run_is_scored_by_as_many_samples_as_there_are_images(runs):
     assert contents(runs / 'runs') == before
 
 
+@pytest.mark.slow
 def test_a_run_may_be_the_reference(runs):
     found = scored('a', 'runs/1.5-0')
     assert found['reference']['n'] == 120 and found['reference']['source'] == 'runs/1.5-0'
 
 
+@pytest.mark.slow
 def test_a_folder_of_runs_gives_means_over_seeds(runs, capsys):
     found = scored('runs', '--to', 'a')
     assert [row['scored']['source'] for row in found['rows']] == [
@@ -354,11 +356,13 @@ def test_a_folder_of_runs_gives_means_over_seeds(runs, capsys):
     assert len(table) == 2 and all(' ± ' in line for line in table)
 
 
+@pytest.mark.slow
 def test_runs_at_two_steps_are_not_seeds_of_one(runs):
     found = scored('runs/0.5-0', 'runs/0.5-0:1', 'runs/0.5-1', '--to', 'a')
     assert [group['seeds'] for group in found['groups']] == [[0, 1], [0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lost', [0, 1])
 def test_a_run_that_cannot_be_scored_stops_no_other(lost, runs, capsys):
     shutil.rmtree(f'runs/0.5-{lost}/checkpoints')

@@ -51,6 +51,7 @@ def test_a_longer_run_is_to_the_bit_what_it_is_when_trained_straight(capsys):
     assert ': equal to the bit: ' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_and_the_directory_is_the_same():
     train()
     (run,) = pathlib.Path('runs').iterdir()

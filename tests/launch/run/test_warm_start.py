@@ -88,6 +88,7 @@ def test_before_its_first_step_it_scores_as_its_source_and_writes_nothing(source
     ]
 
 
+@pytest.mark.slow
 def test_step_and_best_are_other_weights(source):
     _, at_2 = load('a:2')
     _, at_4 = load('a')
@@ -157,6 +158,7 @@ def workdir(*words):
     return _plan([*EXP, *words]).workdir
 
 
+@pytest.mark.slow
 def test_what_it_began_with_makes_it_another_run(source):
     shutil.copytree('a', 'b')
     cold, from_a = workdir(), workdir('--init_from=a')
@@ -166,6 +168,7 @@ def test_what_it_began_with_makes_it_another_run(source):
     assert parse([*EXP, '--init_from=/elsewhere/a']).init_from == '/elsewhere/a'
 
 
+@pytest.mark.slow
 def test_a_directory_is_refused_to_a_run_with_another_beginning(source, capsys):
     assert main([*EXP, '--init_from=a', '--workdir=b']) == 0
     capsys.readouterr()
@@ -192,6 +195,7 @@ def test_it_goes_on_to_the_bit_without_its_source(source, capsys):
     assert_trees_equal(load('parts')[1], load('whole')[1])
 
 
+@pytest.mark.slow
 def test_without_a_checkpoint_it_begins_with_the_same_weights_or_not_at_all(source, capsys):
     warm = [*EXP, '--init_from=a', '--workdir=b']
     assert main([*warm, '--until=1']) == 0
@@ -214,6 +218,7 @@ def test_without_a_checkpoint_it_begins_with_the_same_weights_or_not_at_all(sour
     )
 
 
+@pytest.mark.slow
 def test_a_replay_begins_where_the_run_did(source, capsys):
     assert main([*EXP, '--init_from=a', '--workdir=b']) == 0
     capsys.readouterr()
@@ -224,6 +229,7 @@ def test_a_replay_begins_where_the_run_did(source, capsys):
     assert capsys.readouterr().err.startswith('--init_from is a; it takes a run directory')
 
 
+@pytest.mark.slow
 def test_every_seed_begins_with_the_same_weights(source):
     assert main([*EXP, '--init_from=a', '--seeds=0:2', '--until=2']) == 0
     assert main([*EXP, '--init_from=a', '--config.seed=1', '--workdir=alone', '--until=2']) == 0

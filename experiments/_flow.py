@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
 from ml_collections import ConfigDict
 
 from experiments._samplers import guidance_of, sampler_of, sampler_times
@@ -17,25 +18,32 @@ from genjax.algorithms.diffusion import (
     denoiser,
     draw_labelled,
     draw_samples,
+    hutchinson,
     labels_by_row,
     labels_in_turn,
+    log_density,
+    ode_bits_per_dim,
     predictions,
     straight,
     uniform,
     weights,
 )
 from genjax.algorithms.diffusion.samplers import frame_times
-from genjax.base import Data
+from genjax.base import Algorithm, Batch, Data, Key, State
 from genjax.networks.unet import UNet
 from genjax.probes.conditional import guidance_table, label_accuracy
 from genjax.probes.decoded import great_circle, interpolations
 from genjax.probes.fidelity import Comparison, fidelity_pictures, fidelity_scores
 from genjax.probes.figures import film, grid, side_by_side
+from genjax.probes.likelihood import mean_bits
 from genjax.training import Experiment, Labelled, Probe
 
 CLASSES = 10
 SCALES = (1.0, 2.0, 4.0)
 FRAMES = 8
+DENSITIES = 64  # test images whose density is taken by the ODE
+ODE_STEPS = 20
+ODE_BITS = 'bits_per_dim_normal_dequantisation_prior_1'
 Compare = Callable[..., Comparison]
 
 
@@ -86,23 +94,44 @@ def flow_experiment(
         `digits_comparison`.
     """
     model = flow_model(config)
-    path = model.path
-    sampler = sampler_of(path, config.sampler)
     guidance = guidance_of(config.sampler)
+    sampler = sampler_of(model.path, config.sampler)
     algorithm = denoiser(
         model,
         optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),
         shape=shape,
         weight=weights.flow,
-        law=uniform(path),
+        law=uniform(model.path),
         sampler=sampler,
         guidance=guidance,
         label_dropout=config.label_dropout,
         decay=config.decay,
     )
+    rows = draw_samples(model, sampler, shape, guidance=guidance, label=labels_by_row(10))
+    pairs = {'x': data.test[0]['image'][:16]}
+    between = interpolations(
+        *unlabelled_codes(algorithm), pairs, view=lambda x: x, mix=great_circle
+    )
+    first = {name: x[:DENSITIES] for name, x in data.test[0].items()}
+    probes = {
+        'samples': Probe(500, grid(rows, n=100)),
+        'between': Probe(config.steps, between),
+        'ode': Probe(config.steps, mean_bits(ODE_BITS, ode_bits(model), [first]), scores=True),
+        **sampling_probes(config, shape, model),
+        **score_probes(config, partial(compared, config, shape, compare, sampler), guidance),
+    }
+    by_label = draw_labelled(model, sampler, shape, guidance=guidance)
+    return Experiment(algorithm, data, probes, labelled=Labelled(by_label, CLASSES))
+
+
+def sampling_probes(config: ConfigDict, shape: tuple[int, ...], model: Model) -> dict[str, Probe]:
+    """Pictures of how samples come about, and of what guidance and the number of steps do."""
+    path = model.path
+    guidance = guidance_of(config.sampler)
     draw = partial(draw_samples, model, shape=shape)
 
     def by_label(scale):
+        sampler = sampler_of(path, config.sampler)
         return draw(sampler, guidance=Guidance(scale), label=labels_by_row(6))
 
     def of_steps(steps):
@@ -119,35 +148,60 @@ def flow_experiment(
         times = jnp.asarray(moments, frames.dtype).at[-1].set(path.start)
         return jax.lax.map(lambda at: denoise(at[0], jnp.full(n, at[1])), (frames, times))
 
-    def encode(key, state, batch):
-        """The noise of images, without their labels."""
-        unlabelled = {'image': batch['x'], 'label': jnp.full(len(batch['x']), CLASSES)}
-        return algorithm.encode(key, state, unlabelled)['noise']
+    guided = {f'guidance {scale:g}': by_label(scale) for scale in SCALES}
+    by_steps = {f'{steps} steps': of_steps(steps) for steps in (2, 5, 20)}
+    return {
+        'chain': Probe(config.steps, film(chain, n=16)),
+        'estimates': Probe(config.steps, film(estimates, n=16)),
+        'guidance': Probe(config.steps, side_by_side(guided, n=60, columns=6)),
+        'steps': Probe(config.steps, side_by_side(by_steps, n=60, columns=6)),
+    }
 
-    def decode(key, state, noise):
-        code = {'noise': noise, 'label': jnp.full(len(noise), CLASSES)}
-        return algorithm.decode(key, state, code)
 
-    compared_to = partial(compared, config, shape, compare, sampler)
+def score_probes(
+    config: ConfigDict, compared_to: Callable[[Guidance, int], Comparison], guidance: Guidance
+) -> dict[str, Probe]:
+    """How near samples come to the data and to their labels, and what guidance costs.
+
+    Args:
+      config: of the page.
+      compared_to: (guidance, n) -> n samples beside the data.
+      guidance: of the page.
+    """
     fidelity = compared_to(guidance, config.samples)
     few = min(500, config.samples)
     scales = {scale: compared_to(guidance._replace(scale=scale), few) for scale in SCALES}
-    pairs = {'x': data.test[0]['image'][:16]}
-    between = interpolations(encode, decode, pairs, view=lambda x: x, mix=great_circle)
-    rows = draw(sampler, guidance=guidance, label=labels_by_row(10))
-    guided = {f'guidance {scale:g}': by_label(scale) for scale in SCALES}
-    by_steps = {f'{steps} steps': of_steps(steps) for steps in (2, 5, 20)}
-    probes = {
-        'samples': Probe(500, grid(rows, n=100)),
-        'chain': Probe(config.steps, film(chain, n=16)),
-        'estimates': Probe(config.steps, film(estimates, n=16)),
-        'between': Probe(config.steps, between),
-        'guidance': Probe(config.steps, side_by_side(guided, n=60, columns=6)),
-        'steps': Probe(config.steps, side_by_side(by_steps, n=60, columns=6)),
+    return {
         'scales': Probe(config.steps, guidance_table(scales, CLASSES)),
         'labels': Probe(config.steps, label_accuracy(fidelity, CLASSES), scores=True),
         'fidelity': Probe(config.steps, fidelity_scores(fidelity), scores=True),
         'shown': Probe(config.steps, fidelity_pictures(fidelity)),
     }
-    labelled = Labelled(draw_labelled(model, sampler, shape, guidance=guidance), CLASSES)
-    return Experiment(algorithm, data, probes, labelled=labelled)
+
+
+def unlabelled_codes(algorithm: Algorithm) -> tuple[Callable, Callable]:
+    """`encode` of {'x': images} to noise, and `decode`, without labels."""
+
+    def encode(key, state, batch):
+        batch = {'image': batch['x'], 'label': jnp.full(len(batch['x']), CLASSES)}
+        return algorithm.encode(key, state, batch)['noise']
+
+    def decode(key, state, noise):
+        code = {'noise': noise, 'label': jnp.full(len(noise), CLASSES)}
+        return algorithm.decode(key, state, code)
+
+    return encode, decode
+
+
+def ode_bits(model: Model) -> Callable[[Key, State, Batch], Array]:
+    """(key, state, batch) -> bits a dimension by the ODE, given the labels, [B]."""
+
+    def bits(key, state, batch):
+        denoise = denoise_with(model, state.average, batch['label'])
+
+        def density(key, x):
+            return log_density(key, model.path, denoise, x, steps=ODE_STEPS, trace=hutchinson())
+
+        return ode_bits_per_dim(key, model.path, density, batch['image'])
+
+    return bits

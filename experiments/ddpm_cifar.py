@@ -10,10 +10,9 @@ Source  Ho et al. 2020, arXiv:2006.11239, section 4 and appendix B, and the auth
 Ours    not trained to the end yet: this setting wants an accelerator for half a day
 """
 
-import optax
-from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
+from experiments._cifar import SHAPE, UNET_RULES, warmed_up_adam
 from experiments._samplers import process_sampler
 from genjax.algorithms.diffusion import (
     bound,
@@ -30,11 +29,7 @@ from genjax.probes.figures import film, grid, strip
 from genjax.probes.likelihood import bound_table
 from genjax.training import Experiment, Probe
 
-RULES = (
-    ('leave/kernel', PartitionSpec()),  # three output channels, which few meshes divide
-    ('conv1/kernel', PartitionSpec(None, None, None, 'model')),
-    ('conv2/kernel', PartitionSpec(None, None, None, 'model')),
-)
+RULES = UNET_RULES
 
 
 def get_config():
@@ -62,18 +57,14 @@ def get_config():
 
 
 def build(config):
-    if config.warmup < 1:  # optax would stay at 0 for ever
-        raise ValueError(f'warmup is {config.warmup}; at least 1 step is needed')
-    rate = optax.linear_schedule(0.0, config.adam.learning_rate, config.warmup)
-    optimizer = optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate))
+    optimizer = warmed_up_adam(config)
 
     network = UNet(**config.unet)
-    shape = (32, 32, 3)
     process = make_process(linear_schedule(config.ddpm.steps))
     algorithm = ddpm(
         network,
         optimizer,
-        shape=shape,
+        shape=SHAPE,
         process=process,
         sampler=process_sampler(process, config.sampler),
         decay=config.ddpm.decay,
@@ -83,7 +74,7 @@ def build(config):
     )
     held_out = data.test[0]['image']
     frames = min(40, config.sampler.steps or config.ddpm.steps)
-    chain = sample_with(process_sampler(process, config.sampler, frames), network, process, shape)
+    chain = sample_with(process_sampler(process, config.sampler, frames), network, process, SHAPE)
 
     def terms(key, state):
         return bound(key, process, predictor(network, state.average), held_out)

@@ -100,62 +100,8 @@ def build(config):
         sampler=sampler_of(path, config.sampler),
         decay=config.decay,
     )
-    components = len(gaussians.centres)
-    best = mixture_denoiser(
-        path,
-        np.full(components, 1 / components),
-        gaussians.centres,
-        np.full(components, gaussians.deviation**2),
-    )
+    best = best_denoiser(path, gaussians)
     best_model = Model(network, path, predictions.x0())  # whose network is not asked
-    real = data.test[0]['image']
-
-    def exact(state):
-        del state
-        return best
-
-    def learnt(state):
-        return denoise_with(model, state.average)
-
-    def estimate(denoise_of):
-        def at(state, x, level):
-            return denoise_of(state)(jnp.asarray(x), jnp.full(len(x), level))
-
-        return at
-
-    def noisy(key, level):
-        return real + level * jax.random.normal(key, real.shape)
-
-    def frames_of(name, denoise_of, n):
-        """x_T and what follows, divided by its deviation over the data's, [F + 1, n, 2]."""
-        steps = config.sampler.steps
-        settings = ConfigDict(config.sampler.to_dict() | {'name': name})
-        sampler = sampler_of(path, settings, steps)
-        levels = karras_times(path, steps)
-        scale = np.hypot(levels / config.data_deviation, 1).astype(np.float32)
-
-        def trajectory(key, state):
-            start_key, chain_key = jax.random.split(key)
-            x_T = path.end * jax.random.normal(start_key, (n, *SHAPE))
-            frames = sampler(chain_key, denoise_of(state), x_T)
-            return jnp.concatenate([x_T[None], frames]) / scale[:, None, None]
-
-        return trajectory
-
-    def last_of(denoise_of):
-        def sample(key, state, n):
-            return frames_of(config.sampler.name, denoise_of, n)(key, state)[-1]
-
-        return sample
-
-    kinds = {'exact denoiser': exact, 'learnt denoiser': learnt}
-    trajectories = {
-        name: {kind: frames_of(name, of, 24 if name in FLOWS else 3) for kind, of in kinds.items()}
-        for name in SAMPLERS
-    }
-    samples = {kind: last_of(of) for kind, of in kinds.items()}
-
-    errors = partial(flow_errors, path, best, config.estimates, config.fine)
 
     def evaluate(key, state, batch):
         """The loss, and the least that is possible, of the same noise.
@@ -166,20 +112,100 @@ def build(config):
         least = losses(losses_key, best_model, best, batch['image'], **settings)
         return {'loss': algorithm.evaluate(key, state, batch)['loss'], 'least_loss': least}
 
-    reach = 3 * gaussians.deviation
+    real = data.test[0]['image']
+    errors = partial(flow_errors, path, best, config.estimates, config.fine)
+    modes = covered_modes(algorithm.sample, gaussians.centres, reach=3 * gaussians.deviation)
     probes = {
-        'modes': Probe(
-            2000, covered_modes(algorithm.sample, gaussians.centres, reach), scores=True
-        ),
-        'denoisers': Probe(
-            2000,
-            estimate_fields(estimate(exact), estimate(learnt), noisy, LEVELS, real, extent=EXTENT),
-        ),
-        'samples': Probe(2000, clouds(samples, real, extent=EXTENT)),
-        'ways': Probe(config.steps, ways(trajectories, real, extent=EXTENT)),
+        'modes': Probe(2000, modes, scores=True),
+        **comparison_probes(config, model, best, real),
         'orders': Probe(config.steps, convergence(errors, 'estimates')),
     }
     return Experiment(algorithm._replace(evaluate=evaluate), data, probes)
+
+
+def best_denoiser(path, gaussians):
+    """E[x_0 | x_t] of Gaussians that are as likely and of one deviation."""
+    components = len(gaussians.centres)
+    shares = np.full(components, 1 / components)
+    variances = np.full(components, gaussians.deviation**2)
+    return mixture_denoiser(path, shares, gaussians.centres, variances)
+
+
+def comparison_probes(config, model, best, real):
+    """Pictures of what is learnt beside what is best: estimates, samples, and ways to them.
+
+    Args:
+      config: of the page.
+      model: that is trained.
+      best: the exact denoiser.
+      real: points of the data, [N, 2].
+    """
+
+    def exact(state):
+        del state
+        return best
+
+    def learnt(state):
+        return denoise_with(model, state.average)
+
+    def estimates_of(denoise_of):
+        def estimates(state, x, level):
+            return denoise_of(state)(jnp.asarray(x), jnp.full(len(x), level))
+
+        return estimates
+
+    def noisy(key, level):
+        return real + level * jax.random.normal(key, real.shape)
+
+    trajectory = partial(scaled_trajectory, config, model.path)
+
+    def samples_of(denoise_of):
+        def sample(key, state, n):
+            return trajectory(config.sampler.name, denoise_of, n)(key, state)[-1]
+
+        return sample
+
+    kinds = {'exact denoiser': exact, 'learnt denoiser': learnt}
+    trajectories = {
+        name: {kind: trajectory(name, of, 24 if name in FLOWS else 3) for kind, of in kinds.items()}
+        for name in SAMPLERS
+    }
+    samples = {kind: samples_of(of) for kind, of in kinds.items()}
+    fields = estimate_fields(
+        estimates_of(exact), estimates_of(learnt), noisy, LEVELS, real, extent=EXTENT
+    )
+    return {
+        'denoisers': Probe(2000, fields),
+        'samples': Probe(2000, clouds(samples, real, extent=EXTENT)),
+        'ways': Probe(config.steps, ways(trajectories, real, extent=EXTENT)),
+    }
+
+
+def scaled_trajectory(config, path, name, denoise_of, n):
+    """(key, state) -> x_T and what a sampler makes of it, [S + 1, n, 2].
+
+    Each is divided by its deviation over the data's, so that all of them are of one size.
+
+    Args:
+      config: of the page, whose sampler is taken but for its name.
+      path: of x_t.
+      name: of the sampler.
+      denoise_of: state -> the denoiser.
+      n: how many points.
+    """
+    steps = config.sampler.steps
+    settings = ConfigDict(config.sampler.to_dict() | {'name': name})
+    sampler = sampler_of(path, settings, steps)
+    levels = karras_times(path, steps)
+    scale = np.hypot(levels / config.data_deviation, 1).astype(np.float32)
+
+    def trajectory(key, state):
+        start_key, chain_key = jax.random.split(key)
+        x_T = path.end * jax.random.normal(start_key, (n, *SHAPE))
+        frames = sampler(chain_key, denoise_of(state), x_T)
+        return jnp.concatenate([x_T[None], frames]) / scale[:, None, None]
+
+    return trajectory
 
 
 def flow_errors(path, denoise, estimates, fine):

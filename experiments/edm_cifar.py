@@ -19,16 +19,13 @@ Ours    not trained yet: an accelerator is wanted
 from functools import partial
 
 import optax
-from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from experiments._extractor import cifar_comparison
+from experiments._cifar import CLASSES, SHAPE, UNET_RULES, sample_probes, samples_by_label
 from experiments._samplers import guidance_of, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
     denoiser,
-    draw_labelled,
-    draw_samples,
     independent,
     log_normal,
     predictions,
@@ -39,18 +36,9 @@ from genjax.averages import half_life
 from genjax.data.images.geometry import LABELS, augment_geometry
 from genjax.data.images.sets import images
 from genjax.networks.song_unet import ddpm_plus_plus, ncsn_plus_plus
-from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
-from genjax.probes.figures import film, grid
-from genjax.training import Experiment, Labelled, Probe
+from genjax.training import Experiment
 
-CLASSES = 10
-SHAPE = (32, 32, 3)
-
-RULES = (
-    ('leave/kernel', PartitionSpec()),  # three output channels, which few meshes divide
-    ('conv1/kernel', PartitionSpec(None, None, None, 'model')),
-    ('conv2/kernel', PartitionSpec(None, None, None, 'model')),
-)
+RULES = UNET_RULES
 
 
 def get_config():
@@ -101,9 +89,7 @@ def build(config):
     )
     path = variance_exploding(start=0.002, end=80.0)
     model = Model(network, path, predictions.edm(config.data_deviation), classes)
-    guidance = guidance_of(config.sampler)
     decay = half_life(config.half_life, config.batch)
-    sampler = sampler_of(path, config.sampler)
     algorithm = denoiser(
         model,
         optimizer,
@@ -111,32 +97,13 @@ def build(config):
         weight=weights.edm_error(config.data_deviation),
         law=log_normal(path, **config.noise),
         draw=independent,
-        sampler=sampler,
-        guidance=guidance,
+        sampler=sampler_of(path, config.sampler),
+        guidance=guidance_of(config.sampler),
         label_dropout=config.label_dropout,
         augment=augment,
         decay=decay,
     )
     # Images are flipped by the augmentation, which says so to the network.
     data = images('cifar10', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
-    fidelity = cifar_comparison(
-        algorithm.sample,
-        weights=config.inception,
-        n=config.samples,
-        seed=config.seed,
-        steps=config.classifier,
-        decay=decay,
-        data_dir=config.data_dir,
-    )
-    frames = min(18, config.sampler.steps)
-    chain = draw_samples(model, sampler_of(path, config.sampler, frames), SHAPE, guidance=guidance)
-    probes = {
-        'samples': Probe(5000, grid(algorithm.sample, n=64)),
-        'chain': Probe(config.steps, film(chain, n=16)),
-        'scores': Probe(config.steps // 10 or 1, fidelity_scores(fidelity), scores=True),
-        'fidelity': Probe(config.steps, fidelity_pictures(fidelity)),
-    }
-    labelled = None
-    if classes:
-        labelled = Labelled(draw_labelled(model, sampler, SHAPE, guidance=guidance), CLASSES)
-    return Experiment(algorithm, data, probes, labelled=labelled)
+    probes = sample_probes(config, model, algorithm, decay, every=5000)
+    return Experiment(algorithm, data, probes, labelled=samples_by_label(config, model))

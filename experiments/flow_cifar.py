@@ -15,17 +15,20 @@ Source  Lipman et al. 2023, arXiv:2210.02747, and Tong et al. 2024, arXiv:2302.0
 Ours    not trained yet: an accelerator is wanted
 """
 
-import optax
-from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from experiments._extractor import cifar_comparison
+from experiments._cifar import (
+    CLASSES,
+    SHAPE,
+    UNET_RULES,
+    sample_probes,
+    samples_by_label,
+    warmed_up_adam,
+)
 from experiments._samplers import guidance_of, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
     denoiser,
-    draw_labelled,
-    draw_samples,
     independent,
     predictions,
     straight,
@@ -34,18 +37,9 @@ from genjax.algorithms.diffusion import (
 )
 from genjax.data.images.sets import images
 from genjax.networks.unet import UNet
-from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
-from genjax.probes.figures import film, grid
-from genjax.training import Experiment, Labelled, Probe
+from genjax.training import Experiment
 
-CLASSES = 10
-SHAPE = (32, 32, 3)
-
-RULES = (
-    ('leave/kernel', PartitionSpec()),  # three output channels, which few meshes divide
-    ('conv1/kernel', PartitionSpec(None, None, None, 'model')),
-    ('conv2/kernel', PartitionSpec(None, None, None, 'model')),
-)
+RULES = UNET_RULES
 
 
 def get_config():
@@ -79,16 +73,11 @@ def get_config():
 
 
 def build(config):
-    if config.warmup < 1:  # optax would stay at 0 for ever
-        raise ValueError(f'warmup is {config.warmup}; at least 1 step is needed')
-    rate = optax.linear_schedule(0.0, config.adam.learning_rate, config.warmup)
-    optimizer = optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate))
+    optimizer = warmed_up_adam(config)
 
     classes = CLASSES if config.labels else None
     path = straight()
     model = Model(UNet(**config.unet, classes=classes), path, predictions.velocity(), classes)
-    guidance = guidance_of(config.sampler)
-    sampler = sampler_of(path, config.sampler)
     algorithm = denoiser(
         model,
         optimizer,
@@ -96,32 +85,13 @@ def build(config):
         weight=weights.flow,
         law=uniform(path),
         draw=independent,
-        sampler=sampler,
-        guidance=guidance,
+        sampler=sampler_of(path, config.sampler),
+        guidance=guidance_of(config.sampler),
         label_dropout=config.label_dropout,
         decay=config.decay,
     )
     data = images(
         'cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir
     )
-    fidelity = cifar_comparison(
-        algorithm.sample,
-        weights=config.inception,
-        n=config.samples,
-        seed=config.seed,
-        steps=config.classifier,
-        decay=config.decay,
-        data_dir=config.data_dir,
-    )
-    frames = min(40, config.sampler.steps)
-    chain = draw_samples(model, sampler_of(path, config.sampler, frames), SHAPE, guidance=guidance)
-    probes = {
-        'samples': Probe(10_000, grid(algorithm.sample, n=64)),
-        'chain': Probe(config.steps, film(chain, n=16)),
-        'scores': Probe(config.steps // 10 or 1, fidelity_scores(fidelity), scores=True),
-        'fidelity': Probe(config.steps, fidelity_pictures(fidelity)),
-    }
-    labelled = None
-    if classes:
-        labelled = Labelled(draw_labelled(model, sampler, SHAPE, guidance=guidance), CLASSES)
-    return Experiment(algorithm, data, probes, labelled=labelled)
+    probes = sample_probes(config, model, algorithm, config.decay, every=10_000)
+    return Experiment(algorithm, data, probes, labelled=samples_by_label(config, model))

@@ -27,23 +27,52 @@ def importance(
       A measure {'nll_K': mean of -log p(x) over all examples of all batches, nats}.
     """
 
-    @jax.jit
-    def sharded_log_likelihood(key, state, batch):
-        return log_likelihood(key, state, shard_batch(batch))
+    mean = _mean_over(log_likelihood, batches)
 
     def measure(key, state):
+        return {f'nll_{samples}': -mean(key, state)}
+
+    return measure
+
+
+def mean_bits(
+    name: str, bits: Callable[[Key, State, Batch], Array], batches: Sequence[Batch]
+) -> Measure:
+    """The mean over examples of bits a dimension, as by the probability-flow ODE.
+
+    Args:
+      name: of the value, which says how the data were dequantised and what the prior is.
+      bits: (key, state, batch) -> [B]; batch i gets a key of its own.
+      batches: the last may be shorter.
+    """
+    mean = _mean_over(bits, batches)
+
+    def measure(key, state):
+        return {name: mean(key, state)}
+
+    return measure
+
+
+def _mean_over(
+    values: Callable[[Key, State, Batch], Array], batches: Sequence[Batch]
+) -> Callable[[Key, State], float]:
+    """(key, state) -> the mean of the values [B] over all examples of all batches."""
+
+    @jax.jit
+    def sharded_values(key, state, batch):
+        return values(key, state, shard_batch(batch))
+
+    def mean(key, state):
         results = []
         for i, batch in enumerate(batches):
             padded = pad_batch(batch, batches[0])
-            batch_key = jax.random.fold_in(key, i)
-            results.append(sharded_log_likelihood(batch_key, state, padded))
+            results.append(sharded_values(jax.random.fold_in(key, i), state, padded))
         lengths = [batch_length(batch) for batch in batches]
-        values = np.concatenate(
-            [rows[:n] for rows, n in zip(jax.device_get(results), lengths, strict=True)]
-        )
-        return {f'nll_{samples}': -math.fsum(values) / len(values)}
+        rows = [rows[:n] for rows, n in zip(jax.device_get(results), lengths, strict=True)]
+        flat = np.concatenate(rows)
+        return math.fsum(flat) / len(flat)
 
-    return measure
+    return mean
 
 
 def bound_table(terms: Callable[[Key, State], Array]) -> Measure:

@@ -1,6 +1,7 @@
 """Diffusion on one Gaussian path: predictions, losses, samplers, guidance, likelihood, and DDPM."""
 
 from genjax.algorithms.diffusion import predictions, weights
+from genjax.algorithms.diffusion.adaptive_likelihood import adaptive_log_density
 from genjax.algorithms.diffusion.continuous_bound import bits_per_dim
 from genjax.algorithms.diffusion.ddpm import (
     ddpm,
@@ -39,7 +40,12 @@ from genjax.algorithms.diffusion.likelihood import (
     prior_term,
     step_term,
 )
-from genjax.algorithms.diffusion.ode_likelihood import exact_trace, hutchinson, log_density
+from genjax.algorithms.diffusion.ode_likelihood import (
+    exact_trace,
+    hutchinson,
+    log_density,
+    ode_bits_per_dim,
+)
 from genjax.algorithms.diffusion.paths import (
     Path,
     cosine,
@@ -93,6 +99,7 @@ from genjax.algorithms.diffusion.times import (
 )
 
 __all__ = [
+    'adaptive_log_density',
     'Denoise',
     'Guidance',
     'Model',
@@ -138,6 +145,7 @@ __all__ = [
     'learned_step_term',
     'linear_schedule',
     'log_density',
+    'ode_bits_per_dim',
     'log_normal',
     'log_snr',
     'log_snr_times',

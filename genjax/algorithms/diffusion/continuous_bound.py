@@ -48,13 +48,13 @@ def bits_per_dim(
     diffusion = (highest - lowest) * bound_density(log_snr(path, t)) * error
 
     decoder_noise = example_normals(decoder_key, len(x0), x0.shape[1:])
-    decoder = jax.vmap(jnp.mean)(decoder_nats(x0, decoder_noise))
+    decoder = jax.vmap(jnp.mean)(decoder_nats(x0, decoder_noise, LEAST_NOISE_LEVEL))
     prior = bound_density(jnp.asarray(lowest)) * jax.vmap(jnp.mean)(x0**2)
     return (diffusion + decoder + prior) / math.log(2)
 
 
-def decoder_nats(x0: Array, noise: Array) -> Array:
-    """-log p(x_0 | x_t) entry by entry where sigma / alpha is `LEAST_NOISE_LEVEL`.
+def decoder_nats(x0: Array, noise: Array, deviation: float) -> Array:
+    """-log p(x_0 | x_t) entry by entry.
 
     p(x_0 | x_t) is q(x_t | x_0) normalised over the levels (Kingma et al. 2021, equation 12), of
     which those more than three away hold less than float32 resolves.
@@ -62,9 +62,9 @@ def decoder_nats(x0: Array, noise: Array) -> Array:
     Args:
       x0: on the levels.
       noise: that x_t has, of the same shape.
+      deviation: of the noise in x_t / alpha, at most a quarter of a level's width.
     """
     spacing = 2 / 255
-    deviation = LEAST_NOISE_LEVEL
     total = jnp.zeros_like(x0)
     for offset in range(-3, 4):
         other = x0 + offset * spacing

@@ -1,5 +1,5 @@
-"""Data whose denoiser is known on any path: a mixture of normal laws in the plane, and a normal
-law."""
+"""Data whose denoiser is known on any path: a mixture of normal laws in the plane, a normal law,
+and numbers on a few of the 256 levels."""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,8 @@ import numpy as np
 WEIGHTS = np.array([0.3, 0.5, 0.2])
 MEANS = np.array([[1.0, 0.0], [-0.6, 0.8], [0.2, -1.1]])
 VARIANCES = np.array([0.25, 0.3, 0.2]) ** 2
+LEVELS = np.array([0, 1, 2, 130, 255]) * 2 / 255 - 1
+SHARES = np.array([0.3, 0.2, 0.1, 0.15, 0.25])
 
 
 def mixture_denoise(path):
@@ -49,6 +51,32 @@ def normal_denoise(path, variance, mean=0.0):
         return mean + alpha * variance / (alpha**2 * variance + noise) * (x - alpha * mean)
 
     return denoise
+
+
+def levels_denoise(path, shares=SHARES):
+    """E[x_0 | x_t] of numbers that are on the levels, each by itself."""
+
+    def denoise(x, t):
+        inner = tuple(range(1, x.ndim))
+        alpha = jnp.expand_dims(path.alpha(t), inner)
+        sigma = jnp.expand_dims(path.sigma(t), inner)
+        levels = jnp.asarray(LEVELS, x.dtype).reshape(*[1] * x.ndim, -1)
+        distance = (x[..., None] - alpha[..., None] * levels) / sigma[..., None]
+        logits = -(distance**2) / 2 + jnp.log(jnp.asarray(shares, x.dtype)).reshape(levels.shape)
+        return jnp.sum(jax.nn.softmax(logits) * levels, -1)
+
+    return denoise
+
+
+def level_draws(n):
+    """n draws of four numbers on the levels, [n, 4, 1, 1]."""
+    rng = np.random.default_rng(0)
+    return jnp.asarray(rng.choice(LEVELS, (n, 4, 1, 1), p=SHARES), jnp.float32)
+
+
+def shares_of(x0, shares=SHARES):
+    """The share of the level that each number is on."""
+    return shares[np.abs(np.asarray(x0)[..., None] - LEVELS).argmin(-1)]
 
 
 def flow_of_normal(path, variance, begin, end):

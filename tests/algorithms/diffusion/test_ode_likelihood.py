@@ -9,16 +9,20 @@ from genjax.algorithms.diffusion import (
     exact_trace,
     hutchinson,
     log_density,
+    ode_bits_per_dim,
     straight,
     variance_exploding,
     variance_preserving,
 )
 from tests.algorithms.diffusion.exact import (
+    level_draws,
+    levels_denoise,
     mixture_denoise,
     mixture_draws,
     mixture_log_density,
     normal_denoise,
     order,
+    shares_of,
 )
 from tests.algorithms.diffusion.gaussian import assert_mean
 
@@ -102,6 +106,18 @@ def test_with_hutchinsons_trace_the_mean_over_keys_is_the_density():
     exact = density(KEY, exact_trace)
     estimates = jax.vmap(lambda key: density(key, hutchinson()))(jax.random.split(KEY, 500))
     assert_mean(estimates, exact)
+
+
+def test_with_the_exact_denoiser_the_bits_are_the_entropy_of_the_data():
+    path = straight()
+    x0 = jnp.asarray(level_draws(500), jnp.float64)
+
+    def density(key, x):
+        return log_density(key, path, levels_denoise(path), x, steps=100)
+
+    bits = jax.jit(lambda key, x0: ode_bits_per_dim(key, path, density, x0))(KEY, x0)
+    own = -np.log2(shares_of(x0)).mean((1, 2, 3))
+    assert_mean(np.asarray(bits) - own, 0.0)
 
 
 def test_no_steps_are_refused():

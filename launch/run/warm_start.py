@@ -150,7 +150,8 @@ def _digest(weights: Weights) -> str:
 def _said(source: Source, comparison: Comparison) -> str:
     """What was taken, by layers, and the names of what was not."""
     at_step = '' if source.step is None else f' at step {source.step}'
-    layers = dict.fromkeys(name.rpartition('/')[0] or name for name in comparison.taken)
+    names = [name.removeprefix('params/') for name in comparison.taken]
+    layers = dict.fromkeys(name.rpartition('/')[0] or name for name in names)
     total = len(comparison.taken) + len(comparison.only_here)
     lines = [
         f'--init_from {source.text}{at_step}: {len(comparison.taken)} of {total} taken: '

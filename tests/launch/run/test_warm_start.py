@@ -99,7 +99,7 @@ def test_step_and_best_are_other_weights(source):
 def test_what_was_taken_and_what_was_not_is_said_before_the_first_step(source, capsys):
     assert main([*EXP, '--init_from=a', '--workdir=b', '--config.curved=True']) == 0
     assert capsys.readouterr().err == (
-        '--init_from a at step 4: 2 of 3 taken: params/line\nonly here, and new: params/curve\n'
+        '--init_from a at step 4: 2 of 3 taken: line\nonly here, and new: params/curve\n'
     )
     record = manifest('b')['launches'][0]['init_from']
     assert record['taken'] == ['params/line/offset', 'params/line/slopes']
@@ -107,8 +107,7 @@ def test_what_was_taken_and_what_was_not_is_said_before_the_first_step(source, c
     assert (record['only here'], record['only there']) == (['params/curve'], [])
     assert main([*EXP, '--init_from=b', '--workdir=c']) == 0
     assert capsys.readouterr().err == (
-        '--init_from b at step 4: 2 of 2 taken: params/line\n'
-        'only there: average/curve, params/curve\n'
+        '--init_from b at step 4: 2 of 2 taken: line\nonly there: average/curve, params/curve\n'
     )
 
 

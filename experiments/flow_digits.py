@@ -30,7 +30,7 @@ SHAPE = (8, 8, 1)
 def get_config():
     config = dict(
         seed=0,
-        steps=1200,
+        steps=1000,
         batch=64,
         unet=dict(
             width=32,

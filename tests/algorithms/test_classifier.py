@@ -78,6 +78,7 @@ def test_two_normal_classes_give_the_log_odds_of_scikit_learn_which_are_near_the
     assert np.all(np.abs(np.append(slope, offset) - known) < 4 * errors)
 
 
+@pytest.mark.slow
 def test_the_average_of_the_parameters_evaluates_and_encodes():
     batch = {'x': jnp.float32(DRAW.normal(size=(6, 5, 5, 1))), 'label': jnp.arange(6) % 3}
     network = Classifier((4, 6), 7, 3)

@@ -206,6 +206,7 @@ def test_100_000_symbols_have_the_likelihood_and_the_states_of_float64(scan, pro
     np.testing.assert_allclose(states[:, 0], by_state, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_best_path_of_100_000_symbols_is_that_of_float64():
     chain, x, _, _, best = long_sequence()
     path = np.asarray(decoded(5, sequential)(chain, {'x': x[None]})[:, 0])

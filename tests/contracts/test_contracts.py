@@ -36,7 +36,6 @@ algorithms = pytest.mark.parametrize('case', ALGORITHMS)
 # beside it, and slow elsewhere: most of all for ddpm, whose U-Net compiles for half a minute.
 RESUMED = (
     'vae',  # an optimiser and the average of its parameters
-    'word2vec',  # a table and a rate that falls with the steps
     'hmm',  # the statistics of stepwise EM
     'ngram',  # a table for each order
 )
@@ -47,7 +46,6 @@ TRACED = (
 )
 ON_EIGHT = (
     'vae',  # means of gradients, keys of examples
-    'word2vec',  # rows of a table exchanged
     'ngram',  # tables merged
 )
 BY_PMAP = (

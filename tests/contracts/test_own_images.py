@@ -46,7 +46,7 @@ FLOW = {
 GAN = {'size': '8', 'width': '2'}
 
 
-@pytest.mark.parametrize(('page', 'settings'), [(diffusion_folder, FLOW), slow(gan_folder, GAN)])
+@pytest.mark.parametrize(('page', 'settings'), [slow(diffusion_folder, FLOW), (gan_folder, GAN)])
 def test_a_page_takes_a_folder_and_takes_steps(page, settings, digits, tmp_path):
     settings = settings | {'images': f'folder:{digits}', 'steps': '2', 'batch': '8'}
     config = override(page.get_config(), settings)

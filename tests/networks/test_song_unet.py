@@ -260,6 +260,7 @@ def test_time_label_and_augmentation_are_felt_and_the_last_label_is_none(make):
     np.testing.assert_array_equal(np.delete(changed, 1, 0), np.delete(y, 1, 0))
 
 
+@pytest.mark.slow
 def test_the_pyramid_of_the_input_is_added():
     x, t, params, apply = conditional(ncsn_plus_plus)
     assert set(params['params']) - set(conditional(ddpm_plus_plus)[2]['params']) == {'down1_input'}

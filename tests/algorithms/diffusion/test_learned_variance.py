@@ -46,6 +46,7 @@ from tests.algorithms.diffusion.gaussian import (
     normal_data,
     optimum,
 )
+from tests.marks import slow
 
 
 class Tabular(nn.Module):
@@ -167,7 +168,7 @@ def test_the_bound_teaches_the_variance_alone_and_the_noise_error_the_mean_alone
     np.testing.assert_allclose(difference.mean() / (2 * step), slope, rtol=1e-2)
 
 
-@pytest.mark.parametrize('t', [1, 2, T])
+@pytest.mark.parametrize('t', [1, slow(2), slow(T)])
 def test_gradients_are_finite_at_every_step_and_far_from_the_data(t):
     def total(signed_share, noise):
         reverse = Reverse(noise, jnp.full(SHAPE, signed_share))
@@ -367,6 +368,7 @@ def test_training_on_normal_data_reaches_the_best_variances_and_a_lower_bound():
         assert gap.mean() > 4.5 * gap.std() / np.sqrt(len(gap))
 
 
+@pytest.mark.slow
 def test_samples_and_evaluation_use_the_average_of_the_parameters():
     algorithm = improved_ddpm(Tabular(T), optax.sgd(0.1), shape=SHAPE, process=PROCESS)
     fit = algorithm.init(KEY, None)

@@ -110,6 +110,7 @@ def test_a_sample_does_not_depend_on_the_others_nor_on_the_statistics_of_trainin
     np.testing.assert_allclose(algorithm.decode(KEY, stale, z), together, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_are_normalised_by_the_averaged_parameters_statistics():
     """All of it in numpy: the statistics of the reference latents, then the sample."""
     algorithm = make_gan(NORMED, decay=0.5)

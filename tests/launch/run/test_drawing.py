@@ -18,6 +18,7 @@ from genjax.training.samples import to_levels
 from launch.__main__ import main
 from launch.run import sample_files, signals
 from launch.run.saved import open_saved
+from tests.marks import slow
 
 ROOT = pathlib.Path(__file__).parents[3]
 EXP = f'--exp={ROOT / "tests/experiments/_drawn.py"}'
@@ -100,7 +101,7 @@ class Killed(BaseException):
     """No part of the program catches it."""
 
 
-@pytest.mark.parametrize('out', ['b', 'b.npz'])
+@pytest.mark.parametrize('out', [slow('b'), 'b.npz'])
 def test_a_command_that_was_killed_goes_on_to_the_same_bytes(out, run, monkeypatch):
     whole = out.replace('b', 'a')
     words = ['--n=200', '--sample_batch=8']
@@ -217,6 +218,7 @@ def of_kind(kind):
     return [*flags, '--mode=sample', '--n=5', '--out=a']
 
 
+@pytest.mark.slow
 def test_rows_are_drawn_as_the_images_that_they_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(of_kind('rows')) == 0

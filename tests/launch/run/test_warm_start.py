@@ -18,6 +18,7 @@ from launch.run import rundir
 from launch.run.plan import recipe
 from launch.run.states import state_at
 from tests.conftest import toy_experiments
+from tests.marks import slow
 from tests.trees import assert_trees_equal
 
 PAGE = pathlib.Path(__file__).parents[2] / 'experiments/_fitted.py'
@@ -65,7 +66,7 @@ def lines(run):
     return [{name: x for name, x in row.items() if not name.startswith('time/')} for row in rows]
 
 
-@pytest.mark.parametrize('words', ['a', 'weights', 'weights/model.safetensors'])
+@pytest.mark.parametrize('words', ['a', slow('weights'), slow('weights/model.safetensors')])
 def test_a_warm_start_is_its_source_to_the_bit_and_anew_in_all_else(words, source):
     _, state = load('a')
     assert (state.average['line']['slopes'] != state.params['line']['slopes']).all()
@@ -182,6 +183,7 @@ def test_a_directory_is_refused_to_a_run_with_another_beginning(source, capsys):
     assert contents(source / 'b' / 'samples') == before
 
 
+@pytest.mark.slow
 def test_it_goes_on_to_the_bit_without_its_source(source, capsys):
     warm = [*EXP, '--init_from=a']
     assert main([*warm, '--workdir=whole']) == 0

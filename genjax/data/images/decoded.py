@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import pathlib
 import shutil
 import sys
@@ -26,7 +27,7 @@ from genjax.home import cache_folder, is_writable, why_no_cache
 
 VERSION = 1  # of what is cached: to be raised with every change of it
 RESAMPLING = 'square from the middle, Lanczos'
-AHEAD = 64  # images that threads decode before they are written
+TOGETHER = 2**20  # bytes of images that a thread decodes at a time, and 16 images at the most
 BYTES = 2**24  # read at a time
 HEAD = 128  # bytes of an .npy file before its levels
 CHECKED = 2**30  # bytes of a cache whose digest is compared; of a larger one its size alone is
@@ -168,9 +169,11 @@ def _decode(files: ImageFiles, size: int | None, place: pathlib.Path) -> None:
             return str(error)
         return image if size is None else to_square(image, size)
 
+    together = 1 if size is None else max(1, min(16, TOGETHER // (3 * size**2)))
+
     def images():
         shape = None
-        for i, image in enumerate(_in_order(image_of, len(files.names))):
+        for i, image in enumerate(_in_order(image_of, len(files.names), together)):
             show(i + 1)
             if isinstance(image, str):
                 unreadable[i] = image
@@ -192,16 +195,28 @@ def _decode(files: ImageFiles, size: int | None, place: pathlib.Path) -> None:
     (place / RECORD).write_text(json.dumps(record), 'utf-8')
 
 
-def _in_order(function: Callable[[int], T], n: int) -> Iterator[T]:
-    """function(0), ..., function(n - 1), computed by threads, of which few are ahead."""
-    with ThreadPoolExecutor() as pool:
+def _in_order(function: Callable[[int], T], n: int, together: int) -> Iterator[T]:
+    """function(0), ..., function(n - 1), computed by threads, of which few are ahead.
+
+    Args:
+      function: of an index.
+      n: how many indices.
+      together: how many a thread takes at a time. One by one, threads wait longer for each other
+        than a small image takes.
+    """
+
+    def results(indices):
+        return [function(i) for i in indices]
+
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
         pending = collections.deque()
-        for i in range(n):
-            pending.append(pool.submit(function, i))
-            if len(pending) == AHEAD:
-                yield pending.popleft().result()
+        for start in range(0, n, together):
+            pending.append(pool.submit(results, range(start, min(start + together, n))))
+            if len(pending) > 2 * threads:
+                yield from pending.popleft().result()
         while pending:
-            yield pending.popleft().result()
+            yield from pending.popleft().result()
 
 
 def _write(path: pathlib.Path, images: Iterable[np.ndarray]) -> None:

@@ -13,8 +13,9 @@ Ours    1,000 steps, seed 0, on 2 CPU cores (Intel Xeon), 4.4 min in all with no
         before, 2.1 of them training (commit cd53976, jax 0.10.2): test loss 0.352, bound 6.53
         bits/dim, by the ODE 5.96 on 64 test images. Of 1,500 samples by 20 estimates: Frechet
         distance (digits classifier) 2.4 (gan_digits: 3.1 to 4.0, ddpm_digits by 500 estimates:
-        5.4), precision 0.78, recall 0.89, and 95.3 % are found to be of their label. Of 500 samples at guidance 1, 2 and 4: distance 6.2, 19.2 and 60, of their
-        label 95.2, 100 and 100 %, recall 0.88, 0.55 and 0.13: guidance trades variety for likeness.
+        5.4), precision 0.78, recall 0.89, and 95.3 % are found to be of their label. Of 500 samples
+        at guidance 1, 2 and 4: distance 6.2, 19.2 and 60, of their label 95.2, 100 and 100 %,
+        recall 0.88, 0.55 and 0.13: guidance trades variety for likeness.
         benchmarks/RESULTS.md has samplers beside each other
 """
 

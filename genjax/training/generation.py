@@ -110,15 +110,7 @@ def generator(
         if waiting is not None:
             yield from by_group(*waiting)
 
-    try:
-        key = jax.eval_shape(jax.random.key, 0)
-        label = jax.ShapeDtypeStruct((), jnp.int32)
-        example = jax.eval_shape(one, state, key, label)
-    except MISFITS as error:
-        raise ValueError(f'sample: {error}') from error
-    if not isinstance(example, jax.ShapeDtypeStruct):
-        raise ValueError(f'sample gives {type(example).__name__}; one array is needed')
-    return Generator(draw, example, batch)
+    return Generator(draw, _example_of(one, state), batch)
 
 
 def generate(
@@ -189,3 +181,20 @@ def _one_sample(experiment, labels):
         return jax.tree.map(lambda x: x[0], sample(key, state, 1))
 
     return one_without, [0]
+
+
+def _example_of(one, state):
+    """The shape of a sample.
+
+    Raises:
+      ValueError: it cannot be traced, or is not one array.
+    """
+    key = jax.eval_shape(jax.random.key, 0)
+    label = jax.ShapeDtypeStruct((), jnp.int32)
+    try:
+        example = jax.eval_shape(one, state, key, label)
+    except MISFITS as error:
+        raise ValueError(f'sample: {error}') from error
+    if not isinstance(example, jax.ShapeDtypeStruct):
+        raise ValueError(f'sample gives {type(example).__name__}; one array is needed')
+    return example

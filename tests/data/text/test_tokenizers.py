@@ -157,7 +157,14 @@ def test_the_words_of_a_text_are_those_of_the_pattern(pieces):
 
 
 @pytest.mark.parametrize(
-    'written', ['Élan vital ДОМ', 'One, two; (three_four).', 'A. B! 5. 2?\n', '10 000\t-1\r\n']
+    'written',
+    [
+        'Élan vital ДОМ',
+        "The king 's men 's",
+        'One, two; (three_four).',
+        'A. B! 5. 2?\n',
+        '10 000\t-1\r\n',
+    ],
 )
 def test_plain_lines_are_read_without_the_pattern(written, monkeypatch):
     class Absent:

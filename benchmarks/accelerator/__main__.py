@@ -56,7 +56,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--out', type=folder, default=folder('runs/accelerator'))
-    parser.add_argument('--data', type=folder, help='real data, laid out as GENJAX_DATA is')
+    data = os.environ.get('GENJAX_DATA')
+    parser.add_argument('--data', type=folder, default=data, help='real data; default GENJAX_DATA')
     parser.add_argument('--small', action='store_true', help='the sizes of a CPU')
     parser.add_argument('--stages', type=names, default=[], help=', '.join(plan.STAGES))
     parser.add_argument('--seconds', type=float, default=plan.TOTAL, help='of all stages together')

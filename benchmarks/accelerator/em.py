@@ -30,19 +30,17 @@ def measure(setting: Setting, add: Add) -> None:
         if setting.small
         else (
             (64, 512, 8),
-            (1, 16_384, 8),
+            (1, 4096, 8),
         )
     ):
         for scan in SCANS:
             for product in PRODUCTS:
-                seconds = hmm_seconds(sequences, length, states, scan, product, setting.small)
+                seconds = hmm_seconds(sequences, length, states, scan, product)
                 what = f'HMM, {sequences} x {length:,} symbols, {scan}, {product} product'
                 add(what, 1e3 * seconds, 'ms an iteration', f'{states} states, {SYMBOLS} symbols')
 
 
-def hmm_seconds(
-    sequences: int, length: int, states: int, scan: str, product: str, small: bool
-) -> float:
+def hmm_seconds(sequences: int, length: int, states: int, scan: str, product: str) -> float:
     """Seconds of one step of EM."""
     emission = discrete(SYMBOLS, pseudocount=0.1)
     algorithm = hmm(states, emission, scan=SCANS[scan], product=PRODUCTS[product], pseudocount=0.1)
@@ -51,8 +49,7 @@ def hmm_seconds(
     key = jax.random.key(0)
     state = jax.jit(algorithm.init)(key, batch)
     loop = jax.jit(partial(em_loop, algorithm))
-    steps = 2 if small else 5
-    return seconds_a_step(lambda n: jax.block_until_ready(loop(n, state, batch)), steps)
+    return seconds_a_step(lambda n: jax.block_until_ready(loop(n, state, batch)), 2)
 
 
 def em_loop(algorithm, steps, state, batch):

@@ -36,12 +36,33 @@ def profile(call: Callable[[], object]) -> list[Kernel]:
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             call()
-        files = sorted(pathlib.Path(folder).rglob('*.trace.json.gz'))
-        return kernels(_events(files[-1])) if files else []
+        return kernels(read_trace(pathlib.Path(folder)))
 
 
-def _events(file: pathlib.Path) -> list[dict[str, Any]]:
-    return json.loads(gzip.decompress(file.read_bytes()))['traceEvents']
+def read_trace(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """The events of the newest trace that the profiler has left in a folder, however deep.
+
+    It is read from JSON, and where a version of jax writes none from its other file, the planes.
+    """
+    compressed = sorted(folder.rglob('*.trace.json.gz'))
+    if compressed:
+        return json.loads(gzip.decompress(compressed[-1].read_bytes()))['traceEvents']
+    planes = sorted(folder.rglob('*.xplane.pb'))
+    if planes:
+        return list(_events_of(jax.profiler.ProfileData.from_file(str(planes[-1]))))
+    raise FileNotFoundError(f'the profiler has left no trace in {folder}')
+
+
+def _events_of(data):
+    """The planes of a profile as trace events."""
+    for pid, plane in enumerate(data.planes):
+        yield {'ph': 'M', 'name': 'process_name', 'pid': pid, 'args': {'name': plane.name}}
+        for tid, line in enumerate(plane.lines):
+            place = {'pid': pid, 'tid': tid}
+            yield {'ph': 'M', 'name': 'thread_name', 'args': {'name': line.name}} | place
+            for event in line.events:
+                took = {'ph': 'X', 'name': event.name, 'dur': event.duration_ns / 1e3}
+                yield took | place | {'args': dict(event.stats)}
 
 
 def kernels(events: Iterable[Mapping[str, Any]]) -> list[Kernel]:

@@ -5,6 +5,7 @@ program is the trainer's own (`fold_steps`), with Adam, clipping and the average
 """
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -25,8 +26,9 @@ from genjax.algorithms.diffusion import ddpm, linear_schedule, make_process
 from genjax.base import Algorithm, Resident
 from genjax.networks.unet import UNet
 from genjax.training import make_mesh
-from genjax.training.feed import feed_args
+from genjax.training.feed import FeedArgs, feed_args
 from genjax.training.loop import dispatch, fold_steps
+from genjax.training.mesh import Mesh, by_jit, put, replicated
 
 STEPS_PER_CALL = (1, 5, 20, 100)
 PROFILED = 3  # steps
@@ -40,14 +42,16 @@ class Case(NamedTuple):
     algorithm: Algorithm
     feed: Resident
     shape: tuple[int, int, int]
+    mesh: Mesh
+    key: jax.Array
+    next_args: Callable[[int], FeedArgs]  # as the trainer's program is given them
 
 
 def measure(setting: Setting, add: Add, dtype: str) -> None:
     """The stage, in one dtype."""
     case = make_case(dtype, setting.small)
-    with jax.set_mesh(make_mesh(jax.devices()[:1])):
-        key = jax.random.key(0)
-        state = jax.jit(case.algorithm.init)(key, case.feed[0])
+    with jax.set_mesh(case.mesh):
+        state = made_up_state(case)
         add('parameters', sum(x.size for x in jax.tree.leaves(state.params)))
         program, state = measure_training(setting, add, dtype, case, state)
         measure_kernels(setting, add, dtype, case, program, state)
@@ -77,7 +81,30 @@ def make_case(dtype: str, small: bool) -> Case:
         decay=config.ddpm.decay,
     )
     config.sampler = settings
-    return Case(config, network, algorithm, noise(shape, config.batch), shape)
+    feed = noise(shape, config.batch)
+    mesh = make_mesh(jax.devices()[:1])
+    key = put(jax.random.key(0), replicated(mesh))
+    next_args = feed_args(feed, mesh, max(STEPS_PER_CALL), 0)
+    return Case(config, network, algorithm, feed, shape, mesh, key, next_args)
+
+
+def made_up_state(case: Case) -> Any:
+    """A state of which the parameters are noise: their own beginnings take long to compile.
+
+    They are not 0, with which a GPU needs less power and is faster.
+    """
+    batch = jax.eval_shape(case.feed.make_batch, case.feed.arrays, np.int32(0))
+    shapes = jax.eval_shape(case.algorithm.init, jax.random.key(0), batch)
+    state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    rng = np.random.default_rng(0)
+
+    def draw(x):
+        return jnp.asarray(0.05 * rng.standard_normal(x.shape, np.float32), x.dtype)
+
+    params = jax.tree.map(draw, shapes.params)
+    average = jax.tree.map(draw, shapes.average)
+    made_up = state._replace(params=params, average=average)
+    return jax.tree.map(lambda x: put(x, replicated(case.mesh)), made_up)
 
 
 def noise(shape: tuple[int, ...], batch: int) -> Resident:
@@ -96,12 +123,11 @@ def measure_training(
     setting: Setting, add: Add, dtype: str, case: Case, state: Any
 ) -> tuple[Any, Any]:
     """Steps in calls of several sizes; returns the program and the last state."""
-    most = max(STEPS_PER_CALL)
-    run = fold_steps(case.algorithm, case.feed, most)
-    args = case.feed.make_batch, case.feed.arrays
-    number = np.int32(0)
-    key = jax.random.key(0)
-    lowered = jax.jit(run, donate_argnums=1).lower(key, state, args, number, number)
+    run = fold_steps(case.algorithm, case.feed, max(STEPS_PER_CALL))
+    shardings = jax.tree.map(lambda x: x.sharding, state)
+    lowered = by_jit(run, case.mesh, shardings).lower(
+        case.key, state, case.next_args(1), np.int32(0), np.int32(1)
+    )
     program, seconds = timed(lowered.compile)
     add('train step, compiling', seconds, 's')
     memory = program.memory_analysis()
@@ -145,15 +171,11 @@ def call_seconds(program: Any, state: Any, case: Case, count: int, calls: int) -
 
     Metrics are fetched one call late, as there. A call before these does not count.
     """
-    mesh = make_mesh(jax.devices()[:1])
-    next_args = feed_args(case.feed, mesh, max(STEPS_PER_CALL), 0)
 
     def go(state, calls):
         spans = [(i * count, count) for i in range(calls)]
         end = calls * count
-        made = dispatch(
-            program, jax.random.key(0), state, next_args, spans, lambda step: step == end
-        )
+        made = dispatch(program, case.key, state, case.next_args, spans, lambda step: step == end)
         return jax.block_until_ready(list(made)[-1].state)
 
     state = go(state, 1)
@@ -166,12 +188,11 @@ def measure_kernels(
     setting: Setting, add: Add, dtype: str, case: Case, program: Any, state: Any
 ) -> None:
     """Kernels of a few steps, into files of their own, and their sums."""
-    args = case.feed.make_batch, case.feed.arrays
 
     def call():
-        jax.block_until_ready(
-            program(jax.random.key(0), state, args, np.int32(0), np.int32(PROFILED))
-        )
+        args = case.next_args(PROFILED)
+        done = program(case.key, state, args, np.int32(0), np.int32(PROFILED))
+        jax.block_until_ready(done)
 
     found = kernels.profile(call)
     kernels.write(found, PROFILED, setting.out / f'kernels_{dtype}.json')
@@ -184,16 +205,15 @@ def measure_kernels(
 
 def measure_sampling(setting: Setting, add: Add, case: Case) -> None:
     """Steps of the sampler, with the average of the parameters."""
-    key = jax.random.key(0)
-    state = jax.jit(case.algorithm.init)(key, case.feed[0])
+    state = made_up_state(case)
     steps = case.config.sampler.steps
     batch = case.config.batch
     sample = jax.jit(case.algorithm.sample, static_argnums=2)
-    program, seconds = timed(sample.lower(key, state, batch).compile)
+    program, seconds = timed(sample.lower(case.key, state, batch).compile)
     add('sampling, compiling', seconds, 's')
 
     def call(_):
-        jax.block_until_ready(program(key, state))
+        jax.block_until_ready(program(case.key, state))
 
     seconds = seconds_a_step(call, steps)
     rate = f'{case.config.sampler.name}, batch {batch}'

@@ -59,6 +59,7 @@ def measure_batch(
     if batch >= 64:
         config.bound = 0.3
         config.rate = (0.05, 1e-4)
+    config.every.evaluate = config.steps  # once, at the end
     output = negative_sampling(text.vocabulary.counts, **config.noise)
     experiment = word2vec_experiment(config, text, skip_gram(**config.model), output)
     experiment.probes.pop('vectors')  # files of the vectors

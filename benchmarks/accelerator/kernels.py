@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-# Names of kernels that are products or convolutions; `convert` is neither.
-MATRIX = re.compile(r'gemm|nvjet|cutlass|cublas|cudnn|mma|dot|conv(?!ert)', re.IGNORECASE)
+# Names of kernels that are products or convolutions; `convert` is neither, and `ynn` a CPU's library
+# of them.
+MATRIX = re.compile(r'gemm|nvjet|cutlass|cublas|cudnn|mma|ynn|dot|conv(?!ert)', re.IGNORECASE)
 # Of a CPU's operations, those whose time is that of others within them.
 OUTER = re.compile(r'while|call|conditional')
 SHOWN = 60  # kernels of a table

@@ -49,4 +49,4 @@ def test_without_data_nothing_is_prepared_and_launches_say_so(setting):
 
 def test_launches_do_not_wait_beyond_their_box(setting):
     with pytest.raises(Skipped, match='not prepared in time'):
-        data.wait_for(setting._resetting(deadline=time.time() + 1.1))
+        data.wait_for(setting._replace(deadline=time.time() + 1.1))

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-# Names of kernels that are products or convolutions; `convert` is neither, and `ynn` a CPU's library
-# of them.
+# Names of kernels that are products or convolutions; `convert` is neither, and `ynn` is a library
+# of them for CPUs.
 MATRIX = re.compile(r'gemm|nvjet|cutlass|cublas|cudnn|mma|ynn|dot|conv(?!ert)', re.IGNORECASE)
 # Of a CPU's operations, those whose time is that of others within them.
 OUTER = re.compile(r'while|call|conditional')

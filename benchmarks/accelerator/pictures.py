@@ -46,7 +46,9 @@ def kernels_picture(dtype: str) -> Callable[[Run, pathlib.Path], Figure | None]:
 def _kernel_bars(rows, what):
     longest = rows[:LONGEST]
     rest = rows[LONGEST:]
-    bars = [(row['name'][:NAME], row['ms'], BLUE if row['matrix'] else ORANGE) for row in longest]
+    bars = [
+        (shortened(row['name']), row['ms'], BLUE if row['matrix'] else ORANGE) for row in longest
+    ]
     if rest:
         bars.append((f'{len(rest)} other kinds', sum(row['ms'] for row in rest), GREY))
     names, ms, colours = zip(*reversed(bars), strict=True)
@@ -62,6 +64,12 @@ def _kernel_bars(rows, what):
     axes.set_title(f'{what}\n{share}', fontsize=10)
     axes.spines[['top', 'right']].set_visible(False)
     return figure
+
+
+def shortened(name: str) -> str:
+    """A kernel's name without its middle, if it is long: kinds differ at either end."""
+    half = NAME // 2
+    return name if len(name) <= NAME else f'{name[:half]}...{name[-half:]}'
 
 
 def steps_per_call_picture(run: Run, out: pathlib.Path) -> Figure | None:
@@ -83,7 +91,7 @@ def steps_per_call_picture(run: Run, out: pathlib.Path) -> Figure | None:
     axes.set_xscale('log')
     axes.set_xticks(ticks, [str(steps) for steps in ticks])
     axes.minorticks_off()
-    axes.set_ylim(0)
+    axes.set_ylim(0, 1.1 * max(ms for points in lines.values() for _, ms in points))
     axes.legend(frameon=False)
     axes.spines[['top', 'right']].set_visible(False)
     return figure

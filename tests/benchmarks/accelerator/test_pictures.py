@@ -52,3 +52,10 @@ def test_numbers_in_names_are_in_their_order():
 def test_of_nothing_there_is_nothing_to_draw(tmp_path):
     pictures.draw(Run('today', False, 0.0), tmp_path)
     assert drawn(tmp_path) == set()
+
+
+def test_of_a_long_name_the_middle_is_left_out():
+    assert pictures.shortened('nvjet_TNT') == 'nvjet_TNT'
+    one, other = (pictures.shortened('gemm_' * 30 + kind) for kind in ('128x64', '64x128'))
+    assert one != other
+    assert len(one) == pictures.NAME + 3

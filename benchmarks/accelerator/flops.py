@@ -11,7 +11,8 @@ def matrix_flops(function: Callable, *arguments: Any) -> int:
     """Multiplications and additions of all products and convolutions of a function.
 
     What is computed between them is not counted. A loop whose length the program does not state
-    counts once, and of the branches of a condition the one with the most work.
+    counts once. Of the branches of a condition the one with the most work counts, and of those for
+    different platforms the one for all others, which is the plain formula.
 
     Args:
       function: traced, not run.
@@ -34,8 +35,13 @@ def _of_equation(equation: Any) -> int:
     if name == 'scan':
         return equation.params['length'] * sum(counts)
     if name == 'cond':
-        return max(counts)
+        return _of_branches(equation, counts)
     return sum(counts)
+
+
+def _of_branches(equation: Any, counts: list[int]) -> int:
+    platforms = equation.params.get('branches_platforms')
+    return counts[platforms.index(None)] if platforms and None in platforms else max(counts)
 
 
 def _of_product(equation: Any) -> int:

@@ -95,11 +95,11 @@ def made_up_state(case: Case) -> Any:
     """
     batch = jax.eval_shape(case.feed.make_batch, case.feed.arrays, np.int32(0))
     shapes = jax.eval_shape(case.algorithm.init, jax.random.key(0), batch)
-    state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     rng = np.random.default_rng(0)
 
     def draw(x):
-        return jnp.asarray(0.05 * rng.standard_normal(x.shape, np.float32), x.dtype)
+        return (0.05 * rng.standard_normal(x.shape, np.float32)).astype(x.dtype)
 
     params = jax.tree.map(draw, shapes.params)
     average = jax.tree.map(draw, shapes.average)

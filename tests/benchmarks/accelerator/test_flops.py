@@ -57,5 +57,12 @@ def test_what_is_within_other_programs_counts_and_what_is_repeated_counts_so_oft
     assert matrix_flops(wrap(either), zeros(4, 4)) == 2 * product
 
 
+def test_of_programs_for_several_platforms_that_for_all_others_counts():
+    def either(x):
+        return jax.lax.platform_dependent(x, cpu=lambda x: x @ x @ x, default=lambda x: x @ x)
+
+    assert matrix_flops(either, zeros(4, 4)) == 2 * 4 * 4 * 4
+
+
 def test_what_is_no_product_counts_nothing():
     assert matrix_flops(lambda x: jnp.sum(jnp.exp(x) * x), zeros(100, 100)) == 0

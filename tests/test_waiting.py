@@ -87,10 +87,8 @@ with waiting.doing('compiling'):
 
 
 def test_a_program_is_watched_while_it_works_and_ends_when_it_ends():
-    program = subprocess.Popen([sys.executable, '-c', PROGRAM], stderr=subprocess.PIPE, text=True)
-    try:
+    command = [sys.executable, '-c', PROGRAM]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
         lines = list(itertools.islice(program.stderr, 2))
-    finally:
         program.terminate()
-        program.wait(10)
     assert [line.split()[0] for line in lines] == ['compiling', 'compiling']

@@ -1,6 +1,6 @@
 # Every target sets up .venv by itself and then works.
 PYTHON ?= python3
-EXP    ?= ddpm_digits
+EXP    ?= flow_digits
 ARGS   ?=
 VENV   := .venv
 BIN    := $(VENV)/bin

@@ -1,0 +1,83 @@
+"""What a process has cost so far: its processor's time, and its memory at the peak."""
+
+import contextlib
+import pathlib
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from genjax.base import Algorithm, Resident
+from genjax.training import make_mesh
+from genjax.training.feed import feed_args, first_batch
+from genjax.training.loop import fold_steps
+from genjax.training.schedule import STEPS_PER_CALL
+
+GIB = 2**30
+STATUS = pathlib.Path('/proc/self/status')  # Linux
+RESET_PEAK = pathlib.Path('/proc/self/clear_refs')
+AT_LEAST = 0.5  # seconds, of the calls that are averaged
+MOST_CALLS = 20
+
+
+def _resident_bytes(name: str) -> int:
+    """VmRSS, the memory at hand, or VmHWM, its peak."""
+    for line in STATUS.read_text().splitlines():
+        if line.startswith(f'{name}:'):
+            return int(line.split()[1]) * 1024
+    raise OSError(f'{STATUS} has no {name}')
+
+
+@contextlib.contextmanager
+def memory(measures: dict[str, float]) -> Iterator[None]:
+    """Puts the peak of what is done within, above what was in memory before, under 'memory', GiB.
+
+    The peak that the kernel keeps for a process begins with what its parent had, and with imports;
+    so it is set back first.
+    """
+    RESET_PEAK.write_text('5')
+    before = _resident_bytes('VmRSS')
+    yield
+    measures['memory'] = (_resident_bytes('VmHWM') - before) / GIB
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Processor seconds of a call: the median of some, after a first one, which compiles."""
+    jax.block_until_ready(function())
+    times = []
+    while sum(times) < AT_LEAST and len(times) < MOST_CALLS:
+        start = time.process_time()
+        jax.block_until_ready(function())
+        times.append(time.process_time() - start)
+    return statistics.median(times)
+
+
+def compiled(function: Callable, *args: Any) -> tuple[Callable, float]:
+    """A program, and the GiB that XLA gives its arguments, results and temporaries."""
+    program = jax.jit(function).lower(*args).compile()
+    sizes = program.memory_analysis()
+    total = sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes
+    return program, total / GIB
+
+
+def training_seconds(algorithm: Algorithm, feed: Resident, steps: int) -> float:
+    """Processor seconds of so many steps in the trainer's compiled calls.
+
+    The first call, which compiles, is left out, as are logging and evaluation.
+    """
+    key = jax.random.key(0)
+    call = STEPS_PER_CALL['cpu']
+    run = jax.jit(fold_steps(algorithm, feed, call), donate_argnums=1)
+    args = feed_args(feed, make_mesh(), call, 0)(call)
+    state = jax.jit(algorithm.init)(key, first_batch(feed))
+    state, _ = run(key, state, args, np.int32(0), np.int32(min(call, steps)))
+    jax.block_until_ready(state)
+
+    start = time.process_time()
+    for step in range(0, steps, call):
+        state, _ = run(key, state, args, np.int32(step), np.int32(min(call, steps - step)))
+    jax.block_until_ready(state)
+    return time.process_time() - start

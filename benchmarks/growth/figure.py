@@ -14,12 +14,12 @@ TITLES = {'s': 'seconds of one core', 'GiB': 'memory at the peak, GiB', 'bytes':
 
 
 def curves(rows: Sequence[Mapping[str, Any]], subject: str, measure: str) -> dict[str, list]:
-    """side -> its points (size, cost), by size."""
+    """side -> its points (size, cost), by size; those of no cost have no logarithm."""
     found = {}
     for row in rows:
-        if row['subject'] == subject and measure in row.get('measures', {}):
-            point = row['size'], row['measures'][measure]
-            found.setdefault(row['side'], []).append(point)
+        cost = row.get('measures', {}).get(measure, 0)
+        if row['subject'] == subject and cost > 0:  # the difference of two times may be below 0
+            found.setdefault(row['side'], []).append((row['size'], cost))
     return {side: sorted(points) for side, points in found.items()}
 
 

@@ -48,7 +48,7 @@ def genjax(size: float, options: Options) -> dict[str, float]:
 
         rows = resident(feed.arrays, batch=batch, seed=0, transform=_to_rows)
         algorithm = pca(COMPONENTS)
-        passed = training_seconds(algorithm, rows, int(size) // batch)
+        _, passed = training_seconds(algorithm, rows, int(size) // batch)
         moments = algorithm.init(jax.random.key(0), rows[0])
         moments, _ = algorithm.update(jax.random.key(0), moments, rows[0])
         solve = jax.jit(lambda moments: principal_components(moments, COMPONENTS, exact))

@@ -139,7 +139,7 @@ def test_a_step_of_descent_exchanges_its_gradient_once_and_little_else(devices):
 
 
 def test_a_small_subject_from_end_to_end(tmp_path, capsys):
-    """Points in processes of their own, in JSON; a second run replaces its own points alone."""
+    """Points in processes of their own, in JSON, a table and a figure."""
     command = ['components', '--small', '--sides', 'genjax, diagonal', '--out', str(tmp_path)]
     growth.main(command)
     rows = json.loads((tmp_path / 'growth.json').read_text())
@@ -154,10 +154,13 @@ def test_a_small_subject_from_end_to_end(tmp_path, capsys):
     with Image.open(tmp_path / 'growth.png') as picture:
         assert min(picture.size) > 300
 
-    growth.main([*command, '--sizes', '4'])
-    again = json.loads((tmp_path / 'growth.json').read_text())
-    assert [row['size'] for row in again] == [2, 4]
-    assert again[0] == rows[0]
+
+def test_a_point_measured_again_takes_the_place_of_the_old_one():
+    def row(side, step):
+        return dict(subject='words', side=side, size=1.0, small=False, measures={'step': step})
+
+    rows = [row('genjax', 1.0), row('gensim', 2.0)]
+    assert growth.replace_row(rows, row('genjax', 3.0)) == [rows[1], row('genjax', 3.0)]
 
 
 def test_a_peer_that_is_missing_is_said():

@@ -13,6 +13,7 @@ from PIL import Image
 from benchmarks.growth import __main__ as growth
 from benchmarks.growth.collectives import Collective, collectives, sent_bytes
 from benchmarks.growth.devices import step_text
+from benchmarks.growth.meters import training_seconds
 from benchmarks.growth.slopes import fit_slope
 from genjax.base import Algorithm, Resident
 from genjax.descent import descend
@@ -136,6 +137,24 @@ def test_a_step_of_descent_exchanges_its_gradient_once_and_little_else(devices):
     exchanged = sum(exchange.bytes for exchange in collectives(text))
     assert 4 * n <= exchanged <= 4 * n + 100
     assert state >= 3 * 4 * n  # the parameters and the two moments of Adam, whole on each device
+
+
+def test_training_takes_the_steps_that_it_is_asked_for_in_one_program():
+    seen = []
+
+    def update(key, state, batch):
+        jax.debug.callback(lambda step: seen.append(int(step)), state)
+        return state + 1, {'loss': jnp.mean(batch['x'])}
+
+    def init(key, batch):
+        return jnp.zeros((), jnp.int32)
+
+    feed = Resident(jnp.ones((4, 2)), lambda rows, step: {'x': rows})
+    compiling, training = training_seconds(Algorithm(init, update, None), feed, 25)
+    jax.effects_barrier()
+    assert sorted(seen) == list(range(25))
+    assert compiling > 0
+    assert training > 0
 
 
 def test_a_small_subject_from_end_to_end(tmp_path, capsys):

@@ -586,8 +586,8 @@ FAULTS = (
     Fault(
         'every step of the discriminator draws the same noise',
         'genjax/algorithms/gan/gan.py',
-        'jax.random.split(discriminator_key, steps), shares)',
-        'jnp.broadcast_to(discriminator_key, (steps,)), shares)',
+        'keys = jax.random.split(discriminator_key, steps)',
+        'keys = jnp.broadcast_to(discriminator_key, (steps,))',
         'algorithms/gan/test_gan.py::test_every_step_draws_latents_of_its_own',
     ),
     # Words.
@@ -714,9 +714,9 @@ FAULTS = (
     Fault(
         'a mixture whitens about one centre in place of each mean',
         'genjax/algorithms/mixture/covariances.py',
-        "white = einsum('kcd,ked->kce', x[None] - means[:, None], inverses)",
-        "white = einsum('cd,ked->kce', x, inverses) - einsum('kd,ked->ke', means, "
-        'inverses)[:, None]',
+        "einsum('kcd,ked->kce', centred[..., :end], inverses[:, start:end, :end])",
+        "einsum('cd,ked->kce', x[:, :end], inverses[:, start:end, :end]) - einsum('kd,ked->ke', "
+        'means[:, :end], inverses[:, start:end, :end])[:, None]',
         'algorithms/test_mixture.py'
         '::test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls[full]',
     ),

@@ -28,6 +28,9 @@ from genjax.numerics.triangular import lower_inverse
 # How much of its own variance a component may take data to vary that lie in groups far apart.
 APART = 2.0**14
 
+# Columns of a block: products of fewer are slow.
+BLOCK = 32
+
 # Weights r [C, K] -> the sums over x of r w, [K, D], and of r w w^T, shaped as covariances
 WhitenedSums = Callable[[Array], tuple[Array, Array]]
 
@@ -81,16 +84,44 @@ def _full_normals(means, factors):
     def normals(x):
         # About each mean by itself: about a centre of all, components far apart would lose their
         # thin directions.
-        white = einsum('kcd,ked->kce', x[None] - means[:, None], inverses)
+        centred = x[None] - means[:, None]
+        blocks = [
+            einsum('kcd,ked->kce', centred[..., :end], inverses[:, start:end, :end])
+            for start, end in _column_blocks(x.shape[1])
+        ]
 
         def sums(r):
             root = jnp.sqrt(r.T)
-            part = white * root[..., None]
-            return einsum('kc,kcd->kd', root, part), einsum('kcd,kce->kde', part, part)
+            parts = [block * root[..., None] for block in blocks]
+            shift = [einsum('kc,kcd->kd', root, part) for part in parts]
+            return jnp.concatenate(shift, -1), _batch_gram(parts)
 
-        return -jnp.sum(white**2, -1).T / 2 - constant[None], sums
+        squares = sum(jnp.sum(block**2, -1) for block in blocks)
+        return -squares.T / 2 - constant[None], sums
 
     return normals
+
+
+def _column_blocks(size):
+    """The ends (first, last + 1) of blocks of columns.
+
+    What a triangular matrix, or the half of a symmetric one, has in whole blocks of zeros or copies
+    is not multiplied; blocks any narrower would make slow products.
+    """
+    return [(start, min(size, start + BLOCK)) for start in range(0, size, BLOCK)]
+
+
+def _batch_gram(parts):
+    """x^T x of each x [C, D], [K, D, D], whose blocks of columns are the parts [K, C, d]."""
+    rows = []
+    for i, part in enumerate(parts):
+        left = [einsum('kcd,kce->kde', part, other) for other in parts[: i + 1]]
+        rows.append(left)
+    blocks = [
+        [rows[i][j] if j <= i else rows[j][i].swapaxes(1, 2) for j in range(len(parts))]
+        for i in range(len(parts))
+    ]
+    return jnp.block(blocks)
 
 
 def _tied_normals(means, factors):

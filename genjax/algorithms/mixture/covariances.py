@@ -28,6 +28,10 @@ from genjax.numerics.triangular import lower_inverse
 # How much of its own variance a component may take data to vary that lie in groups far apart.
 APART = 2.0**14
 
+# How many of its standard deviations a mean may be from the centre of all means for sums of squares
+# to be taken about that centre: these then lose at most about six bits in a column.
+NEAR = 8.0
+
 # Columns of a block: products of fewer are slow.
 BLOCK = 32
 
@@ -84,7 +88,7 @@ def _full_normals(means, factors):
     def normals(x):
         # About each mean by itself: about a centre of all, components far apart would lose their
         # thin directions.
-        centred = x[None] - means[:, None]
+        centred = x[None] - means[:, None]  # [K, C, D]
         blocks = [
             einsum('kcd,ked->kce', centred[..., :end], inverses[:, start:end, :end])
             for start, end in _column_blocks(x.shape[1])
@@ -113,15 +117,14 @@ def _column_blocks(size):
 
 def _batch_gram(parts):
     """x^T x of each x [C, D], [K, D, D], whose blocks of columns are the parts [K, C, d]."""
-    rows = []
-    for i, part in enumerate(parts):
-        left = [einsum('kcd,kce->kde', part, other) for other in parts[: i + 1]]
-        rows.append(left)
-    blocks = [
-        [rows[i][j] if j <= i else rows[j][i].swapaxes(1, 2) for j in range(len(parts))]
-        for i in range(len(parts))
+    lower = [
+        [einsum('kcd,kce->kde', part, other) for other in parts[: i + 1]]
+        for i, part in enumerate(parts)
     ]
-    return jnp.block(blocks)
+    count = range(len(parts))
+    return jnp.block(
+        [[lower[i][j] if j <= i else lower[j][i].swapaxes(1, 2) for j in count] for i in count]
+    )
 
 
 def _tied_normals(means, factors):
@@ -157,26 +160,55 @@ def _tied_normals(means, factors):
 
 
 def _diagonal_normals(means, factors):
-    places = means.T  # [D, K]
-    scales = 1 / factors.T
     constant = _log_normaliser(jnp.log(factors))
-
-    def log_normals(x):
-        # A column at a time: vectors of the processor then run over components, not along a sum.
-        def add(d, total):
-            return total + ((x[d] - places[d]) * scales[d]) ** 2
-
-        squares = jax.lax.fori_loop(0, len(x), add, jnp.zeros_like(constant), unroll=8)
-        return -squares / 2 - constant
+    centre = jnp.mean(means, 0)
+    units = jnp.max(factors, 0)  # [D]
+    shrunk = units[None] / factors
+    places = (means - centre[None]) / factors
+    # Where all means are near for all of them, products about one centre cancel little.
+    near = (jnp.max(jnp.abs(places)) < NEAR) & (jnp.max(shrunk) < NEAR**2)
 
     def normals(x):
-        def sums(r):
-            shift, scatter = _diagonal_sums(r, x, means)
-            return shift / factors, scatter / factors**2
+        scaled = (x - centre[None]) * (1 / units)[None]
+        powers = jnp.concatenate([scaled, scaled**2], -1)  # [C, 2 D]
 
-        return jax.vmap(log_normals)(x), sums
+        def squares_by_products():
+            weights = jnp.concatenate([-2 * places * shrunk, shrunk**2], -1)
+            return matmul(powers, weights.T) + jnp.sum(places**2, -1)[None]
+
+        def squares_one_by_one():
+            return jax.vmap(lambda x: _diagonal_squares(x, means, factors))(x)
+
+        def sums(r):
+            def by_products():
+                first, second = jnp.split(matmul(r.T, powers), 2, -1)
+                mass = jnp.sum(r, 0)[:, None]
+                first = first * shrunk
+                scatter = second * shrunk**2 - 2 * places * first + places**2 * mass
+                return first - places * mass, scatter
+
+            def one_by_one():
+                shift, scatter = _diagonal_sums(r, x, means)
+                return shift / factors, scatter / factors**2
+
+            return jax.lax.cond(near, by_products, one_by_one)
+
+        squares = jax.lax.cond(near, squares_by_products, squares_one_by_one)
+        return -squares / 2 - constant[None], sums
 
     return normals
+
+
+def _diagonal_squares(x, means, factors):
+    """The squares of L^-1 (x - m) of x [D], [K]."""
+    places = means.T  # [D, K]
+    scales = 1 / factors.T
+
+    # A column at a time: vectors of the processor then run over components, not along a sum.
+    def add(d, total):
+        return total + ((x[d] - places[d]) * scales[d]) ** 2
+
+    return jax.lax.fori_loop(0, len(x), add, jnp.zeros_like(means[:, 0]), unroll=8)
 
 
 def _diagonal_sums(r, x, means):

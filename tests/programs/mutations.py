@@ -714,9 +714,9 @@ FAULTS = (
     Fault(
         'a mixture whitens about one centre in place of each mean',
         'genjax/algorithms/mixture/covariances.py',
-        "einsum('kcd,ked->kce', centred[..., :end], inverses[:, start:end, :end])",
-        "einsum('cd,ked->kce', x[:, :end], inverses[:, start:end, :end]) - einsum('kd,ked->ke', "
-        'means[:, :end], inverses[:, start:end, :end])[:, None]',
+        "white = einsum('kcd,ked->kce', x[None] - means[:, None], inverses)",
+        "white = einsum('cd,ked->kce', x, inverses) - einsum('kd,ked->ke', means, "
+        'inverses)[:, None]',
         'algorithms/test_mixture.py'
         '::test_with_the_default_floor_nothing_is_nan_and_the_likelihood_never_falls[full]',
     ),

@@ -28,12 +28,11 @@ from genjax.numerics.triangular import lower_inverse
 # How much of its own variance a component may take data to vary that lie in groups far apart.
 APART = 2.0**14
 
-# How many of its standard deviations a mean may be from the centre of all means for sums of squares
-# to be taken about that centre: these then lose at most about six bits in a column.
+# How many of its standard deviations a mean may be from the centre of all means, in any one column
+# and squared on average over columns, for sums of squares to be taken about that centre. Log
+# densities then err twice as much as about each mean, and a column's variance loses six bits.
 NEAR = 8.0
-
-# Columns of a block: products of fewer are slow.
-BLOCK = 32
+NEAR_SQUARE = 2.0
 
 # Weights r [C, K] -> the sums over x of r w, [K, D], and of r w w^T, shaped as covariances
 WhitenedSums = Callable[[Array], tuple[Array, Array]]
@@ -88,43 +87,16 @@ def _full_normals(means, factors):
     def normals(x):
         # About each mean by itself: about a centre of all, components far apart would lose their
         # thin directions.
-        centred = x[None] - means[:, None]  # [K, C, D]
-        blocks = [
-            einsum('kcd,ked->kce', centred[..., :end], inverses[:, start:end, :end])
-            for start, end in _column_blocks(x.shape[1])
-        ]
+        white = einsum('kcd,ked->kce', x[None] - means[:, None], inverses)
 
         def sums(r):
             root = jnp.sqrt(r.T)
-            parts = [block * root[..., None] for block in blocks]
-            shift = [einsum('kc,kcd->kd', root, part) for part in parts]
-            return jnp.concatenate(shift, -1), _batch_gram(parts)
+            part = white * root[..., None]
+            return einsum('kc,kcd->kd', root, part), einsum('kcd,kce->kde', part, part)
 
-        squares = sum(jnp.sum(block**2, -1) for block in blocks)
-        return -squares.T / 2 - constant[None], sums
+        return -jnp.sum(white**2, -1).T / 2 - constant[None], sums
 
     return normals
-
-
-def _column_blocks(size):
-    """The ends (first, last + 1) of blocks of columns.
-
-    What a triangular matrix, or the half of a symmetric one, has in whole blocks of zeros or copies
-    is not multiplied; blocks any narrower would make slow products.
-    """
-    return [(start, min(size, start + BLOCK)) for start in range(0, size, BLOCK)]
-
-
-def _batch_gram(parts):
-    """x^T x of each x [C, D], [K, D, D], whose blocks of columns are the parts [K, C, d]."""
-    lower = [
-        [einsum('kcd,kce->kde', part, other) for other in parts[: i + 1]]
-        for i, part in enumerate(parts)
-    ]
-    count = range(len(parts))
-    return jnp.block(
-        [[lower[i][j] if j <= i else lower[j][i].swapaxes(1, 2) for j in count] for i in count]
-    )
 
 
 def _tied_normals(means, factors):
@@ -166,7 +138,9 @@ def _diagonal_normals(means, factors):
     shrunk = units[None] / factors
     places = (means - centre[None]) / factors
     # Where all means are near for all of them, products about one centre cancel little.
-    near = (jnp.max(jnp.abs(places)) < NEAR) & (jnp.max(shrunk) < NEAR**2)
+    squares = places**2
+    near = (jnp.max(squares) < NEAR**2) & (jnp.max(jnp.mean(squares, -1)) < NEAR_SQUARE)
+    near &= jnp.max(shrunk) < NEAR**2
 
     def normals(x):
         scaled = (x - centre[None]) * (1 / units)[None]
@@ -174,18 +148,14 @@ def _diagonal_normals(means, factors):
 
         def squares_by_products():
             weights = jnp.concatenate([-2 * places * shrunk, shrunk**2], -1)
-            return matmul(powers, weights.T) + jnp.sum(places**2, -1)[None]
+            return matmul(powers, weights.T) + jnp.sum(squares, -1)[None]
 
         def squares_one_by_one():
-            return jax.vmap(lambda x: _diagonal_squares(x, means, factors))(x)
+            return jax.vmap(_diagonal_squares, (0, None, None))(x, means, factors)
 
         def sums(r):
             def by_products():
-                first, second = jnp.split(matmul(r.T, powers), 2, -1)
-                mass = jnp.sum(r, 0)[:, None]
-                first = first * shrunk
-                scatter = second * shrunk**2 - 2 * places * first + places**2 * mass
-                return first - places * mass, scatter
+                return _sums_by_products(r, powers, shrunk, places)
 
             def one_by_one():
                 shift, scatter = _diagonal_sums(r, x, means)
@@ -193,8 +163,8 @@ def _diagonal_normals(means, factors):
 
             return jax.lax.cond(near, by_products, one_by_one)
 
-        squares = jax.lax.cond(near, squares_by_products, squares_one_by_one)
-        return -squares / 2 - constant[None], sums
+        white_squares = jax.lax.cond(near, squares_by_products, squares_one_by_one)
+        return -white_squares / 2 - constant[None], sums
 
     return normals
 
@@ -209,6 +179,24 @@ def _diagonal_squares(x, means, factors):
         return total + ((x[d] - places[d]) * scales[d]) ** 2
 
     return jax.lax.fori_loop(0, len(x), add, jnp.zeros_like(means[:, 0]), unroll=8)
+
+
+def _sums_by_products(r, powers, shrunk, places):
+    """The sums of r w and of r w^2, [K, D], of w = u shrunk - places.
+
+    Args:
+      r: [C, K].
+      powers: u and u^2, [C, 2 D].
+      shrunk, places: [K, D].
+    """
+    first, second = jnp.split(matmul(r.T, powers), 2, -1)
+    mass = jnp.sum(r, 0)[:, None]
+    first = first * shrunk
+    shift = first - places * mass
+    scatter = second * shrunk**2 - 2 * places * first + places**2 * mass
+    # Below this a variance would be negative: rounding, where it is next to nothing.
+    least = shift**2 / jnp.maximum(mass, jnp.finfo(mass.dtype).tiny)
+    return shift, jnp.maximum(scatter, least)
 
 
 def _diagonal_sums(r, x, means):

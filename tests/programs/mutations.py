@@ -586,8 +586,8 @@ FAULTS = (
     Fault(
         'every step of the discriminator draws the same noise',
         'genjax/algorithms/gan/gan.py',
-        'keys = jax.random.split(discriminator_key, steps)',
-        'keys = jnp.broadcast_to(discriminator_key, (steps,))',
+        'jax.random.split(discriminator_key, steps), shares)',
+        'jnp.broadcast_to(discriminator_key, (steps,)), shares)',
         'algorithms/gan/test_gan.py::test_every_step_draws_latents_of_its_own',
     ),
     # Words.

@@ -44,7 +44,6 @@ class Setup(NamedTuple):
     game: Game
     penalties: Sequence[Penalty]
     augment: Augment | None
-    redraw: bool
 
 
 class Descents(NamedTuple):
@@ -159,22 +158,16 @@ def generator_losses(setup: Setup, key: Key, params: Any, inputs: GeneratorInput
     return {'loss': jax.vmap(setup.game.generator)(output(inputs.real), output(x))}
 
 
-def discriminator_latents(setup: Setup, key: Key, n: int) -> Array:
-    """The latents [n, Z] of the `discriminator_step` that has this key."""
-    latents_key, *_ = jax.random.split(key, 4)
-    return sample_latents(latents_key, setup.model.latent, n)
-
-
 def discriminator_step(
     setup: Setup, descent: Descent, key: Key, state: State, batch: Batch
 ) -> tuple[Player, Metrics]:
     """One step of the discriminator on a batch of B examples."""
-    _, real_key, fake_key, penalty_key = jax.random.split(key, 4)
+    latents_key, real_key, fake_key, penalty_key = jax.random.split(key, 4)
     model = setup.model
     generator, discriminator = state
     label = batch.get('label')
 
-    z = discriminator_latents(setup, key, len(batch['x']))
+    z = sample_latents(latents_key, model.latent, len(batch['x']))
     fake, _ = apply_in_training(
         model.generator, generator.fit.params, generator.variables, z, label
     )
@@ -193,16 +186,15 @@ def discriminator_step(
 
 
 def generator_step(
-    setup: Setup, descent: Descent, key: Key, state: State, batch: Batch, z: Array | None
+    setup: Setup, descent: Descent, key: Key, state: State, batch: Batch
 ) -> tuple[Player, Metrics]:
-    """One step of the generator on a batch of B examples, from z [B, Z] or latents of its own."""
+    """One step of the generator on a batch of B examples."""
     latents_key, real_key, fake_key = jax.random.split(key, 3)
     model = setup.model
     generator, discriminator = state
     label = batch.get('label')
 
-    if z is None:
-        z = sample_latents(latents_key, model.latent, len(batch['x']))
+    z = sample_latents(latents_key, model.latent, len(batch['x']))
     real = augment_batch(setup.augment, real_key, batch['x'])
     inputs = GeneratorInputs(z, real, label, generator.variables, discriminator)
     fit, metrics = descent.update(fake_key, generator.fit, inputs)
@@ -239,13 +231,13 @@ def update(
         current = State(state.generator, discriminator)
         return discriminator_step(setup, descents.discriminator, key, current, share)
 
-    keys = jax.random.split(discriminator_key, steps)
-    discriminator, metrics = jax.lax.scan(step, state.discriminator, (keys, shares))
+    discriminator, metrics = jax.lax.scan(
+        step, state.discriminator, (jax.random.split(discriminator_key, steps), shares)
+    )
     last_share = jax.tree.map(lambda rows: rows[-1], shares)
     newest = State(state.generator, discriminator)
-    z = None if setup.redraw else discriminator_latents(setup, keys[-1], len(last_share['x']))
     generator, generator_metrics = generator_step(
-        setup, descents.generator, generator_key, newest, last_share, z
+        setup, descents.generator, generator_key, newest, last_share
     )
     means = jax.tree.map(jnp.mean, metrics)
     return State(generator, discriminator), means | generator_metrics
@@ -286,7 +278,6 @@ def gan(
     critic_steps: int = 1,
     decay: Decay | float = 0.0,
     augment: Augment | None = None,
-    redraw: bool = True,
 ) -> Algorithm:
     """A GAN: batches are {'x': [n B, *shape]}, with classes {'label': int [n B]} too.
 
@@ -303,9 +294,6 @@ def gan(
       critic_steps: n.
       decay: of the average of the generator's parameters, which samples, as in `descend`.
       augment: of real and generated examples alike, before the discriminator.
-      redraw: whether the generator's step draws latents of its own. If not, it has those of the
-        discriminator's last step, as in PyTorch's examples/dcgan: of one step of the discriminator
-        for one of the generator, the images are made only once.
 
     Raises:
       ValueError: critic_steps or latent is below 1; when traced, a batch that critic_steps does not
@@ -316,7 +304,7 @@ def gan(
         raise ValueError(
             f'critic_steps is {critic_steps}, latent {model.latent}; both must be at least 1'
         )
-    setup = Setup(model, game, penalties, augment, redraw)
+    setup = Setup(model, game, penalties, augment)
     descents = Descents(
         descend(partial(generator_losses, setup), generator_optimizer, decay=decay),
         descend(partial(discriminator_losses, setup), discriminator_optimizer),

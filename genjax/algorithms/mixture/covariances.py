@@ -29,10 +29,9 @@ from genjax.numerics.triangular import lower_inverse
 APART = 2.0**14
 
 # How many of its standard deviations a mean may be from the centre of all means, in any one column
-# and squared on average over columns, for sums of squares to be taken about that centre. Log
-# densities then err twice as much as about each mean, and a column's variance loses six bits.
-NEAR = 8.0
-NEAR_SQUARE = 2.0
+# and squared on average over columns, for sums of squares to be taken about that centre.
+NEAR = 4.0
+NEAR_SQUARE = 0.5
 
 # Weights r [C, K] -> the sums over x of r w, [K, D], and of r w w^T, shaped as covariances
 WhitenedSums = Callable[[Array], tuple[Array, Array]]

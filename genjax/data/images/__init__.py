@@ -8,7 +8,6 @@ splits      the splits of a prepared set: open_splits, Split
 examples    a split's examples, decoded on access: Examples
 cache       a split's arrays, decoded once: cached_arrays
 pixels      an image file as an array: decode, decode_grey_or_rgb
-png         many plain PNG files at a time: decode_plain
 prepare     sets as TFDS prepares them: open_set, open_records
 own         images of your own as splits, by folder:PATH or npz:FILE: open_own
 files       a folder, a zip or an npz file as a sequence of named images: open_files

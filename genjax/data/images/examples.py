@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from genjax.data.images.errors import one_line
-from genjax.data.images.png import decode_plain
 
 Example = dict[str, Any]  # 'image' uint8 [H, W, C] and, of labelled sets, 'label' int32
 
@@ -52,20 +51,14 @@ class Examples:
         """The examples at several indices, stacked, which is faster than one by one."""
         with _refuse_damage(self.path):
             records = self.records.__getitems__(indices)
-        arrays = {'image': self._images(indices, [record['image'] for record in records])}
+        images = [
+            self._image(i, record['image']) for i, record in zip(indices, records, strict=True)
+        ]
+        arrays = {'image': np.stack(images)}
         labels = [record.get('label') for record in records]
         if _is_number(labels[0]):
             arrays['label'] = np.array(labels, np.int32)
         return arrays
-
-    def _images(self, indices: Sequence[int], stored: Sequence[Any]) -> np.ndarray:
-        """Images uint8 [n, H, W, C] of files or arrays."""
-        if not isinstance(stored[0], bytes):
-            return np.stack(stored)
-        images, others = decode_plain(stored, self.shape)
-        for i in others:
-            images[i] = self._image(indices[i], stored[i])
-        return images
 
     def _decoded(self, index: int, record: Example) -> Example:
         image = self._image(index, record['image'])

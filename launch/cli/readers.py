@@ -49,13 +49,15 @@ def count(name: str, text: str) -> int:
 
 
 def whole(least: int, most: int) -> Reader:
-    """A reader of a whole number from `least` on."""
+    """A reader of a whole number from `least` to `most`."""
 
     def read(name: str, text: str) -> int:
         # More digits than `most` has are not read, for reading them can take long.
-        readable = text.isdecimal() and len(text) <= len(str(most))
-        if not readable or not least <= int(text) <= most:
+        too_long = len(text) > len(str(most))
+        if not text.isdecimal() or (not too_long and int(text) < least):
             raise ValueError(f'{name} is {text}; it takes a whole number, {least} or more')
+        if too_long or int(text) > most:
+            raise ValueError(f'{name} is {text}; it takes {least} to {most}')
         return int(text)
 
     return read

@@ -410,7 +410,7 @@ REFUSED = {
     'a b -o c': '-o is no flag; did you mean --to?',
     'a b --n': '--n needs a value',
     'a b --n=1': '--n is 1; it takes a whole number, 2 or more',
-    'a b --n=99999999999': '--n is 99999999999; it takes a whole number, 2 or more',
+    'a b --n=99999999999': '--n is 99999999999; it takes 2 to 4294967295',
     'a b --batch=0': '--batch is 0; it takes a whole number, 1 or more',
     'a b --n=3 --n=4': '--n is given twice',
     'a b --out=none/x.json': '--out is none/x.json; it takes a file in a folder that is there',

@@ -25,13 +25,13 @@ def test_names_and_flags_in_any_order_with_a_space_or_an_equals_sign():
 
 REFUSED = {
     '--m 3': '--m is no flag; did you mean --n?',
-    '-x': '-x is no flag; did you mean -o?',
+    '-x': '-x is no flag; there are: -o, --n, --labels, --once, --help',
     '--n': '--n needs a value',
     '--n=': '--n needs a value',
     '--n 3 --n=4': '--n is given twice',
     '--n=1': '--n is 1; it takes a whole number, 2 or more',
-    '--n=10000': '--n is 10000; it takes a whole number, 2 or more',
-    f'--n={"9" * 5000}': f'--n is {"9" * 5000}; it takes a whole number, 2 or more',
+    '--n=10000': '--n is 10000; it takes 2 to 9999',
+    f'--n={"9" * 5000}': f'--n is {"9" * 5000}; it takes 2 to 9999',
     '--n -3': '--n is -3; it takes a whole number, 2 or more',
     '--once=yes': '--once takes no value, and yes is given',
     '--labels=a': '--labels is a; it takes all, a label or several, as 3 or 0,1,7',

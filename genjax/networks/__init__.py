@@ -5,7 +5,9 @@ conditions   Conditions: labels and what augmentation did, added to the features
 conv         Conv: the convolution layer of every image network
 convolution  convolve: lax's convolution, in quick forms on a CPU
 dcgan        Generator, Discriminator of DCGAN
+dropout      dropout, whose random bits are a hash of the place
 finite       Atoms, Table: a generator and a discriminator on finitely many atoms
+group_norm   group_norm: group normalisation, activation and dropout in few passes
 inception/   InceptionV3 with its published weights
 labels       require_labels: labels are given exactly where a network has classes
 mlp          MLP, WithScale
@@ -17,5 +19,6 @@ resnet       Generator, Discriminator of spectrally normalised GANs
 song_unet    SongUNet: DDPM++ and NCSN++, as EDM trains them
 spectral     Spectral: a layer whose kernel is divided by its spectral norm
 timed_mlp    TimedMLP: an MLP that is given the condition by its sines
+trilinear    a trilinear form whose derivatives have codes of their own
 unet         UNet of denoising diffusion
 """

@@ -10,8 +10,6 @@ as are its transposes. `benchmarks/unet.py` and `benchmarks/gan.py` measure all 
 Shapes: images x [B, H, W, I], kernels [K, L, I, O], outputs y and their gradients g [B, M, N, O].
 """
 
-from functools import partial
-
 import jax
 from jax import lax
 
@@ -23,9 +21,9 @@ from genjax.networks.products import (
     strided_kernel_gradient,
     transposed_convolution,
 )
+from genjax.networks.trilinear import trilinear
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def convolve(
     x: jax.Array,
     kernel: jax.Array,
@@ -38,7 +36,7 @@ def convolve(
 
     y[m] = sum_k kernel[k] x'[m stride + k kernel_dilation - before] along both axes, where x' is x
     with input_dilation - 1 zeros between neighbours and `pads` zeros around. Differentiable any
-    number of times in reverse mode.
+    number of times, forwards and in reverse.
 
     Args:
       x: [B, H, W, I].
@@ -51,15 +49,9 @@ def convolve(
     Returns:
       [B, M, N, O].
     """
-    window = (stride, pads, input_dilation, kernel_dilation)
-
-    def cpu(x, kernel):
-        return _cpu_convolution(x, kernel, *window)
-
-    def default(x, kernel):
-        return _lax_convolution(x, kernel, *window)
-
-    return lax.platform_dependent(x, kernel, cpu=cpu, default=default)
+    window = (stride, tuple(map(tuple, pads)), input_dilation, kernel_dilation)
+    y = jax.eval_shape(lambda x, kernel: _lax_convolution(x, kernel, *window), x, kernel)
+    return _derivative(2, x, kernel, y.shape, window)
 
 
 def _lax_convolution(x, kernel, stride, pads, input_dilation, kernel_dilation):
@@ -83,7 +75,7 @@ def _cpu_convolution(x, kernel, stride, pads, input_dilation, kernel_dilation):
     if stride > input_dilation == kernel_dilation == 1:
         return strided_convolution(x, kernel, stride, pads)
     if input_dilation > stride == kernel_dilation == 1:
-        size, pads = strided_geometry(x, kernel, pads, input_dilation)
+        size, pads = strided_geometry(x.shape, kernel.shape, pads, input_dilation)
         return transposed_convolution(x, _flip(kernel), input_dilation, size, pads)
     keeps_width = sum(pads[1]) == kernel_dilation * (kernel.shape[1] - 1)
     if (stride, input_dilation) != (1, 1) or not keeps_width:
@@ -93,36 +85,14 @@ def _cpu_convolution(x, kernel, stride, pads, input_dilation, kernel_dilation):
     return _lax_convolution(x, kernel, stride, wider, input_dilation, kernel_dilation)[:, :, :-1]
 
 
-# Derivatives.
+# The derivatives of <g, y> by x, by the kernel and by g; the last one is y. `shape` is that of the
+# result, a window (stride, pads, input dilation, kernel dilation).
 
 
-def _forward(x, kernel, *window):
-    return convolve(x, kernel, *window), (x, kernel)
-
-
-def _backward(stride, pads, input_dilation, kernel_dilation, inputs, g):
-    x, kernel = inputs
-    window = (stride, pads, input_dilation, kernel_dilation)
-
-    def cpu(x, kernel, g):
-        return _input_gradient(x, kernel, g, *window), _kernel_gradient(x, kernel, g, *window)
-
-    def default(x, kernel, g):
-        (dx,) = jax.linear_transpose(lambda x: _lax_convolution(x, kernel, *window), x)(g)
-        (dkernel,) = jax.linear_transpose(
-            lambda kernel: _lax_convolution(x, kernel, *window), kernel
-        )(g)
-        return dx, dkernel
-
-    return lax.platform_dependent(x, kernel, g, cpu=cpu, default=default)
-
-
-convolve.defvjp(_forward, _backward)
-
-
-def _input_gradient(x, kernel, g, stride, pads, input_dilation, kernel_dilation):
+def _cpu_input_gradient(kernel, g, shape, window):
     """The flipped kernel slides over g: stride and input dilation change places."""
-    lengths = _dilated_lengths(x, kernel, g, stride, input_dilation, kernel_dilation)
+    stride, pads, input_dilation, kernel_dilation = window
+    lengths = _dilated_lengths(shape, kernel.shape, g.shape, window)
     g_pads = tuple(
         (k - 1 - before, n + before - m)
         for (n, k, m), (before, _) in zip(lengths, pads, strict=True)
@@ -130,20 +100,21 @@ def _input_gradient(x, kernel, g, stride, pads, input_dilation, kernel_dilation)
     return convolve(g, _flip(kernel), input_dilation, g_pads, stride, kernel_dilation)
 
 
-def _kernel_gradient(x, kernel, g, stride, pads, input_dilation, kernel_dilation):
+def _cpu_kernel_gradient(x, g, shape, window):
     """g slides over x, and sums over the examples as over channels.
 
     Stride and kernel dilation change places.
     """
+    stride, pads, input_dilation, kernel_dilation = window
     if (stride, input_dilation, kernel_dilation) == (1, 1, 1):
-        return kernel_gradient_by_products(x, kernel.shape, g, pads)
+        return kernel_gradient_by_products(x, shape, g, pads)
     if stride > input_dilation == kernel_dilation == 1:
-        return strided_kernel_gradient(x, kernel.shape, g, stride, pads)
+        return strided_kernel_gradient(x, shape, g, stride, pads)
     if input_dilation > stride == kernel_dilation == 1:
-        _, pads = strided_geometry(x, kernel, pads, input_dilation)
-        flipped_shape = _flip(kernel).shape
+        _, pads = strided_geometry(x.shape, shape, pads, input_dilation)
+        flipped_shape = (*shape[:2], shape[3], shape[2])
         return _flip(strided_kernel_gradient(g, flipped_shape, x, input_dilation, pads))
-    lengths = _dilated_lengths(x, kernel, g, stride, input_dilation, kernel_dilation)
+    lengths = _dilated_lengths(x.shape, shape, g.shape, window)
     x_pads = tuple(
         (before, k + m - n - before - 1)
         for (n, k, m), (before, _) in zip(lengths, pads, strict=True)
@@ -154,15 +125,45 @@ def _kernel_gradient(x, kernel, g, stride, pads, input_dilation, kernel_dilation
     return y.transpose(1, 2, 0, 3)
 
 
-def _dilated_lengths(x, kernel, g, stride, input_dilation, kernel_dilation):
+def _cpu_output(x, kernel, shape, window):
+    del shape
+    return _cpu_convolution(x, kernel, *window)
+
+
+def _lax_input_gradient(kernel, g, shape, window):
+    x = jax.ShapeDtypeStruct(shape, g.dtype)
+    (dx,) = jax.linear_transpose(lambda x: _lax_convolution(x, kernel, *window), x)(g)
+    return dx
+
+
+def _lax_kernel_gradient(x, g, shape, window):
+    kernel = jax.ShapeDtypeStruct(shape, g.dtype)
+    (dkernel,) = jax.linear_transpose(lambda k: _lax_convolution(x, k, *window), kernel)(g)
+    return dkernel
+
+
+def _lax_output(x, kernel, shape, window):
+    del shape
+    return _lax_convolution(x, kernel, *window)
+
+
+_derivative = trilinear(
+    'convolution',
+    cpu=(_cpu_input_gradient, _cpu_kernel_gradient, _cpu_output),
+    default=(_lax_input_gradient, _lax_kernel_gradient, _lax_output),
+)
+
+
+def _dilated_lengths(x_shape, kernel_shape, g_shape, window):
     """The lengths (x, kernel, g) along both axes, with the zeros between elements counted in."""
+    stride, _, input_dilation, kernel_dilation = window
 
     def extent(size, step):
         return (size - 1) * step + 1
 
     return [
         (extent(n, input_dilation), extent(k, kernel_dilation), extent(m, stride))
-        for n, k, m in zip(x.shape[1:3], kernel.shape[:2], g.shape[1:3], strict=True)
+        for n, k, m in zip(x_shape[1:3], kernel_shape[:2], g_shape[1:3], strict=True)
     ]
 
 

@@ -33,20 +33,20 @@ def strided_convolution(x: Array, kernel: Array, stride: int, pads: Pads) -> Arr
 
 
 def strided_geometry(
-    x: Array, kernel: Array, pads: Pads, input_dilation: int
+    x_shape: tuple[int, ...], kernel_shape: tuple[int, ...], pads: Pads, input_dilation: int
 ) -> tuple[tuple[int, int], Pads]:
     """The strided convolution whose transpose is one with this input dilation.
 
     Args:
-      x, kernel, pads, input_dilation: of the convolution with an input dilation.
+      x_shape, kernel_shape, pads, input_dilation: of the convolution with an input dilation.
 
     Returns:
       (H, W) of the images and the pads of the strided convolution; its output has the size of x.
     """
-    kernel_sizes = kernel.shape[:2]
+    kernel_sizes = kernel_shape[:2]
     size = tuple(
         (n - 1) * input_dilation + 2 + sum(ends) - k
-        for n, k, ends in zip(x.shape[1:3], kernel_sizes, pads, strict=True)
+        for n, k, ends in zip(x_shape[1:3], kernel_sizes, pads, strict=True)
     )
     strided_pads = tuple(
         (k - 1 - before, k - 1 - after)

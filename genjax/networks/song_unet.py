@@ -20,13 +20,14 @@ from jax import Array
 
 from genjax.networks.conditions import Conditions
 from genjax.networks.conv import Conv
+from genjax.networks.group_norm import wide_dtype
 from genjax.networks.resampling import Resampling, bilinear, box
 from genjax.networks.unet import (
     Norm,
     attend,
     check_fields,
     check_shapes,
-    dropout,
+    dropout_key,
     timestep_embedding,
 )
 
@@ -79,18 +80,16 @@ class Block(nn.Module):
     def __call__(self, x: Array, time: Array) -> Array:
         dense = partial(nn.Dense, self.features, kernel_init=xavier_init, dtype=self.dtype)
         conv = partial(Conv, self.features, dtype=self.dtype)
-        norm = partial(Norm, self.dtype, CHANNELS_PER_GROUP)
+        norm = partial(Norm, self.dtype, CHANNELS_PER_GROUP, nn.silu)
 
-        h = nn.silu(norm(name='norm1')(x))
+        h = norm(name='norm1')(x)
         skip = x
         if self.resample is not None:
             h = self.resample(h)
             skip = self.resample(skip)
         h = conv(name='conv1', kernel_init=xavier_init)(h)
         h = h + dense(name='time')(time)[:, None, None]
-        h = nn.silu(norm(name='norm2')(h))
-        if self.dropout and self.has_rng('dropout'):
-            h = dropout(self.make_rng('dropout'), h, self.dropout)
+        h = norm(dropout=self.dropout, name='norm2')(h, dropout_key(self))
         h = conv(name='conv2', kernel_init=small_init)(h)
 
         if self.resample is not None or x.shape[-1] != self.features:
@@ -151,8 +150,8 @@ class SongUNet(nn.Module):
         blocks on the way up, attend.
       blocks: residual blocks of each level on the way down; one more on the way up.
       dropout: the share of features that each block drops, in [0, 1).
-      dtype: of the computation, also by name; parameters, statistics of norms, softmax and the
-        output are float32.
+      dtype: of the computation, also by name; parameters are float32, and so are statistics of
+        norms, softmax and the output, where the computation is not float64.
       classes: labels 0 .. classes - 1, and `classes` itself for none; None: it takes no label.
       augmentation_labels: how many numbers say what augmentation did.
       embed: the time's first features.
@@ -237,8 +236,9 @@ class SongUNet(nn.Module):
                 h = jnp.concatenate([h, skips.pop()], -1)
                 h = block(h, features, f'up{level}_{i}', attends)
 
-        h = nn.silu(Norm(self.dtype, CHANNELS_PER_GROUP, name='leave_norm')(h))
-        return conv(x.shape[-1], kernel_init=small_init, name='leave')(h).astype(jnp.float32)
+        h = Norm(self.dtype, CHANNELS_PER_GROUP, nn.silu, name='leave_norm')(h)
+        y = conv(x.shape[-1], kernel_init=small_init, name='leave')(h)
+        return y.astype(wide_dtype(self.dtype))
 
     def _time(self, t, label, augmentation, duration):
         """The features of the time and the conditions, [B, E]."""

@@ -6,6 +6,7 @@ of the time. Labels and heads, which the paper has not, are as in Karras et al. 
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
@@ -15,8 +16,8 @@ import jax.numpy as jnp
 from genjax.base import Key
 from genjax.networks.conditions import Conditions
 from genjax.networks.conv import Conv
+from genjax.networks.group_norm import group_norm, wide_dtype
 from genjax.networks.resampling import upsample_nearest
-from genjax.parallel import example_keys
 
 # Ho et al.'s initialisation. The last layer of each branch starts at zero, so that each block
 # starts as its skip.
@@ -31,75 +32,55 @@ def timestep_embedding(t: jax.Array, size: int) -> jax.Array:
 
     After Vaswani et al. 2017 (arXiv:1706.03762), section 3.5, with the halves one after the other.
     """
-    frequencies = jnp.exp(-math.log(10_000) * jnp.linspace(0, 1, size // 2))
-    angles = t.astype(jnp.float32)[:, None] * frequencies[None]
+    dtype = jnp.promote_types(t.dtype, jnp.float32)
+    exponents = jnp.linspace(0, 1, size // 2, dtype=dtype)
+    frequencies = jnp.exp(-math.log(10_000) * exponents)
+    angles = t.astype(dtype)[:, None] * frequencies[None]
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
 
 
-def dropout(key: Key, x: jax.Array, rate: float) -> jax.Array:
-    """Sets a share of x [B, ...] to zero and scales the rest to keep the mean.
-
-    Args:
-      key: consumed.
-      x: [B, ...].
-      rate: the share, rounded to a multiple of 2^-16: sixteen random bits decide over a number,
-        half of what a float takes.
-
-    Returns:
-      [B, ...].
-    """
-    size = math.prod(x.shape[1:])
-    threshold = round(rate * 2**16)
-
-    def random_pairs(key):
-        return jax.random.bits(key, ((size + 1) // 2,), jnp.uint32)
-
-    pairs = jax.vmap(random_pairs)(example_keys(key, len(x)))
-    bits = jax.lax.bitcast_convert_type(pairs, jnp.uint16).reshape(len(x), -1)[:, :size]
-    mask = bits.reshape(x.shape) >= threshold
-    return jnp.where(mask, x * (2**16 / (2**16 - threshold)), 0)
-
-
 class Norm(nn.Module):
-    """Group normalisation of x [B, H, W, C] (Wu, He 2018, arXiv:1803.08494).
-
-    Statistics are float32; they and the learned scale and bias are folded into one scale and one
-    shift of each channel, so that x is read twice and written once.
+    """Group normalisation of x [B, H, W, C], see `group_norm`, with what follows it.
 
     Args:
       dtype: of the result.
       channels_per_group: how many a group has at the least, where there are as many; there are up
         to 32 groups. In a group of one channel nothing is left of a number that was added to all of
         its pixels, such as a feature of the time.
+      activation: of single numbers; None for none.
+      dropout: the share that is dropped where there is a key for it, in [0, 1).
     """
 
-    dtype: jnp.dtype = jnp.float32
+    dtype: jnp.dtype | str = jnp.float32
     channels_per_group: int = 1
+    activation: Callable[[jax.Array], jax.Array] | None = None
+    dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> [B, H, W, C].
+    def __call__(self, x: jax.Array, key: Key | None = None) -> jax.Array:
+        """x [B, H, W, C] -> [B, H, W, C]; `key` is that of the dropout.
 
         Raises:
           ValueError: channels_per_group is below 1.
         """
-        B, _, _, C = x.shape
+        C = x.shape[-1]
         if self.channels_per_group < 1:
             raise ValueError(f'channels_per_group is {self.channels_per_group}; it is at least 1')
-        groups = math.gcd(32, C, max(1, C // self.channels_per_group))
-        gain = self.param('scale', nn.initializers.ones, (C,))
-        bias = self.param('bias', zeros_init, (C,))
-        x32 = x.astype(jnp.float32)
+        return group_norm(
+            x,
+            self.param('scale', nn.initializers.ones, (C,)),
+            self.param('bias', zeros_init, (C,)),
+            math.gcd(32, C, max(1, C // self.channels_per_group)),
+            activation=self.activation,
+            key=key,
+            rate=self.dropout,
+            dtype=self.dtype,
+        )
 
-        def group_means(x):  # [B, H, W, C] -> [B, C]
-            means = jnp.mean(jnp.mean(x, (1, 2)).reshape(B, groups, -1), -1)
-            return jnp.repeat(means, C // groups, -1)
 
-        mean = group_means(x32)
-        variance = group_means(jnp.square(x32)) - jnp.square(mean)
-        scale = gain[None] * jax.lax.rsqrt(jnp.maximum(variance, 0) + 1e-6)
-        shift = bias[None] - mean * scale
-        return (x32 * scale[:, None, None] + shift[:, None, None]).astype(self.dtype)
+def dropout_key(module: nn.Module) -> Key | None:
+    """A key for the module's dropout; None where it drops nothing or the caller gave none."""
+    return module.make_rng('dropout') if module.dropout and module.has_rng('dropout') else None
 
 
 class Block(nn.Module):
@@ -117,14 +98,12 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array, time: jax.Array) -> jax.Array:
         dense = partial(nn.Dense, self.features, kernel_init=fan_avg_init, dtype=self.dtype)
         conv = partial(Conv, self.features, dtype=self.dtype)
-        norm = partial(Norm, self.dtype, self.channels_per_group)
+        norm = partial(Norm, self.dtype, self.channels_per_group, nn.silu)
 
-        h = nn.silu(norm(name='norm1')(x))
+        h = norm(name='norm1')(x)
         h = conv(name='conv1', kernel_init=fan_avg_init)(h)
         h = h + dense(name='time')(nn.silu(time))[:, None, None]
-        h = nn.silu(norm(name='norm2')(h))
-        if self.dropout and self.has_rng('dropout'):
-            h = dropout(self.make_rng('dropout'), h, self.dropout)
+        h = norm(dropout=self.dropout, name='norm2')(h, dropout_key(self))
         h = conv(name='conv2', kernel_init=zeros_init)(h)
 
         skip = x if x.shape[-1] == self.features else dense(name='skip')(x)
@@ -134,7 +113,9 @@ class Block(nn.Module):
 def attend(query: jax.Array, key: jax.Array, value: jax.Array, heads: int) -> jax.Array:
     """softmax(query key^T / sqrt(C / heads)) value, each head on its own share of the channels.
 
-    The softmax is float32. Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
+    The softmax is float32, or float64 where the query is.
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
 
     Args:
       query, key, value: [B, N, C], N pixels each.
@@ -156,7 +137,8 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array, heads: int) -> ja
     query = by_head(query)
     key = by_head(key)
     value = by_head(value)
-    logits = jnp.einsum('bqc,bkc->bqk', query, key, preferred_element_type=jnp.float32)
+    wide = wide_dtype(query.dtype)
+    logits = jnp.einsum('bqc,bkc->bqk', query, key, preferred_element_type=wide)
     weights = nn.softmax(logits / math.sqrt(C // heads)).astype(value.dtype)
     h = jnp.einsum('bqk,bkc->bqc', weights, value)
     return h.reshape(B, heads, N, -1).swapaxes(1, 2).reshape(B, N, C)
@@ -194,8 +176,8 @@ class UNet(nn.Module):
       attend_at: the resolutions, in pixels, whose blocks are followed by attention.
       dropout: the share of features that each block drops, in [0, 1).
       blocks: residual blocks of each level on the way down; one more on the way up.
-      dtype: of the computation, also by name; parameters, statistics of norms, softmax and the
-        output are float32.
+      dtype: of the computation, also by name; parameters are float32, and so are statistics of
+        norms, softmax and the output, where the computation is not float64.
       heads: of attention, which share the channels.
       classes: labels 0 .. classes - 1, and `classes` itself for none; None: it takes no label.
       augmentation_labels: how many numbers say what augmentation did.
@@ -226,7 +208,7 @@ class UNet(nn.Module):
         augmentation: jax.Array | None = None,
         duration: jax.Array | None = None,
     ) -> jax.Array:
-        """x [B, H, W, C], t [B] -> [B, H, W, C] in float32.
+        """x [B, H, W, C], t [B] -> [B, H, W, C] in float32, or float64 where `dtype` is that.
 
         Args:
           x: the image.
@@ -289,8 +271,9 @@ class UNet(nn.Module):
             if level > 0:
                 h = conv(features, name=f'up{level}_double')(upsample_nearest(h))
 
-        h = nn.silu(Norm(self.dtype, self.channels_per_group, name='leave_norm')(h))
-        return conv(x.shape[-1], kernel_init=zeros_init, name='leave')(h).astype(jnp.float32)
+        h = Norm(self.dtype, self.channels_per_group, nn.silu, name='leave_norm')(h)
+        y = conv(x.shape[-1], kernel_init=zeros_init, name='leave')(h)
+        return y.astype(wide_dtype(self.dtype))
 
 
 def check_fields(network: nn.Module) -> None:

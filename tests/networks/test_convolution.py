@@ -146,6 +146,27 @@ def test_second_derivatives_equal_those_of_lax(case):
     assert_close(slope(convolve, x, kernel), slope(lax_convolution, x, kernel), 3e-5)
 
 
+@pytest.mark.parametrize('case', [CASES[0], CASES[1], CASES[4]])
+def test_forward_derivatives_and_gradients_of_them_equal_those_of_lax(case):
+    size, kernel_size, stride, pads = case
+    x, kernel = inputs_of(size, kernel_size, examples=2)
+
+    def slope(f, x, kernel):
+        g = partial(f, stride=stride, pads=pads)
+        return jax.jvp(g, (x, kernel), (jnp.cos(x), jnp.sin(kernel)))[1]
+
+    @partial(jax.jit, static_argnums=0)
+    def slope_and_gradients(f, x, kernel):
+        def curved(x, kernel):
+            return jnp.sum(jnp.sin(slope(f, x, kernel)))
+
+        return slope(f, x, kernel), jax.grad(curved, (0, 1))(x, kernel)
+
+    assert_close(
+        slope_and_gradients(convolve, x, kernel), slope_and_gradients(lax_convolution, x, kernel)
+    )
+
+
 def test_bfloat16_agrees_to_its_own_rounding():
     size, kernel_size, stride, pads = CASES[0]
     x, kernel = inputs_of(size, kernel_size)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from genjax.networks.unet import Attention, Norm, UNet, dropout
+from genjax.networks.unet import Attention, Norm, UNet
 from genjax.parallel import AXIS
 from tests.marks import slow
 
@@ -143,20 +143,6 @@ def test_a_norm_of_one_channel_a_group_takes_out_what_is_added_to_all_pixels():
     np.testing.assert_allclose(jnp.var(groups, (1, 3)), 1, atol=1e-4)
 
 
-def test_dropout_keeps_the_mean_and_drops_the_share():
-    x = jnp.ones((64, 8, 8, 15))
-    y = dropout(jax.random.key(0), x, 0.3)
-    share = np.mean(np.asarray(y) == 0)
-    deviation = (0.3 * 0.7 / x.size) ** 0.5
-    assert abs(share - 0.3) < 5 * deviation
-    np.testing.assert_allclose(np.unique(y), [0, 1 / 0.7], rtol=1e-4)
-    # Halves of one random number.
-    dropped = np.asarray(y).reshape(-1) == 0
-    lower = dropped[0::2]
-    upper = dropped[1::2]
-    assert abs(np.corrcoef(lower, upper)[0, 1]) < 5 / lower.size**0.5
-
-
 def test_dropout_is_active_exactly_with_its_key():
     net = UNet(**SMALL)
     x, t, params = inputs_and_params(net)
@@ -186,6 +172,81 @@ def test_dropout_does_not_depend_on_the_number_of_devices():
     whole = jax.jit(run)(key, x, t)
     shares = jax.pmap(partial(run, key), axis_name=AXIS)(x[:, None], t[:, None])
     np.testing.assert_allclose(shares.reshape(whole.shape), whole, rtol=1e-4, atol=1e-4)
+
+
+def in_float64(*trees):
+    """The trees with their float32 leaves in float64."""
+
+    def widen(leaf):
+        leaf = np.asarray(leaf)
+        return jnp.asarray(leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf)
+
+    return jax.tree.map(widen, trees)
+
+
+def directions(*trees):
+    """One direction in each tree, of no special value."""
+    return jax.tree.map(
+        lambda a: jnp.cos(jnp.arange(a.size, dtype=a.dtype)).reshape(a.shape), trees
+    )
+
+
+def test_forward_mode_agrees_with_finite_differences_and_with_reverse_mode_in_float64():
+    """By x, t and the parameters at once, through attention, norms, dropout and convolutions."""
+    net = UNet(**SMALL, dtype='float64', channels_per_group=4)
+    x, t, params = inputs_and_params(net, (2, 8, 8, 2))
+    with jax.enable_x64(True):
+        x, t, params = in_float64(x, t.astype(jnp.float32), params)
+        tangents = directions(x, t, params)
+
+        def predict(x, t, params):
+            return net.apply(params, x, t, rngs={'dropout': jax.random.key(0)})
+
+        def curve(step):
+            return predict(*jax.tree.map(lambda a, d: a + step * d, (x, t, params), tangents))
+
+        @jax.jit
+        def both_modes(u):
+            y, pull_back = jax.vjp(predict, x, t, params)
+            _, forward = jax.jvp(curve, (jnp.zeros(()),), (jnp.ones(()),))
+            reverse = jax.tree.map(jnp.vdot, pull_back(u), tangents)
+            return y, forward, sum(jax.tree.leaves(reverse))
+
+        u = jnp.sin(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape)
+        y, forward, reverse = both_modes(u)
+        assert y.dtype == jnp.float64
+        h = 1e-6
+        curve = jax.jit(curve)
+        difference = (curve(jnp.float64(h)) - curve(jnp.float64(-h))) / (2 * h)
+        scale = float(jnp.abs(forward).max())
+        np.testing.assert_allclose(difference, forward, rtol=1e-5, atol=1e-6 * scale)
+        assert float(jnp.vdot(u, forward)) == pytest.approx(float(reverse), rel=1e-11)
+
+
+def test_the_gradient_of_a_loss_with_a_forward_derivative_in_it():
+    """As of a flow map: reverse mode over forward mode, against finite differences in float64."""
+    net = UNet(**SMALL, dtype='float64', channels_per_group=4)
+    x, t, params = inputs_and_params(net, (2, 8, 8, 2))
+    with jax.enable_x64(True):
+        x, t, params = in_float64(x, t.astype(jnp.float32), params)
+        (direction,) = directions(params)
+
+        def loss(params):
+            def predict(x, t):
+                return net.apply(params, x, t, rngs={'dropout': jax.random.key(0)})
+
+            y, slope = jax.jvp(predict, (x, t), (jnp.cos(x), jnp.ones_like(t)))
+            return jnp.sum(jnp.square(y + 3 * slope))
+
+        def along(step):
+            return loss(jax.tree.map(lambda p, d: p + step * d, params, direction))
+
+        along_gradient = jax.jit(jax.value_and_grad(along))
+        _, slope = along_gradient(jnp.zeros(()))
+        h = 1e-6
+        above, _ = along_gradient(jnp.float64(h))
+        below, _ = along_gradient(jnp.float64(-h))
+        assert float(slope) == pytest.approx(float((above - below) / (2 * h)), rel=1e-5)
 
 
 @pytest.mark.parametrize('dtype', [jnp.bfloat16, slow('bfloat16')])

@@ -1,0 +1,94 @@
+"""Group normalisation (Wu, He 2018, arXiv:1803.08494) with what follows it, in few passes.
+
+A residual block normalises, applies an activation and drops a share, each of which is cheap beside
+reading and writing its tensor. Here they are one function of x that a derivative computes again: of
+its inside only the statistics are kept, two numbers of each group, beside x itself. So x is read
+twice and the result written once; backwards x and the cotangent are read for the sums of each
+channel, from which the gradients of scale and bias follow, and again for the gradient of x.
+`jax.checkpoint` says this to JAX and leaves every derivative possible, `jax.jvp` among them, which
+`jax.custom_vjp` would forbid.
+
+Shapes: B examples, H rows, W columns, C channels, G groups.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.ad_checkpoint import checkpoint_name
+
+from genjax.base import Key
+from genjax.networks.dropout import drop
+from genjax.parallel import example_keys
+
+STATISTICS = 'group_norm_statistics'
+EPS = 1e-6  # added to the variance
+
+
+def group_norm(
+    x: Array,
+    gain: Array,
+    bias: Array,
+    groups: int,
+    *,
+    activation: Callable[[Array], Array] | None = None,
+    key: Key | None = None,
+    rate: float = 0.0,
+    dtype: jnp.dtype | None = None,
+) -> Array:
+    """dropout(activation(gain * normalised x + bias)).
+
+    Everything is computed in float32, or float64 where x has it, and rounded once. Statistics, gain
+    and bias are folded into one scale and one shift of each channel.
+
+    Args:
+      x: [B, H, W, C].
+      gain: [C].
+      bias: [C].
+      groups: G, which divides C.
+      activation: of single numbers; None for none.
+      key: of the dropout, consumed; None: nothing is dropped.
+      rate: the share that is dropped, in [0, 1).
+      dtype: of the result; None: that of x.
+
+    Returns:
+      [B, H, W, C].
+    """
+
+    def normalise(x, gain, bias, keys):
+        wide = x.astype(wide_dtype(x.dtype))
+        scale, shift = _scale_and_shift(wide, gain, bias, groups)
+        y = wide * scale[:, None, None] + shift[:, None, None]
+        if activation is not None:
+            y = activation(y)
+        if keys is not None:
+            y = drop(keys, y, rate)
+        return y.astype(dtype or x.dtype)
+
+    keys = None if key is None else example_keys(key, len(x))
+    policy = jax.checkpoint_policies.save_only_these_names(STATISTICS)
+    return jax.checkpoint(normalise, policy=policy)(x, gain, bias, keys)
+
+
+def wide_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
+    """What sums over tensors of this type are taken in: float32, or float64 if it is that."""
+    return jax.dtypes.canonicalize_dtype(jnp.promote_types(dtype, jnp.float32))
+
+
+def _scale_and_shift(x, gain, bias, groups):
+    """[B, C] each: x * scale + shift is normalised, then scaled by gain and shifted by bias."""
+    B, _, _, C = x.shape
+
+    def group_means(x):  # [B, H, W, C] -> [B, G]
+        return jnp.mean(jnp.mean(x, (1, 2)).reshape(B, groups, -1), -1)
+
+    mean = group_means(x)
+    variance = group_means(jnp.square(x)) - jnp.square(mean)
+    mean = checkpoint_name(mean, STATISTICS)
+    variance = checkpoint_name(variance, STATISTICS)
+
+    rate = jax.lax.rsqrt(jnp.maximum(variance, 0) + EPS)
+    scale = gain.astype(x.dtype)[None] * jnp.repeat(rate, C // groups, -1)
+    shift = bias.astype(x.dtype)[None] - jnp.repeat(mean, C // groups, -1) * scale
+    return scale, shift

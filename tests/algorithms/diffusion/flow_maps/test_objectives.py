@@ -112,9 +112,7 @@ def test_the_eulerian_target_is_mean_flows_with_its_own_velocity():
     point = draw_at('straight', 50, 0.8, 0.2)
     velocity = exact_velocity('straight', 0.3, -0.2)
     own = point._replace(slope=velocity(point.x, point.t, point.t))
-    for found, expected in zip(
-        eulerian(velocity, point), mean_flow(velocity, own), strict=True
-    ):
+    for found, expected in zip(eulerian(velocity, point), mean_flow(velocity, own), strict=True):
         assert_near(found, expected)
 
 

@@ -1,4 +1,4 @@
-"""What a denoiser is told besides an image and its time: a class, a duration, what augmentation did.
+"""What a denoiser is told besides an image and its time: a class, a duration, an augmentation.
 
 Letters: B examples, C classes, A augmentation labels, F features.
 """

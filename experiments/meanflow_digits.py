@@ -2,7 +2,7 @@
 
 Run     python -m launch --exp meanflow_digits
         and then, without training again, python -m launch --exp meanflow_digits --mode sample
-        --config.jumps=4
+        --config.sampler.steps=4
 Smoke   python -m launch --exp meanflow_digits --config.steps=4 --config.unet.width=8
         --config.samples=20 --config.classifier=2 --config.ode=2
 Small   python -m launch --exp meanflow_digits --config.steps=200 --config.unet.width=16
@@ -66,7 +66,7 @@ def get_config():
         weight=dict(p=1.0, c=1e-3),
         guidance=dict(scale=1.0, mix=0.0),
         label_dropout=0.1,
-        jumps=1,  # steps of samples
+        sampler=dict(steps=1),  # of samples
         ode=25,  # steps of two evaluations, of the velocity that is learnt beside the map
         samples=1500,  # that are scored
         classifier=1000,  # steps of the classifier whose features score them
@@ -85,7 +85,7 @@ def build(config):
     path = straight()
     network = UNet(**config.unet, classes=CLASSES, duration=True)
     model = Model(network, path, average_velocity(1000.0), CLASSES)
-    jumps = by_maps(jump_times(path, config.jumps))
+    jumps = by_maps(jump_times(path, config.sampler.steps))
     algorithm = flow_maps(
         model,
         optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps)),

@@ -3,6 +3,7 @@
 B examples of one shape, C classes.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,14 +15,14 @@ import optax
 from jax import Array
 from jax.lax import stop_gradient
 
-from genjax.algorithms.diffusion.denoiser import drop_labels
+from genjax.algorithms.diffusion.denoiser import Augment, drop_labels
 from genjax.algorithms.diffusion.flow_maps.maps import Form, Jumps, Velocity, flow_map, scaled
 from genjax.algorithms.diffusion.flow_maps.objectives import Objective, Point
 from genjax.algorithms.diffusion.flow_maps.pairs import Pairs
 from genjax.algorithms.diffusion.flow_maps.weights import Weight, even
 from genjax.algorithms.diffusion.paths import Path, slopes
 from genjax.averages import Decay
-from genjax.base import Algorithm, Key
+from genjax.base import Algorithm, Batch, Key
 from genjax.descent import Fit, descend
 from genjax.numerics.normals import example_normals
 from genjax.parallel import batch_length, example_keys, shard_batch
@@ -31,8 +32,8 @@ class Model(NamedTuple):
     """A network and how it gives an average velocity.
 
     Attributes:
-      network: (x [B, ...], condition [B], duration [B] where the form has it, label int32 [B] where
-        there are classes) -> [B, ...].
+      network: (x [B, ...], condition [B], **conditions) -> [B, ...], with the conditions `duration`
+        [B] where the form has it, and `label`, int32 [B], where there are classes.
       path: of x_t.
       form: what makes an average velocity of the network.
       classes: C; the label C says that there is none. None: the network takes no label.
@@ -63,21 +64,20 @@ class InTarget(NamedTuple):
 
 
 def velocity_with(
-    model: Model, params: Any, label: Array | None = None, rngs: dict[str, Key] | None = None
+    model: Model, params: Any, conditions: Batch, rngs: dict[str, Key] | None = None
 ) -> Velocity:
     """The average velocity by a network.
 
     Args:
       model: see `Model`.
       params: the network's.
-      label: int32 [B], where the model has classes.
+      conditions: name -> [B, ...], beside x and the times: `label` where there are classes.
       rngs: of its dropout, one mask for all evaluations of an example; None for no dropout.
     """
-    given = {} if label is None else {'label': label}
 
     def network(x, condition, **duration):
-        y = model.network.apply({'params': params}, x, condition, **duration, **given, rngs=rngs)
-        return y.astype(x.dtype)
+        given = {**duration, **conditions}
+        return model.network.apply({'params': params}, x, condition, **given, rngs=rngs)
 
     return model.form(network)
 
@@ -149,8 +149,8 @@ def draw_samples(
     def sample(key, state, n):
         start_key, label_key, chain_key = jax.random.split(key, 3)
         x_T = shard_batch(deviation * jax.random.normal(start_key, (n, *shape)))
-        labels = None if classes is None else shard_batch(draw_label(label_key, n))
-        return jumps(chain_key, velocity_with(model, state.average, labels), x_T)
+        given = {} if classes is None else {'label': shard_batch(draw_label(label_key, n))}
+        return jumps(chain_key, velocity_with(model, state.average, given), x_T)
 
     return sample
 
@@ -181,6 +181,7 @@ def flow_maps(
     weight: Weight = even,
     guidance: InTarget = InTarget(),
     label_dropout: float = 0.0,
+    augment: Augment | None = None,
     reversible: bool = False,
     decay: Decay | float = 0.9999,
     others: Mapping[str, Decay | float] = {},
@@ -203,6 +204,8 @@ def flow_maps(
       weight: of the squared errors.
       guidance: that is learnt; by default none.
       label_dropout: the share of labels that training hides, which guidance needs.
+      augment: of the training images; the network is given what was done as the condition
+        `augmentation` [B, A], which is 0 everywhere else.
       reversible: whether the pairs also lead to more noise (`swapped`), so that there is an
         `encode`.
       decay: of the average, as in `descend`.
@@ -214,15 +217,19 @@ def flow_maps(
         classes, or has a mix outside [0, 1); when traced, images of another shape.
     """
     path, classes = model.path, model.classes
+    size = math.prod(shape)
     _require_options(guidance, label_dropout, classes)
 
-    def errors(key, params, batch, updates, rngs, dropped):
+    def conditions(batch):
+        return {} if classes is None else {'label': batch['label']}
+
+    def errors(key, params, x0, given, updates, rngs):
         """Squared errors summed over entries [B], and the points."""
-        point = draw_points(key, path, _images(batch, shape), pairs, updates)
-        label = dropped if classes else None
-        velocity = velocity_with(model, params, label, rngs)
+        point = draw_points(key, path, x0, pairs, updates)
+        velocity = velocity_with(model, params, given, rngs)
         if guidance != InTarget():
-            none = jnp.full_like(label, classes)
+            label = given['label']
+            none = given | {'label': jnp.full_like(label, classes)}
             without = velocity_with(model, params, none, rngs)
             slope = guided_slope(guidance, point, velocity, without, label == classes)
             point = point._replace(slope=slope)
@@ -230,34 +237,28 @@ def flow_maps(
         return jax.vmap(jnp.sum)((estimate - target) ** 2), point
 
     def training_losses(key, params, batch):
-        points_key, dropout_key, label_key = jax.random.split(key, 3)
-        label = batch['label'] if classes else None
-        if classes and label_dropout > 0:
-            label = drop_labels(label_key, label, classes, label_dropout)
+        points_key, dropout_key, label_key, augment_key = jax.random.split(key, 4)
+        x0 = _images(batch, shape)
+        given = conditions(batch)
+        if classes is not None and label_dropout > 0:
+            given['label'] = drop_labels(label_key, given['label'], classes, label_dropout)
+        if augment is not None:
+            x0, given['augmentation'] = jax.vmap(augment)(example_keys(augment_key, len(x0)), x0)
         rngs = {'dropout': dropout_key}
-        squares, point = errors(points_key, params, batch, batch['updates'], rngs, label)
+        squares, point = errors(points_key, params, x0, given, batch['updates'], rngs)
         weights = stop_gradient(weight(squares, point.t, point.r))
-        return {'loss': weights * squares, 'error': squares / np.prod(shape)}
+        return {'loss': weights * squares, 'error': squares / size}
 
     descent = descend(
         training_losses, optimizer, decay=decay, others=others, microbatches=microbatches
     )
 
     def init(key, batch):
-        def one(key):
-            x = jnp.zeros((1, *shape))
-            time = jnp.ones(1)
-            given = {'label': batch['label'][:1]} if classes else {}
-            found = []
-
-            def network(x, condition, **duration):
-                found.append(model.network.init(key, x, condition, **duration, **given)['params'])
-                return jnp.zeros_like(x)
-
-            model.form(network)(x, time, time)
-            return found[0]
-
-        return descent.init(jax.jit(one)(key))
+        given = {name: x[:1] for name, x in conditions(batch).items()}
+        if augment is not None:
+            _, done = jax.eval_shape(augment, key, jax.ShapeDtypeStruct(shape, jnp.float32))
+            given['augmentation'] = jnp.zeros((1, *done.shape), done.dtype)
+        return descent.init(_init_network(model, key, shape, given))
 
     def update(key, state, batch):
         updates = jnp.full(batch_length(batch), state.updates)
@@ -265,27 +266,46 @@ def flow_maps(
 
     def evaluate(key, state, batch):
         updates = jnp.full(batch_length(batch), state.updates)
-        label = batch['label'] if classes else None
-        squares, _ = errors(key, state.average, batch, updates, None, label)
-        return {'loss': squares / np.prod(shape)}
+        given = conditions(batch)
+        x0 = _images(batch, shape)
+        squares, _ = errors(key, state.average, x0, given, updates, None)
+        return {'loss': squares / size}
 
-    def jump(state, x, label, t, r):
-        velocity = velocity_with(model, state.average, label)
+    def jump(state, x, given, t, r):
+        velocity = velocity_with(model, state.average, given)
         return flow_map(velocity, x, jnp.full(len(x), t), jnp.full(len(x), r))
 
     def encode(key, state, batch):
         del key
-        label = batch['label'] if classes else None
-        code = jump(state, _images(batch, shape), label, 0.0, path.end)
-        return code if label is None else {'noise': code, 'label': label}
+        given = conditions(batch)
+        code = jump(state, _images(batch, shape), given, 0.0, path.end)
+        return {'noise': code, **given} if given else code
 
     def decode(key, state, code):
         del key
-        label = code['label'] if classes else None
-        return jump(state, code['noise'] if classes else code, label, path.end, 0.0)
+        return jump(state, code['noise'] if classes else code, conditions(code), path.end, 0.0)
 
     sample = draw_samples(model, jumps, shape)
     return Algorithm(init, update, evaluate, sample, encode if reversible else None, decode)
+
+
+def _init_network(model, key, shape, given):
+    """The parameters of the network for what its form asks of it."""
+    x = jnp.zeros((1, *shape))
+    time = jnp.ones(1)
+
+    def init(key):
+        made = []
+
+        def network(x, condition, **duration):
+            variables = model.network.init(key, x, condition, **duration, **given)
+            made.append(variables['params'])
+            return jnp.zeros_like(x)
+
+        model.form(network)(x, time, time)
+        return made[0]
+
+    return jax.jit(init)(key)
 
 
 def _require_options(guidance, label_dropout, classes):

@@ -190,8 +190,8 @@ def test_the_guided_slope_is_the_papers():
     law = logit_normal()
     x0 = jnp.ones((4, 1))
     point = draw_points(KEY, model.path, x0, to_data(law), jnp.zeros(4, jnp.int32))
-    with_label = velocity_with(model, SHIFTS, label)
-    without = velocity_with(model, SHIFTS, jnp.full(4, 2))
+    with_label = velocity_with(model, SHIFTS, {'label': label})
+    without = velocity_with(model, SHIFTS, {'label': jnp.full(4, 2)})
     found = guided_slope(InTarget(1.5, 0.4), point, with_label, without, label == 2)
     own = SHIFTS['shifts'][label][:, None]
     expected = 1.5 * point.slope + 0.4 * own + (1 - 1.5 - 0.4) * 0.25
@@ -303,6 +303,38 @@ def test_microbatches_are_one_batch_within_rounding():
         return train(Experiment(algorithm, data, {}), **run)
 
     assert_trees_close(trained(4), trained(1), rtol=1e-5, atol=1e-7)
+
+
+def test_augmentation_is_told_to_the_network_in_training_alone():
+    class Told(nn.Module):
+        @nn.compact
+        def __call__(self, x, condition, duration, augmentation=None):
+            y = Affine()(x, condition, duration)
+            return y if augmentation is None else y + jnp.sum(augmentation, -1, keepdims=True)
+
+    def shout(key, x):
+        del key
+        return x, jnp.full((3,), 100.0)
+
+    model = Model(Told(), straight(), average_velocity())
+    law = logit_normal()
+    settings = dict(
+        shape=SHAPE,
+        objective=mean_flow,
+        pairs=to_data(law),
+        jumps=by_maps(jump_times(model.path, 1)),
+    )
+    loud, quiet = (
+        flow_maps(model, optax.sgd(0.1), augment=augment, **settings) for augment in (shout, None)
+    )
+    batch = {'image': jax.random.normal(KEY, (8, 1))}
+    state = quiet.init(KEY, batch)
+    assert jax.tree.map(jnp.shape, loud.init(KEY, batch)) == jax.tree.map(jnp.shape, state)
+    with_it, without = (each.update(KEY, state, batch)[1]['error'] for each in (loud, quiet))
+    assert float(with_it) > 1e3 * float(without)
+    np.testing.assert_array_equal(
+        loud.evaluate(KEY, state, batch)['loss'], quiet.evaluate(KEY, state, batch)['loss']
+    )
 
 
 def test_what_does_not_fit_is_refused():

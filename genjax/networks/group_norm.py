@@ -12,6 +12,7 @@ Shapes: B examples, H rows, W columns, C channels, G groups.
 """
 
 from collections.abc import Callable
+from itertools import accumulate
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ EPS = 1e-6  # added to the variance
 
 
 def group_norm(
-    x: Array,
+    x: Array | tuple[Array, ...],
     gain: Array,
     bias: Array,
     groups: int,
@@ -35,7 +36,7 @@ def group_norm(
     activation: Callable[[Array], Array] | None = None,
     key: Key | None = None,
     rate: float = 0.0,
-    dtype: jnp.dtype | None = None,
+    dtype: jnp.dtype | str | None = None,
 ) -> Array:
     """dropout(activation(gain * normalised x + bias)).
 
@@ -43,7 +44,7 @@ def group_norm(
     and bias are folded into one scale and one shift of each channel.
 
     Args:
-      x: [B, H, W, C].
+      x: [B, H, W, C], or parts of it along the channels, which are read where they are.
       gain: [C].
       bias: [C].
       groups: G, which divides C.
@@ -56,39 +57,49 @@ def group_norm(
       [B, H, W, C].
     """
 
-    def normalise(x, gain, bias, keys):
-        wide = x.astype(wide_dtype(x.dtype))
+    def normalise(parts, gain, bias, keys):
+        wide = [part.astype(wide_dtype(part.dtype)) for part in parts]
         scale, shift = _scale_and_shift(wide, gain, bias, groups)
-        y = wide * scale[:, None, None] + shift[:, None, None]
-        if activation is not None:
-            y = activation(y)
+        ends = list(accumulate(part.shape[-1] for part in parts))[:-1]
+        scales = jnp.split(scale[:, None, None], ends, -1)
+        shifts = jnp.split(shift[:, None, None], ends, -1)
+        pieces = []
+        for part, scale, shift in zip(wide, scales, shifts, strict=True):
+            y = part * scale + shift
+            pieces.append(y if activation is None else activation(y))
+        y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, -1)
         if keys is not None:
             y = drop(keys, y, rate)
-        return y.astype(dtype or x.dtype)
+        return y.astype(dtype or parts[0].dtype)
 
-    keys = None if key is None else example_keys(key, len(x))
+    parts = list(x) if isinstance(x, tuple) else [x]
+    keys = None if key is None else example_keys(key, len(parts[0]))
     policy = jax.checkpoint_policies.save_only_these_names(STATISTICS)
-    return jax.checkpoint(normalise, policy=policy)(x, gain, bias, keys)
+    return jax.checkpoint(normalise, policy=policy)(parts, gain, bias, keys)
 
 
 def wide_dtype(dtype: jnp.dtype | str) -> jnp.dtype:
     """What sums over tensors of this type are taken in: float32, or float64 if it is that."""
-    return jax.dtypes.canonicalize_dtype(jnp.promote_types(dtype, jnp.float32))
+    wide = jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32
+    return jax.dtypes.canonicalize_dtype(wide)
 
 
-def _scale_and_shift(x, gain, bias, groups):
+def _scale_and_shift(parts, gain, bias, groups):
     """[B, C] each: x * scale + shift is normalised, then scaled by gain and shifted by bias."""
-    B, _, _, C = x.shape
+    B = len(parts[0])
+    C = len(gain)
+    dtype = parts[0].dtype
 
-    def group_means(x):  # [B, H, W, C] -> [B, G]
-        return jnp.mean(jnp.mean(x, (1, 2)).reshape(B, groups, -1), -1)
+    def group_means(parts):  # of [B, H, W, .] -> [B, G]
+        channel_means = [jnp.mean(part, (1, 2)) for part in parts]
+        return jnp.mean(jnp.concatenate(channel_means, -1).reshape(B, groups, -1), -1)
 
-    mean = group_means(x)
-    variance = group_means(jnp.square(x)) - jnp.square(mean)
+    mean = group_means(parts)
+    variance = group_means([jnp.square(part) for part in parts]) - jnp.square(mean)
     mean = checkpoint_name(mean, STATISTICS)
     variance = checkpoint_name(variance, STATISTICS)
 
-    rate = jax.lax.rsqrt(jnp.maximum(variance, 0) + EPS)
-    scale = gain.astype(x.dtype)[None] * jnp.repeat(rate, C // groups, -1)
-    shift = bias.astype(x.dtype)[None] - jnp.repeat(mean, C // groups, -1) * scale
+    inverse_deviation = jax.lax.rsqrt(jnp.maximum(variance, 0) + EPS)
+    scale = gain.astype(dtype)[None] * jnp.repeat(inverse_deviation, C // groups, -1)
+    shift = bias.astype(dtype)[None] - jnp.repeat(mean, C // groups, -1) * scale
     return scale, shift

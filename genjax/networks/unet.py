@@ -8,6 +8,7 @@ of the time. Labels and heads, which the paper has not, are as in Karras et al. 
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import accumulate
 
 import flax.linen as nn
 import jax
@@ -32,7 +33,7 @@ def timestep_embedding(t: jax.Array, size: int) -> jax.Array:
 
     After Vaswani et al. 2017 (arXiv:1706.03762), section 3.5, with the halves one after the other.
     """
-    dtype = jnp.promote_types(t.dtype, jnp.float32)
+    dtype = wide_dtype(t.dtype)
     exponents = jnp.linspace(0, 1, size // 2, dtype=dtype)
     frequencies = jnp.exp(-math.log(10_000) * exponents)
     angles = t.astype(dtype)[:, None] * frequencies[None]
@@ -57,13 +58,17 @@ class Norm(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: jax.Array, key: Key | None = None) -> jax.Array:
-        """x [B, H, W, C] -> [B, H, W, C]; `key` is that of the dropout.
+    def __call__(self, x: jax.Array | tuple[jax.Array, ...], key: Key | None = None) -> jax.Array:
+        """x [B, H, W, C], or parts of it along the channels, -> [B, H, W, C].
+
+        Args:
+          x: the image.
+          key: of the dropout.
 
         Raises:
           ValueError: channels_per_group is below 1.
         """
-        C = x.shape[-1]
+        C = sum(part.shape[-1] for part in x) if isinstance(x, tuple) else x.shape[-1]
         if self.channels_per_group < 1:
             raise ValueError(f'channels_per_group is {self.channels_per_group}; it is at least 1')
         return group_norm(
@@ -83,10 +88,30 @@ def dropout_key(module: nn.Module) -> Key | None:
     return module.make_rng('dropout') if module.dropout and module.has_rng('dropout') else None
 
 
+class Skip(nn.Module):
+    """A linear layer of parts of x [B, H, W, C] along its channels, as nn.Dense of the whole."""
+
+    features: int
+    dtype: jnp.dtype | str = jnp.float32
+
+    @nn.compact
+    def __call__(self, parts: tuple[jax.Array, ...]) -> jax.Array:
+        """[B, H, W, .] each -> [B, H, W, features]."""
+        C = sum(part.shape[-1] for part in parts)
+        kernel = self.param('kernel', fan_avg_init, (C, self.features)).astype(self.dtype)
+        bias = self.param('bias', zeros_init, (self.features,)).astype(self.dtype)
+        ends = list(accumulate(part.shape[-1] for part in parts))[:-1]
+        y = bias.reshape(1, 1, 1, -1)
+        for part, rows in zip(parts, jnp.split(kernel, ends), strict=True):
+            y = part.astype(self.dtype) @ rows + y
+        return y
+
+
 class Block(nn.Module):
     """A residual block conditioned on the time: x [B, H, W, C], time [B, E] -> [.., features].
 
-    Two convolutions beside a skip; the time is added between them.
+    Two convolutions beside a skip; the time is added between them. On the way up x comes in two
+    parts, which are read where they are.
     """
 
     features: int
@@ -95,7 +120,7 @@ class Block(nn.Module):
     channels_per_group: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, time: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array | tuple[jax.Array, jax.Array], time: jax.Array) -> jax.Array:
         dense = partial(nn.Dense, self.features, kernel_init=fan_avg_init, dtype=self.dtype)
         conv = partial(Conv, self.features, dtype=self.dtype)
         norm = partial(Norm, self.dtype, self.channels_per_group, nn.silu)
@@ -106,8 +131,10 @@ class Block(nn.Module):
         h = norm(dropout=self.dropout, name='norm2')(h, dropout_key(self))
         h = conv(name='conv2', kernel_init=zeros_init)(h)
 
-        skip = x if x.shape[-1] == self.features else dense(name='skip')(x)
-        return h + skip
+        parts = x if isinstance(x, tuple) else (x,)
+        if len(parts) == 1 and parts[0].shape[-1] == self.features:
+            return h + x
+        return h + Skip(self.features, self.dtype, name='skip')(parts)
 
 
 def attend(query: jax.Array, key: jax.Array, value: jax.Array, heads: int) -> jax.Array:
@@ -266,8 +293,9 @@ class UNet(nn.Module):
         # Up.
         for level, features in reversed(list(enumerate(widths))):
             for i in range(self.blocks + 1):
-                h = jnp.concatenate([h, skips.pop()], -1)
-                h = block(h, features, f'up{level}_{i}', h.shape[1] in self.attend_at)
+                h = block(
+                    (h, skips.pop()), features, f'up{level}_{i}', h.shape[1] in self.attend_at
+                )
             if level > 0:
                 h = conv(features, name=f'up{level}_double')(upsample_nearest(h))
 

@@ -28,7 +28,8 @@ def ours(x, gain, bias):
 
 def flax_norm(x, gain, bias):
     layer = nn.GroupNorm(G, epsilon=1e-6, dtype=x.dtype, param_dtype=x.dtype)
-    return nn.silu(layer.apply({'params': {'scale': gain, 'bias': bias}}, x))
+    with jax.numpy_dtype_promotion('standard'):  # flax asks what float64 and float32 have in common
+        return nn.silu(layer.apply({'params': {'scale': gain, 'bias': bias}}, x))
 
 
 def weighed(f):

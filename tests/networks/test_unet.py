@@ -194,7 +194,7 @@ def directions(*trees):
 def test_forward_mode_agrees_with_finite_differences_and_with_reverse_mode_in_float64():
     """By x, t and the parameters at once, through attention, norms, dropout and convolutions."""
     net = UNet(**SMALL, dtype='float64', channels_per_group=4)
-    x, t, params = inputs_and_params(net, (2, 8, 8, 2))
+    x, t, params = inputs_and_params(UNet(**SMALL), (2, 8, 8, 2))
     with jax.enable_x64(True):
         x, t, params = in_float64(x, t.astype(jnp.float32), params)
         tangents = directions(x, t, params)
@@ -226,7 +226,7 @@ def test_forward_mode_agrees_with_finite_differences_and_with_reverse_mode_in_fl
 def test_the_gradient_of_a_loss_with_a_forward_derivative_in_it():
     """As of a flow map: reverse mode over forward mode, against finite differences in float64."""
     net = UNet(**SMALL, dtype='float64', channels_per_group=4)
-    x, t, params = inputs_and_params(net, (2, 8, 8, 2))
+    x, t, params = inputs_and_params(UNet(**SMALL), (2, 8, 8, 2))
     with jax.enable_x64(True):
         x, t, params = in_float64(x, t.astype(jnp.float32), params)
         (direction,) = directions(params)

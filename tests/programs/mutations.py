@@ -511,6 +511,20 @@ FAULTS = (
         'nn.softmax(logits)',
         'networks/test_unet.py::test_attention_is_the_formula',
     ),
+    Fault(
+        'dropout does not keep the mean',
+        'genjax/networks/dropout.py',
+        'jnp.where(mask, x * (2**32 / (2**32 - threshold)), 0)',
+        'jnp.where(mask, x, 0)',
+        'networks/test_dropout.py::test_it_keeps_the_mean_and_drops_the_share',
+    ),
+    Fault(
+        'a norm forgets to subtract the square of the mean',
+        'genjax/networks/group_norm.py',
+        ' - jnp.square(mean)',
+        '',
+        'networks/test_group_norm.py::test_it_is_flax_norm_and_silu_in_float64',
+    ),
     # Variational autoencoders and autoencoders.
     Fault(
         'a sign in the KL divergence',

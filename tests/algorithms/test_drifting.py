@@ -28,18 +28,18 @@ def grid_of(mean, variance):
     """Quantiles of a normal law: draws of it without Monte Carlo error, [M, 1]."""
     from scipy.stats import norm
 
-    shares = (np.arange(4000) + 0.5) / 4000
+    shares = (np.arange(20_000) + 0.5) / 20_000
     return jnp.asarray(norm.ppf(shares, mean, np.sqrt(variance)))[:, None]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def double():
     with jax.enable_x64(True):
         yield
 
 
-def test_the_field_is_the_difference_of_smoothed_scores_times_the_squared_width():
-    x = jnp.linspace(-1.5, 2.0, 9)[:, None]
+def test_the_field_is_the_difference_of_smoothed_scores_times_the_squared_width(double):
+    x = jnp.linspace(-0.5, 2.0, 9)[:, None]
 
     def score(law):
         mean, variance = law
@@ -52,7 +52,7 @@ def test_the_field_is_the_difference_of_smoothed_scores_times_the_squared_width(
 
 
 @pytest.mark.parametrize('kernel', [gaussian(WIDTH), laplacian(WIDTH)])
-def test_the_field_is_zero_where_both_laws_are_one(kernel):
+def test_the_field_is_zero_where_both_laws_are_one(kernel, double):
     x = jnp.linspace(-1.5, 2.0, 9)[:, None]
     np.testing.assert_array_equal(field(kernel, x, grid_of(*P), grid_of(*P)), jnp.zeros((9, 1)))
     # And of drawn points: zero in the mean over draws, while that between other laws is not.
@@ -64,7 +64,7 @@ def test_the_field_is_zero_where_both_laws_are_one(kernel):
 
 
 @pytest.mark.parametrize('kernel', [gaussian(WIDTH), laplacian(WIDTH)])
-def test_a_place_is_not_pulled_to_itself(kernel):
+def test_a_place_is_not_pulled_to_itself(kernel, double):
     rng = np.random.default_rng(1)
     y = jnp.asarray(rng.normal(size=(6, 2)))
     own = jnp.array([4, 2])
@@ -78,23 +78,21 @@ def test_the_gradient_is_the_field_through_the_generator():
     """Of an affine generator: -2 E[V] by its bias, as of a target that does not move."""
     generator = MLP((), (1,))
     algorithm = drifting(generator, optax.sgd(1.0), latent=1, kernel=gaussian(WIDTH))
-    batch = {'x': jnp.asarray(np.random.default_rng(0).normal(1, 0.5, (64, 1)))}
+    x = np.random.default_rng(0).normal(1, 0.5, (64, 1))
+    batch = {'x': jnp.asarray(x, jnp.float32)}
     state = algorithm.init(KEY, batch)
-    state = jax.tree.map(
-        lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
-    )
     after, metrics = algorithm.update(KEY, state, batch)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(64))
     z = jax.vmap(lambda key: jax.random.normal(key, (1,)))(keys)
     x = generator.apply({'params': state.params}, z)
     drift = field(gaussian(WIDTH), x, batch['x'], x, jnp.arange(64))
     moved = after.params['Dense_0']['bias'] - state.params['Dense_0']['bias']
-    np.testing.assert_allclose(moved, 2 * drift.mean(0), atol=1e-9)
-    np.testing.assert_allclose(metrics['loss'], (drift**2).sum(-1).mean(), rtol=1e-9)
+    np.testing.assert_allclose(moved, 2 * drift.mean(0), atol=1e-5)
+    np.testing.assert_allclose(metrics['loss'], (drift**2).sum(-1).mean(), rtol=1e-4)
 
 
-def test_the_energy_score_is_least_for_the_law_of_the_data():
-    x, y = grid_of(*P)[::8], grid_of(*P)[::7]
+def test_the_energy_score_is_least_for_the_law_of_the_data(double):
+    x, y = grid_of(*P)[3::40], grid_of(*P)[17::35]
     same = float(energy_score(x, y).mean())
     for other in (y + 0.3, 1 + 1.3 * (y - 1), 1 + 0.7 * (y - 1)):
         assert float(energy_score(x, other).mean()) > same + 0.003
@@ -108,17 +106,16 @@ def test_training_reaches_the_mean_and_the_covariance_of_the_data():
 
     def make_batch(key, step):
         z = jax.random.normal(jax.random.fold_in(key, step), (256, 2))
-        return {'x': jnp.asarray(mean, jnp.float32) + z @ jnp.asarray(root.T, jnp.float32)}
+        return {'x': jnp.asarray(mean[None], jnp.float32) + z @ jnp.asarray(root.T, jnp.float32)}
 
-    with jax.enable_x64(False):
-        data = Data(Resident(jax.random.key(1), make_batch), [])
-        rate = optax.cosine_decay_schedule(0.02, 600)
-        algorithm = drifting(
-            MLP((), (2,)), optax.adam(rate), latent=2, kernel=gaussian(1.0), decay=0.98
-        )
-        mesh = make_mesh(jax.devices()[:1])
-        state = train(Experiment(algorithm, data, {}), seed=0, steps=600, mesh=mesh)
-        x = np.asarray(algorithm.sample(KEY, state, 20_000))
+    data = Data(Resident(jax.random.key(1), make_batch), [])
+    rate = optax.cosine_decay_schedule(0.02, 600)
+    algorithm = drifting(
+        MLP((), (2,)), optax.adam(rate), latent=2, kernel=gaussian(1.0), decay=0.98
+    )
+    mesh = make_mesh(jax.devices()[:1])
+    state = train(Experiment(algorithm, data, {}), seed=0, steps=600, mesh=mesh)
+    x = np.asarray(algorithm.sample(KEY, state, 20_000))
     np.testing.assert_allclose(x.mean(0), mean, atol=0.05)
     np.testing.assert_allclose(np.cov(x.T), root @ root.T, atol=0.08)
 

@@ -128,5 +128,5 @@ def test_what_is_out_of_range_is_refused():
     algorithm = drifting(MLP((), (3,)), optax.sgd(1.0), latent=1, kernel=gaussian(1.0))
     batch = {'x': jnp.zeros((4, 2))}
     state = algorithm.init(KEY, batch)
-    with pytest.raises(ValueError, match=r'gives \(4, 3\); the data have \(4, 2\)$'):
+    with pytest.raises(ValueError, match=r'gives \(4, 3\); the data have \(4, 2\)'):
         algorithm.update(KEY, state, batch)

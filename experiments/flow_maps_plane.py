@@ -25,11 +25,11 @@ from genjax.algorithms.diffusion import (
     heun,
     karras_times,
     log_normal,
-    logit_normal,
     mixture_denoiser,
     predictions,
     straight,
     trigonometric,
+    uniform,
     variance_exploding,
 )
 from genjax.algorithms.diffusion.flow_maps import (
@@ -63,6 +63,7 @@ SHAPE = (2,)
 SHAPES = {'ring': ring, 'spirals': spirals}
 RADIUS = 1.8  # by which the data have a deviation of about 1
 EXTENT = 2.6
+END = 20.0  # of the noise, beside data of deviation 1
 STEPS = (1, 2, 4, 8)
 AVERAGES = {
     'mean_flow': mean_flow,
@@ -75,7 +76,7 @@ AVERAGES = {
 def get_config():
     config = dict(
         seed=0,
-        steps=6000,
+        steps=10_000,
         batch=512,
         shape='spirals',
         deviation=0.16,
@@ -83,9 +84,8 @@ def get_config():
         learning_rate=2e-3,  # in the beginning
         decay=0.995,
         diagonal=0.5,  # the share of r = t
-        times=dict(mean=-0.4, deviation=1.2),  # of the logit of t
         noise=dict(mean=-0.6, deviation=1.6),  # of log(sigma), for consistency
-        stages=6,  # of consistency
+        stages=8,  # of consistency
         warmup=1000,  # updates, of continuous consistency
         fine=200,  # steps of the exact map
         draws=2000,  # by which maps are compared
@@ -135,7 +135,8 @@ def average_methods(config):
     """The losses of an average velocity, on the straight line."""
     path = straight()
     model = Model(TimedMLP(config.widths, SHAPE), path, average_velocity())
-    pairs = sorted_pairs(logit_normal(**config.times), diagonal=config.diagonal)
+    # Uniform up to the end, where one step begins.
+    pairs = sorted_pairs(uniform(path._replace(start=0.0)), diagonal=config.diagonal)
     return {
         name: dict(model=model, pairs=pairs, objective=objective)
         for name, objective in AVERAGES.items()
@@ -145,7 +146,7 @@ def average_methods(config):
 def consistency_methods(config):
     """The losses of a consistency function, each on the path of its source."""
     network = TimedMLP(config.widths, SHAPE)
-    exploding = variance_exploding()
+    exploding = variance_exploding(end=END)
     law = log_normal(exploding, **config.noise)
     by_pairs = dict(
         model=Model(network, exploding, consistency_form(exploding, predictions.edm(1.0))),

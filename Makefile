@@ -1,11 +1,11 @@
 # Every target sets up .venv by itself and then works.
 PYTHON ?= python3
-EXP    ?= ddpm_digits
+EXP    ?= flow_digits
 ARGS   ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test test-slow reproduce crash mutations venv lint peers pins
+.PHONY: run test test-slow reproduce crash mutations venv lint peers pins accelerator
 
 run: venv
 	$(BIN)/python -m launch --exp $(EXP) $(ARGS)
@@ -18,6 +18,10 @@ test-slow: venv
 
 reproduce: venv
 	$(BIN)/python -m tests.programs.reproduce $(ARGS)
+
+# Measures everything on whatever accelerator is there: make accelerator ARGS='--out DIR --data GENJAX_DATA'
+accelerator: venv
+	$(BIN)/python -m benchmarks.accelerator $(ARGS)
 
 # Kills an experiment again and again and compares what is left: make crash EXP=vae_digits ARGS='--kills 5'
 crash: venv

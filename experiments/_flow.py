@@ -110,6 +110,7 @@ def flow_experiment(
     compare: Compare | None,
     classes: int | None = CLASSES,
     label: Label | None = None,
+    pictures: int = 500,
 ) -> Experiment:
     """Trains a flow of images, to the class that is asked for and with guidance if there are any.
 
@@ -121,6 +122,7 @@ def flow_experiment(
         `digits_comparison`; None: they are not scored.
       classes: how many there are; None: no labels.
       label: (key, n) -> the labels of the samples that are scored; None: in turn.
+      pictures: steps between two pictures of samples.
     """
     model = flow_model(config, classes)
     guidance = guidance_of(config.sampler)
@@ -139,7 +141,7 @@ def flow_experiment(
     rows = draw_samples(model, sampler, shape, guidance=guidance, label=in_rows(10, classes))
     first = {name: x[:DENSITIES] for name, x in data.test[0].items()}
     probes = {
-        'samples': Probe(500, grid(rows, n=100)),
+        'samples': Probe(pictures, grid(rows, n=100)),
         'ode': Probe(config.steps, mean_bits(ODE_BITS, ode_bits(model), [first]), scores=True),
         **sampling_probes(config, shape, model),
     }

@@ -18,6 +18,7 @@ from genjax.data.images.splits import Split
 from genjax.training.samples import to_levels
 
 PARTS = ('train', 'test')
+OWN = ('folder:', 'npz:')  # before a path of images of one's own
 RESIDENT = 2**30  # bytes of a split up to which it is read at once
 HELD_OUT = 0.1  # of images of one's own, where a part of them is asked for, as pages have it
 

@@ -16,7 +16,7 @@ from genjax.data.progress import progress
 from genjax.metrics.fidelity import Extractor, Features, features_of_batches
 from genjax.metrics.frechet import Moments, moments
 from genjax.metrics.protocol import Protocol
-from genjax.metrics.published import Comparison, Draws, published_scores
+from genjax.metrics.published import Comparison, Draws, ignore, published_scores
 from genjax.metrics.statistics import Statistics, from_npz, is_statistics, to_npz
 
 INCEPTION = 'InceptionV3'
@@ -167,7 +167,9 @@ def stated_by(statistics: Statistics) -> Made:
     return Made(statistics.extractor, statistics.weights, statistics.resize)
 
 
-def scored(made: Made, fake: Side, real: Side, draws: Draws) -> Comparison:
+def scored(
+    made: Made, fake: Side, real: Side, draws: Draws, begin: Callable[[str], None] = ignore
+) -> Comparison:
     """Every score of one side against another, as far as they can be had.
 
     Args:
@@ -175,6 +177,7 @@ def scored(made: Made, fake: Side, real: Side, draws: Draws) -> Comparison:
       fake: that is scored.
       real: that it is compared with.
       draws: of what is random.
+      begin: is told each measure before it is computed.
 
     Raises:
       ValueError: the two have different numbers of features.
@@ -189,4 +192,4 @@ def scored(made: Made, fake: Side, real: Side, draws: Draws) -> Comparison:
         average=fake.average,
         seeds=fake.seeds,
     )
-    return published_scores(real.features, fake.features, protocol, draws)
+    return published_scores(real.features, fake.features, protocol, draws, begin)

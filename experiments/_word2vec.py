@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax
+from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
 from genjax.algorithms.word2vec import (
@@ -28,6 +29,9 @@ from genjax.probes.words import (
     neighbours_and_scores,
 )
 from genjax.training import Experiment, Probe
+
+# For vocabularies of millions: each device holds a part of both tables.
+SPLIT_TABLES = (('inputs', PartitionSpec('model')), ('outputs', PartitionSpec('model')))
 
 
 def word2vec_experiment(
@@ -75,7 +79,7 @@ def word2vec_experiment(
     )
 
     def input_vectors(key: Key, state: State) -> jax.Array:
-        return state.table[: len(words)]
+        return state.inputs
 
     embed = embedder(words, input_vectors)
     scores = embedding_measure(embed, neighbours_and_scores(config.examples, *sets))

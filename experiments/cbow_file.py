@@ -12,15 +12,14 @@ Ours    21 million words of Wikipedia, 5 epochs, 86 s in all (commit 9a9d736, on
         WordSim-353 0.604, SimLex-999 0.273, Google analogies 32.7 % among the first 30,000 words
 """
 
-from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from experiments._word2vec import word2vec_experiment
+from experiments._word2vec import SPLIT_TABLES, word2vec_experiment
 from genjax.algorithms.word2vec import cbow, negative_sampling
 from genjax.data.text import get_tokenizer, read_corpus
 from genjax.probes.words import capitals
 
-RULES = (('table', PartitionSpec('model')),)  # for vocabularies of millions
+RULES = SPLIT_TABLES
 
 
 def get_config():

@@ -1,6 +1,6 @@
 """DDPM on the 8 x 8 digits of scikit-learn, within minutes on two CPU cores.
 
-Run     make run
+Run     python -m launch --exp ddpm_digits
         and then, without training again, python -m launch --exp ddpm_digits --mode sample
         --config.sampler.name=dpm2 --config.sampler.steps=10
 Smoke   python -m launch --exp ddpm_digits --config.steps=4 --config.ddpm.steps=6

@@ -52,6 +52,7 @@ SHAPES = {'ring': ring, 'spirals': spirals}
 RADIUS = 0.9
 LEVELS = (0.05, 0.15, 0.4, 1.0)  # of noise, where denoisers are compared
 EXTENT = 1.2
+MOST_STEPS = 10**6
 # The samplers that follow the probability-flow ODE, with the estimates that a step of each takes.
 FLOWS = {'ddim': 1, 'euler': 1, 'heun': 2, 'dpm2': 1, 'dpm3': 1, 'unipc2': 1, 'unipc3': 1}
 
@@ -77,6 +78,8 @@ def get_config():
 
 
 def build(config):
+    require_steps('fine', (config.fine,), 1)
+    require_steps('estimates', config.estimates, 2)  # as a step of Heun's method takes two
     gaussians = choose(SHAPES, 'shape', config.shape)(radius=RADIUS, deviation=config.deviation)
     draw = gaussian_mixture(gaussians)
 
@@ -230,6 +233,13 @@ def flow_errors(path, denoise, estimates, fine):
                 end = SAMPLERS[name](path, between(count // a_step))(key, denoise, x)
                 found[name][count] = float(jnp.sqrt(jnp.mean((end - exact) ** 2)))
     return found
+
+
+def require_steps(what, counts, least):
+    """Sees that there are counts of steps, each of which can be taken."""
+    if not counts or not least <= min(counts) <= max(counts) <= MOST_STEPS:
+        said = ', '.join(map(str, counts))
+        raise ValueError(f'{what} is ({said}); it takes {least} to {MOST_STEPS} steps')
 
 
 def choose(choices, what, name):

@@ -78,6 +78,8 @@ def get_config():
 
 def build(config):
     adam = dict(config.adam)
+    if config.ramp < 0:
+        raise ValueError(f'ramp is {config.ramp}; it takes 0 or more images')
     ramp = max(1, config.ramp // config.batch)
     rate = optax.linear_schedule(0.0, adam.pop('learning_rate'), ramp)
     optimizer = optax.adam(rate, **adam)

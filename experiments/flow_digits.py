@@ -1,6 +1,6 @@
 """Flow matching on the 8 x 8 digits of scikit-learn, by label, within minutes on two CPU cores.
 
-Run     python -m launch --exp flow_digits
+Run     make run
         and then, without training again, python -m launch --exp flow_digits --mode sample
         --config.sampler.name=ddim --config.sampler.steps=5 --config.sampler.guidance=2.0
 Smoke   python -m launch --exp flow_digits --config.steps=4 --config.unet.width=8
@@ -26,6 +26,7 @@ from experiments._flow import flow_experiment
 from genjax.data.images.sets import images
 
 SHAPE = (8, 8, 1)
+PICTURES = 200  # steps between two of them: the first after half a minute
 
 
 def get_config():
@@ -61,4 +62,4 @@ def sweep():
 
 def build(config):
     data = images('digits', batch=config.batch, size=8, seed=config.seed)
-    return flow_experiment(config, SHAPE, data, digits_comparison)
+    return flow_experiment(config, SHAPE, data, digits_comparison, pictures=PICTURES)

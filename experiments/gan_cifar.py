@@ -23,6 +23,8 @@ from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
 from genjax.probes.figures import grid
 from genjax.training import Experiment, Probe
 
+MOST_UPDATES = 2**31 - 1  # that a schedule counts
+
 
 def get_config():
     config = dict(
@@ -45,6 +47,12 @@ def get_config():
 
 
 def build(config):
+    critic_updates = config.steps * config.critic_steps
+    if critic_updates > MOST_UPDATES:
+        raise ValueError(
+            f'steps are {config.steps} of {config.critic_steps} critic_steps each; '
+            f'{MOST_UPDATES} updates of the critic are the most'
+        )
     data = pictures(
         images('cifar10', batch=config.batch, flip=True, seed=config.seed, data_dir=config.data_dir)
     )
@@ -56,7 +64,7 @@ def build(config):
     algorithm = gan(
         model,
         adam(config.steps),
-        adam(config.steps * config.critic_steps),
+        adam(critic_updates),
         game=hinge,
         critic_steps=config.critic_steps,
         decay=config.decay,

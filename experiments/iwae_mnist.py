@@ -1,6 +1,10 @@
 """The importance weighted autoencoder of Burda et al. on binarised MNIST: one layer, k = 50.
 
 Run     python -m launch --exp iwae_mnist
+Fast    python -m launch --exp iwae_mnist --config.batch=400 --config.learning_rate=8e-3
+          --config.steps=300000
+        2,000 epochs on an accelerator; reckoned at 5 min of an H100, not run yet
+        (benchmarks/RESULTS.md)
 Smoke   python -m launch --exp iwae_mnist --config.steps=4 --config.batch=8 --config.importance=50
         --config.widths='(16,)' --config.samples=3
 Source  Burda et al. 2016, arXiv:1509.00519, table 1, who report 84.78 nats by 5,000 importance

@@ -14,15 +14,14 @@ Large   --config.batch=64 --config.bound=0.3 --config.rate=(0.05,1e-4) --config.
         accelerator
 """
 
-from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from experiments._word2vec import word2vec_experiment
+from experiments._word2vec import SPLIT_TABLES, word2vec_experiment
 from genjax.algorithms.word2vec import negative_sampling, skip_gram
 from genjax.data.text import get_tokenizer, read_corpus
 from genjax.probes.words import capitals
 
-RULES = (('table', PartitionSpec('model')),)  # for vocabularies of millions
+RULES = SPLIT_TABLES
 
 
 def get_config():

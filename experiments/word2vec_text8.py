@@ -10,15 +10,14 @@ Source  Mikolov et al. 2013, arXiv:1310.4546; text8: mattmahoney.net/dc/textdata
 Ours    not run: text8 was out of reach
 """
 
-from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
-from experiments._word2vec import word2vec_experiment
+from experiments._word2vec import SPLIT_TABLES, word2vec_experiment
 from genjax.algorithms.word2vec import negative_sampling, skip_gram
 from genjax.data.text import read_corpus
 from genjax.probes.words import capitals
 
-RULES = (('table', PartitionSpec('model')),)  # for vocabularies of millions
+RULES = SPLIT_TABLES
 
 
 def get_config():

@@ -8,6 +8,7 @@ and shows its traceback.
 import sys
 from collections.abc import Sequence
 
+from genjax.waiting import doing, show_waits
 from launch.cli import catalogue, environment, flags
 from launch.cli.flags import Flags
 from launch.cli.refusal import Refused
@@ -40,7 +41,8 @@ def _carry_out(argv: Sequence[str], flags: Flags) -> int:
 
         return sweep.launch(argv, flags, _request, _plan)
 
-    from launch.run import actions, distributed, drawing, inspection, seeds
+    with doing('starting'):
+        from launch.run import actions, distributed, drawing, inspection, seeds
 
     if flags.seeds:
         return seeds.train(argv, _plan)
@@ -61,11 +63,13 @@ def _request(argv):
 
 
 def _plan(argv, traced_before=None):
-    from launch.run import planning, warm_start
+    with doing('starting'):
+        from launch.run import planning, warm_start
 
-    return warm_start.begin(planning.plan(argv, traced_before))
+        return warm_start.begin(planning.plan(argv, traced_before))
 
 
 if __name__ == '__main__':
     environment.prepare()
+    show_waits(sys.stderr)
     environment.run_program(main)

@@ -12,55 +12,34 @@ A run with --init_from DIR, or the file in it, begins with these weights.
 Exit codes: 0 done; 2 refused, with nothing written.
 """
 
-import pathlib
-import sys
 from collections.abc import Sequence
-from typing import Any
 
-from launch.cli import environment
+from launch.cli import environment, readers
 from launch.cli.refusal import Refused
+from launch.cli.words import Option, only, parsed
 
-FLAGS = {'-o': 'folder', '--average': 'average', '--format': 'form'}
+OPTIONS = {
+    '-o': Option('folder', readers.path),
+    '--average': Option('average'),
+    '--format': Option('form'),
+}
 
 
 def main(argv: Sequence[str]) -> int:
     """Carries out one command line and returns its exit code."""
-    if '--help' in argv or '-h' in argv:
-        print(__doc__)
-        return 0
-    try:
-        values = _read(argv)
-        # Not at the top: jax reads the environment that is prepared below when it is imported.
-        from launch.run import export
-
-        asked = export.Request(**values)
-        print(export.write(asked))
-        return 0
-    except Refused as refusal:
-        print(refusal, file=sys.stderr)
-        return 2
+    return environment.answer(argv, __doc__, _export)
 
 
-def _read(argv: Sequence[str]) -> dict[str, Any]:
-    """What a command line asks for, as the fields of launch.run.export.Request."""
-    values: dict[str, Any] = {}
-    words = iter(argv)
-    for word in words:
-        name, equals, text = word.partition('=')
-        if name in FLAGS:
-            text = text if equals else next(words, '')
-            if not text:
-                raise Refused(f'{name} needs a value')
-            values[FLAGS[name]] = text
-        elif word.startswith('-') or 'run' in values:
-            raise Refused(f'{word} is no flag; there are: RUN, {", ".join(FLAGS)}, --help')
-        else:
-            values['run'] = word
-    if 'run' not in values:
-        raise Refused('RUN is missing; it takes a run directory')
+def _export(argv):
+    names, values = parsed(argv, OPTIONS)
+    run = only(names, 'RUN', 'a run directory')
     if 'folder' not in values:
         raise Refused('-o is missing; it takes a folder')
-    return values | {'folder': pathlib.Path(values['folder'])}
+    # Not at the top: jax reads the environment that is prepared below when it is imported.
+    from launch.run import export
+
+    print(export.write(export.Request(run=run, **values)))
+    return 0
 
 
 if __name__ == '__main__':

@@ -17,63 +17,47 @@ before.
 """
 
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from launch.cli import environment
+from launch.cli import environment, readers
 from launch.cli.refusal import Refused
+from launch.cli.words import Option, only, parsed
 
-COUNTS = {'--steps': 'steps', '--from': 'start', '--step': 'step'}
+COUNT = readers.whole(1, 2**31 - 1)
+OPTIONS = {
+    '--steps': Option('steps', COUNT),
+    '--from': Option('start', COUNT),
+    '--step': Option('step', COUNT),
+    '--debug_nans': Option('debug_nans', None),
+}
 
 
 def main(argv: Sequence[str]) -> int:
     """Carries out one command line and returns its exit code."""
-    if '--help' in argv or '-h' in argv:
-        print(__doc__)
-        return 0
-    try:
-        values = _read(argv)
-        # Not at the top: jax reads the environment that is prepared below when it is imported.
-        from launch.run import rebuild, replay, warm_start
+    return environment.answer(argv, __doc__, _replay)
 
-        asked = replay.Request(**values)
-        plan = warm_start.begin(rebuild.plan(asked.workdir))
-        environment.warn_without_cache()
-        return replay.one_step(plan, asked) if asked.step else replay.compare(plan, asked)
-    except Refused as refusal:
-        print(refusal, file=sys.stderr)
-        return 2
+
+def _replay(argv):
+    values = _read(argv)
+    # Not at the top: jax reads the environment that is prepared below when it is imported.
+    from launch.run import rebuild, replay, warm_start
+
+    asked = replay.Request(**values)
+    plan = warm_start.begin(rebuild.plan(asked.workdir))
+    environment.warn_without_cache()
+    return replay.one_step(plan, asked) if asked.step else replay.compare(plan, asked)
 
 
 def _read(argv: Sequence[str]) -> dict[str, Any]:
     """What a command line asks for, as the fields of launch.run.replay.Request."""
-    values = {}
-    words = iter(argv)
-    for word in words:
-        name, equals, text = word.partition('=')
-        if word == '--debug_nans':
-            values['debug_nans'] = True
-        elif name in COUNTS:
-            values[COUNTS[name]] = _count(name, text if equals else next(words, ''))
-        elif word.startswith('-') or 'workdir' in values:
-            flags = ', '.join(COUNTS)
-            raise Refused(f'{word} is no flag; there are: RUN, {flags}, --debug_nans, --help')
-        else:
-            values['workdir'] = pathlib.Path(word)
-    if 'workdir' not in values:
-        raise Refused('RUN is missing; it takes a run directory')
+    names, values = parsed(argv, OPTIONS)
+    workdir = pathlib.Path(only(names, 'RUN', 'a run directory'))
     if 'step' in values and values.keys() & {'steps', 'start'}:
         raise Refused('--step takes one step, and --steps and --from compare several')
     if 'debug_nans' in values and 'step' not in values:
         raise Refused('--debug_nans is given without --step')
-    return values
-
-
-def _count(name: str, text: str) -> int:
-    if not text.isdecimal() or len(text) > 10 or not int(text):
-        raise Refused(f'{name} is {text}; it takes a whole number, 1 or more')
-    return int(text)
+    return values | {'workdir': workdir}
 
 
 if __name__ == '__main__':

@@ -12,31 +12,33 @@ from collections.abc import Sequence
 
 from launch.cli import environment
 from launch.cli.refusal import Refused
+from launch.cli.words import Option, parsed
 from launch.viewer.reading import find_runs
 from launch.viewer.status import table
 
+OPTIONS = {'--once': Option('once', None)}
 EVERY = 2.0  # seconds
 CLEAR = '\x1b[2J\x1b[H'
 
 
 def main(argv: Sequence[str]) -> int:
     """Carries out one command line and returns its exit code."""
-    folders = [pathlib.Path(word) for word in argv if word != '--once']
-    if not folders or '--help' in argv or any(str(folder).startswith('--') for folder in folders):
-        print(__doc__)
-        return 0 if '--help' in argv else 2
-    live = sys.stdout.isatty() and '--once' not in argv
-    try:
-        while True:
-            runs = find_runs(folders)
-            goes_on = live and any(run.status == 'running' for run in runs)
-            print(f'{CLEAR if goes_on else ""}{table(runs)}', flush=True)
-            if not goes_on:
-                return 0
-            time.sleep(EVERY)
-    except Refused as refusal:
-        print(refusal, file=sys.stderr)
-        return 2
+    return environment.answer(argv, __doc__, _status)
+
+
+def _status(argv):
+    names, values = parsed(argv, OPTIONS)
+    if not names:
+        raise Refused('RUNS is missing; it takes run directories, or folders that hold them')
+    folders = [pathlib.Path(name) for name in names]
+    live = sys.stdout.isatty() and 'once' not in values
+    while True:
+        runs = find_runs(folders)
+        goes_on = live and any(run.status == 'running' for run in runs)
+        print(f'{CLEAR if goes_on else ""}{table(runs)}', flush=True)
+        if not goes_on:
+            return 0
+        time.sleep(EVERY)
 
 
 if __name__ == '__main__':

@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
+from genjax.waiting import doing
+
 SHOW_EVERY = 0.2  # seconds, on a terminal
-LOG_EVERY = 60  # seconds, in a log
+LOG_EVERY = 60  # seconds, in a log, but for the first line
+LOG_FIRST = 5  # seconds
 
 
 @contextlib.contextmanager
@@ -15,7 +18,7 @@ def progress(
     stream: TextIO, verb: str, unit: str, total: int | None = None
 ) -> Iterator[Callable[[int], None]]:
     """show(how many are done), which draws a line anew five times a second on a terminal, and in a
-    log one more every minute.
+    log one more every minute, the first after 5 seconds.
 
     Args:
       stream: where the line is drawn.
@@ -24,24 +27,26 @@ def progress(
       total: how many there are, where that is known.
     """
     on_terminal = stream.isatty()
-    interval = SHOW_EVERY if on_terminal else LOG_EVERY
+    interval = SHOW_EVERY if on_terminal else LOG_FIRST
     line = '\r\x1b[K{}' if on_terminal else '{}\n'
     of_total = '' if total is None else f'/{total:,}'
     start = time.perf_counter()
     last = -math.inf if on_terminal else start
 
     def show(count):
-        nonlocal last
+        nonlocal last, interval
         now = time.perf_counter()
         if now - last < interval and not (on_terminal and count == total):
             return
         last = now
+        interval = SHOW_EVERY if on_terminal else LOG_EVERY
         rate = count / (now - start)
         stream.write(line.format(f'{verb}  {count:,}{of_total} {unit}  {rate:.3g} {unit}/s'))
         stream.flush()
 
     try:
-        yield show
+        with doing(''):
+            yield show
     finally:
         if on_terminal:
             stream.write('\n')

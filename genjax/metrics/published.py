@@ -6,6 +6,7 @@ torch-fidelity with its default seed, so that its numbers are these.
 N real and M fake images, D features, K classes.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -49,8 +50,17 @@ class Comparison(NamedTuple):
     missing: dict[str, str]
 
 
+def ignore(measure: str) -> None:
+    """Takes no notice of a measure that is begun."""
+    del measure
+
+
 def published_scores(
-    real: Features | Moments, fake: Features | Moments, protocol: Protocol, draws: Draws
+    real: Features | Moments,
+    fake: Features | Moments,
+    protocol: Protocol,
+    draws: Draws,
+    begin: Callable[[str], None] = ignore,
 ) -> Comparison:
     """Every measure of the fake images against the real ones, as far as what is given allows.
 
@@ -61,6 +71,7 @@ def published_scores(
       fake: features of M images, or their moments.
       protocol: of the scores.
       draws: of subsets and splits.
+      begin: is told each measure before it is computed.
 
     Raises:
       ValueError: the two have different numbers of features, or one side has fewer than 2 images.
@@ -75,18 +86,22 @@ def published_scores(
         for name in names:
             missing[score_name(name, protocol.extractor)] = reason
 
+    begin(FRECHET)
     add(FRECHET, moment_distance(_moments(real), _moments(fake)), limit=_limit(real, fake, draws))
     only_moments = 'of statistics there is the Frechet distance alone'
     both = not isinstance(real, Moments) and not isinstance(fake, Moments)
     if both:
+        begin(KERNEL)
         _add_kernel_distances(add, real, fake, draws)
     else:
         omit(only_moments, KERNEL, SUBSETS)
     if isinstance(fake, Moments):
         omit(only_moments, CLASSIFIER)
     else:
+        begin(CLASSIFIER)
         _add_classifier_score(add, omit, fake, draws)
     if both:
+        begin('precision, recall, density, coverage')
         _add_shares(add, omit, real, fake)
     else:
         omit(only_moments, 'precision', 'recall', 'density', 'coverage')

@@ -92,7 +92,8 @@ def _transpose(derivative, place):
         x = derivative(asked, *operands, shape, options, tuple(new_maps))
 
         outermost_first = enumerate(reversed(own_maps))
-        return jnp.sum(x, [axis for axis, has in outermost_first if not has])
+        shared = [axis for axis, has in outermost_first if not has]
+        return jnp.sum(x, shared) if shared else x
 
     return pull_back
 

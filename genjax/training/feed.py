@@ -20,6 +20,7 @@ from genjax.training.mesh import (
     put_batch,
     put_process_shard,
     replicated,
+    split,
 )
 
 Feed = Resident | Streamed
@@ -68,6 +69,24 @@ def _first_raw(feed):
 # (make_batch as a pytree, what it reads): the resident arrays, or host batches stacked, [count,
 # ...]
 FeedArgs = tuple[Callable, Any]
+
+
+def abstract_args(feed: Feed, mesh: Mesh, steps_per_call: int) -> FeedArgs:
+    """The shapes of what `feed_args` gives, with shardings, without moving anything.
+
+    Args: as of `feed_args`.
+    """
+
+    make_batch, raw = jax.eval_shape(lambda *args: args, feed.make_batch, _first_raw(feed))
+
+    def on_all_devices(x):
+        return x.update(sharding=replicated(mesh))
+
+    def stacked(x):
+        return x.update(shape=(steps_per_call, *x.shape), sharding=split(mesh, axis=1))
+
+    move = on_all_devices if isinstance(feed, Resident) else stacked
+    return jax.tree.map(on_all_devices, make_batch), jax.tree.map(move, raw)
 
 
 def feed_args(feed: Feed, mesh: Mesh, steps_per_call: int, start: int) -> Callable[[int], FeedArgs]:

@@ -63,9 +63,34 @@ def generator(
       ValueError: the experiment does not sample, or not one array; labels that are none of its.
     """
     one, turn = _one_sample(experiment, labels)
-    root = run_keys(seed).samples
+    turn = np.asarray(turn, np.int32)
+    key_data = np.asarray(jax.random.key_data(run_keys(seed).samples))
     devices = mesh.devices.flatten()
     row = Mesh(devices, (AXIS,), axis_types=(AxisType.Auto,))
+    program = _program(one, row, batch)
+
+    def call(groups):
+        """A group on each device; devices without one draw the last again."""
+        padded = np.asarray([*groups, *[groups[-1]] * (len(devices) - len(groups))], np.int32)
+        group = put(padded, NamedSharding(row, PartitionSpec(AXIS)))
+        return groups, program(state, key_data, turn, group)
+
+    def draw(groups):
+        waiting = None
+        for first in range(0, len(groups), len(devices)):
+            called = call(groups[first : first + len(devices)])
+            if waiting is not None:  # the devices are at work on the next call by then
+                yield from _by_group(*waiting, batch)
+            waiting = called
+        if waiting is not None:
+            yield from _by_group(*waiting, batch)
+
+    return Generator(draw, _example_of(one, state), batch)
+
+
+def _program(one: Callable[..., jax.Array], row: Mesh, batch: int) -> Callable[..., jax.Array]:
+    """(state, data of the root key, labels in turn, a group for each device [D]) -> the samples of
+    these groups, [D B, ...], on every device."""
 
     def draw_group(state, key_data, turn, group):
         """The samples of one device's group [1], [B, ...]."""
@@ -74,43 +99,24 @@ def generator(
         keys = jax.vmap(jax.random.fold_in, (None, 0))(root, number)
         return jax.vmap(one, (None, 0, 0))(state, keys, turn[number % len(turn)])
 
-    split = PartitionSpec(AXIS)
     whole = PartitionSpec()
-    program = jax.jit(
-        jax.shard_map(
-            draw_group,
-            mesh=row,
-            in_specs=(whole, whole, whole, split),
-            out_specs=split,
-            check_vma=False,
-        ),
-        out_shardings=NamedSharding(row, whole),
+    split = PartitionSpec(AXIS)
+    by_device = jax.shard_map(
+        draw_group,
+        mesh=row,
+        in_specs=(whole, whole, whole, split),
+        out_specs=split,
+        check_vma=False,
     )
-    turn = np.asarray(turn, np.int32)
-    key_data = np.asarray(jax.random.key_data(root))
+    return jax.jit(by_device, out_shardings=NamedSharding(row, whole))
 
-    def call(groups):
-        """A group on each device; devices without one draw the last again."""
-        padded = np.asarray([*groups, *[groups[-1]] * (len(devices) - len(groups))], np.int32)
-        samples = program(state, key_data, turn, put(padded, NamedSharding(row, split)))
-        return groups, samples
 
-    def by_group(groups, samples):
-        host = np.asarray(samples.addressable_data(0))
-        for i, group in enumerate(groups):
-            yield group, host[i * batch : (i + 1) * batch]
-
-    def draw(groups):
-        waiting = None
-        for first in range(0, len(groups), len(devices)):
-            called = call(groups[first : first + len(devices)])
-            if waiting is not None:  # the devices are at work on the next call by then
-                yield from by_group(*waiting)
-            waiting = called
-        if waiting is not None:
-            yield from by_group(*waiting)
-
-    return Generator(draw, _example_of(one, state), batch)
+def _by_group(
+    groups: Sequence[int], samples: jax.Array, batch: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    host = np.asarray(samples.addressable_data(0))
+    for i, group in enumerate(groups):
+        yield group, host[i * batch : (i + 1) * batch]
 
 
 def generate(

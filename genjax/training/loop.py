@@ -11,6 +11,7 @@ from genjax.parallel import shard_batch
 from genjax.training.feed import Feed, FeedArgs
 from genjax.training.observe import Call, NonFinite, Recorder, Tally, observe_call, save_call
 from genjax.training.schedule import Schedule, due_at
+from genjax.waiting import doing
 
 
 def fold_steps(algorithm: Algorithm, feed: Feed, steps_per_call: int) -> Callable:
@@ -76,8 +77,11 @@ def dispatch(
       pauses: whether the state is wanted at a step.
     """
     waiting = None
+    what = 'compiling'  # or waiting for that, in the first call
     for first, count in spans:
-        state, metrics = run(key, state, next_args(count), np.int32(first), np.int32(count))
+        with doing(what):
+            state, metrics = run(key, state, next_args(count), np.int32(first), np.int32(count))
+        what = ''
         if waiting is not None:
             yield _fetch(waiting, state=None)
         waiting = first + count, count, metrics

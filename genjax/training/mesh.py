@@ -95,7 +95,7 @@ def put(x: Any, sharding: NamedSharding) -> jax.Array:
 
 def put_batch(mesh: Mesh, batch: Any, axis: int = 0) -> Any:
     """Moves a global host batch to the devices, split over all of them along `axis`."""
-    return jax.tree.map(lambda x: put(x, _split(mesh, axis)), batch)
+    return jax.tree.map(lambda x: put(x, split(mesh, axis)), batch)
 
 
 def process_shard(mesh: Mesh) -> tuple[int, int]:
@@ -117,12 +117,13 @@ def put_process_shard(mesh: Mesh, rows: Any, axis: int = 0) -> Any:
     def put_leaf(x):
         shape = list(x.shape)
         shape[axis] *= shards
-        return jax.make_array_from_process_local_data(_split(mesh, axis), x, tuple(shape))
+        return jax.make_array_from_process_local_data(split(mesh, axis), x, tuple(shape))
 
     return jax.tree.map(put_leaf, rows)
 
 
-def _split(mesh, axis):
+def split(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """A batch whose examples, along `axis`, are split over all devices."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, mesh.axis_names))
 
 

@@ -23,6 +23,7 @@ from genjax.training.mesh import (
 from genjax.training.report import Report
 from genjax.training.schedule import Due
 from genjax.training.values import Values
+from genjax.waiting import doing
 
 
 class NonFinite(ArithmeticError):
@@ -78,7 +79,10 @@ def observer(experiment: Experiment, keys: Keys, mesh: Mesh) -> Observe:
     names = sorted(experiment.probes)
 
     def observe(state, due):
-        values = means(state) if due.evaluate else {}
+        values = {}
+        if due.evaluate:
+            with doing('evaluating'):
+                values = means(state)
         if due.probes:
             wanted = [(i, name) for i, name in enumerate(names) if name in due.probes]
             values |= _probe_values(experiment.probes, wanted, keys.probes, state, mesh)
@@ -97,7 +101,8 @@ def _probe_values(probes, wanted, key, state, mesh):
     values = {}
     with jax.set_mesh(mesh):
         for i, name in wanted:
-            measured = probes[name].measure(jax.random.fold_in(key, i), state)
+            with doing(f'measuring {name}'):
+                measured = probes[name].measure(jax.random.fold_in(key, i), state)
             values |= {f'{name}/{what}': value for what, value in measured.items()}
     return values
 

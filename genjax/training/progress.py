@@ -53,7 +53,7 @@ class LiveLine(NamedTuple):
 
 def make_live_line(start: int, steps: int, stream: TextIO, *, unit: str = 'step') -> LiveLine:
     """A line that is drawn anew five times a second on a terminal, and in a log one more every
-    minute.
+    minute, the first after 10 seconds.
 
     Rate and time left are of the steps since the first call ended, evaluations and probes between
     them included, since they come again; compiling, which is over then, is not.
@@ -66,7 +66,7 @@ def make_live_line(start: int, steps: int, stream: TextIO, *, unit: str = 'step'
     """
     began = time.perf_counter()
     on_terminal = stream.isatty()
-    interval = 0.2 if on_terminal else 60  # seconds
+    interval = 0.2 if on_terminal else 10  # seconds
     line = '\r\x1b[K{}' if on_terminal else '{}\n'
     last_drawn = -math.inf if on_terminal else began
     first_call = None  # (step, time) at which the first call ended
@@ -75,7 +75,7 @@ def make_live_line(start: int, steps: int, stream: TextIO, *, unit: str = 'step'
         stream.flush()
 
     def show(step, metrics):
-        nonlocal last_drawn, first_call
+        nonlocal last_drawn, first_call, interval
         now = time.perf_counter()
         if first_call is None:
             first_call = step, now
@@ -83,6 +83,7 @@ def make_live_line(start: int, steps: int, stream: TextIO, *, unit: str = 'step'
         if now - last_drawn < interval and not is_last:
             return
         last_drawn = now
+        interval = 0.2 if on_terminal else 60
         share = f'{unit} {step:,}/{steps:,} {step / steps:4.0%}'
         speed = _speed(_rate(first_call, step, now), steps - step, unit)
         stream.write(line.format(f'{share}{speed}{_newest(metrics)}'))

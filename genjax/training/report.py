@@ -36,8 +36,8 @@ def open_report(
       workdir: the run directory; None writes no files.
       start: the step of the checkpoint that the run resumes from, 0 for a new run.
       steps: the last step, for the time left.
-      stream: where the live line is drawn if it is a terminal, and else written every minute;
-        default standard error.
+      stream: where the live line is drawn if it is a terminal, and else written every minute,
+        the first after 10 seconds; default standard error.
     """
     clock = make_clock()
     live_line = make_live_line(start, steps, stream or sys.stderr)

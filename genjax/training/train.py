@@ -17,11 +17,13 @@ import pathlib
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
 from genjax.base import State
+from genjax.training.ahead import compile_ahead
 from genjax.training.checkpoint import open_checkpoints
 from genjax.training.experiment import Experiment, run_keys
-from genjax.training.feed import as_feed, feed_args, first_batch
+from genjax.training.feed import abstract_args, as_feed, feed_args, first_batch
 from genjax.training.loop import dispatch, fold_steps, run_loop
 from genjax.training.mesh import Compile, Mesh, Rules, by_jit, is_coordinator, put, replicated
 from genjax.training.observe import Recorder, observer
@@ -78,30 +80,36 @@ def train(
     feed = as_feed(experiment.data.train)
 
     with jax.set_mesh(mesh), contextlib.ExitStack() as stack:
-        # 2. The state: that of the last checkpoint, or a new one.
         checkpoints = None
         if workdir is not None:
             checkpoints = stack.enter_context(open_checkpoints(workdir, best))
+
+        # 2. The program: many steps in one compiled call, the state donated.
+        run = fold_steps(experiment.algorithm, feed, schedule.steps_per_call)
+        shardings = jax.tree.map(lambda x: x.sharding, abstract)
+        steps_key = put(keys.steps, replicated(mesh))
+        program = parallel(run, mesh, shardings)
+        if checkpoints is None or checkpoints.latest_step() is None:
+            # A new state takes a while to make, and the compiler needs no more than its shapes.
+            args = abstract_args(feed, mesh, schedule.steps_per_call)
+            number = jax.ShapeDtypeStruct((), jnp.int32)
+            program = compile_ahead(program, steps_key, abstract, args, number, number)
+
+        # 3. The state: that of the last checkpoint, or a new one.
         start, state, tally = begin(
             experiment.algorithm, keys.init, first_batch(feed), abstract, checkpoints
         )
 
-        # 3. What keeps all that the run comes to: lines, pictures, checkpoints.
+        # 4. What keeps all that the run comes to: lines, pictures, checkpoints.
         folder = workdir if is_coordinator() else None
         report = stack.enter_context(open_report(folder, start=start, steps=steps))
         recorder = Recorder(observer(experiment, keys, mesh), report, checkpoints, best)
-
-        # 4. The program: many steps in one compiled call, the state donated.
-        run = fold_steps(experiment.algorithm, feed, schedule.steps_per_call)
-        shardings = jax.tree.map(lambda x: x.sharding, state)
-        program = parallel(run, mesh, shardings)
-        next_args = feed_args(feed, mesh, schedule.steps_per_call, start)
 
         # 5. The loop: call after call, and after each what is due.
         def pauses(step):
             return pauses_at(schedule, step) or interrupted()
 
-        steps_key = put(keys.steps, replicated(mesh))
+        next_args = feed_args(feed, mesh, schedule.steps_per_call, start)
         spans = call_spans(schedule, start)
         calls = dispatch(program, steps_key, state, next_args, spans, pauses)
         last, _ = run_loop(calls, [recorder], [tally], schedule=schedule, interrupted=interrupted)

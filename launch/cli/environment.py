@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import absl.logging
 
 from genjax.home import cache_folder, is_writable, why_no_cache
+from launch.cli.refusal import Refused
 
 COMPILED = 'JAX_COMPILATION_CACHE_DIR'
 
@@ -36,6 +37,29 @@ def warn_without_cache() -> None:
 def _cache_is_writable():
     folder = cache_folder()
     return folder is not None and is_writable(folder / 'xla')
+
+
+def answer(
+    argv: Sequence[str], usage: str | None, carry_out: Callable[[Sequence[str]], int]
+) -> int:
+    """Carries out a command line, or says the usage where that is asked for.
+
+    Args:
+      argv: the words.
+      usage: of the program.
+      carry_out: argv -> the exit code.
+
+    Returns:
+      The exit code; that of a refusal, which is a line on the standard error, is 2.
+    """
+    if '--help' in argv or '-h' in argv:
+        print(usage)
+        return 0
+    try:
+        return carry_out(argv)
+    except Refused as refusal:
+        print(refusal, file=sys.stderr)
+        return 2
 
 
 def run_program(main: Callable[[Sequence[str]], int]) -> None:

@@ -3,23 +3,21 @@
 It is not read by absl, whose errors take many lines and exit with 1.
 """
 
-import os
 import pathlib
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from genjax.home import expanded
-from launch.cli.refusal import Refused, nearest
+from launch.cli import readers
+from launch.cli.readers import Reader
+from launch.cli.refusal import Refused, nearest, refusing
 from launch.cli.slurm_options import OPTIONS
 
-MOST_VALUES = 10_000  # of a range
 MOST_STEPS_PER_CALL = 10**6
 MOST_STEPS = 2**31 - 1  # jax counts in 32 bits
 MOST_SAMPLES = 10**9
 MOST_SAMPLES_AT_ONCE = 10**6
-Reader = Callable[[str, str], Any]  # (the flag as it was given, its text) -> its value
 
 
 class Flags(NamedTuple):
@@ -80,133 +78,6 @@ class Flag(NamedTuple):
     rounds: bool = False  # results of other values differ by rounding
 
 
-def _text(name: str, text: str) -> str:
-    del name
-    return text
-
-
-def _path(name: str, text: str) -> pathlib.Path:
-    try:
-        return expanded(text).expanduser()
-    except FileNotFoundError as error:
-        raise Refused(f'{name} is {text}; {error}') from None
-    except RuntimeError:
-        raise Refused(f'{name} is {text}; nobody here has that home folder') from None
-
-
-def _source(name: str, text: str) -> str:
-    """The path of a run or a file in one form, so that the same weights make the same run."""
-    path = _path(name, text)
-    here = pathlib.Path.cwd()
-    inside = path.is_absolute() and path.is_relative_to(here)
-    normal = os.path.normpath(path.relative_to(here) if inside else path)
-    return normal.removesuffix(':last')
-
-
-def _count(name: str, text: str) -> int:
-    if not _is_positive(text):
-        raise Refused(f'{name} is {text}; it takes a whole number, 1 or more')
-    return int(text)
-
-
-def _count_to(most: int) -> Reader:
-    def read(name: str, text: str) -> int:
-        count = _count(name, text)
-        if count > most:
-            raise Refused(f'{name} is {text}; it takes 1 to {most}')
-        return count
-
-    return read
-
-
-def _is_positive(text: str) -> bool:
-    """Whether it is a whole number, 1 or more, of so many digits as anything here may have."""
-    return text.isdecimal() and len(text) < 20 and int(text) > 0
-
-
-def _one_of(*allowed: str) -> Reader:
-    def read(name: str, text: str) -> str:
-        if text not in allowed:
-            raise Refused(f'{name} is {text}; it takes {" or ".join(allowed)}')
-        return text
-
-    return read
-
-
-def _is_one_of(*allowed: str, true: str) -> Reader:
-    """A reader of a flag that is on where it has one of the values."""
-    read_word = _one_of(*allowed)
-
-    def read(name: str, text: str) -> bool:
-        return read_word(name, text) == true
-
-    return read
-
-
-def _axes(name: str, text: str) -> dict[str, int]:
-    axes = [part.split('=') for part in text.split(',')]
-    known = all(len(axis) == 2 and axis[0] in ('data', 'model') for axis in axes)
-    if not known or len(dict(axes)) < len(axes) or not all(_is_positive(n) for _, n in axes):
-        raise Refused(f'{name} is {text}; it takes data=N or data=N,model=M')
-    return {axis: int(n) for axis, n in axes}
-
-
-def _checkpoint(name: str, text: str) -> str:
-    if text not in ('best', 'last') and not _is_positive(text):
-        raise Refused(f'{name} is {text}; it takes a step, best or last')
-    return text
-
-
-def _seed(name: str, text: str) -> int:
-    if not text.isdecimal() or len(text) > 10 or int(text) >= 2**32:
-        raise Refused(f'{name} is {text}; it takes 0 to {2**32 - 1}')
-    return int(text)
-
-
-def _labels(name: str, text: str) -> tuple[int, ...] | None:
-    if text == 'all':
-        return None
-    if not re.fullmatch(r'\d{1,9}(,\d{1,9})*', text):
-        raise Refused(f'{name} is {text}; it takes all, a label or several, as 3 or 0,1,7')
-    return tuple(map(int, text.split(',')))
-
-
-def _seeds(name: str, text: str) -> tuple[int, ...]:
-    counted = whole_range(text, name)
-    parts = text.split(',')
-    if counted is None and not all(re.fullmatch(r'\d{1,10}', part) for part in parts):
-        raise Refused(f'{name} is {text}; it takes a,b,c or a:b, as 0:4 for 0, 1, 2, 3')
-    seeds = tuple(map(int, parts)) if counted is None else tuple(counted)
-    if not seeds:
-        raise Refused(f'{name} is {text}, which is no seed')
-    if len(set(seeds)) < len(seeds):
-        raise Refused(f'{name} is {text}, which has a value twice')
-    return seeds
-
-
-def whole_range(text: str, name: str, given: str | None = None) -> range | None:
-    """The numbers of 'a:b', from a to b - 1; None where the text is no range.
-
-    Args:
-      name: of the flag that has it, and what was `given` to that, if it is more than the range.
-
-    Raises:
-      Refused: they are more than MOST_VALUES.
-    """
-    ends = RANGE.fullmatch(text)
-    if ends is None:
-        return None
-    numbers = range(*map(int, ends.groups()))
-    if len(numbers) > MOST_VALUES:
-        raise Refused(
-            f'{name} is {given or text}, {len(numbers)} values; {MOST_VALUES} are the most'
-        )
-    return numbers
-
-
-RANGE = re.compile(r'(-?\d{1,10}):(-?\d{1,10})')
-
-
 def _slurm_option(name: str, text: str) -> str:
     key = name.removeprefix('--slurm.')
     if key not in OPTIONS:
@@ -222,13 +93,13 @@ _OF_SAVED = (
 TABLE = (
     Flag(
         'exp',
-        _text,
+        readers.text,
         'NAME',
         'the experiment; or PATH.py, a page of your own that lies anywhere',
     ),
     Flag(
         'config',
-        _text,
+        readers.text,
         'VALUE',
         "a value of the experiment's config, by its dotted key",
         field='overrides',
@@ -236,20 +107,20 @@ TABLE = (
     ),
     Flag(
         'workdir',
-        _path,
+        readers.path,
         'DIR',
         'the run directory; by default runs/NAME-HASH, the same for the same config',
     ),
-    Flag('data_dir', _text, 'DIR', 'where the prepared data lie'),
+    Flag('data_dir', readers.text, 'DIR', 'where the prepared data lie'),
     Flag(
         'init_from',
-        _source,
+        readers.source,
         'RUN',
         'begins with the weights of a run, RUN, RUN:STEP or RUN:best, or of FILE.safetensors',
     ),
     Flag(
         'steps',
-        _count_to(MOST_STEPS),
+        readers.count_to(MOST_STEPS),
         'N',
         'makes a run that is there longer, to N steps in all, where its updates do not hang on its'
         ' length',
@@ -260,19 +131,19 @@ TABLE = (
     ),
     Flag(
         'until',
-        _count,
+        readers.count,
         'STEP',
         'stops after this step, as an interruption would; the same command goes on',
     ),
     Flag(
         'mode',
-        _one_of('train', 'evaluate', 'sample'),
+        readers.one_of('train', 'evaluate', 'sample'),
         'MODE',
         'train (default), evaluate or sample from the last checkpoint',
     ),
     Flag(
         'query',
-        _text,
+        readers.text,
         'TEXT',
         "a question that the experiment answers, as 'king' or 'king - man + woman'",
         needs=Need(
@@ -283,14 +154,14 @@ TABLE = (
     ),
     Flag(
         'checkpoint',
-        _checkpoint,
+        readers.checkpoint,
         'STEP',
         'of which step; or best, the lowest test loss of those kept, or last (default)',
         needs=Need('mode', refusal=_OF_SAVED.format(flag='checkpoint')),
     ),
     Flag(
         'average',
-        _text,
+        readers.text,
         'NAME',
         'by which average of the parameters, or none, the parameters themselves; by default the'
         " run's own",
@@ -298,7 +169,7 @@ TABLE = (
     ),
     Flag(
         'out',
-        _path,
+        readers.path,
         'DIR',
         'where what is drawn or measured is written, and nothing then in the run directory; with'
         ' --n also FILE.npz',
@@ -306,7 +177,7 @@ TABLE = (
     ),
     Flag(
         'n',
-        _count_to(MOST_SAMPLES),
+        readers.count_to(MOST_SAMPLES),
         'N',
         'draws so many samples to --out, as PNG files by number or as one .npz; goes on where it'
         ' was stopped',
@@ -318,37 +189,37 @@ TABLE = (
     ),
     Flag(
         'labels',
-        _labels,
+        readers.labels,
         'A,B,C',
         'the labels of the samples, taken in turn; by default all',
         needs=Need('n'),
     ),
-    Flag('sample_seed', _seed, 'SEED', 'of the samples; by default 0', needs=Need('n')),
+    Flag('sample_seed', readers.seed, 'SEED', 'of the samples; by default 0', needs=Need('n')),
     Flag(
         'sample_batch',
-        _count_to(MOST_SAMPLES_AT_ONCE),
+        readers.count_to(MOST_SAMPLES_AT_ONCE),
         'B',
         'samples that a device draws at once, by default 64; others differ by rounding',
         needs=Need('n'),
     ),
-    Flag('parallel', _one_of('jit', 'pmap'), 'HOW', 'jit (default) or pmap', rounds=True),
+    Flag('parallel', readers.one_of('jit', 'pmap'), 'HOW', 'jit (default) or pmap', rounds=True),
     Flag(
         'mesh',
-        _axes,
+        readers.axes,
         'data=4,model=2',
         'how to lay out the devices; by default all along data',
         rounds=True,
     ),
     Flag(
         'fold',
-        _count_to(MOST_STEPS_PER_CALL),
+        readers.count_to(MOST_STEPS_PER_CALL),
         'K',
         'steps in one compiled call; by default what suits the device',
         rounds=True,
     ),
     Flag(
         'seeds',
-        _seeds,
+        readers.seeds,
         'A,B,C',
         'trains a run for each of these seeds, or of 0:4 for 0, 1, 2, 3, all as one program',
         excludes={
@@ -365,7 +236,7 @@ TABLE = (
     ),
     Flag(
         'sweep',
-        _text,
+        readers.text,
         'KEY=A,B,C',
         'a run for each value, KEY=0:4 for 0, 1, 2, 3; given more than once, for each'
         ' combination; own is the sweep that the experiment has; launched again, it goes on where'
@@ -379,7 +250,7 @@ TABLE = (
     ),
     Flag(
         'workers',
-        _count,
+        readers.count,
         'N',
         'runs of a sweep at a time; by default one an accelerator, or one on a CPU, where several'
         ' divide the cores; with --vmap programs at a time, on a CPU by default one a core of four'
@@ -389,7 +260,7 @@ TABLE = (
     ),
     Flag(
         'dry_run',
-        _is_one_of('true', 'false', true='true'),
+        readers.is_one_of('true', 'false', true='true'),
         '',
         'prints the runs, all checked, and starts none',
         bare='true',
@@ -398,7 +269,7 @@ TABLE = (
     ),
     Flag(
         'vmap',
-        _is_one_of('seed', true='seed'),
+        readers.is_one_of('seed', true='seed'),
         '',
         'runs that differ in their seed alone are trained as one program',
         bare='seed',
@@ -407,7 +278,7 @@ TABLE = (
     ),
     Flag(
         'on',
-        _one_of('local', 'slurm'),
+        readers.one_of('local', 'slurm'),
         'WHERE',
         'local (default) or slurm: there a job for each run of a sweep, or for the one run',
         excludes={('mode',): '--on is {on} and --mode is {mode}; jobs train'},
@@ -424,7 +295,7 @@ TABLE = (
     ),
     Flag(
         'distributed',
-        _is_one_of('true', 'false', true='true'),
+        readers.is_one_of('true', 'false', true='true'),
         '',
         'one of several processes that train one run together; they find each other by what Slurm,'
         ' a TPU pod or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say',
@@ -474,7 +345,8 @@ def parse(argv: Sequence[str]) -> Flags:
     for name, text in pairs(argv):
         flag = _find(name)
         field = flag.field or flag.name
-        value = flag.reader(name, text)
+        with refusing(ValueError):
+            value = flag.reader(name, text)
         if flag.keyed:
             key = name.partition('.')[2]
             values[field] = values.get(field, {}) | {key: value}

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from genjax.training import Experiment, check, make_mesh, take_same_steps
 from genjax.training.mesh import Mesh, Rules
+from genjax.waiting import doing
 from launch.cli import catalogue
 from launch.cli.flags import Flags, parse
 from launch.cli.overrides import override
@@ -107,7 +108,9 @@ def build(
             mesh = make_mesh(model=(flags.mesh or {}).get('model', 1))
         experiment, unread = unread_settings.build_and_track(module.build, config)
         unread_settings.check(name, flags.overrides, module.get_config(), config, unread)
-        check_memory(check(experiment, mesh=mesh, rules=rules, traced_before=traced_before))
+        with doing('checking'):
+            state = check(experiment, mesh=mesh, rules=rules, traced_before=traced_before)
+        check_memory(state)
     return experiment, mesh, rules
 
 

@@ -6,32 +6,24 @@ Whatever can be known to be wrong is refused before a feature is computed.
 
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from experiments import _images, _scores
-from experiments._extractor import inception_extractor
-from experiments._images import Images, by
-from experiments._scores import CLASSIFIERS
+from experiments._images import Images
+from experiments._scores import Draws, Extractor, Made, Side
 from genjax.home import is_writable
 from genjax.training import generator
 from genjax.training.samples import write_atomically
-from launch.cli.refusal import Refused, nearest, refusing
+from launch.cli.refusal import Refused, refusing
 from launch.run import saved
-from launch.run.comparable import (
-    Choice,
-    Statistics,
-    check_alike,
-    check_suited,
-    check_weights,
-    unlike,
-)
+from launch.run.comparable import Statistics, check_alike, check_suited, check_weights, unlike
+from launch.run.extractor_choice import choose
 from launch.run.score_report import Row, as_json, as_text, contract
 from launch.viewer.reading import find_runs, read_run
 
-WIDTH = 2048  # of InceptionV3's features
 MOST = 50_000  # samples of a run, where the other side has more
 MANY = 5_000  # images of each side, whose comparison takes a while
-OWN = ('folder:', 'npz:')  # before a path of images
 SETS = ('digits', 'mnist', 'fashion_mnist', 'cifar10')  # that need not be prepared
 
 
@@ -44,6 +36,7 @@ class Request(NamedTuple):
     classifier: str | None = None  # NAME or NAME:STEPS
     n: int | None = None  # samples of a run
     sample_seed: int = 0
+    labels: tuple[int, ...] | None = None  # of them, in turn; None: all that a run has
     average: str | None = None
     size: int | None = None
     batch: int = 64
@@ -72,8 +65,9 @@ def score(asked: Request) -> int:
     Raises:
       Refused: anything that can be known to be wrong before.
     """
+    # 1. What is named is opened.
     _check_places(asked)
-    words = _expanded(asked.scored)
+    words = _with_runs_of_folders(asked.scored)
     reference = _open(asked.reference, asked) if asked.reference else None
     scored = [_open(word, asked) for word in words]
     _check_flags(asked, [*scored, reference])
@@ -82,12 +76,15 @@ def score(asked: Request) -> int:
         counts = [count for count in map(_count, scored) if count is not None]
         reference = _samples(reference, asked, max(counts, default=None))
     opened = [source for source in (*scored, reference) if source is not None]
+
+    # 2. Whether they can be compared, and by what.
     check_alike(opened, asked.subset_size)
     if asked.write_statistics and isinstance(opened[-1], Statistics):
         raise Refused(f'{opened[-1].path} is a file of statistics already')
-    choice = _choose(asked, opened)
+    choice = choose(
+        opened, inception=asked.inception, classifier=asked.classifier, data_dir=asked.data_dir
+    )
     check_suited(choice, opened)
-
     if choice is None:
         extractor = None
         made = _scores.stated_by(scored[0].content)
@@ -95,39 +92,68 @@ def score(asked: Request) -> int:
         extractor = choice.make()
         made = _scores.made_by(extractor)
         check_weights(opened, made)
+
+    # 3. The features of the reference, once, and then one after the other.
     if reference is None:
-        side = _side(scored[0], extractor, asked)
-        return _write_statistics(asked, extractor, side)
+        _write_statistics(asked, extractor, _side(scored[0], extractor, asked))
+        return 0
     beside = _side(reference, extractor, asked)
     if asked.write_statistics:
         _write_statistics(asked, extractor, beside)
-    return _compare(asked, words, scored, extractor, made, beside)
+    named = list(zip(words, scored, strict=True))
+    rows = [_row(*one, asked, extractor, made, beside, alone=len(named) == 1) for one in named]
+    return _report(asked, made, beside, rows)
 
 
-def _compare(asked, words, scored, extractor, made, reference):
-    draws = _draws(asked)
-    rows = []
-    for word, source in zip(words, scored, strict=True):
-        run, checkpoint = _run_of(word)
-        try:
-            if isinstance(source, Run):
-                source = _samples(source, asked, reference.n)
-                if reference.shape and source.shape != reference.shape:
-                    raise Refused(unlike(source, reference))
-            side = _side(source, extractor, asked)
-            if min(side.n or 0, reference.n or 0) >= MANY:
-                print(f'comparing {side.n:,} with {reference.n:,} images', file=sys.stderr)
-            with refusing(ValueError):
-                comparison = _scores.scored(made, side, reference, draws)
-            rows.append(Row(word, run, checkpoint, side, comparison, ''))
-        except Refused as refusal:
-            if len(scored) == 1:
-                raise
-            print(f'{word}: {refusal}', file=sys.stderr)
-            rows.append(Row(word, run, checkpoint, None, None, str(refusal)))
+def _row(
+    word: str,
+    source: Source,
+    asked: Request,
+    extractor: Extractor | None,
+    made: Made,
+    reference: Side,
+    *,
+    alone: bool,
+) -> Row:
+    """The scores of what a word names, or why it has none.
+
+    Raises:
+      Refused: it has none, and is all that is scored.
+    """
+    workdir, checkpoint = saved.parsed(word)
+    run = read_run(workdir) if _is_run(workdir) else None
+    try:
+        if isinstance(source, Run):
+            source = _samples(source, asked, reference.n)
+            if reference.shape and source.shape != reference.shape:
+                raise Refused(unlike(source, reference))
+        side = _side(source, extractor, asked)
+        with refusing(ValueError):
+            comparison = _scores.scored(
+                made, side, reference, _draws(asked), begin=_announcement(side, reference)
+            )
+    except Refused as refusal:
+        if alone:
+            raise
+        print(f'{word}: {refusal}', file=sys.stderr)
+        return Row(word, run, checkpoint, None, None, str(refusal))
+    return Row(word, run, checkpoint, side, comparison, '')
+
+
+def _announcement(side: Side, reference: Side):
+    """What is told which measure is begun, and says so where it will take a while."""
+
+    def begin(measure):
+        if min(side.n or 0, reference.n or 0) >= MANY:
+            print(f'{side.n:,} beside {reference.n:,} images: {measure}', file=sys.stderr)
+
+    return begin
+
+
+def _report(asked: Request, made: Made, reference: Side, rows: list[Row]) -> int:
     if all(row.side is None for row in rows):
         raise Refused(f'none of the {len(rows)} that were named could be scored')
-    stated = contract(made, reference, draws)
+    stated = contract(made, reference, _draws(asked))
     print(as_text(stated, rows))
     if asked.out:
         with refusing(OSError):
@@ -150,7 +176,8 @@ def _check_flags(asked, sources):
     """Sees that what is said of the samples of runs is said of some."""
     if any(isinstance(source, Run) for source in sources):
         return
-    for flag, value in (('--n', asked.n), ('--average', asked.average)):
+    of_samples = {'--n': asked.n, '--average': asked.average, '--labels': asked.labels}
+    for flag, value in of_samples.items():
         if value is not None:
             raise Refused(f'{flag} is {value}, and none of those that are named is a run')
 
@@ -173,7 +200,7 @@ def _open_one_run(scored, asked, reference):
         raise refusal
 
 
-def _expanded(words):
+def _with_runs_of_folders(words: Sequence[str]) -> list[str]:
     """The words, with the runs of a folder that holds some in its place."""
     found = []
     for word in words:
@@ -185,7 +212,8 @@ def _expanded(words):
     return found
 
 
-def _is_run(folder):
+def _is_run(folder: pathlib.Path) -> bool:
+    """Whether a folder is the directory of one run."""
     return (folder / 'config.json').is_file() and (folder / 'manifest.json').is_file()
 
 
@@ -197,7 +225,7 @@ def _open(word: str, asked: Request) -> Source:
     """
     with refusing(ValueError, OSError):
         name, colon, part = word.rpartition(':')
-        if word.startswith(OWN):
+        if word.startswith(_images.OWN):
             if part in _images.PARTS:
                 return _images.images_of_set(name, part, size=asked.size)
             return _open_path(word, word.partition(':')[2], asked)
@@ -233,48 +261,47 @@ def _open_path(word, path, asked):
 
 
 def _samples(run: Run, asked: Request, other: int | None) -> Images:
-    """The samples of a run, as many as the other side has images."""
-    n = asked.n or min(other or MOST, MOST)
-    return _images_of_run(
-        run.text, average=asked.average, n=n, seed=asked.sample_seed, batch=asked.batch
-    )
-
-
-def _images_of_run(run: str, *, average: str | None, n: int, seed: int, batch: int) -> Images:
-    """The first n samples of a run, with its labels in turn where it has such.
+    """The first samples of a run, as many as the other side has images.
 
     Args:
       run: RUN, RUN:STEP, RUN:best or RUN:last.
-      average: of the parameters; None for the run's own.
-      n: how many samples.
-      seed: of the samples.
-      batch: how many are drawn by one device at a time.
+      asked: says how they are drawn.
+      other: how many images the other side has, where that is known.
 
     Raises:
-      Refused: there is no such run, checkpoint or average, or it draws no images.
+      Refused: there is no such run, checkpoint, average or label, or it draws no images.
     """
-    opened = saved.open_saved(run, average=average)
+    n = asked.n or min(other or MOST, MOST)
+    batch = asked.batch
+    opened = saved.open_saved(run.text, average=asked.average)
     plan = opened.plan
-    with refusing(ValueError, about=run):
+    with refusing(ValueError, about=run.text):
         made = generator(
-            plan.experiment, opened.state, seed=seed, mesh=plan.mesh, labels=None, batch=batch
+            plan.experiment,
+            opened.state,
+            seed=asked.sample_seed,
+            mesh=plan.mesh,
+            labels=asked.labels,
+            batch=batch,
         )
     shape = made.example.shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
-        raise Refused(f'{run} draws arrays of shape {list(shape)}; images [H, W, C] are scored')
+        raise Refused(
+            f'{run.text} draws arrays of shape {list(shape)}; images [H, W, C] are scored'
+        )
 
     def draw():
         for group, samples in made.draw(range(-(-n // batch))):
             yield samples[: n - group * batch]
 
     return _images.images_of_samples(
-        run,
+        run.text,
         f'samples of step {opened.step}',
         draw,
         n=n,
         shape=shape,
-        average=average or _own_average(plan.config),
-        seeds=(plan.config.seed, seed),
+        average=asked.average or _own_average(plan.config),
+        seeds=(plan.config.seed, asked.sample_seed),
     )
 
 
@@ -289,64 +316,6 @@ def _count(source: Source | None) -> int | None:
     return source.n if isinstance(source, Images) else None
 
 
-def _choose(asked: Request, opened) -> Choice | None:
-    """The extractor: InceptionV3 where its file is given, else the classifier that is named, that
-    statistics name or that suits the images; None where both sides are statistics."""
-    if asked.inception:
-        with refusing(ValueError, OSError):
-            inception = inception_extractor(asked.inception)
-
-        def inception_itself():
-            return inception
-
-        return Choice(inception.name, WIDTH, None, inception_itself)
-    images = [source for source in opened if isinstance(source, Images)]
-    if asked.classifier:
-        return _classifier(asked.classifier, asked)
-    if not images:
-        return None
-    for source in opened:
-        stated = source.content.extractor if isinstance(source, Statistics) else ''
-        for name, trainable in CLASSIFIERS.items():
-            if stated == trainable.name:
-                return _classifier(name, asked)
-        if stated == _scores.INCEPTION:
-            raise Refused(f'{source.path} is of {stated}; give its file by --inception')
-    sets = [
-        source.source
-        for source in images
-        if source.part in _images.PARTS and not source.source.startswith(OWN)
-    ]
-    for name in reversed(sets):  # the reference is the last
-        if name in CLASSIFIERS:
-            return _classifier(name, asked)
-    suits = [name for name, known in CLASSIFIERS.items() if known.shape == images[0].shape]
-    if sets or not suits:
-        of = sets[-1] if sets else f'images of {by(images[0].shape)}'
-        raise Refused(
-            f'there is no classifier of {of}; give --inception FILE, or --classifier '
-            f'{", ".join(CLASSIFIERS)}'
-        )
-    return _classifier(suits[0], asked)
-
-
-def _classifier(text: str, asked: Request) -> Choice:
-    name, _, steps = text.partition(':')
-    if name not in CLASSIFIERS:
-        raise Refused(f'--classifier is {text}; {nearest(name, CLASSIFIERS)}')
-    known = CLASSIFIERS[name]
-    if steps and (not steps.isdecimal() or not int(steps)):
-        raise Refused(f'--classifier is {text}; it takes NAME or NAME:STEPS')
-
-    def make():
-        print(f'training the {known.name}', file=sys.stderr)
-        options = (asked.data_dir,) if known.needs_data else ()
-        with refusing(ValueError, OSError):
-            return known.make(int(steps or known.steps), *options)
-
-    return Choice(known.name, known.width, known.shape, make)
-
-
 def _side(source, extractor, asked):
     if isinstance(source, Statistics):
         return _scores.side_of_statistics(source.path, source.content)
@@ -358,16 +327,8 @@ def _write_statistics(asked, extractor, side):
     with refusing(OSError):
         write_atomically(asked.write_statistics, _scores.statistics_bytes(extractor, side))
     print(f'{asked.write_statistics}: statistics of {side.n} images of {side.source}, {side.part}')
-    return 0
 
 
 def _draws(asked):
-    draws = _scores.Draws()
     given = {'seed': asked.seed, 'subsets': asked.subsets, 'size': asked.subset_size}
-    return draws._replace(**{key: value for key, value in given.items() if value is not None})
-
-
-def _run_of(word):
-    """(the run that a word names, as its directory records it, or None, and which checkpoint)."""
-    workdir, checkpoint = saved.parsed(word)
-    return (read_run(workdir) if _is_run(workdir) else None), checkpoint
+    return Draws(**{name: value for name, value in given.items() if value is not None})

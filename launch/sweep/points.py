@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from launch.cli import catalogue
-from launch.cli.flags import OF_SWEEP, RANGE, Flags, pairs, whole_range
+from launch.cli.flags import OF_SWEEP, Flags, pairs
 from launch.cli.flat import flat
-from launch.cli.refusal import Refused, Unusable
+from launch.cli.readers import RANGE, whole_range
+from launch.cli.refusal import Refused, Unusable, refusing
 from launch.run import rundir
 
 Texts = dict[str, str]  # dotted key of the config -> value
@@ -47,7 +48,8 @@ def axis(text: str) -> tuple[str, list[str]]:
         on behind its end, or a value comes twice.
     """
     key, _, listed = text.partition('=')
-    numbers = whole_range(listed, '--sweep', text)
+    with refusing(ValueError):
+        numbers = whole_range(listed, '--sweep', text)
     parts = _split(listed) if numbers is None else list(map(str, numbers))
     if not key or not all(parts) or not parts:
         raise Refused(

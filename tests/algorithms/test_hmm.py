@@ -244,6 +244,19 @@ def test_log_product_keeps_what_a_product_of_matrices_loses(scan):
     assert not np.sum(lost) < 1000
 
 
+def test_log_product_has_its_terms_never_in_memory():
+    """A product [I, J] has terms [I, K, J]; of all pairs of states K is a sequence's length."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(16, 300)).astype(np.float32)
+    b = rng.normal(size=(300, 16)).astype(np.float32)
+    a[0] = -np.inf
+    program = jax.jit(log_product).lower(a, b).compile()
+    with np.errstate(divide='ignore'):
+        expected = np.log(np.exp(np.float64(a)) @ np.exp(np.float64(b)))
+    np.testing.assert_allclose(program(a, b), expected, rtol=1e-5)
+    assert program.memory_analysis().temp_size_in_bytes < 4 * 16 * 300 * 16 / 4
+
+
 @scans
 def test_viterbi_is_a_path_even_where_all_are_alike(scan):
     """Two states that must alternate, and nothing in the data that says where it starts."""

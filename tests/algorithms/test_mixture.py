@@ -9,6 +9,7 @@ import optax
 import pytest
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 from sklearn.datasets import load_digits
 from sklearn.mixture import GaussianMixture
 
@@ -111,6 +112,57 @@ def test_it_is_scikit_learns_from_the_same_start(name, floor=0.01):
     count = parameters(covariance, 4, 3)
     assert count == peer._n_parameters()
     assert bic(float(jnp.mean(losses)), count, len(x)) == pytest.approx(peer.bic(x), rel=1e-6)
+
+
+@jax.jit
+def full_normals(means, factors, x, r):
+    """Log densities and sums of the full structure, which takes wide rows in blocks of columns."""
+    log_normals, sums = full.normals(means, factors)(x)
+    return log_normals, *sums(r)
+
+
+@pytest.mark.parametrize('size', [5, 70])
+def test_full_densities_and_sums_are_those_of_each_component_alone(size):
+    rng = np.random.default_rng(size)
+    x, means = rng.normal(size=(40, size)), rng.normal(size=(3, size))
+    factors = np.tril(rng.normal(size=(3, size, size)) / size) + np.eye(size)[None]
+    r = rng.dirichlet(np.ones(3), size=40)
+    found = full_normals(*(np.float32(value) for value in (means, factors, x, r)))
+    for k in range(3):
+        white = solve_triangular(factors[k], (x - means[k]).T, lower=True).T
+        density = multivariate_normal(means[k], factors[k] @ factors[k].T)
+        np.testing.assert_allclose(found[0][:, k], density.logpdf(x), rtol=1e-5)
+        np.testing.assert_allclose(found[1][k], r[:, k] @ white, rtol=1e-4, atol=1e-4)
+        scatter = white.T @ (r[:, k, None] * white)
+        np.testing.assert_allclose(found[2][k], scatter, rtol=1e-4, atol=1e-4)
+
+
+@jax.jit
+def diagonal_normals(means, factors, x, r):
+    log_normals, sums = diagonal.normals(means, factors)(x)
+    return log_normals, *sums(r)
+
+
+def test_diagonal_densities_and_sums_by_products_are_those_one_by_one():
+    """A mean far from the others, which has no example, is all that tells the two ways apart."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 20)) + 1e3
+    means = rng.normal(size=(3, 20)) / 2 + 1e3
+    factors = np.exp(rng.normal(size=(3, 20)) / 3)
+    r = rng.dirichlet(np.ones(3), size=200)
+    near = [np.float32(value) for value in (means, factors, x, r)]
+    far = [
+        np.concatenate([near[0], near[0][:1] + 1e3]),
+        np.concatenate([near[1], near[1][:1]]),
+        near[2],
+        np.pad(near[3], ((0, 0), (0, 1))),
+    ]
+    products = diagonal_normals(*near)
+    alone = diagonal_normals(*far)
+    np.testing.assert_allclose(products[0], alone[0][:, :3], rtol=1e-5)
+    for found, expected in zip(products[1:], alone[1:], strict=True):
+        np.testing.assert_allclose(found, expected[:3], rtol=1e-4, atol=1e-4)
+    assert (np.asarray(products[2]) != np.asarray(alone[2][:3])).any()
 
 
 @structures

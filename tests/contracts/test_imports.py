@@ -12,11 +12,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 # What each folder may import of genjax, each entry a module or a folder. A folder may import
 # itself.
 ALLOWED = {
-    'genjax/training': {'base', 'parallel'},
+    'genjax/training': {'base', 'parallel', 'waiting'},
     'genjax/numerics': {'base', 'parallel'},
     'genjax/algorithms': {'base', 'parallel', 'averages', 'descent', 'counting', 'numerics'},
     'genjax/networks': {'base', 'parallel'},
-    'genjax/data': {'base', 'parallel', 'home'},
+    'genjax/data': {'base', 'parallel', 'home', 'waiting'},
     'genjax/metrics': {'base', 'parallel'},
     'genjax/probes': {'base', 'parallel', 'metrics'},
     'genjax/weights': {'base', 'parallel', 'descent', 'networks'},
@@ -33,12 +33,13 @@ ALLOWED = {
         'probes',
         'weights',
     },
-    'launch': {'base', 'home', 'training', 'descent', 'weights'},
+    'launch': {'base', 'home', 'waiting', 'training', 'descent', 'weights'},
 }
 # The modules that lie in genjax itself.
 ROOT_MODULES = {
     'base': set(),
     'home': set(),
+    'waiting': set(),
     'parallel': {'base'},
     'averages': set(),
     'descent': {'base', 'parallel', 'averages'},

@@ -18,7 +18,8 @@ README = (TESTS / 'README.md').read_text('utf-8')
 
 @pytest.mark.parametrize('file', FILES, ids=str)
 def test_a_test_is_of_a_module_in_its_place_or_named_in_the_readme(file):
-    place = ROOT / file.parent if file.parts[0] == 'launch' else ROOT / 'genjax' / file.parent
+    elsewhere = file.parts[0] in ('launch', 'benchmarks')
+    place = ROOT / file.parent if elsewhere else ROOT / 'genjax' / file.parent
     name = file.stem.removeprefix('test_')
     modules = [*place.rglob(f'{name}.py'), *place.glob(f'{name}/__init__.py')]
     assert modules or f'`{file.name}`' in README or f'/{file.name}`' in README

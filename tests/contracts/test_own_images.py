@@ -115,13 +115,17 @@ def test_a_page_without_a_name_is_refused_in_a_line(page, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ('page', 'settings', 'least'),
     [
-        ('diffusion_folder', ['unet.width=16', 'unet.blocks=1', 'sampler.steps=4'], 0.5),
-        ('gan_folder', ['width=16'], 0.3),
+        (
+            'diffusion_folder',
+            ['steps=600', 'unet.width=16', 'unet.blocks=1', 'sampler.steps=4'],
+            0.5,
+        ),
+        ('gan_folder', ['steps=6000', 'width=16'], 0.25),
     ],
 )
 def test_a_launch_on_a_folder_comes_to_digits(page, settings, least, digits, tmp_path):
     """Samples of noise are of precision 0; those of flow_digits and gan_digits come to 0.8."""
-    common = [f'images=folder:{digits}', 'size=8', 'steps=600', 'samples=500', 'classifier=500']
+    common = [f'images=folder:{digits}', 'size=8', 'samples=500', 'classifier=500']
     flags = [f'--config.{text}' for text in common + settings]
     run = tmp_path / 'run'
     assert main(['--exp', page, *flags, '--workdir', str(run)]) == 0

@@ -19,8 +19,9 @@ from sklearn.datasets import load_digits
 from experiments._scores import CLASSIFIERS, Trainable
 from genjax.metrics.fidelity import Extractor, Features
 from launch.__main__ import main as launch
-from launch.run import scoring
-from launch.score import FLAGS, main, parsed
+from launch.run import extractor_choice
+from launch.score import OPTIONS, asked, main
+from tests.folders import contents
 
 WIDTH = 12
 SHARES = ('precision', 'recall', 'density', 'coverage')
@@ -49,14 +50,14 @@ def quick(folder, patch):
 
     known = Trainable('digits classifier', make, 7, (8, 8, 1), WIDTH, False)
     patch.setitem(CLASSIFIERS, 'digits', known)
-    patch.setattr(scoring, 'WIDTH', WIDTH)
+    patch.setattr(extractor_choice, 'WIDTH', WIDTH)
 
     def inception(path):
         if not pathlib.Path(path).is_file():
             raise FileNotFoundError(f'there is no file {path}')
         return tiny('InceptionV3')
 
-    patch.setattr(scoring, 'inception_extractor', inception)
+    patch.setattr(extractor_choice, 'inception_extractor', inception)
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ def test_all_batches_run_one_program(files, monkeypatch):
     def traced(path):
         return extractor._replace(features=features)
 
-    monkeypatch.setattr(scoring, 'inception_extractor', traced)
+    monkeypatch.setattr(extractor_choice, 'inception_extractor', traced)
     scored('a', 'b', '--inception=weights.pth', '--batch=32')
     assert shapes == [(32, 8, 8, 1)]
 
@@ -313,10 +314,6 @@ def runs(files, trained):
     return files
 
 
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
-
-
 def test_a_run_is_scored_by_as_many_samples_as_there_are_images(runs):
     before = contents(runs / 'runs')
     found = scored('runs/1.5-0', 'a')
@@ -413,7 +410,7 @@ REFUSED = {
     'a b -o c': '-o is no flag; did you mean --to?',
     'a b --n': '--n needs a value',
     'a b --n=1': '--n is 1; it takes a whole number, 2 or more',
-    'a b --n=99999999999': '--n is 99999999999; it takes a whole number, 2 or more',
+    'a b --n=99999999999': '--n is 99999999999; it takes 2 to 4294967295',
     'a b --batch=0': '--batch is 0; it takes a whole number, 1 or more',
     'a b --n=3 --n=4': '--n is given twice',
     'a b --out=none/x.json': '--out is none/x.json; it takes a file in a folder that is there',
@@ -486,7 +483,7 @@ def outside_the_cache(folder):
 def test_help_names_every_flag(capsys):
     assert main(['--help']) == 0
     usage = capsys.readouterr().out
-    assert all(f'--{flag} ' in usage for flag in FLAGS)
+    assert all(f'{flag} ' in usage for flag in OPTIONS)
 
 
 def test_the_commands_of_the_documents_are_ones():
@@ -494,7 +491,7 @@ def test_the_commands_of_the_documents_are_ones():
     commands = re.findall(r'^python -m launch.score (.*?)(?: {2,}#.*)?$', text, re.M)
     assert len(commands) > 4
     for command in commands:
-        assert parsed(shlex.split(command))['scored']
+        assert asked(shlex.split(command))['scored']
 
 
 # Equality with torch-fidelity, on the same files and features.

@@ -224,6 +224,7 @@ def test_forward_mode_agrees_with_finite_differences_and_with_reverse_mode_in_fl
         assert float(jnp.vdot(u, forward)) == pytest.approx(float(reverse), rel=1e-11)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_loss_with_a_forward_derivative_in_it():
     """As of a flow map: reverse mode over forward mode, against finite differences in float64."""
     net = UNet(**SMALL, dtype='float64', channels_per_group=4)

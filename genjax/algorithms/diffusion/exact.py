@@ -28,8 +28,8 @@ def mixture_denoiser(
       variances: v, of each entry, [K]; 0 for a point, which needs sigma > 0.
 
     Raises:
-      ValueError: the weights are no distribution, a variance is negative, or the shapes do not go
-        together.
+      ValueError: the weights are no distribution, a variance is negative or too large for float32,
+        or the shapes do not go together.
     """
     weights, means, variances = (np.asarray(x, np.float64) for x in (weights, means, variances))
     shapes = (weights.shape, means.shape, variances.shape)
@@ -39,8 +39,9 @@ def mixture_denoiser(
         )
     if not (weights.min() > 0 and abs(weights.sum() - 1) < 1e-6):
         raise ValueError(f'weights are {weights}; needed: positive numbers with the sum 1')
-    if variances.min() < 0:
-        raise ValueError(f'variances are {variances}; needed: none below 0')
+    largest = np.finfo(np.float32).max
+    if not (variances.min() >= 0 and variances.max() <= largest):
+        raise ValueError(f'variances are {variances}; needed: 0 to {largest:g}')
     log_weights = np.log(weights)
     dimension = means.shape[1]
 

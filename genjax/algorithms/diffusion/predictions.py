@@ -146,7 +146,12 @@ def edm(data_deviation: float = 0.5) -> Prediction:
 
     Args:
       data_deviation: s_d.
+
+    Raises:
+      ValueError: data_deviation is not positive.
     """
+    if not data_deviation > 0:
+        raise ValueError(f'data_deviation is {data_deviation}; it must be positive')
 
     def total(path, t):
         return namespace(t).hypot(noise_level(path, t), data_deviation)

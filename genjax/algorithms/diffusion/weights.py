@@ -40,7 +40,12 @@ def edm_error(data_deviation: float = 0.5) -> Weight:
     """(s^2 + s_d^2) / (s s_d)^2 with s^2 = 1 / SNR: SNR + 1 / s_d^2.
 
     Source: Karras et al. 2022, arXiv:2206.00364, table 1.
+
+    Raises:
+      ValueError: data_deviation is not positive.
     """
+    if not data_deviation > 0:
+        raise ValueError(f'data_deviation is {data_deviation}; it must be positive')
 
     def weight(log_snr):
         return jnp.exp(log_snr) + 1 / data_deviation**2

@@ -15,7 +15,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.scipy.special import logsumexp
 
 # log A [..., I, K], log B [..., K, J] -> log of their product [..., I, J]
 Product = Callable[[Array, Array], Array]
@@ -26,8 +25,15 @@ Scan = Callable[[Product, Array, Array, Array], Array]
 
 
 def log_product(a: Array, b: Array) -> Array:
-    """log of exp(a) exp(b), entry by entry from its own largest term: nothing underflows."""
-    return logsumexp(a[..., :, :, None] + b[..., None, :, :], -2)
+    """log of exp(a) exp(b), entry by entry from its own largest term: nothing underflows.
+
+    The terms [..., I, K, J] are computed twice, for the largest and for the sum, so that they are
+    never in memory. The barrier keeps the compiler from computing them once and keeping them.
+    """
+    largest = jax.lax.stop_gradient(finite_or_zero(jnp.max(_terms(a, b), -2)))
+    a, b, largest = jax.lax.optimization_barrier((a, b, largest))
+    total = jnp.sum(jnp.exp(_terms(a, b) - largest[..., None, :]), -2)
+    return jnp.log(total) + largest
 
 
 def scaled_product(a: Array, b: Array) -> Array:
@@ -46,7 +52,12 @@ def scaled_product(a: Array, b: Array) -> Array:
 
 def max_product(a: Array, b: Array) -> Array:
     """The largest term in place of the sum: the best path instead of all."""
-    return jnp.max(a[..., :, :, None] + b[..., None, :, :], -2)
+    return jnp.max(_terms(a, b), -2)
+
+
+def _terms(a, b):
+    """a_ik + b_kj, [..., I, K, J]."""
+    return a[..., :, :, None] + b[..., None, :, :]
 
 
 def finite_or_zero(x: Array) -> Array:

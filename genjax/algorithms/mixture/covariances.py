@@ -28,6 +28,11 @@ from genjax.numerics.triangular import lower_inverse
 # How much of its own variance a component may take data to vary that lie in groups far apart.
 APART = 2.0**14
 
+# How many of its standard deviations a mean may be from the centre of all means, in any one column
+# and squared on average over columns, for sums of squares to be taken about that centre.
+NEAR = 4.0
+NEAR_SQUARE = 0.5
+
 # Weights r [C, K] -> the sums over x of r w, [K, D], and of r w w^T, shaped as covariances
 WhitenedSums = Callable[[Array], tuple[Array, Array]]
 
@@ -126,26 +131,71 @@ def _tied_normals(means, factors):
 
 
 def _diagonal_normals(means, factors):
-    places = means.T  # [D, K]
-    scales = 1 / factors.T
     constant = _log_normaliser(jnp.log(factors))
-
-    def log_normals(x):
-        # A column at a time: vectors of the processor then run over components, not along a sum.
-        def add(d, total):
-            return total + ((x[d] - places[d]) * scales[d]) ** 2
-
-        squares = jax.lax.fori_loop(0, len(x), add, jnp.zeros_like(constant), unroll=8)
-        return -squares / 2 - constant
+    centre = jnp.mean(means, 0)
+    units = jnp.max(factors, 0)  # [D]
+    shrunk = units[None] / factors
+    places = (means - centre[None]) / factors
+    # Where all means are near for all of them, products about one centre cancel little.
+    squares = places**2
+    near = (jnp.max(squares) < NEAR**2) & (jnp.max(jnp.mean(squares, -1)) < NEAR_SQUARE)
+    near &= jnp.max(shrunk) < NEAR**2
 
     def normals(x):
-        def sums(r):
-            shift, scatter = _diagonal_sums(r, x, means)
-            return shift / factors, scatter / factors**2
+        scaled = (x - centre[None]) * (1 / units)[None]
+        powers = jnp.concatenate([scaled, scaled**2], -1)  # [C, 2 D]
 
-        return jax.vmap(log_normals)(x), sums
+        def squares_by_products():
+            weights = jnp.concatenate([-2 * places * shrunk, shrunk**2], -1)
+            return matmul(powers, weights.T) + jnp.sum(squares, -1)[None]
+
+        def squares_one_by_one():
+            return jax.vmap(_diagonal_squares, (0, None, None))(x, means, factors)
+
+        def sums(r):
+            def by_products():
+                return _sums_by_products(r, powers, shrunk, places)
+
+            def one_by_one():
+                shift, scatter = _diagonal_sums(r, x, means)
+                return shift / factors, scatter / factors**2
+
+            return jax.lax.cond(near, by_products, one_by_one)
+
+        white_squares = jax.lax.cond(near, squares_by_products, squares_one_by_one)
+        return -white_squares / 2 - constant[None], sums
 
     return normals
+
+
+def _diagonal_squares(x, means, factors):
+    """The squares of L^-1 (x - m) of x [D], [K]."""
+    places = means.T  # [D, K]
+    scales = 1 / factors.T
+
+    # A column at a time: vectors of the processor then run over components, not along a sum.
+    def add(d, total):
+        return total + ((x[d] - places[d]) * scales[d]) ** 2
+
+    return jax.lax.fori_loop(0, len(x), add, jnp.zeros_like(means[:, 0]), unroll=8)
+
+
+def _sums_by_products(r, powers, shrunk, places):
+    """The sums of r w and of r w^2, [K, D], of w = u shrunk - places.
+
+    Args:
+      r: [C, K].
+      powers: u and u^2, [C, 2 D].
+      shrunk, places: [K, D].
+    """
+    first, second = jnp.split(matmul(r.T, powers), 2, -1)
+    mass = jnp.sum(r, 0)[:, None]
+    first = first * shrunk
+    shift = first - places * mass
+    scatter = second * shrunk**2 - 2 * places * first + places**2 * mass
+    # Below this a variance would be negative: rounding, where it is next to nothing.
+    least = shift**2 / jnp.maximum(mass, jnp.finfo(mass.dtype).tiny)
+    return shift, jnp.maximum(scatter, least)
 
 
 def _diagonal_sums(r, x, means):

@@ -126,12 +126,12 @@ def negative_sampling(
     return Output(noise_words, losses, slopes)
 
 
-def full_softmax(size: int, *, chunk: int = 4096) -> Output:
+def full_softmax(size: int, *, chunk: int = 8192) -> Output:
     """-log of exp(u_o.v) / sum_w exp(u_w.v), over the whole vocabulary.
 
     Args:
       size: V; all V words are the noise words of every block.
-      chunk: words whose scores are computed at a time.
+      chunk: words whose scores are computed at a time, at the most.
 
     Source: Mikolov et al. 2013b, equation 2.
     """
@@ -164,17 +164,20 @@ def log_partition(hidden: jax.Array, rows: jax.Array, *, chunk: int) -> jax.Arra
     Args:
       hidden: h, [B, T, D].
       rows: u, [B, V, D].
-      chunk: words at a time.
+      chunk: words at a time, at the most: the chunks are about equal. The scores of a single chunk
+        are kept for the derivative, those of several computed again.
 
     Returns:
       [B, T], nats.
     """
-    texts, size, dimension = rows.shape
-    chunk = min(chunk, size)
+    size = rows.shape[1]
     chunks = -(-size // chunk)
-    padded = jnp.pad(rows, ((0, 0), (0, chunks * chunk - size), (0, 0))).reshape(
-        texts, chunks, chunk, dimension
-    )
+    if chunks == 1:
+        return jax.nn.logsumexp(jnp.einsum('btd,bvd->btv', hidden, rows), -1)
+
+    chunk = -(-size // chunks)
+    padded = jnp.pad(rows, ((0, 0), (0, chunks * chunk - size), (0, 0)))
+    padded = padded.reshape(len(rows), chunks, chunk, -1)
 
     @jax.checkpoint
     def add_chunk(log_sum, indexed_rows):

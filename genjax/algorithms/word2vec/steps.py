@@ -1,6 +1,6 @@
-"""The steps of descent on rows of word2vec's table: their rate, their limits, their addition.
+"""The steps of descent on rows of word2vec's tables: their rate, their limits, their addition.
 
-Letters: V words, D dimensions, R steps, each of one row, which may repeat.
+Letters: V words, a row of a table each; D dimensions, R steps, each of one row, which may repeat.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-# (table [2V, D], rows [R], steps [R, D]) -> the table with the steps added
+# (table [V, D], rows [R], steps [R, D]) -> the table with the steps added
 AddSteps = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
+MOST_ROWS = 1000  # of a table, to a step, for which steps of one row are found without sorting
 BUCKETS = 8192  # in which the curvatures of a block's rows are summed
 
 
@@ -33,7 +34,7 @@ def linear_rate(rate: Sequence[float], steps: int) -> Callable[[jax.Array], jax.
 
 
 def add_steps(table: jax.Array, rows: jax.Array, steps: jax.Array) -> jax.Array:
-    """The table [2V, D] with steps [R, D] added to its rows [R]."""
+    """The table [V, D] with steps [R, D] added to its rows [R]."""
     return table.at[rows].add(steps, mode='promise_in_bounds')
 
 
@@ -55,15 +56,37 @@ def add_clipped_steps(limit: float) -> AddSteps:
         raise ValueError(f'the bound of a step is {limit!r}; it takes a number above 0')
 
     def add(table, rows, steps):
-        distinct, which = jnp.unique(
-            rows, return_inverse=True, size=len(rows), fill_value=len(table)
-        )
-        sums = jnp.zeros_like(steps).at[which].add(steps)
+        first = first_places(rows, len(table))
+        sums = jnp.zeros_like(steps).at[first].add(steps, mode='promise_in_bounds')
         norm = jnp.linalg.norm(sums, axis=-1, keepdims=True)
         clipped = sums * jnp.minimum(1, limit / jnp.maximum(norm, limit))
-        return table.at[distinct].add(clipped, mode='drop')
+        repeated = first != jnp.arange(len(rows))
+        return table.at[jnp.where(repeated, len(table), rows)].add(clipped, mode='drop')
 
     return add
+
+
+def first_places(rows: jax.Array, size: int) -> jax.Array:
+    """Where each row has its first step, for steps of a table's rows.
+
+    One scatter writes the least place of each row of the table. That is cheaper than sorting the
+    steps as long as there are not a thousand rows to a step; beyond that they are sorted.
+
+    Args:
+      rows: int32 [R], 0 to size - 1.
+      size: V.
+
+    Returns:
+      int32 [R], the least i with the same rows[i].
+    """
+    if size > MOST_ROWS * len(rows):
+        _, first, which = jnp.unique(
+            rows, return_index=True, return_inverse=True, size=len(rows), fill_value=size
+        )
+        return first.astype(jnp.int32)[which]
+    places = jnp.arange(len(rows), dtype=jnp.int32)
+    least = jnp.full(size, len(rows), jnp.int32).at[rows].min(places, mode='promise_in_bounds')
+    return least.at[rows].get(mode='promise_in_bounds')
 
 
 def stable_scale(rows: jax.Array, curvature: jax.Array, size: int) -> jax.Array:

@@ -4,13 +4,13 @@ Mikolov et al. 2013a, arXiv:1301.3781 (skip-gram, CBOW), and 2013b, arXiv:1310.4
 sampling, subsampling).
 
 The words that subsampling keeps are packed, text by text, and then taken T at a time of all B texts
-at once: a block. Each block gathers the rows that it needs of the one table of vectors, takes the
-gradient of the sum of its losses with respect to these rows, and adds it with one scatter. So a
-step costs what its words cost, whatever the vocabulary, and matrix products do the work: of T
+at once: a block. Each block gathers the rows that it needs of the two tables of vectors, takes the
+gradient of the sum of its losses with respect to these rows, and adds it with one scatter a table.
+So a step costs what its words cost, whatever the vocabulary, and matrix products do the work: of T
 centres with their neighbours, and with the M noise words that they share.
 
-Letters: V words, D dimensions, B texts of L places, n blocks a text, T centres a block, R rows that
-a block needs of the table, K negatives a pair, M noise words of a block.
+Letters: V words, D dimensions, B texts of L places, n blocks a text, T centres a block, I inputs
+and O targets of a block, K negatives a pair, M noise words of a block.
 """
 
 from collections.abc import Callable
@@ -29,10 +29,11 @@ from genjax.parallel import all_gather, device_max, device_mean, example_keys
 
 
 class Vectors(NamedTuple):
-    """Two vectors a word, in one table: one scatter serves both, where two would copy it."""
+    """Two vectors a word."""
 
     step: jax.Array  # int32
-    table: jax.Array  # [2V, D]: the input vectors v, which encode gives, then the output vectors u
+    inputs: jax.Array  # [V, D], the input vectors v, which encode gives
+    outputs: jax.Array  # [V, D], the output vectors u
 
 
 class Setup(NamedTuple):
@@ -51,18 +52,26 @@ class Texts(NamedTuple):
     blocks: jax.Array  # [] int32, how many of the n have words
 
 
+class Rows(NamedTuple):
+    """Of each row that a block needs: its number or a scalar [B, .], or its vector [B, ., D]."""
+
+    inputs: jax.Array  # [B, I, ...], of the input vectors
+    targets: jax.Array  # [B, O, ...], of the output vectors
+    noise: jax.Array  # [B, M, ...], of the output vectors
+
+
 class BlockLoss(NamedTuple):
-    """The loss of one block as a function of the vectors [B, R, D] that it needs.
+    """The loss of one block as a function of the vectors that it needs.
 
     Attributes:
-      rows: of these vectors in the table, int32 [B, R].
+      rows: of these vectors in the tables, int32.
       losses: vectors -> (the sum over each text's pairs, the number of its pairs), [B] each.
-      curvatures: vectors -> sum of |dl/ds| (1 + |partner|^2) over the scores s of each row, [B, R].
+      curvatures: vectors -> sum of |dl/ds| (1 + |partner|^2) over the scores s of each row.
     """
 
-    rows: jax.Array
-    losses: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
-    curvatures: Callable[[jax.Array], jax.Array]
+    rows: Rows
+    losses: Callable[[Rows], tuple[jax.Array, jax.Array]]
+    curvatures: Callable[[Rows], Rows]
 
 
 def pair_loss(v: jax.Array, u: jax.Array, negatives: jax.Array) -> jax.Array:
@@ -114,74 +123,102 @@ def sample_texts(key: Key, words: jax.Array, setup: Setup) -> Texts:
 def block_loss(texts: Texts, i: jax.Array | int, setup: Setup) -> BlockLoss:
     """The loss of block i, as a function of the vectors that it needs."""
     inputs, targets, mask = setup.architecture.cut_block(texts.packed, i)
-    size = len(setup.keep)
-    rows = jnp.concatenate([inputs, size + targets, size + texts.noise_words[:, i]], 1)
-    ends = [inputs.shape[1], inputs.shape[1] + targets.shape[1]]
+    rows = Rows(inputs, targets, texts.noise_words[:, i])
 
     def losses(vectors):
-        inputs, targets, noise = jnp.split(vectors, ends, 1)
-        hidden, scores, pairs = setup.architecture.predict(inputs, targets, mask)
-        return setup.output.losses(hidden, scores, pairs, noise).sum(1), pairs.sum((0, 2))
+        hidden, scores, pairs = setup.architecture.predict(vectors.inputs, vectors.targets, mask)
+        losses = setup.output.losses(hidden, scores, pairs, vectors.noise)
+        return losses.sum(1), pairs.sum((0, 2))
 
     def curvatures(vectors):
         """What `predict` pulls back from |dl/ds| in place of dl/ds, of 1 + |x|^2 in place of x."""
-        inputs, targets, noise = jnp.split(vectors, ends, 1)
-        sizes = 1 + jnp.sum(vectors**2, -1, keepdims=True)
-        input_sizes, target_sizes, noise_sizes = jnp.split(sizes, ends, 1)
-        hidden, scores, pairs = setup.architecture.predict(inputs, targets, mask)
+        sizes = jax.tree.map(lambda x: 1 + jnp.sum(x**2, -1, keepdims=True), vectors)
+        hidden, scores, pairs = setup.architecture.predict(vectors.inputs, vectors.targets, mask)
 
         def predict_sizes(input_sizes, target_sizes):
             predictions = setup.architecture.predict(input_sizes, target_sizes, mask)
             return predictions.hidden, predictions.scores
 
-        (hidden_sizes, _), pull_back = jax.vjp(predict_sizes, input_sizes, target_sizes)
+        (hidden_sizes, _), pull_back = jax.vjp(predict_sizes, sizes.inputs, sizes.targets)
         slopes, to_hidden, to_noise = setup.output.slopes(
-            hidden, scores, pairs, noise, hidden_sizes, noise_sizes
+            hidden, scores, pairs, vectors.noise, hidden_sizes, sizes.noise
         )
         to_inputs, to_targets = pull_back((to_hidden, slopes))
-        return jnp.concatenate([to_inputs, to_targets, to_noise], 1)[..., 0]
+        return jax.tree.map(lambda x: x[..., 0], Rows(to_inputs, to_targets, to_noise))
 
     return BlockLoss(rows, losses, curvatures)
 
 
-def take_rows(table: jax.Array, rows: jax.Array) -> jax.Array:
-    """The vectors [B, R, D] at rows [B, R] of the table [2V, D]."""
-    return table.at[rows].get(mode='promise_in_bounds')
+def take_rows(state: Vectors, rows: Rows) -> Rows:
+    """The vectors at rows of the tables.
+
+    The three gathers stay apart from what is done with them. XLA would otherwise gather anew, or
+    copy, in every loop that reads a part of them.
+    """
+
+    def take(table, rows):
+        return table.at[rows].get(mode='promise_in_bounds')
+
+    vectors = Rows(
+        take(state.inputs, rows.inputs),
+        take(state.outputs, rows.targets),
+        take(state.outputs, rows.noise),
+    )
+    return jax.lax.optimization_barrier(vectors)
 
 
 def descend_block(
-    table: jax.Array, block: BlockLoss, rate: jax.Array, *, add: AddSteps, stable: bool
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+    state: Vectors, block: BlockLoss, rate: jax.Array, *, add: AddSteps, stable: bool
+) -> tuple[Vectors, jax.Array, jax.Array]:
     """One step of descent with a block, of all devices' texts.
 
     Args:
-      table: [2V, D].
       rate: the learning rate.
-      add: adds the steps to the table.
+      add: adds the steps to a table.
       stable: whether steps are scaled by `stable_scale`.
 
     Returns:
-      The table after the step; the losses before it and the numbers of pairs, [B] each.
+      The vectors after the step; the losses before it and the numbers of pairs, [B] each.
     """
 
     def total(vectors):
         losses, pairs = block.losses(vectors)
         return losses.sum(), (losses, pairs)
 
-    vectors = take_rows(table, block.rows)
+    vectors = take_rows(state, block.rows)
     gradient, (losses, pairs) = jax.grad(total, has_aux=True)(vectors)
-    if not stable:
-        rows, gradient = _gather_texts((block.rows, gradient))
-        return add(table, rows, -rate * gradient), losses, pairs
-
-    rows, gradient, curvature = _gather_texts((block.rows, gradient, block.curvatures(vectors)))
-    scale = stable_scale(rows, rate * curvature, len(table))
-    return add(table, rows, -(rate * scale)[:, None] * gradient), losses, pairs
+    steps = jax.tree.map(lambda x: -rate * x, gradient)
+    if stable:
+        rows, steps, curvature = _gather_texts((block.rows, steps, block.curvatures(vectors)))
+        scale = _stable_scale(rows, curvature, rate, len(state.inputs))
+        steps = jax.tree.map(lambda scale, step: scale[:, None] * step, scale, steps)
+    else:
+        rows, steps = _gather_texts((block.rows, steps))
+    return _add_rows(state, rows, steps, add), losses, pairs
 
 
 def _gather_texts(tree: Any) -> Any:
     """Arrays [B, R, ...] of all devices' texts as rows [B R, ...]."""
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), all_gather(tree))
+
+
+def _stable_scale(rows: Rows, curvature: Rows, rate: jax.Array, size: int) -> Rows:
+    """`stable_scale` of all rows, those of the output vectors after those of the input vectors."""
+    numbers = jnp.concatenate([rows.inputs, size + rows.targets, size + rows.noise])
+    scale = stable_scale(numbers, rate * jnp.concatenate(curvature), 2 * size)
+    ends = [len(rows.inputs), len(rows.inputs) + len(rows.targets)]
+    return Rows(*jnp.split(scale, ends))
+
+
+def _add_rows(state: Vectors, rows: Rows, steps: Rows, add: AddSteps) -> Vectors:
+    """The vectors with steps added to their rows. Of two scatters into one table XLA would copy it
+    in between, so there is one."""
+    output_rows = jnp.concatenate([rows.targets, rows.noise])
+    output_steps = jnp.concatenate([steps.targets, steps.noise])
+    return state._replace(
+        inputs=add(state.inputs, rows.inputs, steps.inputs),
+        outputs=add(state.outputs, output_rows, output_steps),
+    )
 
 
 def word2vec(
@@ -224,32 +261,32 @@ def word2vec(
         del batch
         shape = (len(keep), dimension)
         inputs = jax.random.uniform(key, shape, minval=-0.5, maxval=0.5) / dimension
-        return Vectors(jnp.zeros((), jnp.int32), jnp.concatenate([inputs, jnp.zeros_like(inputs)]))
+        return Vectors(jnp.zeros((), jnp.int32), inputs, jnp.zeros_like(inputs))
 
     def update(key, state, batch):
         texts = sample_texts(key, batch['words'], setup)
         step_rate = rate(state.step.astype(jnp.float32))
 
-        def descend(i, table):
+        def descend(i, state):
             block = block_loss(texts, i, setup)
-            return descend_block(table, block, step_rate, add=add, stable=stable)
+            return descend_block(state, block, step_rate, add=add, stable=stable)
 
         # The first block is apart, so that its losses alone are computed: of the others the
         # gradients are enough.
-        table, losses, pairs = descend(0, state.table)
+        state, losses, pairs = descend(0, state)
         losses = jnp.where(out_of_range(batch['words']), jnp.nan, losses)
         loss, pairs = device_mean((losses.sum(), pairs.sum()))
-        table = jax.lax.fori_loop(
-            1, device_max(texts.blocks), lambda i, table: descend(i, table)[0], table
+        state = jax.lax.fori_loop(
+            1, device_max(texts.blocks), lambda i, state: descend(i, state)[0], state
         )
-        return Vectors(state.step + 1, table), {'loss': loss / jnp.maximum(pairs, 1)}
+        return state._replace(step=state.step + 1), {'loss': loss / jnp.maximum(pairs, 1)}
 
     def evaluate(key, state, batch):
         texts = sample_texts(key, batch['words'], setup)
 
         def evaluate_block(i, sums):
             block = block_loss(texts, i, setup)
-            vectors = take_rows(state.table, block.rows)
+            vectors = take_rows(state, block.rows)
             return jax.tree.map(jnp.add, sums, block.losses(vectors))
 
         zeros = jnp.zeros(len(batch['words']))
@@ -260,9 +297,8 @@ def word2vec(
     def encode(key, state, batch):
         del key
         words = batch['words']
-        size = len(state.table) // 2
         absent = (words < 0)[..., None]
-        codes = jnp.where(absent, 0, state.table[jnp.maximum(words, 0)])
-        return jnp.where((words >= size)[..., None], jnp.nan, codes)
+        codes = jnp.where(absent, 0, state.inputs[jnp.maximum(words, 0)])
+        return jnp.where((words >= len(keep))[..., None], jnp.nan, codes)
 
     return Algorithm(init, update, evaluate, encode=encode)

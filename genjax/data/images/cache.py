@@ -5,7 +5,8 @@ Letters: N examples, H x W pixels, C channels.
 
 import contextlib
 import functools
-import itertools
+import math
+import os
 import pathlib
 import sys
 import tempfile
@@ -15,11 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from genjax.data.images.examples import Examples
+from genjax.data.progress import progress
 from genjax.data.resident import fingerprint
 from genjax.home import cache_folder, is_writable, why_no_cache
 
 # 'image' uint8 [N, H, W, C] and, of labelled sets, 'label' int32 [N]
 Arrays = dict[str, np.ndarray]
+
+CHUNK = 2**23  # bytes of levels that a thread decodes at a time
 
 # What reading a damaged cache file can raise.
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
@@ -81,11 +85,23 @@ def _save(path: pathlib.Path, arrays: Arrays) -> None:
             partial_file.replace(path)
 
 
-def _decode(examples: Examples, chunk: int = 500) -> Arrays:
-    """Decodes every example by threads, in chunks, since record files are read fastest so."""
-    starts = range(0, len(examples), chunk)
-    chunks = [range(start, min(start + chunk, len(examples))) for start in starts]
-    with ThreadPoolExecutor() as pool:
-        decoded = pool.map(examples.__getitems__, chunks)
-        rows = list(itertools.chain.from_iterable(decoded))
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+def _decode(examples: Examples) -> Arrays:
+    """Decodes every example by threads, in chunks, each into its place in one array."""
+    n = len(examples)
+    chunk = max(1, CHUNK // math.prod(examples.shape))
+    starts = range(0, n, chunk)
+    parts = [range(start, min(start + chunk, n)) for start in starts]
+    whole: Arrays = {}
+    with (
+        progress(sys.stderr, 'reading', 'images', n) as show,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        show(0)
+        # Where one is refused, or the user interrupts, map calls off what has not begun.
+        for part, arrays in zip(parts, pool.map(examples.arrays, parts), strict=True):
+            for name, array in arrays.items():
+                if name not in whole:
+                    whole[name] = np.empty((n, *array.shape[1:]), array.dtype)
+                whole[name][part.start : part.stop] = array
+            show(part.stop)
+    return whole

@@ -47,30 +47,42 @@ class Examples:
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Example]:
-        """The examples at several indices, which record files give faster than one by one."""
+    def arrays(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
+        """The examples at several indices, stacked, which is faster than one by one."""
         with _refuse_damage(self.path):
             records = self.records.__getitems__(indices)
-        return [
-            self._decoded(index, record) for index, record in zip(indices, records, strict=True)
+        images = [
+            self._image(i, record['image']) for i, record in zip(indices, records, strict=True)
         ]
+        arrays = {'image': np.stack(images)}
+        labels = [record.get('label') for record in records]
+        if _is_number(labels[0]):
+            arrays['label'] = np.array(labels, np.int32)
+        return arrays
 
     def _decoded(self, index: int, record: Example) -> Example:
+        image = self._image(index, record['image'])
+        label = record.get('label')
+        if _is_number(label):
+            return {'image': image, 'label': np.int32(label)}
+        return {'image': image}
+
+    def _image(self, index: int, stored: Any) -> np.ndarray:
         # Imports Pillow, which digits do without.
         from genjax.data.images import pixels
 
-        image = record['image']
-        if isinstance(image, bytes):
-            try:
-                image = pixels.decode(image, self.shape)
-            except ValueError as error:
-                raise ValueError(
-                    f'{self.path}: the image of example {index} of {self.split} {error}'
-                ) from None
-        label = record.get('label')
-        if isinstance(label, int | np.integer):
-            return {'image': image, 'label': np.int32(label)}
-        return {'image': image}
+        if not isinstance(stored, bytes):
+            return stored
+        try:
+            return pixels.decode(stored, self.shape)
+        except ValueError as error:
+            raise ValueError(
+                f'{self.path}: the image of example {index} of {self.split} {error}'
+            ) from None
+
+
+def _is_number(label: Any) -> bool:
+    return isinstance(label, int | np.integer)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ Import this module where it is used: it imports tensorflow_datasets.
 """
 
 import contextlib
+import dataclasses
 import difflib
 import itertools
 import pathlib
@@ -15,6 +16,7 @@ from typing import Any
 import requests
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+from tensorflow_datasets.proto import tf_example_pb2
 
 from genjax.data.images.builders import BUILDERS
 from genjax.data.images.errors import one_line
@@ -65,7 +67,8 @@ def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[dict
     ]
     decoders = {name: tfds.decode.SkipDecoding() for name in images}
     try:
-        return builder.as_data_source(split, decoders=decoders)
+        source = builder.as_data_source(split, decoders=decoders)
+        return LabelledImages(source) if _is_labelled_image(features) else source
     except NotImplementedError:
         file_format = builder.info.file_format.value
         raise ValueError(
@@ -74,6 +77,43 @@ def open_records(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[dict
         ) from None
     except RuntimeError as error:
         raise ValueError(f'{builder.data_path} is damaged: {error}') from None
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledImages(Sequence):
+    """The records of a split of labelled images, of which TFDS's reader makes arrays one by one.
+
+    Attributes:
+      source: TFDS's.
+    """
+
+    source: Any
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.source[index]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """The image, as its file, and the label at several indices, and nothing else."""
+        stored = self.source.data_source.__getitems__(indices)
+        return [_image_and_label(content) for content in stored]
+
+
+def _is_labelled_image(features: dict[str, Any]) -> bool:
+    """Whether image and label are stored as one file and one whole number."""
+    image = features.get('image')
+    label = features.get('label')
+    return type(image) is tfds.features.Image and type(label) is tfds.features.ClassLabel
+
+
+def _image_and_label(content: bytes) -> dict[str, Any]:
+    """Of one tf.train.Example."""
+    feature = tf_example_pb2.Example.FromString(content).features.feature
+    (image,) = feature['image'].bytes_list.value
+    (label,) = feature['label'].int64_list.value
+    return {'image': image, 'label': label}
 
 
 def _default_folder(name: str, read_only: pathlib.Path) -> pathlib.Path:

@@ -38,6 +38,8 @@ PLAIN = re.compile(
     '\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03ce'
     '\u0400-\u0481\u048a-\u052f\u2013\u2014\u2019\u201c-\u201e\u2026]*'
 )
+# What parts words in every place, of ASCII: all but letters, digits, the apostrophe and the point
+PARTING = {code: ' ' for code in range(128) if not (chr(code).isalnum() or chr(code) in "'.")}
 # Soft hyphens, marks of direction and word joiners: invisible, and no part of a word's spelling.
 INVISIBLE = re.compile('[\xad\u061c\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]')
 
@@ -63,10 +65,40 @@ def tokens(text: str) -> list[str]:
     dot becomes i and a mark, in one word).
     """
     if text.isascii() or PLAIN.fullmatch(text):
-        return PLAIN_TOKEN.findall(text.lower().replace('\N{RIGHT SINGLE QUOTATION MARK}', "'"))
+        return _plain_tokens(text.lower().replace('\N{RIGHT SINGLE QUOTATION MARK}', "'"))
     composed = unicodedata.normalize('NFC', INVISIBLE.sub('', text))
     lower = unicodedata.normalize('NFC', composed.lower())
     return TOKEN.findall(lower.replace('\N{RIGHT SINGLE QUOTATION MARK}', "'"))
+
+
+def _plain_tokens(lower: str) -> list[str]:
+    """The words of a text as `PLAIN_TOKEN` finds them, which is used where it has to be only.
+
+    Where letters and digits alone stand between spaces, as str.isalnum and the pattern alike have
+    them, the runs that the pattern finds are what spaces part. So it is in most lines of a prepared
+    text, and of ordinary ASCII without apostrophes once its punctuation is made spaces. A point is
+    safe at the end and before a space, where it is not between two digits. In other texts the
+    pattern looks at single pieces: none of its matches, nor what decides one, reaches over a space.
+    """
+    if _only_words(lower):
+        return lower.split()
+    if lower.isascii():
+        lower = lower.translate(PARTING).replace('. ', '  ').removesuffix('.')
+        if _only_words(lower):
+            return lower.split()
+
+    words = []
+    for piece in lower.split():
+        if piece.isalnum() or piece == "'s":
+            words.append(piece)
+        else:
+            words += PLAIN_TOKEN.findall(piece)
+    return words
+
+
+def _only_words(text: str) -> bool:
+    """Whether there is nothing but letters and digits between spaces."""
+    return text.replace(' ', '').isalnum()
 
 
 def characters(text: str) -> list[str]:

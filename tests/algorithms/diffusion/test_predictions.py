@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.algorithms.diffusion import predictions
+from genjax.algorithms.diffusion import predictions, weights
 from genjax.algorithms.diffusion.paths import (
     straight,
     trigonometric,
@@ -112,3 +112,10 @@ def test_ill_conditioned_is_what_the_docstring_says():
     assert growth('score', np.float64(80.0)) == pytest.approx(80**2)
     assert growth('edm', np.float64(80.0)) == pytest.approx(0.5, rel=1e-4)
     assert growth('edm', np.float64(0.002)) == pytest.approx(0.002, rel=1e-4)
+
+
+@pytest.mark.parametrize('deviation', [0.0, -0.5, float('nan')])
+@pytest.mark.parametrize('make', [predictions.edm, weights.edm_error])
+def test_data_without_a_deviation_are_refused(make, deviation):
+    with pytest.raises(ValueError, match=rf'data_deviation is {deviation}; it must be positive'):
+        make(deviation)

@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.algorithms.word2vec.outputs import alias_table, log_partition, negative_sampling
+from genjax.algorithms.word2vec.outputs import (
+    alias_table,
+    log_partition,
+    negative_sampling,
+    softplus,
+)
 from tests.marks import quick_only
 from tests.trees import assert_trees_close
 
@@ -13,7 +18,7 @@ V, D, B, T = 11, 6, 2, 8
 COUNTS = np.arange(V, 0, -1) ** 2
 
 
-@pytest.mark.parametrize('chunk', quick_only([4, 64], [1, 4, 10, 64]))
+@pytest.mark.parametrize('chunk', quick_only([4, 6, 64], [1, 4, 6, 9, 10, 64]))
 def test_the_partition_by_chunks_is_the_direct_one_in_value_and_gradient(chunk):
     hidden = 3 * jax.random.normal(jax.random.key(0), (B, T, D))
     rows = 3 * jax.random.normal(jax.random.key(1), (B, 10, D))
@@ -51,3 +56,24 @@ def test_noise_words_are_drawn_by_their_power():
     expected = COUNTS**0.75 / (COUNTS**0.75).sum()
     found = np.bincount(draws.ravel(), minlength=V) / draws.size
     assert (np.abs(found - expected) < 5 * np.sqrt(expected / draws.size)).all()
+
+
+def test_softplus_has_the_derivatives_of_its_definition():
+    """Of the first and second order, forwards and backwards, where neither side overflows."""
+    x = jnp.linspace(-20, 20, 81)
+
+    def plain(x):
+        return jnp.log1p(jnp.exp(x))
+
+    def second(f):
+        return jax.jacfwd(jax.grad(f))
+
+    np.testing.assert_allclose(softplus(x), plain(x), rtol=1e-5)
+    for derivative in (jax.grad, second):
+        np.testing.assert_allclose(
+            jax.vmap(derivative(softplus))(x), jax.vmap(derivative(plain))(x), rtol=1e-4, atol=1e-6
+        )
+    tangent = jnp.full_like(x, 2.0)
+    np.testing.assert_allclose(
+        jax.jvp(softplus, (x,), (tangent,))[1], 2 * jax.nn.sigmoid(x), rtol=1e-6
+    )

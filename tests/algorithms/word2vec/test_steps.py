@@ -3,7 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.algorithms.word2vec.steps import add_clipped_steps, add_steps, stable_scale
+from genjax.algorithms.word2vec.steps import (
+    MOST_ROWS,
+    add_clipped_steps,
+    add_steps,
+    first_places,
+    stable_scale,
+)
 
 
 def test_the_scale_of_a_step_follows_from_the_sum_over_its_row():
@@ -27,3 +33,22 @@ def test_a_bound_shortens_the_sum_of_a_rows_steps():
         [[0, 0.5], [0.1, 0], [0, 0], [0.3, 0.4], [0, 0]],
         rtol=1e-6,
     )
+
+
+def test_first_places_are_the_same_with_and_without_sorting():
+    rows = np.random.default_rng(0).integers(0, 12, 40).astype(np.int32)
+    expected = [list(rows).index(row) for row in rows]
+    for size in (12, MOST_ROWS * len(rows) + 1):
+        np.testing.assert_array_equal(first_places(jnp.asarray(rows), size), expected)
+
+
+def test_clipped_steps_are_the_same_to_the_bit_in_tables_of_any_length():
+    rng = np.random.default_rng(1)
+    rows = jnp.asarray(rng.integers(0, 9, 30).astype(np.int32))
+    steps = jnp.asarray(rng.normal(size=(30, 4)).astype(np.float32))
+    add = add_clipped_steps(0.5)
+    short = add(jnp.zeros((9, 4)), rows, steps)
+    long = add(jnp.zeros((MOST_ROWS * len(rows) + 1, 4)), rows, steps)
+    np.testing.assert_array_equal(long[:9], short)
+    assert not long[9:].any()
+    assert np.linalg.norm(short, axis=1).max() < 0.5001

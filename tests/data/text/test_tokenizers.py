@@ -129,6 +129,53 @@ def test_of_plain_letters_both_patterns_give_the_same(drawn):
     assert tokens(drawn) == tokenizers.TOKEN.findall(drawn.lower().replace('’', "'"))
 
 
+# Pieces of texts as they are written, most of which are read without the pattern.
+PIECES = [
+    'Word',
+    '1',
+    '.5',
+    '.',
+    '. ',
+    ', ',
+    ' ',
+    '\n',
+    '\t',
+    '-',
+    "'",
+    "'s",
+    '’s ',
+    '_',
+    '...',
+    '\x1f',
+]
+
+
+@hypothesis.given(st.lists(st.sampled_from([*PIECES, 'é', 'ДОМ ', '\xa0', '«']), max_size=12))
+def test_the_words_of_a_text_are_those_of_the_pattern(pieces):
+    drawn = ''.join(pieces)
+    assert tokens(drawn) == tokenizers.PLAIN_TOKEN.findall(drawn.lower().replace('’', "'"))
+
+
+@pytest.mark.parametrize(
+    'written',
+    [
+        'Élan vital ДОМ',
+        "The king 's men 's",
+        'One, two; (three_four).',
+        'A. B! 5. 2?\n',
+        '10 000\t-1\r\n',
+    ],
+)
+def test_plain_lines_are_read_without_the_pattern(written, monkeypatch):
+    class Absent:
+        def findall(self, text):
+            raise AssertionError(f'{text!r} is read by the pattern')
+
+    expected = tokenizers.PLAIN_TOKEN.findall(written.lower())
+    monkeypatch.setattr(tokenizers, 'PLAIN_TOKEN', Absent())
+    assert tokens(written) == expected
+
+
 def test_each_plain_letter_is_one_in_both_patterns():
     for letter in PLAIN.lower():
         for context in 'a{}b', '1{}2', '{}', 'a {}', '{0}{0}':

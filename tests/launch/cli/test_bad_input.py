@@ -123,6 +123,9 @@ COMMANDS = {
         '--config.sampler.interval=(2.0,)': 'sampler.interval is (2.0,); it takes two noise '
         'levels, (low, high)',
     },
+    'diffusion_plane': {
+        '--config.data_deviation=0': 'data_deviation is 0.0; it must be positive',
+    },
     'gan_finite': {
         '--config.p=(0.5,0.6)': 'p is [0.5, 0.6000000238418579]; probabilities must be a row of '
         'positive numbers '

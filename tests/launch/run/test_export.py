@@ -18,6 +18,7 @@ from launch.run import rundir
 from launch.run.plan import recipe
 from launch.run.states import state_at
 from tests.conftest import toy_experiments
+from tests.folders import contents
 from tests.trees import assert_trees_equal
 
 PAGE = pathlib.Path(__file__).parents[2] / 'experiments/_fitted.py'
@@ -36,10 +37,6 @@ def trained(tmp_path_factory):
 def run(folder, trained):
     shutil.copytree(trained / 'a', folder / 'a')
     return folder / 'a'
-
-
-def contents(folder):
-    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob('*')}
 
 
 def test_parameters_and_average_are_named_by_their_paths(run, folder, capsys):
@@ -80,8 +77,8 @@ def test_another_checkpoint_and_average_can_be_chosen(run, folder):
         ('-o out', 'RUN is missing; it takes a run directory'),
         ('a', '-o is missing; it takes a folder'),
         ('a -o', '-o needs a value'),
-        ('a b -o out', 'b is no flag; there are: RUN, -o, --average, --format, --help'),
-        ('a -o out --size=3', '--size=3 is no flag; there are: RUN, -o, --average, --format, '),
+        ('a b -o out', 'RUN is a, b; it takes a run directory'),
+        ('a -o out --size=3', '--size is no flag; there are: -o, --average, --format, --help'),
         ('a -o out --format=torch', '--format is torch; there are: safetensors, diffusers'),
         ('a -o out --format=difusers', '--format is difusers; did you mean diffusers?'),
         ('a -o a', '-o is a, which holds something else; it takes a new folder'),

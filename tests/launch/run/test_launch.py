@@ -14,16 +14,12 @@ import experiments
 from launch.__main__ import main
 from launch.cli import catalogue
 from launch.run import lock, rundir
+from tests.folders import contents
 
 HERE = pathlib.Path(__file__).parents[2]
 
 
 pytestmark = pytest.mark.usefixtures('folder')
-
-
-def contents(folder):
-    files = [path for path in folder.rglob('*') if path.name != '.lock']
-    return {str(path): path.read_bytes() if path.is_file() else None for path in files}
 
 
 def only_run(folder):
@@ -119,10 +115,10 @@ def test_refuses_in_one_line_and_writes_nothing(line, folder, capsys):
     (folder / 'foreign/thesis.tex').write_text('')
     (folder / 'broken').mkdir()
     (folder / 'broken/config.json').write_text('{"seed"')
-    before = contents(folder)
+    before = contents(folder, without=('.lock',))
     assert main(line.split()) == 2
     assert capsys.readouterr() == ('', WRONG[line] + '\n')
-    assert contents(folder) == before
+    assert contents(folder, without=('.lock',)) == before
 
 
 def test_refuses_a_directory_that_cannot_be_made(folder, monkeypatch, capsys):
@@ -184,10 +180,10 @@ def test_an_experiment_may_leave_the_intervals_to_the_trainer(capsys):
 def test_a_checkpoint_that_was_torn_is_none(folder, capsys):
     rundir.write(folder / 'config.json', rundir.identity(catalogue.load('toy').get_config()))
     (folder / 'checkpoints/2.orbax-checkpoint-tmp').mkdir(parents=True)
-    before = contents(folder)
+    before = contents(folder, without=('.lock',))
     assert main(['--exp=toy', '--workdir=.', '--mode=evaluate']) == 2
     assert capsys.readouterr().err == f'no checkpoint in {folder}/checkpoints\n'
-    assert contents(folder) == before
+    assert contents(folder, without=('.lock',)) == before
 
 
 @pytest.mark.slow
@@ -225,11 +221,11 @@ def test_a_second_signal_leaves_at_once():
 
 def test_two_launches_of_one_directory_do_not_meet(folder, capsys):
     with lock.locked(folder / 'a'):
-        before = contents(folder)
+        before = contents(folder, without=('.lock',))
         assert main(['--exp=toy', '--workdir=a']) == 2
         says = f'workdir a is held by process {os.getpid()} on {platform.node()} since 20'
         assert capsys.readouterr().err.startswith(says)
-        assert contents(folder) == before
+        assert contents(folder, without=('.lock',)) == before
     assert main(['--exp=toy', '--workdir=a']) == 0
 
 
@@ -249,7 +245,7 @@ def test_a_bug_shows_its_traceback():
 def test_refuses_the_directory_of_another_run(folder, capsys):
     config = rundir.identity(catalogue.load('toy').get_config())
     rundir.claim(folder / 'a', 'toy', config, 'threes', {})
-    before = contents(folder)
+    before = contents(folder, without=('.lock',))
     here = ['--exp=toy', '--workdir=a', '--config.walk.rate=0.1', '--config.seed=1']
     assert main(here) == 2
     belongs = (
@@ -271,7 +267,7 @@ def test_refuses_the_directory_of_another_run(folder, capsys):
     assert (
         capsys.readouterr().err == 'workdir a began on the data threes, and these are elsewhere\n'
     )
-    assert contents(folder) == before
+    assert contents(folder, without=('.lock',)) == before
 
 
 def test_list_says_what_every_experiment_is(folder, monkeypatch, capsys):

@@ -144,7 +144,7 @@ def test_a_launch_with_another_source_goes_on_and_says_so(pages, folder, capsys)
     assert main(line) == 0
     assert capsys.readouterr().err == says
     assert main([*line, '--mode=sample']) == 0
-    assert capsys.readouterr().err == ''
+    assert capsys.readouterr().err == 'a: step 4\n'
 
     first, *same, evaluated, other, last = sources(folder / 'a')
     assert all(source['digest'] == first['digest'] and 'files' not in source for source in same)

@@ -18,6 +18,7 @@ from launch.run import rundir
 from launch.run.plan import recipe
 from launch.run.states import state_at
 from tests.conftest import toy_experiments
+from tests.folders import contents
 from tests.marks import slow
 from tests.trees import assert_trees_equal
 
@@ -41,10 +42,6 @@ def source(folder, trained):
     for name in ('a', 'weights'):
         shutil.copytree(trained / name, folder / name)
     return folder
-
-
-def contents(folder):
-    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob('*')}
 
 
 def beginning(*words):

@@ -371,7 +371,7 @@ def test_an_earlier_page_is_replaced_and_nothing_else_is(tmp_path, monkeypatch, 
 WRONG = {
     '': 'RUNS is missing; it takes run directories, or folders that hold them',
     'runs -o': '-o needs a value',
-    'runs --out=x': '--out=x is no flag; there are: -o, --help',
+    'runs --out=x': '--out is no flag; there are: -o, --help',
     'nowhere': 'nowhere is no directory',
     'empty': 'empty holds no run',
     'runs -o no/page.html': '-o is no/page.html, and no is no directory',

@@ -10,7 +10,12 @@ Small   python -m launch --exp meanflow_digits --config.steps=200 --config.unet.
 Source  Geng et al. 2025, arXiv:2505.13447: the pairs of times, the adaptive weight and, where
         --config.guidance.scale is not 1, guidance in the target. The network is flow_digits' and is
         told the duration as well
-Ours    not measured yet
+Ours    2,000 steps, seed 0 alone, about 4 min of training on 2 CPU cores (Intel Xeon, commit
+        aee6624, jax 0.10.2). Of 1,500 samples by 1, 2 and 4 evaluations and by 50 of the ODE of the
+        same network: of their label 99.6, 98.1, 97.9 and 98.0 %, Frechet distance (digits
+        classifier) 20.5, 3.8, 3.4 and 6.8, recall 0.24, 0.79, 0.81 and 0.73. So one step gives
+        digits, of less variety; flow_digits has 2.4 by 20 estimates. One step ends at 41 % of the
+        data's deviation from where the ODE does, two at 22, four at 14 %
 """
 
 import jax.numpy as jnp
@@ -63,8 +68,8 @@ def get_config():
         decay=0.995,
         times=dict(mean=-0.4, deviation=1.0),  # of the logits of both times
         diagonal=0.5,  # the share of r = t
-        # Of both times for the network's sines. At 1000, as denoisers have it, du/dt is a hundred
-        # times what it should be, and one step learns little.
+        # Of both times for the network's sines. At 1000, as denoisers have it, du/dt is so rough
+        # that the error stays at 110 in the place of 0.43, and one step knows little but the class.
         time_scale=10.0,
         weight=dict(p=1.0, c=1e-3),
         guidance=dict(scale=1.0, mix=0.0),

@@ -4,7 +4,8 @@ autoencoder   h = f(x), r = g(h): denoising and sparse
 classifier    p(y | x) by maximum likelihood
 cooccurrence  window counts, pointwise mutual information, SVD
 density       a density fitted by either Kullback-Leibler divergence
-diffusion/    DDPM: the process, samplers, the bound
+diffusion/    DDPM: the process, samplers, the bound; flow maps, which take few steps
+drifting      a generator trained along a field of a kernel
 gan/          players, games and penalties
 hmm/          hidden Markov models by EM
 mixture/      Gaussian mixtures by EM

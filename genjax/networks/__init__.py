@@ -1,7 +1,7 @@
 """Networks: flax.linen modules, (params, x) -> y, without losses.
 
 classifier   Classifier: images to features and logits
-conditions   Conditions: labels and what augmentation did, added to the features of the time
+conditions   Conditions: labels, a duration and what augmentation did, added to the time's features
 conv         Conv: the convolution layer of every image network
 convolution  convolve: lax's convolution, in quick forms on a CPU
 dcgan        Generator, Discriminator of DCGAN

@@ -1,4 +1,4 @@
-"""What a denoiser is told besides an image and its time: a class, and what augmentation did.
+"""What a denoiser is told besides an image and its time: a class, a duration, an augmentation.
 
 Letters: B examples, C classes, A augmentation labels, F features.
 """
@@ -21,20 +21,27 @@ class Conditions(nn.Module):
     go through another such layer, and are 0 where nothing was done.
 
     Source: Karras et al. 2022, arXiv:2206.00364, appendix F.2, and the authors' code for the scale.
+    The features of a duration go through a third one, which adds how far an average velocity leads.
 
     Args:
       classes: C; None: there is no label.
       augmentation_labels: A; 0: there are none.
-      kernel_init: of both layers.
+      kernel_init: of all layers.
+      duration: whether there is one.
     """
 
     classes: int | None = None
     augmentation_labels: int = 0
     kernel_init: nn.initializers.Initializer = nn.initializers.xavier_uniform()
+    duration: bool = False
 
     @nn.compact
     def __call__(
-        self, features: Array, label: Array | None = None, augmentation: Array | None = None
+        self,
+        features: Array,
+        label: Array | None = None,
+        augmentation: Array | None = None,
+        duration: Array | None = None,
     ) -> Array:
         """The features of the time with those of the conditions.
 
@@ -42,6 +49,7 @@ class Conditions(nn.Module):
           features: float32 [B, F].
           label: int [B] in 0..C, where there are classes; C says that there is none.
           augmentation: float [B, A]; None for zeros.
+          duration: float [B, F], its features, where there is one.
 
         Returns:
           [B, F].
@@ -59,6 +67,9 @@ class Conditions(nn.Module):
         if label is not None and label.shape != (B,):
             raise ValueError(f'label has shape {label.shape}; {[B]} is needed')
         wanted = (B, self.augmentation_labels)
+        if self.duration != (duration is not None):
+            given = 'missing' if duration is None else 'given'
+            raise ValueError(f'duration is {self.duration}; its features are {given}')
         if augmentation is not None and augmentation.shape != wanted:
             raise ValueError(
                 f'augmentation_labels is {self.augmentation_labels}; '
@@ -76,4 +87,6 @@ class Conditions(nn.Module):
             if augmentation is None:
                 augmentation = jnp.zeros(wanted)
             features = features + linear('augmentation', augmentation)
+        if duration is not None:
+            features = features + linear('duration', duration)
         return features

@@ -158,6 +158,7 @@ class SongUNet(nn.Module):
       embedding: how many they are, in units of width.
       resampling: the filter with which blocks change the resolution.
       residual_input: whether a pyramid of the input is added on the way down.
+      duration: whether it is told a duration besides the time.
     """
 
     width: int = 128
@@ -172,10 +173,16 @@ class SongUNet(nn.Module):
     embedding: int = 1
     resampling: Resampling = box
     residual_input: bool = False
+    duration: bool = False
 
     @nn.compact
     def __call__(
-        self, x: Array, t: Array, label: Array | None = None, augmentation: Array | None = None
+        self,
+        x: Array,
+        t: Array,
+        label: Array | None = None,
+        augmentation: Array | None = None,
+        duration: Array | None = None,
     ) -> Array:
         """x [B, H, W, C], t [B] -> [B, H, W, C] in float32.
 
@@ -184,14 +191,15 @@ class SongUNet(nn.Module):
           t: the time.
           label: int [B], where there are classes.
           augmentation: [B, augmentation_labels]; None for zeros, where nothing was done.
+          duration: [B], where the network is told one.
 
         Raises:
           ValueError: fields or shapes do not fit together, or there are labels without classes or
-            the reverse.
+            the reverse, and so for a duration.
         """
         check_fields(self)
         check_shapes(self, x, t)
-        time = self._time(t, label, augmentation)
+        time = self._time(t, label, augmentation, duration)
         conv = partial(Conv, dtype=self.dtype)
         down, up = self.resampling
 
@@ -232,12 +240,16 @@ class SongUNet(nn.Module):
         y = conv(x.shape[-1], kernel_init=small_init, name='leave')(h)
         return y.astype(wide_dtype(self.dtype))
 
-    def _time(self, t, label, augmentation):
+    def _time(self, t, label, augmentation, duration):
         """The features of the time and the conditions, [B, E]."""
         dense = partial(nn.Dense, 4 * self.width, kernel_init=xavier_init, dtype=self.dtype)
-        conditions = Conditions(self.classes, self.augmentation_labels, name='conditions')
-        features = self.embed(t, self.embedding * self.width)
-        time = nn.silu(dense(name='time1')(conditions(features, label, augmentation)))
+        conditions = Conditions(
+            self.classes, self.augmentation_labels, duration=self.duration, name='conditions'
+        )
+        size = self.embedding * self.width
+        of_duration = None if duration is None else self.embed(duration, size)
+        features = conditions(self.embed(t, size), label, augmentation, of_duration)
+        time = nn.silu(dense(name='time1')(features))
         return nn.silu(dense(name='time2')(time))
 
 

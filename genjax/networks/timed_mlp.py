@@ -34,13 +34,22 @@ class TimedMLP(nn.Module):
     size: int = 16
 
     @nn.compact
-    def __call__(self, x: jax.Array, condition: jax.Array) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, condition: jax.Array, duration: jax.Array | None = None
+    ) -> jax.Array:
         """x [B, ...], condition [B] -> [B, *shape].
+
+        Args:
+          x: the examples.
+          condition: of each.
+          duration: [B], a second condition where it is given.
 
         Raises:
           ValueError: size is not positive and even, or what `MLP` refuses.
         """
         if self.size < 2 or self.size % 2:
             raise ValueError(f'size is {self.size}; it must be positive and even')
-        known = jnp.concatenate([x.reshape(len(x), -1), series(condition, self.size)], -1)
-        return MLP(self.widths, self.shape, nn.silu)(known)
+        known = [x.reshape(len(x), -1), series(condition, self.size)]
+        if duration is not None:
+            known.append(series(duration, self.size))
+        return MLP(self.widths, self.shape, nn.silu)(jnp.concatenate(known, -1))

@@ -211,6 +211,7 @@ class UNet(nn.Module):
       channels_per_group: of the norms, at the least, see `Norm`. The paper's widths have 4 and more
         in any case; a level of 32 channels or fewer is told the time and the label by 2 or more
         alone.
+      duration: whether it is told a duration besides the time.
     """
 
     width: int
@@ -223,6 +224,7 @@ class UNet(nn.Module):
     classes: int | None = None
     augmentation_labels: int = 0
     channels_per_group: int = 1
+    duration: bool = False
 
     @nn.compact
     def __call__(
@@ -231,6 +233,7 @@ class UNet(nn.Module):
         t: jax.Array,
         label: jax.Array | None = None,
         augmentation: jax.Array | None = None,
+        duration: jax.Array | None = None,
     ) -> jax.Array:
         """x [B, H, W, C], t [B] -> [B, H, W, C] in float32, or float64 where `dtype` is that.
 
@@ -239,10 +242,11 @@ class UNet(nn.Module):
           t: the time.
           label: int [B], where there are classes.
           augmentation: [B, augmentation_labels]; None for zeros, where nothing was done.
+          duration: [B], where the network is told one.
 
         Raises:
           ValueError: fields or shapes do not fit together, or there are labels without classes or
-            the reverse.
+            the reverse, and so for a duration.
         """
         check_fields(self)
         check_shapes(self, x, t)
@@ -250,9 +254,12 @@ class UNet(nn.Module):
         dense = partial(nn.Dense, 4 * self.width, kernel_init=fan_avg_init, dtype=self.dtype)
 
         conditions = Conditions(
-            self.classes, self.augmentation_labels, fan_avg_init, name='conditions'
+            self.classes, self.augmentation_labels, fan_avg_init, self.duration, name='conditions'
         )
-        features = conditions(timestep_embedding(t, self.width), label, augmentation)
+        duration_features = None if duration is None else timestep_embedding(duration, self.width)
+        features = conditions(
+            timestep_embedding(t, self.width), label, augmentation, duration_features
+        )
         time = dense(name='time1')(features)
         time = dense(name='time2')(nn.silu(time))
 

@@ -161,13 +161,16 @@ def _ways_picture(panels, real, extent, columns):
     return render(figure)
 
 
-def clouds(samples: Mapping[str, Sample], real: np.ndarray, *, extent: float) -> Measure:
+def clouds(
+    samples: Mapping[str, Sample], real: np.ndarray, *, extent: float, columns: int | None = None
+) -> Measure:
     """Real points and as many draws of each of several samplers, a panel each, 'clouds'.
 
     Args:
       samples: name -> (key, state, n) -> [n, 2]; all are drawn from one key.
       real: [N, 2].
       extent: half the side of the square that is shown.
+      columns: panels in a row; None: all are in one.
     """
     draws = {name: jax.jit(sample, static_argnums=2) for name, sample in samples.items()}
 
@@ -176,9 +179,13 @@ def clouds(samples: Mapping[str, Sample], real: np.ndarray, *, extent: float) ->
 
         drawn = {name: np.asarray(draw(key, state, len(real))) for name, draw in draws.items()}
         panels = {'data': real} | drawn
-        figure = Figure((4 * len(panels), 4.3), 100, layout='constrained')
-        grid = figure.subplots(1, len(panels))
-        for axes, (name, points) in zip(grid, panels.items(), strict=True):
+        across = columns or len(panels)
+        down = -(-len(panels) // across)
+        figure = Figure((4 * across, 4.3 * down), 100, layout='constrained')
+        grid = figure.subplots(down, across, squeeze=False).ravel()
+        for axes in grid[len(panels) :]:
+            axes.axis('off')
+        for axes, (name, points) in zip(grid, panels.items(), strict=False):
             _frame(axes, extent)
             axes.scatter(*points.T, s=4, color=COLOURS[0], alpha=0.6, linewidths=0)
             axes.set_title(name)

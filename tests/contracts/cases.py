@@ -14,12 +14,25 @@ from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of
 from genjax.algorithms.diffusion.ddpm import ddpm
 from genjax.algorithms.diffusion.denoiser import Guidance, denoiser
 from genjax.algorithms.diffusion.denoiser import Model as Denoiser
+from genjax.algorithms.diffusion.flow_maps import (
+    InTarget,
+    adaptive,
+    average_velocity,
+    flow_maps,
+    mean_flow,
+    sorted_pairs,
+    swapped,
+    with_noise,
+)
+from genjax.algorithms.diffusion.flow_maps import Model as FlowMap
 from genjax.algorithms.diffusion.learned_variance import improved_ddpm
 from genjax.algorithms.diffusion.paths import straight
 from genjax.algorithms.diffusion.predictions import velocity
 from genjax.algorithms.diffusion.samplers.second_order import heun
 from genjax.algorithms.diffusion.times import even_times, uniform
 from genjax.algorithms.diffusion.weights import flow
+from genjax.algorithms.drifting import drifting
+from genjax.algorithms.drifting import gaussian as gaussian_kernel
 from genjax.algorithms.gan.games import hinge
 from genjax.algorithms.gan.gan import Model as Players
 from genjax.algorithms.gan.gan import gan
@@ -95,13 +108,38 @@ def denoiser_case() -> Experiment:
     return Experiment(algorithm, cycle({'image': images, 'label': labels}), {})
 
 
+def flow_maps_case() -> Experiment:
+    """MeanFlow both ways with guidance in its target, and samples with noise between the steps."""
+    rng = np.random.default_rng(1)
+    images = rng.uniform(-1, 1, (40, 4, 4, 1)).astype(np.float32)
+    labels = rng.integers(0, 3, 40, np.int32)
+    path = straight()
+    algorithm = flow_maps(
+        FlowMap(Labelled(), path, average_velocity(1000), classes=3),
+        optax.adam(1e-3),
+        shape=(4, 4, 1),
+        objective=mean_flow,
+        pairs=swapped(sorted_pairs(uniform(path))),
+        jumps=with_noise(path, even_times(path, 3)),
+        weight=adaptive(),
+        guidance=InTarget(1.5, 0.2),
+        label_dropout=0.2,
+        reversible=True,
+        decay=0.9,
+        others={'half': half_life(50, BATCH)},
+    )
+    return Experiment(algorithm, cycle({'image': images, 'label': labels}), {})
+
+
 class Labelled(nn.Module):
-    """A network of images with a time and a label, 3 for none."""
+    """A network of images with a time, a label, 3 for none, and a duration for flow maps."""
 
     @nn.compact
-    def __call__(self, x, condition, label):
+    def __call__(self, x, condition, label, duration=None):
         given = jax.nn.one_hot(label, 4)
         h = nn.Dense(8)(x.reshape(len(x), -1)) + nn.Dense(8)(given)
+        if duration is not None:
+            h = h + nn.Dense(8)(duration[:, None] / 1000)
         h = nn.tanh(h + nn.Dense(8)(condition[:, None] / 1000))
         return nn.Dense(16)(h).reshape(x.shape)
 
@@ -225,6 +263,14 @@ def density_case() -> Experiment:
     return Experiment(density(gaussian, losses, optax.adam(1e-2), decay=0.9), rows(x), {})
 
 
+def drifting_case() -> Experiment:
+    """A generator of rows, moved by the whole batch."""
+    algorithm = drifting(
+        MLP((8,), (3,)), optax.adam(1e-3), latent=2, kernel=gaussian_kernel(1.0), decay=0.9
+    )
+    return Experiment(algorithm, rows(np.random.default_rng(3).normal(size=(40, 3))), {})
+
+
 def hmm_case() -> Experiment:
     """Three states and six symbols, sequences of 4 to 10 of them, stepwise EM with a prior."""
     rng = np.random.default_rng(3)
@@ -303,6 +349,8 @@ ALGORITHMS = {
     'ddpm': ddpm_case,
     'denoiser': denoiser_case,
     'density': density_case,
+    'drifting': drifting_case,
+    'flow_maps': flow_maps_case,
     'gan': gan_case,
     'hmm': hmm_case,
     'improved_ddpm': improved_ddpm_case,

@@ -31,6 +31,30 @@ def test_they_add_rows_of_the_label_times_the_root_and_a_product_of_the_augmenta
     np.testing.assert_array_equal(silent, FEATURES)
 
 
+def test_a_duration_adds_a_product_of_its_features_and_a_layer_of_its_own():
+    plain = Conditions(classes=3)
+    layer = Conditions(classes=3, duration=True)
+    params = layer.init(jax.random.key(2), FEATURES, LABEL, None, -FEATURES)
+    matrix = np.asarray(params['params']['duration']['kernel'])  # [6, 6]
+    without = plain.init(jax.random.key(2), FEATURES, LABEL)
+    assert jax.tree.map(np.shape, without['params']) == {'label': {'kernel': (3, 6)}}
+    np.testing.assert_array_equal(
+        without['params']['label']['kernel'], params['params']['label']['kernel']
+    )
+    np.testing.assert_allclose(
+        layer.apply(params, FEATURES, LABEL, None, -FEATURES),
+        plain.apply(without, FEATURES, LABEL) - FEATURES @ matrix,
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_a_duration_is_given_exactly_where_there_is_one():
+    for has_one, features in ((True, None), (False, FEATURES)):
+        with pytest.raises(ValueError, match=f'^duration is {has_one}; its features are'):
+            Conditions(duration=has_one).init(jax.random.key(2), FEATURES, duration=features)
+
+
 def test_without_conditions_there_are_no_parameters_and_nothing_changes():
     layer = Conditions()
     params = layer.init(jax.random.key(2), FEATURES)

@@ -29,6 +29,16 @@ def test_it_is_an_mlp_of_both():
     assert np.all(np.abs(other - plain).max((1, 2)) > 1e-4)
 
 
+def test_a_duration_is_given_by_its_sines_too():
+    network = TimedMLP((5,), (2, 2), size=4)
+    params = network.init(jax.random.key(1), X, CONDITION, CONDITION / 2)['params']
+    known = [X.reshape(6, 6), series(CONDITION, 4), series(CONDITION / 2, 4)]
+    mlp = MLP((5,), (2, 2), jax.nn.silu)
+    plain = mlp.apply({'params': params['MLP_0']}, jnp.concatenate(known, -1))
+    found = network.apply({'params': params}, X, CONDITION, CONDITION / 2)
+    np.testing.assert_allclose(found, plain, atol=1e-6)
+
+
 @pytest.mark.parametrize('size', [0, 3])
 def test_a_size_that_is_not_even_is_refused(size):
     with pytest.raises(ValueError, match=f'size is {size}; it must be positive and even'):

@@ -12,6 +12,7 @@ from scipy.special import softmax
 from genjax.networks.unet import Attention, Norm, UNet
 from genjax.parallel import AXIS
 from tests.marks import slow
+from tests.trees import assert_trees_equal
 
 SMALL = dict(width=16, multipliers=(1, 2), attend_at=(4,), dropout=0.5, blocks=1)
 CIFAR = dict(width=128, multipliers=(1, 2, 2, 2), attend_at=(16,), dropout=0.1)
@@ -248,6 +249,26 @@ def test_the_gradient_of_a_loss_with_a_forward_derivative_in_it():
         above, _ = along_gradient(jnp.float64(h))
         below, _ = along_gradient(jnp.float64(-h))
         assert float(slope) == pytest.approx(float((above - below) / (2 * h)), rel=1e-5)
+
+
+def test_a_duration_is_one_more_layer_and_all_others_are_the_same_to_the_bit():
+    # In groups of one channel nothing would be left of what is told.
+    fields = SMALL | dict(channels_per_group=4)
+    plain, told = UNet(**fields), UNet(**fields, duration=True)
+    x, t, params = inputs_and_params(plain)
+    key = jax.random.key(3)
+    of_plain = jax.jit(plain.init)(key, x, t)['params']
+    of_told = dict(jax.jit(told.init)(key, x, t, duration=t)['params'])
+    layer = of_told.pop('conditions')['duration']['kernel']
+    assert layer.shape == (SMALL['width'], SMALL['width'])
+    assert_trees_equal(of_told, of_plain)
+    told_params = {'params': params['params'] | {'conditions': {'duration': {'kernel': layer}}}}
+    apply = jax.jit(told.apply)
+    without = jax.jit(plain.apply)(params, x, t)
+    silent = jax.tree.map(jnp.zeros_like, layer)
+    deaf = {'params': params['params'] | {'conditions': {'duration': {'kernel': silent}}}}
+    np.testing.assert_allclose(apply(deaf, x, t, duration=t), without, rtol=1e-5, atol=1e-6)
+    assert float(jnp.abs(apply(told_params, x, t, duration=2 * t) - without).max()) > 1e-4
 
 
 @pytest.mark.parametrize('dtype', [jnp.bfloat16, slow('bfloat16')])

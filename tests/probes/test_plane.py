@@ -94,3 +94,13 @@ def test_clouds_are_as_many_draws_as_there_are_real_points_of_the_state_given():
         return np.std(np.argwhere(panel.min(-1) < 200), 0).mean()
 
     assert spread(wide) > 5 * spread(narrow)
+
+
+def test_clouds_go_on_in_a_second_row():
+    def sample(key, state, n):
+        return jax.random.normal(key, (n, 2))
+
+    wide = clouds({'a': sample, 'b': sample}, REAL, extent=3.0)(KEY, None)['clouds']
+    tall = clouds({'a': sample, 'b': sample}, REAL, extent=3.0, columns=2)(KEY, None)['clouds']
+    assert wide.shape[:2] == (430, 1200)
+    assert tall.shape[:2] == (860, 800)

@@ -81,6 +81,21 @@ FAULTS = (
         'weights/test_diffusers_unet.py::test_the_names_are_those_of_the_published_checkpoint',
     ),
     Fault(
+        "the derivative in MeanFlow's target has the wrong sign",
+        'genjax/algorithms/diffusion/flow_maps/objectives.py',
+        'stop_gradient(slope + scaled(r - t, derivative))',
+        'stop_gradient(slope - scaled(r - t, derivative))',
+        'algorithms/diffusion/flow_maps/test_objectives.py'
+        '::test_the_eulerian_target_is_mean_flows_with_its_own_velocity',
+    ),
+    Fault(
+        'a slope is guided where training hides the label',
+        'genjax/algorithms/diffusion/flow_maps/flow_maps.py',
+        'jax.vmap(jnp.where)(hidden, slope, led)',
+        'led',
+        'algorithms/diffusion/flow_maps/test_flow_maps.py::test_the_guided_slope_is_the_papers',
+    ),
+    Fault(
         'the average of the parameters lags one step behind',
         'genjax/descent.py',
         'move(decay, state.updates, state.average, params)',

@@ -31,6 +31,8 @@ def _of_equation(equation: Any) -> int:
         return _of_product(equation)
     if name == 'conv_general_dilated':
         return _of_convolution(equation)
+    if name == 'convolution':
+        return _of_own_convolution(equation)
     counts = [_count(jaxpr) for jaxpr in _inner(equation.params)]
     if name == 'scan':
         return equation.params['length'] * sum(counts)
@@ -56,6 +58,23 @@ def _of_convolution(equation: Any) -> int:
     kernel = equation.invars[1].aval.shape
     channels = kernel[equation.params['dimension_numbers'].rhs_spec[0]]
     return 2 * _size(equation.outvars[0]) * math.prod(kernel) // channels
+
+
+def _of_own_convolution(equation: Any) -> int:
+    """A convolution of `genjax.networks.convolution`, or one of its gradients.
+
+    Each of the three has as many terms as the others: one for each entry of the output y [.., O]
+    and each entry of the kernel [K, L, I, O] that leads to its channel.
+    """
+    params = equation.params
+    shapes = []
+    for place, variable in enumerate(equation.invars):
+        mapped = sum(has_axis[place] for _, *has_axis in params['maps'])
+        shapes.append(variable.aval.shape[mapped:])
+    shapes.insert(params['missing'], params['shape'])
+    _, kernel, output = shapes
+    repeats = math.prod(size for size, *_ in params['maps'])
+    return 2 * repeats * math.prod(output) * math.prod(kernel[:3])
 
 
 def _size(variable: Any) -> int:

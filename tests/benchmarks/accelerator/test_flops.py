@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks.accelerator.flops import matrix_flops
+from genjax.networks.convolution import convolve
 
 
 def zeros(*shape):
@@ -31,6 +32,27 @@ def test_a_convolution_has_them_for_each_pixel_channel_and_entry_of_its_kernel()
     assert matrix_flops(lambda x, k: convolve(x, k, 2), x, zeros(3, 3, 3, 4)) == (
         2 * (3 * 4 * 4 * 4) * (3 * 3 * 3)
     )
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+def test_so_has_ours_and_each_of_its_gradients_also_under_vmap(stride):
+    x = zeros(3, 8, 8, 6)
+    kernel = zeros(3, 3, 6, 4)
+    side = 8 // stride
+    forward = 2 * (3 * side * side * 4) * (3 * 3 * 6)
+
+    def convolved(x, kernel):
+        return convolve(x, kernel, stride, ((1, 1), (1, 1)))
+
+    def loss(x, kernel):
+        return jnp.sum(jnp.square(convolved(x, kernel)))
+
+    assert matrix_flops(convolved, x, kernel) == forward
+    assert matrix_flops(jax.grad(loss, (0, 1)), x, kernel) == 3 * forward
+    several = zeros(5, 3, 8, 8, 6)
+    assert matrix_flops(jax.vmap(convolved, (0, None)), several, kernel) == 5 * forward
+    gradient = jax.vmap(jax.grad(loss, (0, 1)), (0, None))
+    assert matrix_flops(gradient, several, kernel) == 15 * forward
 
 
 def test_gradients_of_both_sides_are_as_much_again_each():

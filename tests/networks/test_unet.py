@@ -192,6 +192,7 @@ def directions(*trees):
     )
 
 
+@pytest.mark.slow
 def test_forward_mode_agrees_with_finite_differences_and_with_reverse_mode_in_float64():
     """By x, t and the parameters at once, through attention, norms, dropout and convolutions."""
     net = UNet(**SMALL, dtype='float64', channels_per_group=4)
@@ -251,6 +252,7 @@ def test_the_gradient_of_a_loss_with_a_forward_derivative_in_it():
         assert float(slope) == pytest.approx(float((above - below) / (2 * h)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_duration_is_one_more_layer_and_all_others_are_the_same_to_the_bit():
     # In groups of one channel nothing would be left of what is told.
     fields = SMALL | dict(channels_per_group=4)

@@ -157,6 +157,7 @@ def test_training_takes_the_steps_that_it_is_asked_for_in_one_program():
     assert training > 0
 
 
+@pytest.mark.slow
 def test_a_small_subject_from_end_to_end(tmp_path, capsys):
     """Points in processes of their own, in JSON, a table and a figure."""
     command = ['components', '--small', '--sides', 'genjax, diagonal', '--out', str(tmp_path)]

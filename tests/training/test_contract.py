@@ -75,6 +75,7 @@ def test_a_batch_that_lacks_what_is_read_is_refused(case, tmp_path):
         'ddpm': 'image',
         'denoiser': 'image',
         'improved_ddpm': 'image',
+        'flow_maps': 'image',
         'ngram': 'words',
         'cooccurrence': 'words',
         'word2vec': 'words',

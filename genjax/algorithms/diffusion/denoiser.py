@@ -177,13 +177,7 @@ def draw_samples(
     path, classes = model.path, model.classes
     deviation = float(path.sigma(np.float64(path.end)))
 
-    def any_class(key, n):
-        def one(key):
-            return jax.random.randint(key, (), 0, classes)
-
-        return jax.vmap(one)(example_keys(key, n))
-
-    draw_label = any_class if label is None else label
+    draw_label = labels_at_random(classes) if label is None else label
 
     def sample(key, state, n):
         start_key, label_key, chain_key = jax.random.split(key, 3)
@@ -221,6 +215,18 @@ def draw_labelled(
         return draw(key, state, len(label))
 
     return sample
+
+
+def labels_at_random(classes: int) -> Callable[[Key, int], Array]:
+    """(key, n) -> the labels of n samples, all classes as likely."""
+
+    def label(key, n):
+        def one(key):
+            return jax.random.randint(key, (), 0, classes)
+
+        return jax.vmap(one)(example_keys(key, n))
+
+    return label
 
 
 def labels_in_turn(classes: int) -> Callable[[Key, int], Array]:

@@ -15,7 +15,7 @@ import optax
 from jax import Array
 from jax.lax import stop_gradient
 
-from genjax.algorithms.diffusion.denoiser import Augment, drop_labels
+from genjax.algorithms.diffusion.denoiser import Augment, drop_labels, labels_at_random
 from genjax.algorithms.diffusion.flow_maps.maps import Form, Jumps, Velocity, flow_map, scaled
 from genjax.algorithms.diffusion.flow_maps.objectives import Objective, Point
 from genjax.algorithms.diffusion.flow_maps.pairs import Pairs
@@ -138,13 +138,7 @@ def draw_samples(
     path, classes = model.path, model.classes
     deviation = float(path.sigma(np.float64(path.end)))
 
-    def any_class(key, n):
-        def one(key):
-            return jax.random.randint(key, (), 0, classes)
-
-        return jax.vmap(one)(example_keys(key, n))
-
-    draw_label = any_class if label is None else label
+    draw_label = labels_at_random(classes) if label is None else label
 
     def sample(key, state, n):
         start_key, label_key, chain_key = jax.random.split(key, 3)

@@ -2,8 +2,9 @@
 
 All are functions of the average velocity u alone, see `maps`. The target's gradient is stopped, so
 that the gradient is that of |estimate - target|^2 with respect to the estimate. Where r = t the
-target is the slope, d x_t / dt of the data and noise that were drawn: flow matching, by which
-u(x, t, t) becomes the velocity of the ODE. Everything else follows from that.
+estimate is u(x, t, t) and the target the slope, d x_t / dt of the data and noise that were drawn:
+flow matching, by which u(x, t, t) becomes the velocity of the ODE. Everything else follows from
+that.
 
 B examples.
 """
@@ -61,15 +62,28 @@ def mean_flow(velocity: Velocity, point: Point) -> tuple[Array, Array]:
 
 
 def eulerian(velocity: Velocity, point: Point) -> tuple[Array, Array]:
-    """`mean_flow` with the model's own velocity u(x, t, t) in the place of the slope.
+    """-dX(x, t, r)/dt towards dX/dx u(x, t, t), by which the ODE moves the end of the way.
 
-    Source: Boffi et al. 2025, arXiv:2505.18825, Eulerian self-distillation, with the derivatives
-    stopped.
+    In terms of u that is u - (r - t) du/dt towards u(x, t, t) + (r - t) du/dx u(x, t, t). The error
+    is `mean_flow`'s with the model's own velocity in the place of the slope, but its gradient goes
+    through the derivative in time, without which training does not hold (see flow_maps_plane).
+
+    Source: Boffi et al. 2025, arXiv:2505.18825, Eulerian self-distillation, with dX/dx u stopped,
+    as their code has it.
     """
     x, t, r, *_ = point
     own = stop_gradient(velocity(x, t, t))
-    u, derivative = jax.jvp(velocity, (x, t, r), (own, jnp.ones_like(t), jnp.zeros_like(r)))
-    return u, _on_diagonal(point, own + scaled(r - t, derivative))
+
+    def of_time(t):
+        return velocity(x, t, r)
+
+    def of_place(x):
+        return velocity(x, t, r)
+
+    u, in_time = jax.jvp(of_time, (t,), (jnp.ones_like(t),))
+    _, in_place = jax.jvp(of_place, (x,), (own,))
+    target = own + scaled(r - t, in_place)
+    return u - scaled(r - t, in_time), _on_diagonal(point, target)
 
 
 def lagrangian(velocity: Velocity, point: Point) -> tuple[Array, Array]:

@@ -465,7 +465,7 @@ FAULTS = (
     ),
     Fault(
         'a denoiser never hides its labels',
-        'genjax/algorithms/diffusion/denoiser.py',
+        'genjax/algorithms/diffusion/conditions.py',
         'jax.random.uniform(key) < share',
         'jax.random.uniform(key) < 0.0',
         'algorithms/diffusion/test_denoiser.py::test_training_hides_labels_and_evaluation_does_not',

@@ -230,8 +230,22 @@ def test_the_tangent_of_continuous_consistency_is_the_papers(warmup, updates, k)
         np.testing.assert_allclose(tangent, cos * (ahead - behind) / (2 * h), atol=1e-7)
 
 
+def test_continuous_consistency_of_data_half_as_wide_is_the_same_in_units_of_their_deviation():
+    point = draw_at('trigonometric', 50, 0.8, 0.0)
+    velocity = exact_velocity('trigonometric', 0.3, -0.2)
+
+    def halved(x, t, r):
+        return 0.5 * velocity(2 * x, t, r)
+
+    half = point._replace(x=point.x / 2, slope=point.slope / 2)
+    found = continuous_consistency(0, c=0.05, data_deviation=0.5)(halved, half)
+    for ours, expected in zip(found, continuous_consistency(0)(velocity, point), strict=True):
+        assert_near(ours, expected)
+
+
 def test_what_is_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r'^middle is 1; it must lie in \(0, 1\)$'):
         semigroup(1)
-    with pytest.raises(ValueError, match='^warmup is -1, c 0.1; needed: >= 0, > 0$'):
+    said = '^warmup is -1, c 0.1, data_deviation 1.0; needed: >= 0, > 0, > 0$'
+    with pytest.raises(ValueError, match=said):
         continuous_consistency(-1)

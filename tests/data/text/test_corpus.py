@@ -102,6 +102,9 @@ def test_memory_holds_ids_and_not_the_text(tmp_path, monkeypatch, length):
         for i in range(100_000 // length):
             line = ' '.join(words[j] for j in draw.integers(0, 100, length))
             file.write(line + '\n '[i % 2])
+    (tmp_path / 'y').write_text('a b')
+    read_corpus(tmp_path / 'y', min_count=1)  # imports what reading imports
+
     tracemalloc.start()
     try:
         corpus = read_corpus(tmp_path / 'x.gz')

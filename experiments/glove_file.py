@@ -7,7 +7,8 @@ Run     python -m launch --exp glove_file --config.corpus=corpus.txt.xz --config
 Smoke   python -m launch --exp glove_file --config.corpus=README.md --config.steps=4
         --config.epochs=1 --config.held_out=60 --config.dimension=8 --config.min_count=2
         --config.counting.steps=2 --config.counting.batch=8
-Small   python -m launch --exp glove_file --config.corpus=docs --config.steps=300
+Small   python -m launch --exp glove_file --config.corpus=docs --config.steps=60
+        --config.epochs=2
 Source  Pennington et al. 2014, "GloVe: global vectors for word representation" (EMNLP)
 Ours    not trained to its end yet
 """

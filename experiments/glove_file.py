@@ -10,7 +10,9 @@ Smoke   python -m launch --exp glove_file --config.corpus=README.md --config.ste
 Small   python -m launch --exp glove_file --config.corpus=docs --config.steps=60
         --config.epochs=2
 Source  Pennington et al. 2014, "GloVe: global vectors for word representation" (EMNLP)
-Ours    not trained to its end yet
+Ours    the first 2.5 million words of Wikipedia, 10 epochs in 300 steps, 142 s in all (one core):
+        MEN 0.292, WordSim-353 0.359, SimLex-999 0.127, Google analogies 6.6 %; their own program
+        has 0.296, 0.359, 0.149, 5.3 % in 224 s
 """
 
 import sys

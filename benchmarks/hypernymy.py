@@ -33,7 +33,7 @@ from genjax.data.words import (
     with_negatives,
 )
 from genjax.data.words.vectors import load
-from genjax.metrics.hearst import count_pairs, find_pairs, ppmi, singular_forms, spmi
+from genjax.metrics.hearst import count_pairs, factors, find_pairs, ppmi, singular_forms, spmi
 from genjax.metrics.hypernymy import hypernymy_scores, score_row
 
 FRACTIONS = (0.5, 0.2, 0.3)  # of the words, to train, to choose thresholds, to test
@@ -105,8 +105,10 @@ def pattern_models(
         return -np.asarray(matrix[pairs[:, 0], pairs[:, 1]]).ravel()
 
     def by_svd(rank):
+        of_rank = factors(matrix, rank=rank)
+
         def distance(pairs):
-            return -spmi(matrix, pairs, rank=rank)
+            return -spmi(of_rank, pairs)
 
         return distance
 

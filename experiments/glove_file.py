@@ -42,6 +42,7 @@ from genjax.probes.words import (
 from genjax.training import Experiment, Probe
 
 TEST_BATCH = 2**16  # entries
+MAX_PARTS = 10_000  # in which a text is counted
 
 # For vocabularies of millions: each device holds a part of all tables.
 RULES = (('words', PartitionSpec('model')), ('contexts', PartitionSpec('model')))
@@ -72,6 +73,9 @@ def count_pairs(text: Corpus, config: ConfigDict) -> dict[str, np.ndarray]:
     """The entries of the counts of a text."""
     size = len(text.vocabulary.words)
     window = config.counting.window
+    steps = config.counting.steps
+    if not 1 <= steps <= MAX_PARTS:
+        raise ValueError(f'counting.steps is {steps}; it takes 1 to {MAX_PARTS:,}')
     weight = harmonic(window)
     algorithm = cooccurrence(
         size,
@@ -80,7 +84,6 @@ def count_pairs(text: Corpus, config: ConfigDict) -> dict[str, np.ndarray]:
         weight=weight,
         margin=window,
     )
-    steps = config.counting.steps
     data = passage(text, batch=config.counting.batch, steps=steps, overlap=window).train
     update = jax.jit(algorithm.update, donate_argnums=1)
     key = jax.random.key(0)
@@ -101,7 +104,7 @@ def entries_data(pairs: dict[str, np.ndarray], config: ConfigDict) -> Data:
     """Shuffled batches of entries, and some of them held out."""
     n = len(pairs['count'])
     held_out = config.held_out
-    batch = round((n - held_out) * config.epochs / config.steps)
+    batch = (n - held_out) * config.epochs / config.steps
     if not (1 <= held_out < n and 1 <= batch <= n - held_out):
         raise ValueError(
             f'held_out is {held_out:,}, {config.epochs} epochs in {config.steps} steps; the text '
@@ -114,7 +117,7 @@ def entries_data(pairs: dict[str, np.ndarray], config: ConfigDict) -> Data:
         {name: values[i : min(i + TEST_BATCH, held_out)] for name, values in shuffled.items()}
         for i in range(0, held_out, TEST_BATCH)
     ]
-    return Data(resident(train, batch=batch, seed=config.seed), tests)
+    return Data(resident(train, batch=round(batch), seed=config.seed), tests)
 
 
 def build(config):

@@ -131,19 +131,15 @@ def ppmi(counts: 'scipy.sparse.csr_array') -> 'scipy.sparse.csr_array':
     return matrix.tocsr()
 
 
-def spmi(
-    matrix: 'scipy.sparse.csr_array', pairs: np.ndarray, *, rank: int, seed: int = 0
-) -> np.ndarray:
-    """u_x Sigma_r v_y of the truncated SVD of `ppmi`, which is not 0 for unseen pairs (equation 3).
+def factors(
+    matrix: 'scipy.sparse.csr_array', *, rank: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """U Sigma_r and V of the truncated SVD of `ppmi`, float64 [V, r] each.
 
     Args:
       matrix: [V, V].
-      pairs: (x, y), int [M, 2].
       rank: r.
       seed: of the vector that the iteration starts from.
-
-    Returns:
-      float64 [M].
 
     Raises:
       ValueError: rank lies outside 1 to V - 1.
@@ -155,5 +151,19 @@ def spmi(
         raise ValueError(f'rank is {rank}; {size} words allow 1 to {size - 1}')
     start = np.random.default_rng(seed).normal(size=size)
     u, sigma, vt = scipy.sparse.linalg.svds(matrix, rank, v0=start)
+    return u * sigma[None], vt.T
+
+
+def spmi(factors: tuple[np.ndarray, np.ndarray], pairs: np.ndarray) -> np.ndarray:
+    """u_x Sigma_r v_y, which is not 0 for unseen pairs of like words (equation 3).
+
+    Args:
+      factors: U Sigma_r and V.
+      pairs: (x, y), int [M, 2].
+
+    Returns:
+      float64 [M].
+    """
+    left, right = factors
     pairs = np.asarray(pairs)
-    return np.sum(u[pairs[:, 0]] * sigma[None] * vt.T[pairs[:, 1]], 1)
+    return np.sum(left[pairs[:, 0]] * right[pairs[:, 1]], 1)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from genjax.data.text import read_corpus
-from genjax.metrics.hearst import PATTERNS, count_pairs, find_pairs, ppmi, singular_forms, spmi
+from genjax.metrics.hearst import (
+    PATTERNS,
+    count_pairs,
+    factors,
+    find_pairs,
+    ppmi,
+    singular_forms,
+    spmi,
+)
 
 TEXT = [
     'animals such as dogs eat',
@@ -87,7 +95,7 @@ def test_associations_are_those_of_their_equations():
     u, sigma, vt = np.linalg.svd(expected)
     low_rank = (u[:, :4] * sigma[:4]) @ vt[:4]
     every = np.argwhere(np.ones((12, 12)))
-    np.testing.assert_allclose(spmi(found, every, rank=4), low_rank.ravel(), atol=1e-9)
+    np.testing.assert_allclose(spmi(factors(found, rank=4), every), low_rank.ravel(), atol=1e-9)
 
 
 def test_an_unseen_pair_is_told_by_like_words():
@@ -95,7 +103,7 @@ def test_an_unseen_pair_is_told_by_like_words():
     pairs = [(0, 4), (0, 5), (1, 4), (1, 5), (2, 4)] + [(3, 6)] * 4
     matrix = ppmi(count_pairs(np.array(pairs), 7))
     assert matrix.toarray()[2, 5] == 0
-    animal, tool = spmi(matrix, np.array([(2, 5), (2, 6)]), rank=1)
+    animal, tool = spmi(factors(matrix, rank=1), np.array([(2, 5), (2, 6)]))
     assert animal > 0.1 > abs(tool)
 
 
@@ -103,4 +111,4 @@ def test_what_cannot_be_searched_is_refused():
     with pytest.raises(ValueError, match="the pattern 'X is' lacks X, the hyponym, or Y"):
         find_pairs(np.zeros(3, np.int32), ['is'], ['X is'])
     with pytest.raises(ValueError, match='rank is 3; 3 words allow 1 to 2'):
-        spmi(count_pairs(np.array([[0, 1]]), 3), np.array([[0, 1]]), rank=3)
+        factors(count_pairs(np.array([[0, 1]]), 3), rank=3)

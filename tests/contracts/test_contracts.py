@@ -249,6 +249,7 @@ LONG = (
 TRACED_LONG = (
     'cbow_file',
     'diffusion_plane',
+    'glove_file',
     'kl_fit',
     'mixture_digits',
     'ngram_file',

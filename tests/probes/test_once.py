@@ -8,11 +8,11 @@ from genjax.probes.once import compiled
 
 
 def sample(key, state, n):
-    return jnp.tanh(state @ jax.random.normal(key, (len(state), n)))
+    return jnp.tanh(state @ jax.random.normal(key, (state.shape[-1], n)))
 
 
 def test_samples_are_those_of_the_function():
-    key, state = jax.random.key(0), jnp.linspace(-1, 1, 12).reshape(4, 3).T
+    key, state = jax.random.key(0), jnp.linspace(-1, 1, 12).reshape(4, 3)
     draw = compiled(sample)
     for n in (2, 5):
         np.testing.assert_allclose(draw(key, state, n), sample(key, state, n), rtol=1e-6)

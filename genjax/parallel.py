@@ -6,7 +6,7 @@ averages by `device_mean`.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -143,6 +143,37 @@ def all_gather(batch: Batch) -> Batch:
     if jax.sharding.get_abstract_mesh().empty:
         return batch
     return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, PartitionSpec()), batch)
+
+
+def by_shares(function: Callable[..., tuple[Any, Any]], *batch: Any) -> tuple[Any, Any]:
+    """A function of a batch on each device's own share of it, so that sums alone are exchanged.
+
+    The compiler would add up a loop's sums over the devices at every turn. It is for sums of
+    examples and for what each example, or each share, has of its own: the function sees no other
+    share. Where the batch is at hand in one piece, and under pmap, it is the function itself.
+
+    Args:
+      function: (*batch) -> (sums, values), trees of arrays; values have a leading axis.
+      batch: trees of arrays whose leading axis is split over the devices.
+
+    Returns:
+      The sums, under jit of all shares; and the values, of one share after another.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    whole = mesh.empty or mesh.size == 1 or mesh.are_all_axes_manual
+    if under_pmap() or whole or batch_length(batch) % mesh.size:
+        return function(*batch)
+
+    def on_device(*batch):
+        sums, values = function(*batch)
+        return jax.lax.psum(sums, mesh.axis_names), values
+
+    split = PartitionSpec(mesh.axis_names)
+    # Sums begin as zeros that are alike on all devices and do not stay so.
+    shared = jax.shard_map(
+        on_device, in_specs=split, out_specs=(PartitionSpec(), split), check_vma=False
+    )
+    return shared(*batch)
 
 
 def batch_length(batch: Batch) -> int:

@@ -28,8 +28,8 @@ GROUPS = (
     (_stage('ddpm_cifar_warm', 'launches:measure', 50, 'ddpm', 'warm'),),
     (_stage('word2vec', 'words:measure', 80),),
     (_stage('vae', 'autoencoders:measure', 60),),
-    (_stage('em', 'em:measure', 45),),
-    (_stage('dcgan', 'dcgan:measure', 50),),
+    (_stage('em', 'em:measure', 60),),
+    (_stage('dcgan', 'dcgan:measure', 60),),
     (_stage('unet_float32', 'unet:measure', 120, 'float32'),),
     (_stage('unet_torch', 'unet_torch:measure', 140),),
     (

@@ -164,16 +164,17 @@ def by_shares(function: Callable[..., tuple[Any, Any]], *batch: Any) -> tuple[An
     if under_pmap() or whole or batch_length(batch) % mesh.size:
         return function(*batch)
 
-    def on_device(*batch):
-        sums, values = function(*batch)
-        return jax.lax.psum(sums, mesh.axis_names), values
-
     split = PartitionSpec(mesh.axis_names)
-    # Sums begin as zeros that are alike on all devices and do not stay so.
-    shared = jax.shard_map(
-        on_device, in_specs=split, out_specs=(PartitionSpec(), split), check_vma=False
-    )
-    return shared(*batch)
+
+    def to_shares(x):
+        shares = x.reshape(mesh.size, -1, *x.shape[1:])
+        return jax.lax.with_sharding_constraint(shares, split)
+
+    def in_order(x):
+        return x.reshape(-1, *x.shape[2:])
+
+    sums, values = jax.vmap(function)(*jax.tree.map(to_shares, batch))
+    return jax.tree.map(lambda x: jnp.sum(x, 0), sums), jax.tree.map(in_order, values)
 
 
 def batch_length(batch: Batch) -> int:

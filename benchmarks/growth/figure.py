@@ -56,7 +56,7 @@ def draw_panel(axes, rows: Sequence[Mapping[str, Any]], name: str, subject: Subj
     axes.grid(which='major', lw=0.3)
     # Below the panel, where it covers no curve.
     columns = 1 if len(axes.lines) <= 2 * LEGEND_ROWS else 2
-    below = dict(loc='upper center', bbox_to_anchor=(0.5, -0.16), borderaxespad=0, frameon=False)
+    below = dict(loc='upper center', bbox_to_anchor=(0.5, -0.2), borderaxespad=0, frameon=False)
     axes.legend(fontsize=6, ncols=columns, columnspacing=1, **below)
 
 

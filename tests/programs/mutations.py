@@ -372,10 +372,10 @@ FAULTS = (
     ),
     Fault(
         'a stratified batch draws each t by itself',
-        'genjax/algorithms/diffusion/times.py',
+        'genjax/numerics/uniforms.py',
         'shares = (place.astype(within.dtype) + within) / total',
         'shares = within',
-        'algorithms/diffusion/test_times.py::test_a_batch_has_one_share_in_each_part',
+        'numerics/test_uniforms.py::test_a_batch_has_one_share_in_each_part',
     ),
     Fault(
         'the density of a log-normal noise level lacks the slope of its logarithm',
@@ -521,9 +521,9 @@ FAULTS = (
     ),
     Fault(
         'attention does not scale its logits',
-        'genjax/networks/unet.py',
-        'nn.softmax(logits / math.sqrt(C // heads))',
-        'nn.softmax(logits)',
+        'genjax/networks/attention.py',
+        'logits = logits / math.sqrt(C // heads)',
+        'logits = logits * 1.0',
         'networks/test_unet.py::test_attention_is_the_formula',
     ),
     Fault(

@@ -13,13 +13,40 @@ import jax
 import jax.numpy as jnp
 
 from genjax.networks.attention import attend, rotate
+from genjax.networks.group_norm import wide_dtype
 
 # Keys and values of every block, [B, M, C] each.
 Memory = tuple[tuple[jax.Array, jax.Array], ...]
 
+EPSILON = 1e-6  # beside a variance
+
 embedding_init = nn.initializers.normal(0.02)
 # The last layer of each branch, so that each block starts as its skip.
 zeros_init = nn.initializers.zeros
+
+
+class LayerNorm(nn.Module):
+    """(x - mean) / sqrt(variance + 1e-6) over the channels, scale and bias: Ba et al. 2016,
+    arXiv:1607.06450; statistics are float32, or float64 where x is.
+
+    Args:
+      dtype: of the result.
+    """
+
+    dtype: jnp.dtype | str = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [..., C] -> [..., C]."""
+        shape = (1,) * (x.ndim - 1) + x.shape[-1:]
+        scale = self.param('scale', nn.initializers.ones, x.shape[-1:])
+        bias = self.param('bias', zeros_init, x.shape[-1:])
+        wide = wide_dtype(x.dtype)
+        x = x.astype(wide)
+        centred = x - jnp.mean(x, -1, keepdims=True)
+        normed = centred * jax.lax.rsqrt(jnp.mean(centred**2, -1, keepdims=True) + EPSILON)
+        y = normed * scale.astype(wide).reshape(shape) + bias.astype(wide).reshape(shape)
+        return y.astype(self.dtype)
 
 
 class Block(nn.Module):
@@ -54,7 +81,7 @@ class Block(nn.Module):
         """
         C = x.shape[-1]
         dense = partial(nn.Dense, dtype=self.dtype)
-        norm = partial(nn.LayerNorm, dtype=self.dtype)
+        norm = partial(LayerNorm, self.dtype)
 
         h = norm(name='norm1')(x)
         query = rotate(dense(C, name='query')(h), places, self.heads)
@@ -100,7 +127,7 @@ class Transformer(nn.Module):
             self.symbols + 1, self.width, embedding_init=embedding_init, dtype=self.dtype
         )
         self.blocks = [Block(self.heads, 4 * self.width, self.dtype) for _ in range(self.depth)]
-        self.norm = nn.LayerNorm(dtype=self.dtype)
+        self.norm = LayerNorm(self.dtype)
         self.head = nn.Dense(self.symbols, kernel_init=embedding_init, dtype=self.dtype)
 
     def __call__(self, ids: jax.Array, mask: jax.Array | None = None) -> jax.Array:
@@ -136,5 +163,4 @@ class Transformer(nn.Module):
             x, kept = block(x, mask, places, of_block)
             remembered.append(kept)
         logits = self.head(self.norm(x))
-        wide = jnp.promote_types(logits.dtype, jnp.float32)
-        return logits.astype(wide), tuple(remembered)
+        return logits.astype(wide_dtype(logits.dtype)), tuple(remembered)

@@ -8,6 +8,7 @@ import optax
 
 from genjax.algorithms.autoencoder import Model as Autoencoder
 from genjax.algorithms.autoencoder import autoencoder, masking
+from genjax.algorithms.autoregressive import autoregressive
 from genjax.algorithms.classifier import classifier
 from genjax.algorithms.cooccurrence import cooccurrence, dynamic, svd_vectors
 from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
@@ -39,6 +40,7 @@ from genjax.algorithms.gan.gan import gan
 from genjax.algorithms.gan.penalties import gradient_penalty, r1
 from genjax.algorithms.hmm.emissions import discrete
 from genjax.algorithms.hmm.hmm import hmm
+from genjax.algorithms.masked_diffusion import masked_diffusion, random_order
 from genjax.algorithms.mixture.covariances import full
 from genjax.algorithms.mixture.mixture import mixture
 from genjax.algorithms.naive_bayes.gaussians import gaussian as gaussian_features
@@ -59,6 +61,7 @@ from genjax.networks.classifier import Classifier
 from genjax.networks.mlp import MLP
 from genjax.networks.norms import BatchNorm
 from genjax.networks.spectral import Spectral
+from genjax.networks.transformer import Transformer
 from genjax.networks.unet import UNet
 from genjax.numerics.likelihoods import bernoulli, squares
 from genjax.training import Experiment
@@ -219,6 +222,27 @@ def rows(x: np.ndarray) -> Data:
     return cycle({'x': x.astype(np.float32)})
 
 
+def autoregressive_case() -> Experiment:
+    """A causal transformer of text with places that have no word."""
+    network = Transformer(20, 8, 1, 2)
+    algorithm = autoregressive(network, optax.adam(1e-2), length=5, decay=0.9)
+    return Experiment(algorithm, text(12), {})
+
+
+def masked_diffusion_case() -> Experiment:
+    """Times and masks of each text, and a mean over two of them at evaluation."""
+    network = Transformer(20, 8, 1, 2)
+    algorithm = masked_diffusion(
+        network,
+        optax.adam(1e-2),
+        length=5,
+        sampler=random_order(3),
+        evaluations=2,
+        decay=0.9,
+    )
+    return Experiment(algorithm, text(12), {})
+
+
 def pca_case() -> Experiment:
     """Two whitened components of five columns, one of them far from 0."""
     x = np.random.default_rng(4).normal(size=(40, 5)) * [4, 1, 3, 1, 1] + [0, 0, 0, 0, 1e3]
@@ -344,6 +368,7 @@ def gan_case() -> Experiment:
 
 ALGORITHMS = {
     'autoencoder': autoencoder_case,
+    'autoregressive': autoregressive_case,
     'classifier': classifier_case,
     'cooccurrence': cooccurrence_case,
     'ddpm': ddpm_case,
@@ -354,6 +379,7 @@ ALGORITHMS = {
     'gan': gan_case,
     'hmm': hmm_case,
     'improved_ddpm': improved_ddpm_case,
+    'masked_diffusion': masked_diffusion_case,
     'mixture': mixture_case,
     'naive_bayes': naive_bayes_case,
     'ngram': ngram_case,

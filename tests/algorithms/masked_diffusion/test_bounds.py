@@ -57,9 +57,10 @@ def test_with_other_predictions_it_is_larger():
 @pytest.mark.parametrize('schedule', [linear, cosine])
 def test_a_draw_is_an_unbiased_estimate(schedule, draw):
     texts = markov_chain()
+    likely = np.argsort(texts.p)[-2:]
     with jax.enable_x64(True):
         predict = exact_conditionals(texts)
-        chosen = jnp.asarray(np.repeat(texts.words[[5, 40]], 16, 0))
+        chosen = jnp.asarray(np.repeat(texts.words[likely], 16, 0))
         losses = partial(
             text_losses,
             predict=predict,
@@ -72,8 +73,8 @@ def test_a_draw_is_an_unbiased_estimate(schedule, draw):
         nats = jax.lax.map(lambda key: losses(key)['nats'], keys)
     nats = np.asarray(nats).reshape(1500, 2, 16).mean(-1)
     error = np.std(nats, 0) / np.sqrt(1500)
-    assert np.all(error < 0.05)
-    assert np.all(np.abs(np.mean(nats, 0) + np.log(texts.p[[5, 40]])) < 4 * error)
+    assert np.all(error < 0.1 * -np.log(texts.p[likely]))
+    assert np.all(np.abs(np.mean(nats, 0) + np.log(texts.p[likely])) < 4 * error)
 
 
 @pytest.mark.parametrize('schedule', [linear, cosine])

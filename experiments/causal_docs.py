@@ -22,15 +22,15 @@ from genjax.training import Experiment, Probe
 def get_config():
     config = dict(
         seed=0,
-        steps=800,
+        steps=2400,
         batch=32,
         corpus='docs',
         held_out=50_000,  # letters
-        length=128,  # of an excerpt
-        network=dict(width=128, depth=3, heads=4),
+        length=64,  # of an excerpt
+        network=dict(width=128, depth=2, heads=4),
         learning_rate=3e-3,  # the largest
         decay=0.99,
-        every=dict(log=20, evaluate=200, save=200),
+        every=dict(log=50, evaluate=800, save=800),
     )
     return ConfigDict(config)
 

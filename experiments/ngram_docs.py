@@ -24,7 +24,7 @@ def get_config():
         batch=256,
         corpus='docs',
         held_out=50_000,  # letters
-        length=128,  # of a held-out excerpt
+        length=64,  # of a held-out excerpt
         order=7,
         capacity=2_500_000,  # different m-grams of an order, at the most
         discount=0.8,

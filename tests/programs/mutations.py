@@ -683,6 +683,28 @@ FAULTS = (
         '::test_probabilities_are_the_textbooks_for_every_context_seen_or_not_and_sum_to_one',
     ),
     Fault(
+        'a causal model sees the words after it',
+        'genjax/algorithms/autoregressive.py',
+        'mask = jnp.tril(',
+        'mask = jnp.triu(',
+        'algorithms/test_autoregressive.py::test_the_probabilities_of_all_texts_sum_to_one',
+    ),
+    Fault(
+        'the bound of masked diffusion does not divide by the share that is hidden',
+        'genjax/algorithms/masked_diffusion/bounds.py',
+        'return share, slope / share',
+        'return share, slope',
+        'algorithms/masked_diffusion/test_bounds.py'
+        '::test_with_exact_conditionals_it_is_minus_log_p_of_every_text[linear]',
+    ),
+    Fault(
+        'a step of masked diffusion draws again what was shown before',
+        'genjax/algorithms/masked_diffusion/samplers.py',
+        'now = (ids == symbols) & show(',
+        'now = show(',
+        'algorithms/masked_diffusion/test_samplers.py::test_what_was_shown_or_given_stays',
+    ),
+    Fault(
         'a key that finds no room in a table is lost without a word',
         'genjax/counting.py',
         'counts.lost | wrapped | (size > capacity)',

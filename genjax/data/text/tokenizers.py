@@ -135,7 +135,6 @@ class Tokenizer(NamedTuple):
 TOKENIZERS = {
     'words': Tokenizer(tokens, ' '.join),
     'characters': Tokenizer(characters, join_characters),
-    'letters': Tokenizer(letters, ''.join),
     'spaces': Tokenizer(str.split, ' '.join),
 }
 

@@ -63,9 +63,8 @@ def test_one_step_draws_each_place_by_itself(sampler):
     assert not agree(counts, TEXTS.p)
 
 
-@pytest.mark.parametrize('steps', [1, 2, 3, 7])
-def test_random_order_shows_equal_numbers_and_what_was_shown_stays(steps):
-    """Seen from the network: how many are hidden at each step."""
+def seen_by_the_network(sampler):
+    """The ids before each step and after the last, [steps + 1, 2, 6]; 5 where hidden."""
     seen = []
 
     def predict(ids):
@@ -73,14 +72,24 @@ def test_random_order_shows_equal_numbers_and_what_was_shown_stays(steps):
         return jnp.zeros((*ids.shape, 5))
 
     given = jnp.asarray([[5, 5, 2, 5, 5, 5], [5, 1, 1, 1, 1, 5]], jnp.int32)
-    found = np.asarray(random_order(steps)(KEY, predict, given))
+    found = np.asarray(sampler(KEY, predict, given))
     jax.effects_barrier()
-    seen = np.array([*seen[-steps:], found])
-    counts = (seen == 5).sum(-1)
+    return np.array([*seen, found])
+
+
+@pytest.mark.parametrize('steps', [1, 2, 3, 7])
+def test_random_order_shows_equal_numbers(steps):
+    counts = (seen_by_the_network(random_order(steps)) == 5).sum(-1)
     for row, hidden in zip(counts.T, (5, 2), strict=True):
         assert row.tolist() == [hidden - hidden * i // steps for i in range(steps + 1)]
+
+
+@pytest.mark.parametrize('sampler', [random_order(3), ancestral(linear, 6)])
+def test_what_was_shown_or_given_stays(sampler):
+    seen = seen_by_the_network(sampler)
     for before, after in zip(seen, seen[1:], strict=False):
         np.testing.assert_array_equal(after[before < 5], before[before < 5])
+    assert np.all(seen[-1] < 5)
 
 
 @pytest.mark.parametrize('make', [lambda: random_order(0), lambda: ancestral(linear, 0)])

@@ -6,6 +6,7 @@ classifier    p(y | x) by maximum likelihood
 cooccurrence  window counts, pointwise mutual information, SVD
 density       a density fitted by either Kullback-Leibler divergence
 diffusion/    DDPM: the process, samplers, the bound; flow maps, which take few steps
+discrete_codes/  autoencoders of discrete codes: FSQ and VQ-VAE
 drifting      a generator trained along a field of a kernel
 gan/          players, games and penalties
 hmm/          hidden Markov models by EM

@@ -108,6 +108,9 @@ class Transformer(nn.Module):
       depth: blocks.
       heads: of attention, which share the channels.
       dtype: of the computation, also by name; parameters and logits are float32.
+      places: so many first places have learned features besides, and there are no others. With 0
+        there is nothing but differences of places, as for excerpts that begin anywhere: then places
+        that see the same all around them are alike.
     """
 
     symbols: int
@@ -115,6 +118,7 @@ class Transformer(nn.Module):
     depth: int
     heads: int
     dtype: jnp.dtype | str = jnp.float32
+    places: int = 0
 
     def setup(self):
         sizes = (self.symbols, self.width, self.depth, self.heads)
@@ -126,6 +130,10 @@ class Transformer(nn.Module):
         self.embedding = nn.Embed(
             self.symbols + 1, self.width, embedding_init=embedding_init, dtype=self.dtype
         )
+        if self.places:
+            self.of_places = nn.Embed(
+                self.places, self.width, embedding_init=embedding_init, dtype=self.dtype
+            )
         self.blocks = [Block(self.heads, 4 * self.width, self.dtype) for _ in range(self.depth)]
         self.norm = LayerNorm(self.dtype)
         self.head = nn.Dense(self.symbols, kernel_init=embedding_init, dtype=self.dtype)
@@ -158,6 +166,8 @@ class Transformer(nn.Module):
 
     def _read(self, ids, mask, places, memory):
         x = self.embedding(ids)
+        if self.places:
+            x = x + self.of_places(places)[None]
         remembered = []
         for block, of_block in zip(self.blocks, memory, strict=True):
             x, kept = block(x, mask, places, of_block)

@@ -20,7 +20,7 @@ from genjax.training import Experiment, make_mesh, train
 from tests.algorithms.texts import entropy, exact_bound, markov_chain, quadrature
 
 TEXTS = markov_chain(3, 5, seed=2)
-NETWORK = Transformer(3, 32, 2, 4)
+NETWORK = Transformer(3, 32, 2, 4, places=5)
 BATCH = 128
 STEPS = 1500
 

@@ -32,6 +32,8 @@ from genjax.algorithms.diffusion.predictions import velocity
 from genjax.algorithms.diffusion.samplers.second_order import heun
 from genjax.algorithms.diffusion.times import even_times, uniform
 from genjax.algorithms.diffusion.weights import flow
+from genjax.algorithms.discrete_codes import Model as Codes
+from genjax.algorithms.discrete_codes import discrete_codes, vq
 from genjax.algorithms.drifting import drifting
 from genjax.algorithms.drifting import gaussian as gaussian_kernel
 from genjax.algorithms.gan.games import hinge
@@ -287,6 +289,13 @@ def density_case() -> Experiment:
     return Experiment(density(gaussian, losses, optax.adam(1e-2), decay=0.9), rows(x), {})
 
 
+def discrete_codes_case() -> Experiment:
+    """A learned codebook, whose two terms pull both ways."""
+    model = Codes(MLP((8,), (3, 2)), MLP((8,), (6,)), vq(5, 2), squares(1.0))
+    algorithm = discrete_codes(model, optax.adam(1e-3), decay=0.9)
+    return Experiment(algorithm, rows(np.random.default_rng(3).normal(size=(40, 6))), {})
+
+
 def drifting_case() -> Experiment:
     """A generator of rows, moved by the whole batch."""
     algorithm = drifting(
@@ -374,6 +383,7 @@ ALGORITHMS = {
     'ddpm': ddpm_case,
     'denoiser': denoiser_case,
     'density': density_case,
+    'discrete_codes': discrete_codes_case,
     'drifting': drifting_case,
     'flow_maps': flow_maps_case,
     'gan': gan_case,

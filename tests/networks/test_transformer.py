@@ -67,6 +67,17 @@ def test_it_begins_flat_and_has_the_parameters_of_its_size():
     )
 
 
+def test_places_are_told_apart_by_their_features_alone_where_all_symbols_are_alike():
+    """Rotary places are differences, which say nothing of where a place is."""
+    ids = jnp.full((1, 6), 5)
+    plain, placed = (
+        network.apply({'params': random_params(network, ids)}, ids)[0]
+        for network in (Transformer(5, 8, 2, 2), Transformer(5, 8, 2, 2, places=6))
+    )
+    np.testing.assert_allclose(plain, plain[:1].repeat(6, 0), rtol=1e-4)
+    assert np.abs(placed[0] - placed[1:]).max(1).min() > 1e-2
+
+
 @pytest.mark.parametrize('sizes', [(0, 8, 1, 1), (3, 6, 1, 2), (3, 8, 0, 1)])
 def test_sizes_that_do_not_fit_are_refused_in_one_line(sizes):
     with pytest.raises(ValueError, match=r'^symbols, width, depth, heads are .*; all at least 1'):

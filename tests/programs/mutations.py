@@ -705,6 +705,21 @@ FAULTS = (
         'algorithms/masked_diffusion/test_samplers.py::test_what_was_shown_or_given_stays',
     ),
     Fault(
+        "the two terms of VQ-VAE's loss have each other's weight",
+        'genjax/algorithms/discrete_codes/vq.py',
+        'return Quantised(code, index, to_features + commitment * to_vectors)',
+        'return Quantised(code, index, to_vectors + commitment * to_features)',
+        'algorithms/discrete_codes/test_vq.py'
+        '::test_the_two_terms_have_their_gradients_where_they_belong',
+    ),
+    Fault(
+        'an even number of levels is squashed as an odd one',
+        'genjax/algorithms/discrete_codes/fsq.py',
+        'np.where(levels % 2 == 0, 0.5, 0.0)',
+        'np.where(levels % 2 == 0, 0.0, 0.0)',
+        'algorithms/discrete_codes/test_fsq.py::test_codes_and_numbers_are_a_bijection',
+    ),
+    Fault(
         'a key that finds no room in a table is lost without a word',
         'genjax/counting.py',
         'counts.lost | wrapped | (size > capacity)',

@@ -71,13 +71,10 @@ def masked():
     return exact_bound(predict, TEXTS.words, 3, continuous(linear), *quadrature())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'model',
-    [
-        counted,
-        pytest.param(causal, marks=pytest.mark.slow),
-        pytest.param(masked, marks=pytest.mark.slow),
-    ],
+    [counted, causal, masked],
 )
 def test_each_reaches_the_entropy_of_the_chain(model):
     """Within 0.01 nats of the some 0.8 that a symbol has, and never below it."""

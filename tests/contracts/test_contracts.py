@@ -221,6 +221,7 @@ def tiny_sets(place, tmp_path):
 # Those that compile longest; other pages build the same of smaller parts.
 LONG = (
     'autoencoder_mnist',
+    'causal_docs',  # masked_docs builds the same
     'ddpm_cifar',
     'ddpm_digits',
     'ddpm_mnist',
@@ -231,11 +232,13 @@ LONG = (
     'flow_digits',
     'flow_maps_plane',
     'flow_mnist',
+    'fsq_digits',
     'gan_cifar',
     'gan_folder',
     'gan_mnist',
     'gan_stacked_mnist',
     'iwae_mnist',
+    'masked_text8',  # masked_docs builds the same
     'meanflow_cifar',
     'meanflow_digits',
     'vae_mnist',
@@ -247,6 +250,7 @@ TRACED_LONG = (
     'diffusion_plane',
     'kl_fit',
     'mixture_digits',
+    'ngram_docs',
     'ngram_file',
     'vae_digits',
     'wgan_toy',

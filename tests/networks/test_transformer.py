@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genjax.networks.transformer import Block, Transformer
+from tests.marks import slow
 from tests.networks.drawn import random_params
 
 NETWORK = Transformer(5, 8, 2, 2, 'float64')
@@ -42,7 +43,7 @@ def test_a_later_symbol_changes_nothing_before_it_to_the_bit():
     assert np.all(seen_by_all.max(-1) > 1e-6)
 
 
-@pytest.mark.parametrize('parts', [[1] * 6, [4, 2], [6]])
+@pytest.mark.parametrize('parts', [slow([1] * 6), [4, 2], slow([6])])
 def test_places_one_after_the_other_give_what_all_at_once_do(parts):
     with jax.enable_x64(True):
         params = {'params': random_params(NETWORK, IDS)}
@@ -71,7 +72,7 @@ def test_places_are_told_apart_by_their_features_alone_where_all_symbols_are_ali
     """Rotary places are differences, which say nothing of where a place is."""
     ids = jnp.full((1, 6), 5)
     plain, placed = (
-        network.apply({'params': random_params(network, ids)}, ids)[0]
+        np.asarray(network.apply({'params': random_params(network, ids)}, ids)[0])
         for network in (Transformer(5, 8, 2, 2), Transformer(5, 8, 2, 2, places=6))
     )
     np.testing.assert_allclose(plain, plain[:1].repeat(6, 0), rtol=1e-4)

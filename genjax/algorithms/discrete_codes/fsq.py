@@ -51,7 +51,9 @@ def fsq(levels: Sequence[int]) -> Quantiser:
         shape = (1,) * index.ndim + (len(levels),)
         place = index[..., None] // jnp.asarray(digit, index.dtype).reshape(shape)
         place = place % jnp.asarray(number, index.dtype).reshape(shape)
-        return as_code((place - jnp.asarray(centre, index.dtype).reshape(shape)).astype(float))
+        return as_code(
+            (place - jnp.asarray(centre, index.dtype).reshape(shape)).astype(jnp.float32)
+        )
 
     return Quantiser(math.prod(levels), len(levels), lambda key: {}, quantise, lookup)
 

@@ -28,7 +28,7 @@ def vq(size: int, features: int, *, commitment: float = 0.25) -> Quantiser:
         )
 
     def init(key):
-        # As their code: even within 1 / K.
+        # Small, so that no vector begins far from all features.
         shape = (size, features)
         return {'codebook': jax.random.uniform(key, shape, minval=-1 / size, maxval=1 / size)}
 

@@ -21,6 +21,7 @@ def uniform_rows(key, step):
     return {'x': jax.random.uniform(jax.random.fold_in(key, step), (64, 2), minval=-1.0)}
 
 
+@pytest.mark.slow
 def test_a_trained_fsq_uses_every_code_of_uniform_data():
     model = Model(MLP((16,), (1, 2)), MLP((16,), (2,)), fsq((4, 4)), SQUARE)
     algorithm = discrete_codes(model, optax.adam(1e-2))

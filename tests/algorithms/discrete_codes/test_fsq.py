@@ -29,11 +29,11 @@ def test_codes_and_numbers_are_a_bijection():
     assert not found.loss.any()
 
 
-def test_uniform_data_use_every_code():
-    """Features as far as they reach: each of the 120 codes is met, and none else."""
-    z = 4 * jax.random.normal(jax.random.key(0), (20_000, 4))
-    index = fsq(LEVELS).quantise({}, z).index
-    assert np.array_equal(np.unique(index), np.arange(120))
+def test_features_that_spread_use_every_code():
+    """Each of the 60 is met, and none else."""
+    z = jax.random.normal(jax.random.key(0), (20_000, 3))
+    index = fsq((5, 4, 3)).quantise({}, z).index
+    assert np.array_equal(np.unique(index), np.arange(60))
 
 
 def test_the_gradient_is_that_of_squashing_as_if_nothing_were_rounded():
@@ -46,7 +46,7 @@ def test_the_gradient_is_that_of_squashing_as_if_nothing_were_rounded():
 
         def unrounded(z):
             levels = np.array(LEVELS)[None]
-            return jnp.sum(weight * squash(z, levels) / (levels // 2))
+            return jnp.sum(weight * squash(z, levels) / jnp.asarray(levels // 2, z.dtype))
 
         np.testing.assert_allclose(jax.grad(of_code)(z), jax.grad(unrounded)(z), rtol=1e-12)
         assert float(jnp.abs(jax.grad(of_code)(z)).min()) > 0

@@ -26,6 +26,7 @@ def state():
     return algorithm().init(KEY, {'words': WORDS})
 
 
+@pytest.mark.slow
 def test_evaluations_are_a_mean_over_draws():
     many = jax.jit(algorithm(evaluations=3).evaluate)(KEY, state(), {'words': WORDS})
     evaluate = jax.jit(algorithm().evaluate)

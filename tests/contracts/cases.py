@@ -227,7 +227,7 @@ def rows(x: np.ndarray) -> Data:
 def autoregressive_case() -> Experiment:
     """A causal transformer of text with places that have no word."""
     network = Transformer(20, 8, 1, 2)
-    algorithm = autoregressive(network, optax.adam(1e-2), length=5, decay=0.9)
+    algorithm = autoregressive(network, optax.adam(1e-3), length=5, decay=0.9)
     return Experiment(algorithm, text(12), {})
 
 
@@ -236,7 +236,7 @@ def masked_diffusion_case() -> Experiment:
     network = Transformer(20, 8, 1, 2)
     algorithm = masked_diffusion(
         network,
-        optax.adam(1e-2),
+        optax.adam(1e-3),
         length=5,
         sampler=random_order(3),
         evaluations=2,

@@ -229,7 +229,6 @@ LONG = (
     'flow_digits',
     'flow_maps_plane',
     'flow_mnist',
-    'fsq_digits',
     'gan_cifar',
     'gan_folder',
     'gan_mnist',

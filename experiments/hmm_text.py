@@ -17,7 +17,6 @@ Ours    six readings of 9.3 million letters in 40 s on 2 CPU cores (commit 5fe3d
 """
 
 import math
-import re
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +27,7 @@ from genjax.algorithms.hmm import discrete, hmm, state_likelihoods, viterbi
 from genjax.data.derived import derived
 from genjax.data.text.corpus import hold_out, read_corpus
 from genjax.data.text.excerpts import excerpts
+from genjax.data.text.tokenizers import letters
 from genjax.probes.figures import render
 from genjax.training import Experiment, Probe
 
@@ -114,11 +114,6 @@ def power_stepsize(power):
     if not 0 <= power <= 1:
         raise ValueError(f'power is {power}; step sizes need 0 to 1')
     return lambda step: (step + 1) ** -power
-
-
-def letters(text):
-    """The letters a to z of a text in lower case, with one space between words."""
-    return list(' '.join(re.findall('[a-z]+', text.lower())))
 
 
 def sequences(space):

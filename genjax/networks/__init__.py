@@ -1,5 +1,6 @@
 """Networks: flax.linen modules, (params, x) -> y, without losses.
 
+attention    attend, with a mask; rotate: rotary places
 classifier   Classifier: images to features and logits
 conditions   Conditions: labels, a duration and what augmentation did, added to the time's features
 conv         Conv: the convolution layer of every image network
@@ -20,6 +21,7 @@ resnet       Generator, Discriminator of spectrally normalised GANs
 song_unet    SongUNet: DDPM++ and NCSN++, as EDM trains them
 spectral     Spectral: a layer whose kernel is divided by its spectral norm
 timed_mlp    TimedMLP: an MLP that is given the condition by its sines
+transformer  Transformer of symbols, causal or not as its mask says
 trilinear    a trilinear form whose derivatives have codes of their own
 unet         UNet of denoising diffusion
 """

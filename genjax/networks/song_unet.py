@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from genjax.networks.attention import attend
 from genjax.networks.conditions import Conditions
 from genjax.networks.conv import Conv
 from genjax.networks.group_norm import wide_dtype
 from genjax.networks.resampling import Resampling, bilinear, box
 from genjax.networks.unet import (
     Norm,
-    attend,
     check_fields,
     check_shapes,
     dropout_key,

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax.base import Key
+from genjax.networks.attention import attend
 from genjax.networks.conditions import Conditions
 from genjax.networks.conv import Conv
 from genjax.networks.group_norm import group_norm, wide_dtype
@@ -135,40 +136,6 @@ class Block(nn.Module):
         if len(parts) == 1 and parts[0].shape[-1] == self.features:
             return h + x
         return h + Skip(self.features, self.dtype, name='skip')(parts)
-
-
-def attend(query: jax.Array, key: jax.Array, value: jax.Array, heads: int) -> jax.Array:
-    """softmax(query key^T / sqrt(C / heads)) value, each head on its own share of the channels.
-
-    The softmax is float32, or float64 where the query is.
-
-    Source: Vaswani et al. 2017, arXiv:1706.03762, equation 1.
-
-    Args:
-      query, key, value: [B, N, C], N pixels each.
-      heads: each has C / heads channels, next to each other.
-
-    Returns:
-      [B, N, C].
-
-    Raises:
-      ValueError: the heads do not divide the channels.
-    """
-    B, N, C = query.shape
-    if heads < 1 or C % heads:
-        raise ValueError(f'heads is {heads}; they must divide the {C} channels')
-
-    def by_head(x):  # [B, N, C] -> [B heads, N, C / heads]
-        return x.reshape(B, N, heads, -1).swapaxes(1, 2).reshape(B * heads, N, -1)
-
-    query = by_head(query)
-    key = by_head(key)
-    value = by_head(value)
-    wide = wide_dtype(query.dtype)
-    logits = jnp.einsum('bqc,bkc->bqk', query, key, preferred_element_type=wide)
-    weights = nn.softmax(logits / math.sqrt(C // heads)).astype(value.dtype)
-    h = jnp.einsum('bqk,bkc->bqc', weights, value)
-    return h.reshape(B, heads, N, -1).swapaxes(1, 2).reshape(B, N, C)
 
 
 class Attention(nn.Module):

@@ -8,6 +8,7 @@ import optax
 
 from genjax.algorithms.autoencoder import Model as Autoencoder
 from genjax.algorithms.autoencoder import autoencoder, masking
+from genjax.algorithms.autoregressive import autoregressive
 from genjax.algorithms.classifier import classifier
 from genjax.algorithms.cooccurrence import (
     cooccurrence,
@@ -37,6 +38,8 @@ from genjax.algorithms.diffusion.predictions import velocity
 from genjax.algorithms.diffusion.samplers.second_order import heun
 from genjax.algorithms.diffusion.times import even_times, uniform
 from genjax.algorithms.diffusion.weights import flow
+from genjax.algorithms.discrete_codes import Model as Codes
+from genjax.algorithms.discrete_codes import discrete_codes, vq
 from genjax.algorithms.drifting import drifting
 from genjax.algorithms.drifting import gaussian as gaussian_kernel
 from genjax.algorithms.gan.games import hinge
@@ -45,6 +48,7 @@ from genjax.algorithms.gan.gan import gan
 from genjax.algorithms.gan.penalties import gradient_penalty, r1
 from genjax.algorithms.hmm.emissions import discrete
 from genjax.algorithms.hmm.hmm import hmm
+from genjax.algorithms.masked_diffusion import masked_diffusion, random_order
 from genjax.algorithms.mixture.covariances import full
 from genjax.algorithms.mixture.mixture import mixture
 from genjax.algorithms.naive_bayes.gaussians import gaussian as gaussian_features
@@ -65,6 +69,7 @@ from genjax.networks.classifier import Classifier
 from genjax.networks.mlp import MLP
 from genjax.networks.norms import BatchNorm
 from genjax.networks.spectral import Spectral
+from genjax.networks.transformer import Transformer
 from genjax.networks.unet import UNet
 from genjax.numerics.likelihoods import bernoulli, squares
 from genjax.training import Experiment
@@ -235,6 +240,27 @@ def rows(x: np.ndarray) -> Data:
     return cycle({'x': x.astype(np.float32)})
 
 
+def autoregressive_case() -> Experiment:
+    """A causal transformer of text with places that have no word."""
+    network = Transformer(20, 8, 1, 2)
+    algorithm = autoregressive(network, optax.adam(1e-3), length=5, decay=0.9)
+    return Experiment(algorithm, text(12), {})
+
+
+def masked_diffusion_case() -> Experiment:
+    """Times and masks of each text, and a mean over two of them at evaluation."""
+    network = Transformer(20, 8, 1, 2)
+    algorithm = masked_diffusion(
+        network,
+        optax.adam(1e-3),
+        length=5,
+        sampler=random_order(3),
+        evaluations=2,
+        decay=0.9,
+    )
+    return Experiment(algorithm, text(12), {})
+
+
 def pca_case() -> Experiment:
     """Two whitened components of five columns, one of them far from 0."""
     x = np.random.default_rng(4).normal(size=(40, 5)) * [4, 1, 3, 1, 1] + [0, 0, 0, 0, 1e3]
@@ -277,6 +303,13 @@ def density_case() -> Experiment:
 
     x = np.random.default_rng(3).normal(0, [1, 2, 3], (40, 3))
     return Experiment(density(gaussian, losses, optax.adam(1e-2), decay=0.9), rows(x), {})
+
+
+def discrete_codes_case() -> Experiment:
+    """A learned codebook, whose two terms pull both ways."""
+    model = Codes(MLP((8,), (3, 2)), MLP((8,), (6,)), vq(5, 2), squares(1.0))
+    algorithm = discrete_codes(model, optax.adam(1e-3), decay=0.9)
+    return Experiment(algorithm, rows(np.random.default_rng(3).normal(size=(40, 6))), {})
 
 
 def drifting_case() -> Experiment:
@@ -360,17 +393,20 @@ def gan_case() -> Experiment:
 
 ALGORITHMS = {
     'autoencoder': autoencoder_case,
+    'autoregressive': autoregressive_case,
     'classifier': classifier_case,
     'cooccurrence': cooccurrence_case,
     'ddpm': ddpm_case,
     'denoiser': denoiser_case,
     'density': density_case,
+    'discrete_codes': discrete_codes_case,
     'drifting': drifting_case,
     'flow_maps': flow_maps_case,
     'gan': gan_case,
     'glove': glove_case,
     'hmm': hmm_case,
     'improved_ddpm': improved_ddpm_case,
+    'masked_diffusion': masked_diffusion_case,
     'mixture': mixture_case,
     'naive_bayes': naive_bayes_case,
     'ngram': ngram_case,

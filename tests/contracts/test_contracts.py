@@ -224,6 +224,7 @@ def tiny_sets(place, tmp_path):
 # Those that compile longest; other pages build the same of smaller parts.
 LONG = (
     'autoencoder_mnist',
+    'causal_docs',  # masked_docs builds the same
     'ddpm_cifar',
     'ddpm_digits',
     'ddpm_mnist',
@@ -239,6 +240,7 @@ LONG = (
     'gan_mnist',
     'gan_stacked_mnist',
     'iwae_mnist',
+    'masked_text8',  # masked_docs builds the same
     'meanflow_cifar',
     'meanflow_digits',
     'sct_cifar',
@@ -252,6 +254,7 @@ TRACED_LONG = (
     'glove_file',
     'kl_fit',
     'mixture_digits',
+    'ngram_docs',
     'ngram_file',
     'vae_digits',
     'wgan_toy',

@@ -380,10 +380,10 @@ FAULTS = (
     ),
     Fault(
         'a stratified batch draws each t by itself',
-        'genjax/algorithms/diffusion/times.py',
+        'genjax/numerics/uniforms.py',
         'shares = (place.astype(within.dtype) + within) / total',
         'shares = within',
-        'algorithms/diffusion/test_times.py::test_a_batch_has_one_share_in_each_part',
+        'numerics/test_uniforms.py::test_a_batch_has_one_share_in_each_part',
     ),
     Fault(
         'the density of a log-normal noise level lacks the slope of its logarithm',
@@ -529,9 +529,9 @@ FAULTS = (
     ),
     Fault(
         'attention does not scale its logits',
-        'genjax/networks/unet.py',
-        'nn.softmax(logits / math.sqrt(C // heads))',
-        'nn.softmax(logits)',
+        'genjax/networks/attention.py',
+        'logits = logits / math.sqrt(C // heads)',
+        'logits = logits * 1.0',
         'networks/test_unet.py::test_attention_is_the_formula',
     ),
     Fault(
@@ -689,6 +689,43 @@ FAULTS = (
         'mass = total + k * (outcomes - 1)',
         'algorithms/test_ngram.py'
         '::test_probabilities_are_the_textbooks_for_every_context_seen_or_not_and_sum_to_one',
+    ),
+    Fault(
+        'a causal model sees the words after it',
+        'genjax/algorithms/autoregressive.py',
+        'mask = jnp.tril(',
+        'mask = jnp.triu(',
+        'algorithms/test_autoregressive.py::test_the_probabilities_of_all_texts_sum_to_one',
+    ),
+    Fault(
+        'the bound of masked diffusion does not divide by the share that is hidden',
+        'genjax/algorithms/masked_diffusion/bounds.py',
+        'return share, slope / share',
+        'return share, slope',
+        'algorithms/masked_diffusion/test_bounds.py'
+        '::test_with_exact_conditionals_it_is_minus_log_p_of_every_text[linear]',
+    ),
+    Fault(
+        'a step of masked diffusion draws again what was shown before',
+        'genjax/algorithms/masked_diffusion/samplers.py',
+        'now = (ids == symbols) & show(',
+        'now = show(',
+        'algorithms/masked_diffusion/test_samplers.py::test_what_was_shown_or_given_stays',
+    ),
+    Fault(
+        "the two terms of VQ-VAE's loss have each other's weight",
+        'genjax/algorithms/discrete_codes/vq.py',
+        'return Quantised(code, index, to_features + commitment * to_vectors)',
+        'return Quantised(code, index, to_vectors + commitment * to_features)',
+        'algorithms/discrete_codes/test_vq.py'
+        '::test_the_two_terms_have_their_gradients_where_they_belong',
+    ),
+    Fault(
+        'an even number of levels is squashed as an odd one',
+        'genjax/algorithms/discrete_codes/fsq.py',
+        'np.where(levels % 2 == 0, 0.5, 0.0)',
+        'np.where(levels % 2 == 0, 0.0, 0.0)',
+        'algorithms/discrete_codes/test_fsq.py::test_codes_and_numbers_are_a_bijection',
     ),
     Fault(
         'a key that finds no room in a table is lost without a word',

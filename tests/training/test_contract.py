@@ -76,6 +76,8 @@ def test_a_batch_that_lacks_what_is_read_is_refused(case, tmp_path):
         'denoiser': 'image',
         'improved_ddpm': 'image',
         'flow_maps': 'image',
+        'autoregressive': 'words',
+        'masked_diffusion': 'words',
         'ngram': 'words',
         'cooccurrence': 'words',
         'word2vec': 'words',
@@ -287,7 +289,9 @@ def test_the_points_of_a_sweep_are_traced_once_for_each_form(folder, monkeypatch
     assert len(forms) == len(set(forms)) == 2
 
 
-@pytest.mark.parametrize('case', ['ngram', 'cooccurrence', 'word2vec'])
+@pytest.mark.parametrize(
+    'case', ['ngram', 'cooccurrence', 'word2vec', 'autoregressive', 'masked_diffusion']
+)
 def test_a_word_outside_the_vocabulary_is_no_score_and_ends_training(case):
     """Nor does it change what others are given; within the vocabulary every value is finite."""
     experiment = ALGORITHMS[case]()

@@ -84,17 +84,15 @@ from genjax.algorithms.diffusion.samplers import (
 )
 from genjax.algorithms.diffusion.times import (
     even_times,
-    independent,
     karras_times,
     leading_times,
     log_normal,
     log_snr_times,
     logit_normal,
-    low_discrepancy,
-    stratified,
     trailing_times,
     uniform,
 )
+from genjax.numerics.uniforms import independent, low_discrepancy, stratified
 
 __all__ = [
     'adaptive_log_density',

@@ -14,10 +14,11 @@ from jax import Array
 
 from genjax.algorithms.diffusion.paths import Path, log_snr
 from genjax.algorithms.diffusion.samplers.steps import Denoise
-from genjax.algorithms.diffusion.times import Draw, least_log_snr, stratified
+from genjax.algorithms.diffusion.times import least_log_snr
 from genjax.algorithms.diffusion.weights import bound_density
 from genjax.base import Key
 from genjax.numerics.normals import example_normals
+from genjax.numerics.uniforms import Draw, stratified
 
 LEAST_NOISE_LEVEL = 1e-3  # an eighth of a grey level
 

@@ -35,12 +35,13 @@ from genjax.algorithms.diffusion.predictions import (
 )
 from genjax.algorithms.diffusion.samplers.second_order import heun
 from genjax.algorithms.diffusion.samplers.steps import Denoise, Sampler
-from genjax.algorithms.diffusion.times import Draw, Law, karras_times, stratified
+from genjax.algorithms.diffusion.times import Law, karras_times
 from genjax.algorithms.diffusion.weights import Weight
 from genjax.averages import Decay
 from genjax.base import Algorithm, Batch, Key
 from genjax.descent import Fit, descend
 from genjax.numerics.normals import example_normals
+from genjax.numerics.uniforms import Draw, stratified
 from genjax.parallel import shard_batch
 
 # (x_t [B, ...], t [B]) -> the network's y [B, ...]

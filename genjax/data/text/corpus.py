@@ -177,6 +177,20 @@ def _to_ids(
     return ids[stays]
 
 
+def joined(corpus: Corpus, word: str) -> Corpus:
+    """The same text with a word in the place of each separator, as a space between sentences.
+
+    Raises:
+      ValueError: the vocabulary lacks the word.
+    """
+    words = corpus.vocabulary.words
+    if word not in words:
+        raise ValueError(f'sentences are joined by {word!r}, which the vocabulary does not have')
+    return corpus._replace(
+        ids=np.where(corpus.ids == SEPARATOR, np.int32(words.index(word)), corpus.ids)
+    )
+
+
 def hold_out(corpus: Corpus, *, words: int) -> tuple[Corpus, Corpus]:
     """Splits a corpus into (train, test), the test sentences in runs spread evenly over the whole.
 

@@ -64,6 +64,37 @@ def excerpts(
     return _resident(corpus, seeded(make_batch, seed), test, test_batches)
 
 
+def random_excerpts(
+    corpus: Corpus, *, batch: int, length: int, seed: int, test: Corpus | None = None
+) -> Data:
+    """Excerpts of one length that begin anywhere, each place as likely.
+
+    Args:
+      batch: B.
+      length: L.
+      seed: of the places.
+      test: held-out text, served in order, as `passage` does.
+
+    Raises:
+      ValueError: length lies outside 1 to the places of the corpus, batch is below 1, or the seed
+        lies outside 0 to 2^32 - 1.
+    """
+    n = len(corpus.ids)
+    if not (1 <= length <= n and batch >= 1):
+        raise ValueError(
+            f'length is {length}, batch {batch}; {n} places allow 1 to {n}, and 1 or more'
+        )
+
+    def make_batch(seed, ids, step):
+        order_key = jax.random.fold_in(jax.random.key(seed), ORDER)
+        step_key = jax.random.fold_in(order_key, step)
+        starts = jax.random.randint(step_key, (batch,), 0, n - length + 1)
+        return {'words': ids[starts[:, None] + jnp.arange(length)[None]]}
+
+    test_batches = [] if test is None else _in_order(test.ids, length, 0, batch)
+    return _resident(corpus, seeded(make_batch, seed), test, test_batches)
+
+
 def passage(
     corpus: Corpus, *, batch: int, steps: int, overlap: int = 0, test: Corpus | None = None
 ) -> Data:

@@ -117,6 +117,14 @@ def join_characters(characters: Iterable[str]) -> str:
     return ''.join(characters).replace(SPACE, ' ')
 
 
+def letters(text: str) -> list[str]:
+    """The letters a to z of a text in lower case, with one space between words.
+
+    These 27 are the characters of text8 (Mahoney 2006), which spells digits as words besides.
+    """
+    return list(' '.join(re.findall('[a-z]+', text.lower())))
+
+
 class Tokenizer(NamedTuple):
     """How a text is cut into words, and words are written as a text."""
 

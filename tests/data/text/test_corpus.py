@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from genjax.data.text import SEPARATOR, Vocabulary, blocks, hold_out, read_corpus, sources
+from genjax.data.text import SEPARATOR, Vocabulary, blocks, hold_out, joined, read_corpus, sources
 from tests.data.text.texts import LECTURE, random_sentences, refusal, sentences
 
 
@@ -235,3 +235,12 @@ def test_a_vocabulary_given_that_does_not_fit():
 def test_an_empty_file_is_named(tmp_path):
     (tmp_path / 'empty').touch()
     assert refusal(ValueError, tmp_path / 'empty') == f'{tmp_path / "empty"} has no words'
+
+
+def test_sentences_are_joined_by_a_word():
+    corpus = read_corpus(['b a', 'a', 'a a b'], min_count=1)
+    found = joined(corpus, 'b')
+    assert [found.vocabulary.words[i] for i in found.ids] == list('bababaabb')
+    assert corpus.ids.tolist().count(SEPARATOR) == 3
+    with pytest.raises(ValueError, match="^sentences are joined by '_', which the vocabulary does"):
+        joined(corpus, '_')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genjax.data.text import Corpus, Vocabulary
-from genjax.data.text.excerpts import excerpts, passage
+from genjax.data.text.excerpts import excerpts, passage, random_excerpts
 
 IDS = np.array([0, 1, 2, -1, 3, 4, -1, 0, 5, 6, 7, -1, 8, 9, 1, 2, -1], np.int32)
 CORPUS = Corpus(IDS, Vocabulary(tuple('abcdefghij'), np.full(10, 10)))
@@ -54,3 +54,23 @@ def test_a_corpus_too_short_for_its_steps_is_refused():
         ValueError, match='steps is 100; 2 epochs of 17 places in batches of 4 excerpts'
     ):
         excerpts(CORPUS, batch=4, steps=100, epochs=2, seed=0)
+
+
+def test_random_excerpts_begin_anywhere_and_are_whole():
+    data = random_excerpts(LONG, batch=50, length=7, seed=0, test=CORPUS)
+    rows = np.concatenate([words(data, step) for step in range(200)])
+    assert (np.diff(rows, axis=1) == 1).all()
+    assert rows.min() == 0 and rows.max() == 999
+    begun = np.bincount(rows[:, 0], minlength=994)
+    assert len(begun) == 994
+    # Of 10,000, some 10 at each place: those of a tenth of the places are normal within 5 errors.
+    tenths = begun[:990].reshape(10, 99).sum(1)
+    assert np.abs(tenths - 10_000 * 99 / 994).max() < 5 * 1_000**0.5
+    np.testing.assert_array_equal(words(data, 3), words(data, 3))
+    tests = np.concatenate([batch['words'] for batch in data.test])
+    np.testing.assert_array_equal(tests.ravel()[: len(IDS)], IDS)
+
+
+def test_an_excerpt_longer_than_the_text_is_refused():
+    with pytest.raises(ValueError, match='^length is 18, batch 1; 17 places allow 1 to 17, and 1'):
+        random_excerpts(CORPUS, batch=1, length=18, seed=0)

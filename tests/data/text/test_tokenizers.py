@@ -9,7 +9,14 @@ import hypothesis.strategies as st
 import pytest
 import regex
 
-from genjax.data.text import characters, docstrings, get_tokenizer, tokenizers, tokens
+from genjax.data.text import (
+    characters,
+    docstrings,
+    get_tokenizer,
+    letters,
+    tokenizers,
+    tokens,
+)
 
 
 @pytest.mark.parametrize(
@@ -308,6 +315,11 @@ def test_characters_lose_nothing_but_the_amount_of_white_space(drawn):
         unicodedata.normalize('NFC', drawn).split()
     )
     assert not any(letter.isspace() for word in found for letter in word)
+
+
+def test_letters_are_those_of_english_with_one_space_between_words():
+    assert ''.join(letters(' The e-mail, é  and 2 X1. ')) == 'the e mail and x'
+    assert letters('12 é') == []
 
 
 def test_tokenizers_have_names():

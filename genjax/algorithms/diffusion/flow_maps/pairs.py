@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import sigmoid
 
-from genjax.algorithms.diffusion.times import Draw, Law, independent
+from genjax.algorithms.diffusion.times import Law
 from genjax.base import Key
+from genjax.numerics.uniforms import Draw, independent
 
 # (key, updates made so far [n]) -> t and r, [n] each
 Pairs = Callable[[Key, Array], tuple[Array, Array]]

@@ -1,0 +1,70 @@
+"""Finite scalar quantisation: Mentzer et al. 2023, arXiv:2309.15505, section 3 and appendix A.
+
+Each of D features is squashed to a range and rounded to one of a few levels; a code is one of the
+product of the levels. Nothing is learned and no loss is added.
+"""
+
+import math
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from genjax.algorithms.discrete_codes.quantiser import Quantised, Quantiser, straight_through
+
+MARGIN = 1e-3  # by which the range is wider, so that the outermost levels are reached
+
+
+def fsq(levels: Sequence[int]) -> Quantiser:
+    """The quantiser of features with these numbers of levels, K of them in all; codes lie in
+    [-1, 1].
+
+    The index of a code is its levels as the digits of a number, the first the least.
+
+    Raises:
+      ValueError: there are no levels, or a feature has fewer than 2.
+    """
+    levels = tuple(levels)
+    if not levels or min(levels) < 2:
+        raise ValueError(f'levels are {levels}; needed: one number or more, each at least 2')
+    number = np.array(levels)
+    centre = number // 2  # the level that is 0
+    digit = np.cumprod([1, *levels[:-1]])
+
+    def as_code(level):
+        shape = (1,) * (level.ndim - 1) + (len(levels),)
+        return level / jnp.asarray(centre, level.dtype).reshape(shape)
+
+    def quantise(params, z):
+        del params
+        shape = (1,) * (z.ndim - 1) + (len(levels),)
+        squashed = squash(z, number.reshape(shape))
+        level = jnp.round(squashed)
+        place = level.astype(jnp.int32) + jnp.asarray(centre, jnp.int32).reshape(shape)
+        index = jnp.sum(place * jnp.asarray(digit, jnp.int32).reshape(shape), -1)
+        code = as_code(straight_through(squashed, level))
+        return Quantised(code, index, jnp.zeros(index.shape, z.dtype))
+
+    def lookup(params, index):
+        del params
+        shape = (1,) * index.ndim + (len(levels),)
+        place = index[..., None] // jnp.asarray(digit, index.dtype).reshape(shape)
+        place = place % jnp.asarray(number, index.dtype).reshape(shape)
+        return as_code(
+            (place - jnp.asarray(centre, index.dtype).reshape(shape)).astype(jnp.float32)
+        )
+
+    return Quantiser(math.prod(levels), len(levels), lambda key: {}, quantise, lookup)
+
+
+def squash(z: Array, levels: np.ndarray) -> Array:
+    """z squashed to a range in which `levels` whole numbers lie, from -(levels // 2) up; any shape.
+
+    Even numbers of levels lie about -1/2, and the squashing is shifted so that 0 stays 0.
+    """
+    half = (levels - 1) * (1 + MARGIN) / 2
+    offset = np.where(levels % 2 == 0, 0.5, 0.0)
+    shift = np.arctanh(offset / half)
+    half, offset, shift = (jnp.asarray(x, z.dtype) for x in (half, offset, shift))
+    return jnp.tanh(z + shift) * half - offset

@@ -236,8 +236,11 @@ LONG = (
     'gan_mnist',
     'gan_stacked_mnist',
     'iwae_mnist',
+    'logistic_mnist',
     'meanflow_cifar',
     'meanflow_digits',
+    'realnvp_cifar',
+    'tarflow_mnist',
     'vae_mnist',
     'word2vec_file',  # word2vec_text8 builds the same
 )
@@ -245,6 +248,8 @@ LONG = (
 TRACED_LONG = (
     'cbow_file',
     'diffusion_plane',
+    'flow_plane',
+    'glow_digits',
     'kl_fit',
     'mixture_digits',
     'ngram_file',

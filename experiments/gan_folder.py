@@ -1,15 +1,20 @@
 """A GAN on images of your own, without their labels.
 
-The networks are DCGAN's; the discriminator has R1 and, which R1 does not go with, no batch norm.
+The networks are DCGAN's, without batch norm in the discriminator, which gradient penalties do not
+go with; the game is the relativistic one with R1 and R2.
 
 Run     python -m launch --exp gan_folder --config.images=folder:PATH
         where PATH is a folder or a zip file of PNG, JPEG or WebP files. npz:FILE and the name of a
         prepared set are taken too, see docs/running.md
 Smoke   python -m launch --exp gan_folder --config.images=digits --config.size=8 --config.steps=4
         --config.batch=8 --config.width=2 --config.samples=20 --config.classifier=2
-Source  as gan_mnist. Fewer than 20,000 images are augmented before the discriminator, after Zhao et
-        al. 2020, arXiv:2006.10738, which keeps it from knowing them by heart
-Ours    not trained to the end yet, but for tests
+Source  Huang et al. 2024, arXiv:2501.05441, for the game. Fewer than 1,000 images are augmented
+        before the discriminator, after Zhao et al. 2020, arXiv:2006.10738, which keeps it from
+        knowing them by heart
+Ours    1,797 digits of scikit-learn as PNG files, --config.size=16, 6,000 steps, seed 0: Frechet
+        distance (classifier of the labels) of 500 samples 34.6, precision 0.57, recall 0.90; 45.7
+        by the non-saturating game with R1 alone, and 65.8 where images are augmented. Images of 32
+        pixels and more are not trained to the end yet
 """
 
 import optax
@@ -24,7 +29,7 @@ from experiments._own import (
     own_comparison,
     own_extractor,
 )
-from genjax.algorithms.gan import Model, gan, non_saturating, r1
+from genjax.algorithms.gan import Model, gan, r1, r2, relativistic
 from genjax.data.derived import pictures
 from genjax.data.images.augment import (
     brightness,
@@ -46,7 +51,7 @@ SIZES = (
     Size(20_000, steps=30_000, batch=64, width=32),
     Size(float('inf'), steps=100_000, batch=64, width=64),
 )
-AUGMENTED = 20_000  # images, below which they are
+AUGMENTED = 1_000  # images, below which they are
 
 
 def is_augmented(name: str) -> bool:
@@ -68,7 +73,7 @@ def get_config():
         augment=computed(is_augmented, images),
         width=by_number(images, SIZES, 'width'),
         latent=64,
-        gamma=1.0,  # of R1
+        gamma=1.0,  # of R1 and R2
         learning_rate=1e-3,  # in the beginning
         decay=0.999,
         samples=5_000,  # that are scored, or as many as there are images
@@ -95,8 +100,8 @@ def build(config):
         model,
         adam,
         adam,
-        game=non_saturating,
-        penalties=(r1(config.gamma),),
+        game=relativistic,
+        penalties=(r1(config.gamma), r2(config.gamma)),
         decay=config.decay,
         augment=change if config.augment else None,
     )

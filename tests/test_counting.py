@@ -11,7 +11,7 @@ from genjax.counting import ABSENT, EMPTY, add, empty, find, lookup, stored_keys
 from genjax.parallel import AXIS
 from genjax.training import make_mesh
 from genjax.training.mesh import put_batch
-from tests.marks import quick_only
+from tests.marks import quick_only, slow
 from tests.trees import assert_trees_equal
 
 CAPACITY = 300
@@ -47,7 +47,7 @@ def content(counts):
     return dict(zip(rows, counts.values[:size].tolist(), strict=True))
 
 
-@pytest.mark.parametrize('n', [1, 2, 3])
+@pytest.mark.parametrize('n', [slow(1), 2, slow(3)])
 def test_several_adds_equal_a_counter(n):
     batches = [draws(seed, 200, n) for seed in range(4)]
     counts = empty(CAPACITY, n)

@@ -40,6 +40,7 @@ def test_a_marker_shows_what_there_is():
     assert [name for name in FOREIGN if shutil.which(name)] == os.environ['FOREIGN'].split()
 
 
+@pytest.mark.slow
 def test_whatever_is_installed_a_test_does_not_see_it_unless_it_asks(tmp_path, request):
     for name in FOREIGN:
         (tmp_path / name).write_text('#!/bin/sh\n')

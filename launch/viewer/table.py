@@ -80,8 +80,11 @@ def group_cells(group: Group, columns: Columns) -> list[Cell]:
 
 def _setting(config: dict[str, Any], key: str) -> Cell:
     value = config.get(key, '')
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Cell(as_text(value), float(value) if is_number else None)
+    text = as_text(value)
+    if isinstance(value, float):
+        return Cell(as_text(float(f'{value:.6g}')), value, text)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return Cell(text, float(value) if is_number else None)
 
 
 def _metric(value: Statistics) -> Cell:

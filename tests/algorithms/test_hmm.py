@@ -214,6 +214,7 @@ def test_the_best_path_of_100_000_symbols_is_that_of_float64():
     assert np.mean(path == best) > 0.999  # where they part they are as probable
 
 
+@pytest.mark.slow
 def test_float32_counts_transitions_and_symbols_of_a_long_sequence():
     chain, x, _, states, _ = long_sequence()
     _, _, pairs = smoothed(5, sequential, log_product)(chain, {'x': x[None]})

@@ -37,11 +37,9 @@ algorithms = pytest.mark.parametrize('case', ALGORITHMS)
 RESUMED = (
     'vae',  # an optimiser and the average of its parameters
     'hmm',  # the statistics of stepwise EM
-    'ngram',  # a table for each order
 )
 TRACED = (
     'vae',  # the step of all that descend a loss
-    'gan',  # steps within a step
     'word2vec',  # blocks in a loop
 )
 ON_EIGHT = (
@@ -50,7 +48,6 @@ ON_EIGHT = (
 )
 BY_PMAP = (
     'vae',  # means and keys
-    'word2vec',  # rows exchanged
     'ngram',  # tables merged
 )
 

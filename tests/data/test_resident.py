@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from genjax.data.resident import epoch_rows, fingerprint, permutation, resident
+from tests.marks import slow
 from tests.trees import assert_trees_equal
 
 
@@ -43,7 +44,7 @@ def test_every_position_is_equally_likely(n):
     assert 1e-3 < stats.chi2.sf(statistic, (n - 1) ** 2) < 1 - 1e-3
 
 
-@pytest.mark.parametrize('n', [5, 37])
+@pytest.mark.parametrize('n', [5, slow(37)])
 def test_neighbours_are_independent(n):
     draws = permutations(n, 50 * n * n, seed=1)
     for i in (0, n - 2):

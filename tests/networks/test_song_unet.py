@@ -22,6 +22,7 @@ from genjax.networks.song_unet import (
     ncsn_plus_plus,
 )
 from genjax.networks.unet import timestep_embedding
+from tests.marks import slow
 
 SMALL = dict(width=8, multipliers=(1, 2), attend_at=(4,), blocks=1, dropout=0.5)
 BOTH = pytest.mark.parametrize('make', [ddpm_plus_plus, ncsn_plus_plus])
@@ -117,7 +118,7 @@ def test_random_frequencies_are_normal_of_deviation_16():
     np.testing.assert_array_equal(y, fourier_embedding(jnp.array([0.0, 1e-3, 0.4]), 4096))
 
 
-@pytest.mark.parametrize(('resampling', 'filter_1d'), [(box, [1, 1]), (bilinear, [1, 3, 3, 1])])
+@pytest.mark.parametrize(('resampling', 'filter_1d'), [slow(box, [1, 1]), (bilinear, [1, 3, 3, 1])])
 def test_resampling_and_the_halving_of_the_input_are_scipys_convolutions(resampling, filter_1d):
     x = normal(1, 6, 8, 2)
     taps = np.outer(filter_1d, filter_1d) / np.sum(filter_1d) ** 2
@@ -282,6 +283,7 @@ def test_the_last_kernel_begins_near_zero_and_so_does_the_network():
     assert jnp.std(layer['kernel']) == pytest.approx(deviation, rel=0.05)
 
 
+@pytest.mark.slow
 def test_dropout_is_active_exactly_with_its_key():
     x, t, params, apply = conditional(ddpm_plus_plus)
     first = apply(params, x, t, LABEL, DONE, rngs={'dropout': jax.random.key(0)})
@@ -292,6 +294,7 @@ def test_dropout_is_active_exactly_with_its_key():
     assert not np.allclose(first, apply(params, x, t, LABEL, DONE))
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_the_same_with_a_float32_output():
     x, t, params, apply = conditional(ncsn_plus_plus)
     half = ncsn_plus_plus(**SMALL, classes=3, augmentation_labels=9, dtype='bfloat16')

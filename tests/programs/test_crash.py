@@ -170,6 +170,7 @@ def test_what_is_lost_is_seen(run):
         shutil.rmtree(copy.parent)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_was_half_deleted_goes_at_the_next_save(folder, capsys):
     command = ['--exp=toy', '--config.steps=10', '--workdir=run']
     assert main([*command, '--until=6']) == 0

@@ -184,6 +184,7 @@ def test_groups_come_to_the_same_end(tmp_path):
             assert saved.latest_step() == 50
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_finite_ends_alone(tmp_path):
     bad = own(SEEDS[1])
 

@@ -31,6 +31,7 @@ def test_every_launch_of_a_run_writes_the_same_file(tmp_path):
     assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_launch_writes_it(folder):
     assert main(['--exp=toy', '--workdir=a']) == 0
     assert main(['--exp=toy', '--workdir=a']) == 0

@@ -66,7 +66,7 @@ def test_train_is_the_fold_of_its_definition(tmp_path):
     assert [row['step'] for row in lines(tmp_path)] == [10, 20, 30, 40, 50]
 
 
-@pytest.mark.parametrize('steps_per_call', [slow(2), 7, 100])
+@pytest.mark.parametrize('steps_per_call', [slow(2), 7, slow(100)])
 def test_steps_in_a_call_do_not_matter(steps_per_call, tmp_path):
     assert_trees_close_in_norm(
         run(toy(), steps_per_call=1, workdir=tmp_path / '1'),
@@ -250,7 +250,7 @@ def test_spans_cut_at_every_interval_and_cover_every_step_once():
     assert max(count for _, count in made) <= 10
 
 
-@pytest.mark.parametrize('steps_per_call', [1, 7])
+@pytest.mark.parametrize('steps_per_call', [slow(1), 7])
 def test_an_interrupted_run_saves_where_it_is_and_goes_on_to_the_bit(steps_per_call, tmp_path):
     whole = run(toy(), steps_per_call=steps_per_call, workdir=tmp_path / 'whole')
     asked = iter([False] * 3 + [True] * 100)

@@ -42,6 +42,7 @@ def test_its_error_follows_the_tolerance():
     assert np.all(few < many)
 
 
+@pytest.mark.slow
 def test_an_example_is_solved_by_itself_and_with_hutchinsons_trace_too():
     # On normal data of one variance the Jacobian is a multiple of 1, whose trace any signs give.
     path = variance_exploding()

@@ -295,7 +295,7 @@ def test_a_flow_samples_by_its_own_clock():
     assert float(jnp.std(x)) == pytest.approx(DEVIATION, rel=0.02)
 
 
-@pytest.mark.parametrize(('devices', 'parallel'), [(1, by_jit), slow(4, by_jit), (4, by_pmap)])
+@pytest.mark.parametrize(('devices', 'parallel'), [(1, by_jit), slow(4, by_jit), slow(4, by_pmap)])
 def test_microbatches_are_one_batch_within_rounding(devices, parallel):
     """On one device and on several: stratified times, noise, hidden labels and augmentation."""
     images = normal_images(jax.random.key(5), 32)

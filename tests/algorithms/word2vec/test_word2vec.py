@@ -357,7 +357,7 @@ def test_the_trainers_program_of_stable_steps_never_copies_the_table(model):
 
 
 @pytest.mark.parametrize(
-    ('split', 'stable'), [(False, False), (True, True), slow(False, True), slow(True, False)]
+    ('split', 'stable'), [slow(False, False), (True, True), slow(False, True), slow(True, False)]
 )
 def test_devices_exchange_rows_and_never_tables(split, stable):
     rules = SPLIT if split else ()

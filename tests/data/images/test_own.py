@@ -23,6 +23,7 @@ from genjax.training import Every, Experiment, make_mesh, train
 from launch.run import rundir
 from tests.data.images.own_images import snapshot, write_bad, write_mixed, write_npz, write_zip
 from tests.data.images.tiny_sets import grey_levels
+from tests.marks import slow
 from tests.trees import assert_trees_equal
 
 
@@ -56,7 +57,7 @@ def metrics_of(name, workdir, **options):
     return [{k: v for k, v in json.loads(line).items() if 'time/' not in k} for line in lines]
 
 
-@pytest.mark.parametrize('resident_bytes', [2**30, 0])
+@pytest.mark.parametrize('resident_bytes', [slow(2**30), 0])
 def test_folder_zip_and_npz_train_to_the_same_metrics_to_the_bit(forms, resident_bytes, tmp_path):
     found = [
         metrics_of(name, tmp_path / str(i), resident_bytes=resident_bytes)

@@ -153,6 +153,7 @@ def test_each_set_finds_the_files_in_its_own_folder_first(place, tmp_path):
     assert builder.info.features['label'].names[9] == 'Ankle boot'
 
 
+@pytest.mark.slow
 def test_tensorflow_is_never_imported(place, tmp_path):
     """A program that opens a prepared set, decodes and streams ends at once if it imports it."""
     place(tmp_path, tiny_mnist(np.random.default_rng(0))[1])

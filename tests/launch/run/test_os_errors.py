@@ -86,6 +86,7 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_costs_no_checkpoint(s
     goes_on(command, run, rows(disk.parent / 'whole'))
 
 
+@pytest.mark.slow
 def test_a_data_file_that_goes_ends_the_run_in_one_line(folder, monkeypatch, capsys):
     module, data = catalogue.load('toy'), folder / 'data'
     build = module.build

@@ -33,6 +33,7 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_they_are_all_that_python_imports():
     code = (
         'import launch.__main__, launch.run.actions, launch.sweep.sweep, '

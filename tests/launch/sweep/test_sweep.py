@@ -115,7 +115,7 @@ def test_the_experiments_own_points_are_combined_with_others(folder, monkeypatch
 
 PAGES = sorted((HERE.parent / 'experiments').glob('[a-z]*.py'))
 SWEEPS = [path.stem for path in PAGES if 'def sweep()' in path.read_text()]
-U_NETS = ('ddpm_digits', 'flow_digits')
+U_NETS = ('ddpm_digits', 'flow_digits', 'meanflow_digits')
 
 
 @pytest.mark.parametrize('name', [slow(name) if name in U_NETS else name for name in SWEEPS])

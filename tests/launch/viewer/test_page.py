@@ -126,6 +126,16 @@ def test_runs_that_differ_in_their_seed_have_a_mean_and_a_deviation(tmp_path):
     ]
 
 
+def test_a_number_of_a_config_is_shown_in_six_digits_and_whole_under_the_pointer(tmp_path):
+    for name, rate in (('a', 0.1 + 0.2), ('b', 1e-7)):
+        make(tmp_path, name, {'seed': 0, 'rate': rate}, course(1.0))
+    runs = find_runs([tmp_path])
+    shown = [group_cells(group, columns(runs))[1] for group in groups(runs, ['rate'])]
+    assert [cell.text for cell in shown] == ['1e-07', '0.3']
+    assert shown[1].order == 0.1 + 0.2
+    assert shown[1].title == '0.30000000000000004'
+
+
 def test_a_mean_is_over_runs_that_are_done_and_hides_no_number_that_was_not_finite(tmp_path):
     make(tmp_path, 'a', {'seed': 0}, course(1.0))
     make(tmp_path, 'b', {'seed': 1}, course(3.0))

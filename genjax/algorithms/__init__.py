@@ -8,6 +8,7 @@ density       a density fitted by either Kullback-Leibler divergence
 diffusion/    DDPM: the process, samplers, the bound; flow maps, which take few steps
 discrete_codes/  autoencoders of discrete codes: FSQ and VQ-VAE
 drifting      a generator trained along a field of a kernel
+flow/         normalizing flows: couplings, Glow's layers, autoregressive flows of tokens
 gan/          players, games and penalties
 hmm/          hidden Markov models by EM
 masked_diffusion/  texts whose symbols are shown in random order

@@ -1,6 +1,7 @@
 """Networks: flax.linen modules, (params, x) -> y, without losses.
 
 attention    attend, with a mask; rotate: rotary places
+causal       CausalTransformer of tokens that are rows of numbers
 classifier   Classifier: images to features and logits
 conditions   Conditions: labels, a duration and what augmentation did, added to the time's features
 conv         Conv: the convolution layer of every image network
@@ -17,6 +18,7 @@ norms        BatchNorm
 products     convolutions as matrix products
 r3gan        Generator, Discriminator of R3GAN, without normalisation
 resampling   images at twice or half their resolution
+residual     ResidualNetwork of couplings, with weight normalisation
 resnet       Generator, Discriminator of spectrally normalised GANs
 song_unet    SongUNet: DDPM++ and NCSN++, as EDM trains them
 spectral     Spectral: a layer whose kernel is divided by its spectral norm

@@ -5,6 +5,7 @@ codes             code_accuracy, scatter: codes by their labels
 conditional       label_accuracy, guidance_table: whether samples are of the class asked for
 convergence       convergence: how errors fall with what is spent
 decoded           reconstructions, interpolations, manifold: pictures of what codes decode to
+densities         densities: a learnt density in the plane beside the data's
 fidelity          comparison, fidelity_scores, fidelity_pictures: samples beside real examples
 fidelity_figures  pictures of class shares, and of the bias of scores
 fidelity_table    score_table: scores as text

@@ -4,6 +4,7 @@ Letters: N points, F frames, n ways, S arrows along each side of a square around
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -11,6 +12,9 @@ from jax import Array
 
 from genjax.base import Key, State
 from genjax.probes.figures import Measure, Sample, render
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # (state, x [N, 2], level) -> what is taken for the data at x [N, 2]
 Estimate = Callable[[State, Array, float], Array]
@@ -85,7 +89,7 @@ def _fields_picture(columns, places, real, extent):
         mean_length = np.linalg.norm(fields[0], axis=-1).mean()
         for row, (name, field) in enumerate(zip(('exact', 'learnt'), fields, strict=True)):
             axes = grid[row, column]
-            _frame(axes, extent)
+            frame(axes, extent)
             axes.scatter(*real.T, s=2, color=GREY, alpha=0.5, linewidths=0)
             axes.quiver(
                 *places.T,
@@ -144,7 +148,7 @@ def _ways_picture(panels, real, extent, columns):
     for axes in grid[len(panels) :]:
         axes.axis('off')
     for axes, (name, kinds) in zip(grid, panels.items(), strict=False):
-        _frame(axes, extent)
+        frame(axes, extent)
         axes.set_title(name)
         axes.scatter(*real.T, s=2, color=GREY, alpha=0.4, linewidths=0)
         for i, (kind, frames) in enumerate(kinds.items()):
@@ -186,7 +190,7 @@ def clouds(
         for axes in grid[len(panels) :]:
             axes.axis('off')
         for axes, (name, points) in zip(grid, panels.items(), strict=False):
-            _frame(axes, extent)
+            frame(axes, extent)
             axes.scatter(*points.T, s=4, color=COLOURS[0], alpha=0.6, linewidths=0)
             axes.set_title(name)
         return {'clouds': render(figure)}
@@ -194,5 +198,6 @@ def clouds(
     return measure
 
 
-def _frame(axes, extent):
+def frame(axes: 'Axes', extent: float) -> None:
+    """Limits matplotlib's axes to a square around the origin, without ticks."""
     axes.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect='equal', xticks=(), yticks=())

@@ -42,6 +42,20 @@ from genjax.algorithms.discrete_codes import Model as Codes
 from genjax.algorithms.discrete_codes import discrete_codes, vq
 from genjax.algorithms.drifting import drifting
 from genjax.algorithms.drifting import gaussian as gaussian_kernel
+from genjax.algorithms.flow import (
+    actnorm,
+    autoregressive_affine,
+    chain,
+    coupling,
+    factor_out,
+    first_half,
+    invertible_1x1,
+    normalizing_flow,
+    patches,
+    reverse,
+    squeeze,
+    uniform_noise,
+)
 from genjax.algorithms.gan.games import hinge
 from genjax.algorithms.gan.gan import Model as Players
 from genjax.algorithms.gan.gan import gan
@@ -65,6 +79,7 @@ from genjax.algorithms.word2vec import (
 )
 from genjax.averages import gamma_of, half_life, power
 from genjax.base import Data, Resident
+from genjax.networks.causal import CausalTransformer
 from genjax.networks.classifier import Classifier
 from genjax.networks.mlp import MLP
 from genjax.networks.norms import BatchNorm
@@ -320,6 +335,23 @@ def drifting_case() -> Experiment:
     return Experiment(algorithm, rows(np.random.default_rng(3).normal(size=(40, 3))), {})
 
 
+def normalizing_flow_case() -> Experiment:
+    """Every kind of layer: statistics of the first batch, a half that leaves, noise, an average."""
+    x = np.random.default_rng(1).uniform(-1, 1, (40, 4, 4, 1)).astype(np.float32)
+    tokens = chain(patches(1, (2, 2, 2)), autoregressive_affine(CausalTransformer(4, 2, 8, 1, 2)))
+    bijection = chain(
+        squeeze(),
+        actnorm(),
+        invertible_1x1(0),
+        coupling(nn.Dense(8), first_half),
+        factor_out(chain(tokens, reverse())),
+    )
+    algorithm = normalizing_flow(
+        bijection, optax.adam(1e-3), shape=(4, 4, 1), noise=uniform_noise(0.1), decay=0.9
+    )
+    return Experiment(algorithm, cycle({'x': x}), {})
+
+
 def hmm_case() -> Experiment:
     """Three states and six symbols, sequences of 4 to 10 of them, stepwise EM with a prior."""
     rng = np.random.default_rng(3)
@@ -410,6 +442,7 @@ ALGORITHMS = {
     'mixture': mixture_case,
     'naive_bayes': naive_bayes_case,
     'ngram': ngram_case,
+    'normalizing_flow': normalizing_flow_case,
     'pca': pca_case,
     'vae': vae_case,
     'word2vec': word2vec_case,

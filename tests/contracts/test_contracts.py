@@ -240,10 +240,13 @@ LONG = (
     'gan_mnist',
     'gan_stacked_mnist',
     'iwae_mnist',
+    'logistic_mnist',
     'masked_text8',  # masked_docs builds the same
     'meanflow_cifar',
     'meanflow_digits',
+    'realnvp_cifar',
     'sct_cifar',
+    'tarflow_mnist',
     'vae_mnist',
     'word2vec_file',  # word2vec_text8 builds the same
 )
@@ -251,7 +254,9 @@ LONG = (
 TRACED_LONG = (
     'cbow_file',
     'diffusion_plane',
+    'flow_plane',
     'glove_file',
+    'glow_digits',
     'kl_fit',
     'mixture_digits',
     'ngram_docs',

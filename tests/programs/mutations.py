@@ -548,6 +548,54 @@ FAULTS = (
         '',
         'networks/test_group_norm.py::test_it_is_flax_norm_and_silu_in_float64',
     ),
+    # Normalizing flows.
+    Fault(
+        "a coupling's log-determinant has the wrong sign",
+        'genjax/algorithms/flow/couplings.py',
+        'jnp.exp(log_scale) + shift, jnp.sum(',
+        'jnp.exp(log_scale) + shift, -jnp.sum(',
+        'algorithms/flow/test_bijections.py::'
+        'test_it_inverts_and_its_log_determinant_is_the_jacobians[coupling of rows]',
+    ),
+    Fault(
+        'the log-determinant of a 1 x 1 convolution is that of one pixel',
+        'genjax/algorithms/flow/couplings.py',
+        "places * jnp.sum(params['log_scale'])",
+        "jnp.sum(params['log_scale'])",
+        'algorithms/flow/test_bijections.py::'
+        'test_it_inverts_and_its_log_determinant_is_the_jacobians[multi-scale]',
+    ),
+    Fault(
+        'actnorm begins with the variance in place of the deviation',
+        'genjax/algorithms/flow/couplings.py',
+        '-jnp.log(variance) / 2',
+        '-jnp.log(variance)',
+        'algorithms/flow/test_bijections.py::'
+        'test_actnorm_begins_with_mean_0_and_deviation_1_wherever_it_stands',
+    ),
+    Fault(
+        'a token of a flow is given itself',
+        'genjax/algorithms/flow/tokens.py',
+        'jnp.concatenate([first, outputs[:, :-1]], 1)',
+        'outputs',
+        'algorithms/flow/test_bijections.py::test_a_flow_of_tokens_has_a_triangular_jacobian',
+    ),
+    Fault(
+        'a noisy sample is moved by the deviation times the score',
+        'genjax/algorithms/flow/noise.py',
+        'deviation**2 * score(y)',
+        'deviation * score(y)',
+        'algorithms/flow/test_normalizing_flow.py::'
+        'test_the_step_along_the_score_is_the_posterior_mean_of_gaussian_data',
+    ),
+    Fault(
+        'bits/dim are multiplied by the width of a level',
+        'genjax/algorithms/flow/normalizing_flow.py',
+        'loss / size - math.log',
+        'loss / size + math.log',
+        'algorithms/flow/test_normalizing_flow.py::'
+        'test_uniform_noise_and_its_bits_are_those_of_the_levels',
+    ),
     # Variational autoencoders and autoencoders.
     Fault(
         'a sign in the KL divergence',

@@ -129,6 +129,12 @@ MISFITS = {
         of('x', doubled),
         False,
     ): 'update: the decoder gives x of shape (6,); the data have (12,)',
+    (
+        'normalizing_flow',
+        of('x', doubled),
+        False,
+    ): 'shape is (4, 4, 1); the data have (4, 4, 2)',
+    ('normalizing_flow', of('x', whole), False): 'x is int32; a flow needs floats',
     ('classifier', of('label', real), False): 'update: TypeError: ',
     ('classifier', of('x', doubled), True): 'evaluate: ScopeParamShapeError: ',
     (

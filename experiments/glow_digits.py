@@ -1,0 +1,108 @@
+"""Glow on the 8 x 8 digits of scikit-learn, by the exact likelihood of their pixels.
+
+Run     python -m launch --exp glow_digits
+Smoke   python -m launch --exp glow_digits --config.steps=4 --config.batch=8 --config.depth=1
+        --config.network.width=4 --config.samples=20 --config.classifier=2
+Small   python -m launch --exp glow_digits --config.steps=100 --config.depth=1
+        --config.network.width=8 --config.samples=60 --config.classifier=100
+Source  Kingma and Dhariwal 2018, arXiv:1807.03039: steps of actnorm, an invertible 1 x 1
+        convolution and a coupling, on two scales; couplings as RealNVP's (arXiv:1605.08803)
+Ours    not run yet
+"""
+
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from experiments._extractor import digits_comparison
+from genjax.algorithms.flow import (
+    actnorm,
+    chain,
+    coupling,
+    factor_out,
+    first_half,
+    invertible_1x1,
+    normalizing_flow,
+    squeeze,
+    uniform_noise,
+)
+from genjax.data.derived import pictures
+from genjax.data.images.sets import images
+from genjax.networks.residual import ResidualNetwork
+from genjax.probes.decoded import great_circle, interpolations
+from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
+from genjax.probes.figures import grid
+from genjax.training import Experiment, Probe
+
+SHAPE = (8, 8, 1)
+# The digits have 17 levels, 15 or 16 of 255 apart.
+LEVEL = 2 / 16
+
+
+def get_config():
+    config = dict(
+        seed=0,
+        steps=2000,
+        batch=64,
+        depth=6,  # steps of flow on each scale
+        network=dict(width=48, blocks=1),
+        adam=dict(learning_rate=1e-3),
+        warmup=100,
+        clip=50.0,
+        decay=0.995,
+        samples=1500,  # that are scored
+        classifier=1000,  # steps of the classifier whose features score them
+        every=dict(log=50, evaluate=500, save=500),
+    )
+    return ConfigDict(config)
+
+
+def build(config):
+    if config.depth < 1 or config.warmup < 1:
+        raise ValueError(f'depth is {config.depth}, warmup {config.warmup}; both are at least 1')
+    data = pictures(images('digits', batch=config.batch, size=8, seed=config.seed))
+    rate = optax.warmup_cosine_decay_schedule(
+        0.0, config.adam.learning_rate, config.warmup, max(config.steps, config.warmup + 1)
+    )
+    algorithm = normalizing_flow(
+        glow(config.depth, config.network),
+        optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate)),
+        shape=SHAPE,
+        noise=uniform_noise(LEVEL),
+        decay=config.decay,
+    )
+
+    def clipped(key, state, n):
+        return jnp.clip(algorithm.sample(key, state, n), -1, 1)
+
+    fidelity = digits_comparison(
+        clipped, n=config.samples, seed=config.seed, steps=config.classifier, decay=config.decay
+    )
+    between = interpolations(
+        algorithm.encode,
+        algorithm.decode,
+        {'x': data.test[0]['x'][:16]},
+        view=lambda x: x,
+        mix=great_circle,
+    )
+    probes = {
+        'samples': Probe(500, grid(clipped, n=64)),
+        'interpolations': Probe(config.steps, between),
+        'fidelity': Probe(config.steps, fidelity_scores(fidelity), scores=True),
+        'shown': Probe(config.steps, fidelity_pictures(fidelity)),
+    }
+    return Experiment(algorithm, data, probes, images=clipped)
+
+
+def glow(depth, network):
+    """Two scales of so many steps of flow; half of the channels leave after the first."""
+
+    def steps_of_flow(first):
+        parts = []
+        for i in range(depth):
+            between = ResidualNetwork(**network)
+            parts += [actnorm(), invertible_1x1(first + i), coupling(between, first_half)]
+        return parts
+
+    inner = chain(squeeze(), *steps_of_flow(depth))
+    return chain(squeeze(), *steps_of_flow(0), factor_out(inner))

@@ -1,13 +1,14 @@
 """word2vec against gensim: words a second, scores and memory, with one text and the same settings.
 
     python -m benchmarks.word2vec --data GENJAX_DATA
-        [--models skip_gram,cbow] [--seeds 2] [--cores 1]
+        [--models skip_gram,cbow] [--seeds 2] [--cores 1] [--epochs 5]
 
 The two sides take turns, each run in a process of its own that may use `cores` processors; gensim
 has as many workers, and reads the text as fast as it can (corpus_file). Both have dimension 100,
-window 5, 5 negatives, subsampling 1e-3, min_count 5, 5 epochs and a rate falling from 0.025 to
-1e-4. genjax runs as its users run it, by python -m launch. Words a second are those of the text
-times the epochs over the seconds of training, compiling included, reading left out on both sides.
+window 5, 5 negatives, subsampling 1e-3, min_count 5 and a rate falling from 0.025 to 1e-4. genjax
+runs as its users run it, by python -m launch. Words a second are those of the text times the epochs
+over the seconds of training, compiling included, reading left out on both sides; `steady` are those
+between genjax's first line of metrics and the last but one, without compiling.
 One code computes the scores of both: Spearman's correlations, the Google analogies among the first
 30,000 words (3CosAdd), and the mean of the four.
 """
@@ -27,20 +28,20 @@ import time
 
 EXPERIMENTS = {'skip_gram': 'word2vec_file', 'cbow': 'cbow_file'}
 SCORES = ('men', 'wordsim353', 'simlex999', 'analogies', 'mean')
-EPOCHS = 5
-STEPS = 2000
+STEPS = 400  # an epoch
 POLL = 0.1  # seconds
 
 
-def genjax(model, seed, text, word_sets, folder):
+def genjax(model, seed, text, word_sets, folder, epochs):
     """One run by python -m launch, with its speed and scores from its own record."""
+    steps = STEPS * epochs
     workdir = pathlib.Path(folder, 'run')
     start = time.perf_counter()
     config = dict(
-        corpus=text, word_sets=word_sets, seed=seed, epochs=EPOCHS, steps=STEPS, held_out=1000
+        corpus=text, word_sets=word_sets, seed=seed, epochs=epochs, steps=steps, held_out=1000
     )
     flags = [f'--config.{name}={value}' for name, value in config.items()]
-    flags += [f'--config.every.{name}={STEPS}' for name in ('evaluate', 'save')]
+    flags += [f'--config.every.{name}={steps}' for name in ('evaluate', 'save')]
     process = subprocess.Popen(
         [sys.executable, '-m', 'launch', '--exp', EXPERIMENTS[model], '--workdir', workdir, *flags]
     )
@@ -56,10 +57,18 @@ def genjax(model, seed, text, word_sets, folder):
     shutil.rmtree(workdir)
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     scores = {name: rows[-1][f'words/{name}'] for name in SCORES}
-    return dict(seconds=rows[-1]['time/seconds'], memory=memory, first=first, **scores)
+    begin, end = rows[0], rows[-2]
+    running = end['time/seconds'] - begin['time/seconds']
+    return dict(
+        seconds=rows[-1]['time/seconds'],
+        steady=(end['step'] - begin['step']) / steps / running,  # of the run, a second
+        memory=memory,
+        first=first,
+        **scores,
+    )
 
 
-def gensim(model, seed, text, word_sets, cores):
+def gensim(model, seed, text, word_sets, cores, epochs):
     """One run in this process."""
     from gensim.models import Word2Vec
 
@@ -74,30 +83,28 @@ def gensim(model, seed, text, word_sets, cores):
     learner.build_vocab(corpus_file=text)
     total = dict(total_examples=learner.corpus_count, total_words=learner.corpus_total_words)
     start = time.perf_counter()
-    learner.train(corpus_file=text, epochs=EPOCHS, **total)
+    learner.train(corpus_file=text, epochs=epochs, **total)
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     embedding = Embedding(learner.wv.index_to_key, learner.wv.vectors)
     all_scores = scores(embedding, *read_sets(word_sets))
-    return dict(
-        seconds=seconds, memory=memory, first=None, **{name: all_scores[name] for name in SCORES}
-    )
+    found = {name: all_scores[name] for name in SCORES}
+    return dict(seconds=seconds, steady=1 / seconds, memory=memory, first=None, **found)
 
 
-def run_here(side, model, seed, cores, text, word_sets):
+def run_here(side, model, seed, cores, text, word_sets, epochs):
     """Pins this process, makes one run and prints its figures as a line of JSON."""
     os.sched_setaffinity(0, range(cores))
     if side == 'genjax':
         with tempfile.TemporaryDirectory() as folder:
-            figures = genjax(model, seed, text, word_sets, folder)
+            figures = genjax(model, seed, text, word_sets, folder, epochs)
     else:
-        figures = gensim(model, seed, text, word_sets, cores)
+        figures = gensim(model, seed, text, word_sets, cores, epochs)
     print(json.dumps(figures))
 
 
-def run_in_process(side, model, seed, cores, text, word_sets):
+def run_in_process(*arguments):
     """`run_here` in a process of its own, so that no run warms another's memory or peak."""
-    arguments = (side, model, seed, cores, text, word_sets)
     code = f'from benchmarks.word2vec import run_here; run_here(*{arguments!r})'
     done = subprocess.run(
         [sys.executable, '-c', code], stdout=subprocess.PIPE, text=True, check=True
@@ -113,14 +120,24 @@ def main():
     parser.add_argument('--models', default='skip_gram,cbow')
     parser.add_argument('--seeds', type=int, default=2)
     parser.add_argument('--cores', type=int, default=1)
+    parser.add_argument('--epochs', type=int, default=5)
     options = parser.parse_args()
-    header = ('model', 'side', 'seed', 'words/s', 'first metric, s', 'memory, GiB', *SCORES)
+    header = (
+        'model',
+        'side',
+        'seed',
+        'words/s',
+        'steady',
+        'first metric, s',
+        'memory, GiB',
+        *SCORES,
+    )
     print_row(header)
     print('|' + ' --- |' * len(header), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         text = pathlib.Path(folder, 'corpus.txt')
         text.write_bytes(lzma.decompress((options.data / 'text/corpus.txt.xz').read_bytes()))
-        words = len(text.read_bytes().split()) * EPOCHS
+        words = len(text.read_bytes().split()) * options.epochs
         for model in options.models.split(','):
             compare(model, options, str(text), words)
 
@@ -136,14 +153,17 @@ def compare(model, options, text, words):
     for seed in range(options.seeds):
         for side in speeds:
             word_sets = str(options.data / 'words')
-            run = run_in_process(side, model, seed, options.cores, text, word_sets)
+            run = run_in_process(side, model, seed, options.cores, text, word_sets, options.epochs)
             speed = words / run['seconds']
+            steady = words * run['steady']
             speeds[side].append(speed)
             means[side].append(run['mean'])
             first = '' if run['first'] is None else f'{run["first"]:.1f}'
             memory = f'{run["memory"] / 2**20:.2f}'
             scores = [f'{100 * run[name]:.1f}' for name in SCORES]
-            print_row([model, side, seed, f'{speed:,.0f}', first, memory, *scores])
+            print_row(
+                [model, side, seed, f'{speed:,.0f}', f'{steady:,.0f}', first, memory, *scores]
+            )
 
     ratio = statistics.median(speeds['genjax']) / statistics.median(speeds['gensim'])
     gain = statistics.mean(means['genjax']) - statistics.mean(means['gensim'])

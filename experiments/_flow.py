@@ -1,7 +1,7 @@
 """What the pages of flow matching share: straight lines, a U-Net, labels and guidance, scores."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -164,10 +164,8 @@ def sampling_probes(config: ConfigDict, shape: tuple[int, ...], model: Model) ->
     draw = partial(draw_samples, model, shape=shape)
     rows = in_rows(6, model.classes)
 
-    def of_scale(scale):
-        return draw(sampler_of(path, config.sampler), guidance=Guidance(scale), label=rows)
-
-    def of_steps(steps):
+    @cache  # one function is compiled once, whichever pictures show it
+    def of(steps, guidance):
         settings = ConfigDict(config.sampler.to_dict() | {'steps': steps})
         return draw(sampler_of(path, settings), guidance=guidance, label=rows)
 
@@ -181,14 +179,17 @@ def sampling_probes(config: ConfigDict, shape: tuple[int, ...], model: Model) ->
         times = jnp.asarray(moments, frames.dtype).at[-1].set(path.start)
         return jax.lax.map(lambda at: denoise(at[0], jnp.full(n, at[1])), (frames, times))
 
-    by_steps = {f'{steps} steps': of_steps(steps) for steps in (2, 5, 20)}
+    by_steps = {f'{steps} steps': of(steps, guidance) for steps in (2, 5, 20)}
     probes = {
         'chain': Probe(config.steps, film(chain, n=16)),
         'estimates': Probe(config.steps, film(estimates, n=16)),
         'steps': Probe(config.steps, side_by_side(by_steps, n=60, columns=6)),
     }
     if model.classes is not None:
-        guided = {f'guidance {scale:g}': of_scale(scale) for scale in SCALES}
+        own_steps = config.sampler.steps
+        guided = {
+            f'guidance {scale:g}': of(own_steps, guidance._replace(scale=scale)) for scale in SCALES
+        }
         probes['guidance'] = Probe(config.steps, side_by_side(guided, n=60, columns=6))
     return probes
 
@@ -216,8 +217,10 @@ def score_probes(
     }
     if classes is not None and classes <= CHUNK:
         few = min(500, config.samples)
-        scales = {scale: compared_to(guidance._replace(scale=scale), few) for scale in SCALES}
         in_turn = fidelity if label is None else compared_to(guidance, few)
+        scales = {scale: compared_to(guidance._replace(scale=scale), few) for scale in SCALES}
+        if guidance.scale in scales:
+            scales[guidance.scale] = in_turn.of_first(few)  # those samples are drawn already
         probes['scales'] = Probe(config.steps, guidance_table(scales, classes))
         probes['labels'] = Probe(config.steps, label_accuracy(in_turn, classes), scores=True)
     return probes

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments._choose import choose
 from genjax.algorithms.diffusion import (
     Guidance,
     Model,
@@ -22,6 +23,7 @@ from genjax.algorithms.diffusion import (
     discrete,
     dpm_solver,
     draw_labelled,
+    draw_samples,
     euler,
     euler_maruyama,
     even_times,
@@ -67,7 +69,7 @@ def sampler_of(path: Path, settings: Mapping[str, Any], frames: int | None = Non
     Raises:
       ValueError: a name that is none, or what the sampler refuses.
     """
-    make = _named(SAMPLERS, 'sampler.name', settings.name)
+    make = choose(SAMPLERS, 'sampler.name', settings.name)
     return make(path, sampler_times(path, settings), frames=frames)
 
 
@@ -79,7 +81,7 @@ def sampler_times(path: Path, settings: Mapping[str, Any]) -> np.ndarray:
     """
     if settings.steps > MOST_STEPS:
         raise ValueError(f'sampler.steps is {settings.steps}; it takes 1 to {MOST_STEPS}')
-    return _named(TIMES, 'sampler.times', settings.times)(path, settings.steps)
+    return choose(TIMES, 'sampler.times', settings.times)(path, settings.steps)
 
 
 def process_sampler(
@@ -99,9 +101,9 @@ def process_sampler(
     """
     total = len(process.beta) - 1
     steps = settings.steps or total
-    times = _named(SPACINGS, 'sampler.times', settings.times)(process, steps)
+    times = choose(SPACINGS, 'sampler.times', settings.times)(process, steps)
     named = {'reverse_chain': reverse_chain} | SAMPLERS
-    make = _named(named, 'sampler.name', settings.name)
+    make = choose(named, 'sampler.name', settings.name)
     if make is reverse_chain:
         if steps != total:
             raise ValueError(
@@ -139,11 +141,5 @@ def labelled_samples(
     if model.classes is None:
         return None
     sampler = sampler_of(model.path, settings)
-    draw = draw_labelled(model, sampler, shape, guidance=guidance_of(settings))
-    return Labelled(draw, model.classes)
-
-
-def _named(table, setting, name):
-    if name not in table:
-        raise ValueError(f'{setting} is {name}; it must be one of {", ".join(table)}')
-    return table[name]
+    draw = partial(draw_samples, model, sampler, shape, guidance=guidance_of(settings))
+    return Labelled(draw_labelled(draw), model.classes)

@@ -44,7 +44,7 @@ def get_config():
         adam=dict(learning_rate=2e-3),
         ddpm=dict(steps=500, decay=0.995),
         sampler=dict(name='reverse_chain', steps=0, times='trailing'),  # 0: all of ddpm.steps
-        every=dict(log=50, evaluate=500, save=500),
+        every=dict(log=10, evaluate=500, save=500),
     )
     return ConfigDict(config)
 

@@ -26,6 +26,8 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+from experiments._choose import choose
+from experiments._plane import SHAPE, best_denoiser, modes, points
 from experiments._samplers import SAMPLERS, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
@@ -33,21 +35,18 @@ from genjax.algorithms.diffusion import (
     denoiser,
     karras_times,
     log_normal,
-    mixture_denoiser,
     predictions,
     stratified,
     variance_exploding,
     weights,
 )
 from genjax.algorithms.diffusion.denoiser import losses
-from genjax.data.toys import gaussian_mixture, ring, sampled, spirals
+from genjax.data.toys import ring, spirals
 from genjax.networks.timed_mlp import TimedMLP
 from genjax.probes.convergence import convergence
-from genjax.probes.fields import covered_modes
 from genjax.probes.plane import clouds, estimate_fields, ways
 from genjax.training import Experiment, Probe
 
-SHAPE = (2,)
 SHAPES = {'ring': ring, 'spirals': spirals}
 RADIUS = 0.9
 LEVELS = (0.05, 0.15, 0.4, 1.0)  # of noise, where denoisers are compared
@@ -81,12 +80,7 @@ def build(config):
     require_steps('fine', (config.fine,), 1)
     require_steps('estimates', config.estimates, 2)  # as a step of Heun's method takes two
     gaussians = choose(SHAPES, 'shape', config.shape)(radius=RADIUS, deviation=config.deviation)
-    draw = gaussian_mixture(gaussians)
-
-    def draw_point(key):
-        return {'image': draw(key)['x']}
-
-    data = sampled(draw_point, batch=config.batch, seed=config.seed, test=2000)
+    data = points(config, gaussians, test=2000)
     path = variance_exploding()
     network = TimedMLP(config.widths, SHAPE)
     model = Model(network, path, predictions.edm(config.data_deviation))
@@ -117,21 +111,12 @@ def build(config):
 
     real = data.test[0]['image']
     errors = partial(flow_errors, path, best, config.estimates, config.fine)
-    modes = covered_modes(algorithm.sample, gaussians.centres, reach=3 * gaussians.deviation)
     probes = {
-        'modes': Probe(2000, modes, scores=True),
+        'modes': Probe(2000, modes(algorithm.sample, gaussians), scores=True),
         **comparison_probes(config, model, best, real),
         'orders': Probe(config.steps, convergence(errors, 'estimates')),
     }
     return Experiment(algorithm._replace(evaluate=evaluate), data, probes)
-
-
-def best_denoiser(path, gaussians):
-    """E[x_0 | x_t] of Gaussians that are as likely and of one deviation."""
-    components = len(gaussians.centres)
-    shares = np.full(components, 1 / components)
-    variances = np.full(components, gaussians.deviation**2)
-    return mixture_denoiser(path, shares, gaussians.centres, variances)
 
 
 def comparison_probes(config, model, best, real):
@@ -240,10 +225,3 @@ def require_steps(what, counts, least):
     if not counts or not least <= min(counts) <= max(counts) <= MOST_STEPS:
         said = ', '.join(map(str, counts))
         raise ValueError(f'{what} is ({said}); it takes {least} to {MOST_STEPS} steps')
-
-
-def choose(choices, what, name):
-    """choices[name]; a name that is none of them is refused."""
-    if name not in choices:
-        raise ValueError(f'{what} is {name}; it must be one of {", ".join(choices)}')
-    return choices[name]

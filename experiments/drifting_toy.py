@@ -17,10 +17,11 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from experiments._choose import choose
+from experiments._plane import extent, modes
 from genjax.algorithms.drifting import drifting, field, gaussian, laplacian
 from genjax.data.toys import gaussian_mixture, lattice, ring, sampled
 from genjax.networks.mlp import MLP
-from genjax.probes.fields import covered_modes
 from genjax.probes.plane import clouds
 from genjax.training import Experiment, Probe
 
@@ -78,18 +79,10 @@ def build(config):
         }
         return {f'drift_of_{name}': jnp.sqrt(jnp.mean(x**2)) for name, x in lengths.items()}
 
-    extent = 1.5 * abs(gaussians.centres).max()
-    modes = covered_modes(algorithm.sample, gaussians.centres, 3 * gaussians.deviation)
+    samples = clouds({'samples': algorithm.sample}, real, extent=extent(gaussians))
     probes = {
-        'modes': Probe(200, modes, scores=True),
+        'modes': Probe(200, modes(algorithm.sample, gaussians), scores=True),
         'drift': Probe(200, drift, scores=True),
-        'samples': Probe(1000, clouds({'samples': algorithm.sample}, real, extent=extent)),
+        'samples': Probe(1000, samples),
     }
     return Experiment(algorithm, data, probes)
-
-
-def choose(choices, what, name):
-    """choices[name]; a name that is none of them is refused."""
-    if name not in choices:
-        raise ValueError(f'{what} is {name}; it must be one of {", ".join(choices)}')
-    return choices[name]

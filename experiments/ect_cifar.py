@@ -19,9 +19,16 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiments._cifar import SHAPE, UNET_RULES
-from experiments._extractor import cifar_comparison
-from genjax.algorithms.diffusion import log_normal, predictions, variance_exploding
+from experiments._cifar import (
+    DDPM_PLUS_PLUS,
+    SCORED,
+    SHAPE,
+    UNET_RULES,
+    edm_path,
+    edm_prediction,
+    few_step_probes,
+)
+from genjax.algorithms.diffusion import log_normal
 from genjax.algorithms.diffusion.flow_maps import (
     Model,
     adaptive,
@@ -35,9 +42,7 @@ from genjax.algorithms.diffusion.flow_maps import (
 )
 from genjax.data.images.sets import images
 from genjax.networks.song_unet import ddpm_plus_plus
-from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
-from genjax.probes.figures import grid, side_by_side
-from genjax.training import Experiment, Probe
+from genjax.training import Experiment
 
 RULES = UNET_RULES
 
@@ -48,14 +53,7 @@ def get_config():
         steps=200_000,  # of 128 images each, 25.6 million in all
         batch=128,
         microbatches=1,  # equal parts of a batch, where it does not fit
-        unet=dict(
-            width=128,
-            multipliers=(2, 2, 2),
-            attend_at=(16,),
-            blocks=4,
-            dropout=0.2,
-            dtype='float32',
-        ),
+        unet=DDPM_PLUS_PLUS | dict(dropout=0.2),
         learning_rate=1e-4,
         decay=0.9999,
         noise=dict(mean=-1.1, deviation=2.0),  # of log(t) in training
@@ -65,18 +63,15 @@ def get_config():
         c=1e-8,  # beside the squared error, under its root; theirs is 0
         data_deviation=0.5,
         sampler=dict(between=(0.821,)),  # noise between the steps; () for one step
-        samples=10_000,  # that are scored
-        inception='',
-        classifier=5_000,  # steps
-        data_dir='',
+        **SCORED,
         every=dict(log=100, evaluate=5000, save=2500),
     )
     return ConfigDict(config)
 
 
 def build(config):
-    path = variance_exploding(start=0.002, end=80.0)
-    form = consistency_form(path, predictions.edm(config.data_deviation))
+    path = edm_path(config.data_deviation)
+    form = consistency_form(path, edm_prediction(config.data_deviation))
     model = Model(ddpm_plus_plus(**config.unet), path, form)
     jumps = with_noise(path, np.array([path.end, *config.sampler.between, 0.0]))
     algorithm = flow_maps(
@@ -96,21 +91,6 @@ def build(config):
         microbatches=config.microbatches,
     )
     data = images('cifar10', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
-    fidelity = cifar_comparison(
-        algorithm.sample,
-        weights=config.inception,
-        n=config.samples,
-        seed=config.seed,
-        steps=config.classifier,
-        decay=config.decay,
-        data_dir=config.data_dir,
-    )
     one = draw_samples(model, with_noise(path, np.array([path.end, 0.0])), SHAPE)
     by_steps = {'one step': one, 'as sampled': algorithm.sample}
-    probes = {
-        'samples': Probe(5000, grid(algorithm.sample, n=64)),
-        'steps': Probe(5000, side_by_side(by_steps, n=36, columns=6)),
-        'scores': Probe(config.steps // 10 or 1, fidelity_scores(fidelity), scores=True),
-        'fidelity': Probe(config.steps, fidelity_pictures(fidelity)),
-    }
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm, data, few_step_probes(config, algorithm, by_steps, config.decay))

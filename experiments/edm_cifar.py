@@ -3,6 +3,7 @@
 Run     python -m launch --exp edm_cifar --config.unet.dtype=bfloat16
         and --config.labels=True for a model of each class; --config.ncsn=True for NCSN++ (1.98 and
         1.79); --config.inception=FILE for FID, KID and the Inception Score, see gan_cifar
+        and --config.angle=True for the trigonometric path, from which sct_cifar begins
 Smoke   python -m launch --exp edm_cifar --config.steps=4 --config.batch=8 --config.unet.width=8
         --config.unet.blocks=1 --config.unet.multipliers='(1,2)' --config.sampler.steps=2
         --config.samples=20 --config.classifier=2
@@ -21,15 +22,22 @@ from functools import partial
 import optax
 from ml_collections import ConfigDict
 
-from experiments._cifar import CLASSES, SHAPE, UNET_RULES, sample_probes
+from experiments._cifar import (
+    CLASSES,
+    DDPM_PLUS_PLUS,
+    SCORED,
+    SHAPE,
+    UNET_RULES,
+    edm_path,
+    edm_prediction,
+    sample_probes,
+)
 from experiments._samplers import guidance_of, labelled_samples, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
     denoiser,
     independent,
     log_normal,
-    predictions,
-    variance_exploding,
     weights,
 )
 from genjax.averages import half_life
@@ -50,14 +58,7 @@ def get_config():
         labels=False,  # whether the network is told the class
         label_dropout=0.0,  # the share of labels that training hides
         ncsn=False,  # NCSN++ in the place of DDPM++
-        unet=dict(
-            width=128,
-            multipliers=(2, 2, 2),
-            attend_at=(16,),
-            blocks=4,
-            dropout=0.13,
-            dtype='float32',
-        ),
+        unet=DDPM_PLUS_PLUS | dict(dropout=0.13),
         # Their loss is the sum over the 3,072 numbers of an image and ours the mean, so that their
         # eps of 1e-8 is this one. Nothing else of Adam depends on the scale.
         adam=dict(learning_rate=1e-3, b1=0.9, b2=0.999, eps=1e-8 / 3072),
@@ -65,12 +66,10 @@ def get_config():
         half_life=500_000,  # of the average, in images
         noise=dict(mean=-1.2, deviation=1.2),  # of log(sigma) in training
         data_deviation=0.5,
+        angle=False,  # the trigonometric path, whose t the network is told as it is
         augment=0.12,  # the probability of each kind; 0 for none
         sampler=dict(name='heun', steps=18, times='karras', guidance=1.0, interval=(0.0, 1e9)),
-        samples=10_000,  # that are scored
-        inception='',
-        classifier=5_000,  # steps
-        data_dir='',
+        **SCORED,
         every=dict(log=100, evaluate=5000, save=2500),
     )
     return ConfigDict(config)
@@ -90,8 +89,9 @@ def build(config):
     network = make_network(
         **config.unet, classes=classes, augmentation_labels=LABELS if augment else 0
     )
-    path = variance_exploding(start=0.002, end=80.0)
-    model = Model(network, path, predictions.edm(config.data_deviation), classes)
+    path = edm_path(config.data_deviation, config.angle)
+    prediction = edm_prediction(config.data_deviation, config.angle)
+    model = Model(network, path, prediction, classes)
     decay = half_life(config.half_life, config.batch)
     algorithm = denoiser(
         model,

@@ -17,7 +17,7 @@ Ours    not trained yet: an accelerator is wanted
 
 from ml_collections import ConfigDict
 
-from experiments._cifar import CLASSES, SHAPE, UNET_RULES, sample_probes, warmed_up_adam
+from experiments._cifar import CLASSES, SCORED, SHAPE, UNET_RULES, sample_probes, warmed_up_adam
 from experiments._samplers import guidance_of, labelled_samples, sampler_of
 from genjax.algorithms.diffusion import (
     Model,
@@ -57,10 +57,7 @@ def get_config():
         clip=1.0,
         decay=0.9999,
         sampler=dict(name='euler', steps=100, times='even', guidance=1.0, interval=(0.0, 1e9)),
-        samples=10_000,  # that are scored
-        inception='',
-        classifier=5_000,  # steps
-        data_dir='',
+        **SCORED,
         every=dict(log=100, evaluate=10_000, save=5000),
     )
     return ConfigDict(config)

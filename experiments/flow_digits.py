@@ -21,11 +21,11 @@ Ours    1,000 steps, seed 0, on 2 CPU cores (Intel Xeon), 4 min 8 s in all with 
 
 from ml_collections import ConfigDict
 
+from experiments._digits import SHAPE, UNET
 from experiments._extractor import digits_comparison
 from experiments._flow import flow_experiment
 from genjax.data.images.sets import images
 
-SHAPE = (8, 8, 1)
 PICTURES = 200  # steps between two of them: the first after half a minute
 
 
@@ -34,14 +34,7 @@ def get_config():
         seed=0,
         steps=1000,
         batch=64,
-        unet=dict(
-            width=32,
-            multipliers=(1, 2),
-            attend_at=(4,),
-            dropout=0.1,
-            blocks=1,
-            channels_per_group=4,
-        ),
+        unet=UNET | dict(dropout=0.1),
         learning_rate=2e-3,  # in the beginning
         decay=0.995,
         label_dropout=0.1,

@@ -19,6 +19,7 @@ import optax
 from jax.nn import sigmoid
 from ml_collections import ConfigDict
 
+from experiments._choose import choose
 from genjax.algorithms.gan import Model, expected, gan, minimax, non_saturating
 from genjax.data.toys import constant, sampled
 from genjax.networks.finite import Atoms, Table
@@ -43,15 +44,14 @@ def get_config():
 
 
 def build(config):
-    if config.game not in GAMES:
-        raise ValueError(f'game is {config.game}; it must be one of {", ".join(GAMES)}')
+    game = choose(GAMES, 'game', config.game)
     data = sampled(constant(config.p), batch=config.batch, seed=config.seed, test=config.batch)
     model = Model(Atoms(len(config.p)), Table(len(config.p)), latent=1)
     algorithm = gan(
         model,
         optax.sgd(**config.generator),
         optax.sgd(**config.discriminator),
-        game=expected(GAMES[config.game]),
+        game=expected(game),
     )
     p = np.float64(data.test[0]['x'][0])
 

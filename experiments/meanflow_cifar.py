@@ -18,8 +18,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from experiments._cifar import SHAPE, UNET_RULES
-from experiments._extractor import cifar_comparison
+from experiments._cifar import DDPM_PLUS_PLUS, SCORED, SHAPE, UNET_RULES, few_step_probes
 from genjax.algorithms.diffusion import logit_normal, straight
 from genjax.algorithms.diffusion.flow_maps import (
     Model,
@@ -35,9 +34,7 @@ from genjax.algorithms.diffusion.flow_maps import (
 from genjax.data.images.geometry import LABELS, apply_geometry, draw_geometry, label_of
 from genjax.data.images.sets import images
 from genjax.networks.song_unet import ddpm_plus_plus
-from genjax.probes.fidelity import fidelity_pictures, fidelity_scores
-from genjax.probes.figures import grid, side_by_side
-from genjax.training import Experiment, Probe
+from genjax.training import Experiment
 
 RULES = UNET_RULES
 STEPS = (1, 2, 4)
@@ -49,14 +46,7 @@ def get_config():
         steps=781_250,  # 16,000 epochs of batches of 1,024
         batch=1024,
         microbatches=1,  # equal parts of a batch, where it does not fit
-        unet=dict(
-            width=128,
-            multipliers=(2, 2, 2),
-            attend_at=(16,),
-            blocks=4,
-            dropout=0.2,
-            dtype='float32',
-        ),
+        unet=DDPM_PLUS_PLUS | dict(dropout=0.2),
         learning_rate=6e-4,
         warmup=9766,  # updates: 200 epochs
         decay=0.9999,
@@ -67,10 +57,7 @@ def get_config():
         weight=dict(p=0.75, c=1e-3),
         augment=0.12,  # the probability of each kind; 0 for none
         sampler=dict(steps=1),  # of samples
-        samples=10_000,  # that are scored
-        inception='',
-        classifier=5_000,  # steps
-        data_dir='',
+        **SCORED,
         every=dict(log=100, evaluate=10_000, save=5000),
     )
     return ConfigDict(config)
@@ -101,26 +88,11 @@ def build(config):
     )
     # Images are flipped by the augmentation, which says so to the network.
     data = images('cifar10', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
-    fidelity = cifar_comparison(
-        algorithm.sample,
-        weights=config.inception,
-        n=config.samples,
-        seed=config.seed,
-        steps=config.classifier,
-        decay=config.decay,
-        data_dir=config.data_dir,
-    )
     by_steps = {
         f'{steps} steps': draw_samples(model, by_maps(jump_times(path, steps)), SHAPE)
         for steps in STEPS
     }
-    probes = {
-        'samples': Probe(10_000, grid(algorithm.sample, n=64)),
-        'steps': Probe(10_000, side_by_side(by_steps, n=36, columns=6)),
-        'scores': Probe(config.steps // 10 or 1, fidelity_scores(fidelity), scores=True),
-        'fidelity': Probe(config.steps, fidelity_pictures(fidelity)),
-    }
-    return Experiment(algorithm, data, probes)
+    return Experiment(algorithm, data, few_step_probes(config, algorithm, by_steps, config.decay))
 
 
 def upright(p):

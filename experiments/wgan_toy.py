@@ -16,6 +16,8 @@ Ours    3,000 steps, 30 s on one CPU core (commit 21adab6): all 8 modes, 94.1 % 
 import optax
 from ml_collections import ConfigDict
 
+from experiments._choose import choose
+from experiments._plane import extent, modes
 from genjax.algorithms.gan import (
     Model,
     gan,
@@ -30,7 +32,7 @@ from genjax.algorithms.gan import (
 )
 from genjax.data.toys import gaussian_mixture, lattice, ring, sampled
 from genjax.networks.mlp import MLP
-from genjax.probes.fields import covered_modes, landscape
+from genjax.probes.fields import landscape
 from genjax.training import Experiment, Probe
 
 SHAPES = {'ring': ring, 'lattice': lattice}
@@ -95,17 +97,10 @@ def build(config):
     def logit(state, x):
         return model.discriminator.apply({'params': state.discriminator.fit.params}, x)
 
-    extent = 1.5 * abs(gaussians.centres).max()
-    mode_counts = covered_modes(algorithm.sample, gaussians.centres, 3 * gaussians.deviation)
+    real = data.test[0]['x']
+    field = landscape(algorithm.sample, logit, real, extent=extent(gaussians))
     probes = {
-        'modes': Probe(200, mode_counts, scores=True),
-        'field': Probe(1000, landscape(algorithm.sample, logit, data.test[0]['x'], extent=extent)),
+        'modes': Probe(200, modes(algorithm.sample, gaussians), scores=True),
+        'field': Probe(1000, field),
     }
     return Experiment(algorithm, data, probes)
-
-
-def choose(choices, what, name):
-    """choices[name]; a name that is none of them is refused."""
-    if name not in choices:
-        raise ValueError(f'{what} is {name}; it must be one of {", ".join(choices)}')
-    return choices[name]

@@ -6,7 +6,7 @@ averages by `device_mean`.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -143,6 +143,38 @@ def all_gather(batch: Batch) -> Batch:
     if jax.sharding.get_abstract_mesh().empty:
         return batch
     return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, PartitionSpec()), batch)
+
+
+def by_shares(function: Callable[..., tuple[Any, Any]], *batch: Any) -> tuple[Any, Any]:
+    """A function of a batch on each device's own share of it, so that sums alone are exchanged.
+
+    The compiler would add up a loop's sums over the devices at every turn. It is for sums of
+    examples and for what each example, or each share, has of its own: the function sees no other
+    share. Where the batch is at hand in one piece, and under pmap, it is the function itself.
+
+    Args:
+      function: (*batch) -> (sums, values), trees of arrays; values have a leading axis.
+      batch: trees of arrays whose leading axis is split over the devices.
+
+    Returns:
+      The sums, under jit of all shares; and the values, of one share after another.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    whole = mesh.empty or mesh.size == 1 or mesh.are_all_axes_manual
+    if under_pmap() or whole or batch_length(batch) % mesh.size:
+        return function(*batch)
+
+    split = PartitionSpec(mesh.axis_names)
+
+    def to_shares(x):
+        shares = x.reshape(mesh.size, -1, *x.shape[1:])
+        return jax.lax.with_sharding_constraint(shares, split)
+
+    def in_order(x):
+        return x.reshape(-1, *x.shape[2:])
+
+    sums, values = jax.vmap(function)(*jax.tree.map(to_shares, batch))
+    return jax.tree.map(lambda x: jnp.sum(x, 0), sums), jax.tree.map(in_order, values)
 
 
 def batch_length(batch: Batch) -> int:

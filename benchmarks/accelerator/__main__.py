@@ -131,7 +131,8 @@ def start(group: Sequence[Stage], setting: Setting) -> dict[str, Box]:
     left = setting.deadline - time.time()
     boxes = {}
     for one in group if left >= plan.LEAST else ():
-        seconds = min(one.seconds, left)
+        # A CPU may be at other work too, and there is no other device whose time it would cost.
+        seconds = min(one.seconds * (plan.CPU_BOXES if setting.small else 1), left)
         told = setting._replace(deadline=time.time() + seconds)
         log = setting.out / 'logs' / f'{one.name}.txt'
         env = environment(setting.work)

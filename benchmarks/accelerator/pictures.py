@@ -2,7 +2,8 @@
 
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -14,7 +15,8 @@ BLUE = '#0072b2'
 ORANGE = '#d55e00'
 GREY = '#999999'
 DTYPES = {'bfloat16': BLUE, 'float32': ORANGE}
-LONGEST = 25  # kernels of a picture
+LONGEST = 25  # families of kernels of a picture
+NUMBER = re.compile(r'[._]\d+$')  # at the end of a kernel's name
 NAME = 60  # letters of a kernel's name
 
 
@@ -34,7 +36,7 @@ def draw(run: Run, out: pathlib.Path, stage: str | None = None) -> None:
 
 
 def kernels_picture(dtype: str) -> Callable[[Run, pathlib.Path], Figure | None]:
-    """The longest kernels of a train step in one dtype, and all others together."""
+    """The longest families of kernels of a train step in one dtype, and all others together."""
 
     def picture(run, out):
         rows = kernels.read(out / f'kernels_{dtype}.json')
@@ -43,14 +45,36 @@ def kernels_picture(dtype: str) -> Callable[[Run, pathlib.Path], Figure | None]:
     return picture
 
 
+def families(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Kernels whose names differ in a number at the end, together; the longest first.
+
+    Args:
+      rows: as `kernels.read` gives them.
+
+    Returns:
+      Rows of 'name', 'kinds', 'ms' and 'matrix'.
+    """
+    found = {}
+    for row in rows:
+        stem = NUMBER.sub('', row['name'])
+        family = {'name': stem, 'kinds': 0, 'ms': 0.0, 'matrix': row['matrix']}
+        family = found.setdefault((stem, row['matrix']), family)
+        family['kinds'] += 1
+        family['ms'] += row['ms']
+    return sorted(found.values(), key=lambda family: -family['ms'])
+
+
 def _kernel_bars(rows, what):
-    longest = rows[:LONGEST]
-    rest = rows[LONGEST:]
-    bars = [
-        (shortened(row['name']), row['ms'], BLUE if row['matrix'] else ORANGE) for row in longest
-    ]
+    all_families = families(rows)
+    bars = []
+    for family in all_families[:LONGEST]:
+        kinds = f' ({family["kinds"]} kinds)' if family['kinds'] > 1 else ''
+        colour = BLUE if family['matrix'] else ORANGE
+        bars.append((shortened(family['name']) + kinds, family['ms'], colour))
+    rest = all_families[LONGEST:]
     if rest:
-        bars.append((f'{len(rest)} other kinds', sum(row['ms'] for row in rest), GREY))
+        kinds = sum(family['kinds'] for family in rest)
+        bars.append((f'{kinds} other kinds', sum(family['ms'] for family in rest), GREY))
     names, ms, colours = zip(*reversed(bars), strict=True)
     total = sum(row['ms'] for row in rows)
     matrix = sum(row['ms'] for row in rows if row['matrix'])

@@ -28,14 +28,14 @@ GROUPS = (
     (_stage('ddpm_cifar_warm', 'launches:measure', 50, 'ddpm', 'warm'),),
     (_stage('word2vec', 'words:measure', 80),),
     (_stage('vae', 'autoencoders:measure', 60),),
-    (_stage('em', 'em:measure', 45),),
-    (_stage('dcgan', 'dcgan:measure', 50),),
+    (_stage('em', 'em:measure', 60),),
+    (_stage('dcgan', 'dcgan:measure', 60),),
     (_stage('unet_float32', 'unet:measure', 120, 'float32'),),
-    (_stage('unet_torch', 'unet_torch:measure', 140),),
     (
         _stage('resume', 'resume:measure', 90),
         _stage('reproduce', 'reproduce:measure', 240),
     ),
+    (_stage('unet_torch', 'unet_torch:measure', 140),),
     (_stage('flow_cifar_cold', 'launches:measure', 130, 'flow', 'cold'),),
     (_stage('flow_cifar_warm', 'launches:measure', 50, 'flow', 'warm'),),
 )
@@ -43,4 +43,5 @@ GROUPS = (
 STAGES = {stage.name: stage for stage in (CHIP, DATA, *(s for group in GROUPS for s in group))}
 
 TOTAL = 530  # seconds of all boxes together, by default; what comes after takes a few more
+CPU_BOXES = 2  # times the seconds of a box at the small size
 LEAST = 15  # seconds, below which a stage is not begun

@@ -10,6 +10,7 @@ from benchmarks.growth.subject import Subject
 
 COLUMNS = 4
 MARKERS = 'osd^vP'
+LEGEND_ROWS = 8  # of one column
 TITLES = {'s': 'seconds of one core', 'GiB': 'memory at the peak, GiB', 'bytes': 'bytes a step'}
 
 
@@ -51,8 +52,27 @@ def draw_panel(axes, rows: Sequence[Mapping[str, Any]], name: str, subject: Subj
                 line = [fit.factor * size**fit.slope for size in sizes]
                 axes.plot(sizes, line, ':', lw=0.8, color=colours[side])
     axes.set(xscale='log', yscale='log', xlabel=subject.varied, title=TITLES.get(unit, unit))
+    set_ticks(axes, [size for line in axes.lines for size in line.get_xdata()])
     axes.grid(which='major', lw=0.3)
-    axes.legend(fontsize=6)
+    # Below the panel, where it covers no curve.
+    columns = 1 if len(axes.lines) <= 2 * LEGEND_ROWS else 2
+    below = dict(loc='upper center', bbox_to_anchor=(0.5, -0.2), borderaxespad=0, frameon=False)
+    axes.legend(fontsize=6, ncols=columns, columnspacing=1, **below)
+
+
+def set_ticks(axes, sizes: Sequence[float]) -> None:
+    """Ticks at the sizes that were measured, without those between, whose labels would overlap."""
+    ticks = sorted(set(sizes))
+    axes.set_xticks(ticks, [short(size) for size in ticks])
+    axes.minorticks_off()
+
+
+def short(size: float) -> str:
+    """A size in few letters: 0.5, 4, 16k, 1M."""
+    for unit, name in ((1e6, 'M'), (1e3, 'k')):
+        if size >= unit:
+            return f'{size / unit:.3g}{name}'
+    return f'{size:g}'
 
 
 def draw(
@@ -67,7 +87,7 @@ def draw(
         return
     columns = min(COLUMNS, len(shown))
     lines = math.ceil(len(shown) / columns)
-    figure = Figure((4.2 * columns, 3.6 * lines), layout='constrained')
+    figure = Figure((4.2 * columns, 4.4 * lines), layout='constrained')
     FigureCanvasAgg(figure)
     grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, (name, unit) in zip(grid, shown, strict=False):

@@ -5,6 +5,7 @@ code_accuracy     linear_accuracy, neighbour_accuracy: how well labels can be re
 energy            energy_distance: two sets of points by the distances between them
 fidelity          features of images by an Extractor, and every fidelity score of them
 frechet           the Frechet distance, and its bias with few examples
+hearst            hypernyms from patterns of a text, and their associations
 hypernymy         hypernymy_scores: how well hypernyms can be told by word vectors
 kernel            the kernel distance
 likelihood        Kullback-Leibler divergences: closed forms, quadrature, Monte Carlo

@@ -11,6 +11,7 @@ finite       Atoms, Table: a generator and a discriminator on finitely many atom
 group_norm   group_norm: group normalisation, activation and dropout in few passes
 inception/   InceptionV3 with its published weights
 labels       require_labels: labels are given exactly where a network has classes
+log_weight   LogWeight: a weight of times that is learnt
 mlp          MLP, WithScale
 norms        BatchNorm
 products     convolutions as matrix products

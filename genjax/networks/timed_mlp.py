@@ -14,7 +14,12 @@ def series(condition: jax.Array, size: int) -> jax.Array:
 
     They tell numbers apart within an interval of 2 pi, and change slowly: a quarter of the
     logarithm of EDM's noise levels goes from -1.6 to 1.1.
+
+    Raises:
+      ValueError: size is not positive and even.
     """
+    if size < 2 or size % 2:
+        raise ValueError(f'size is {size}; it must be positive and even')
     frequencies = jnp.arange(1, size // 2 + 1, dtype=condition.dtype)
     angles = condition[:, None] * frequencies[None]
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
@@ -47,8 +52,6 @@ class TimedMLP(nn.Module):
         Raises:
           ValueError: size is not positive and even, or what `MLP` refuses.
         """
-        if self.size < 2 or self.size % 2:
-            raise ValueError(f'size is {self.size}; it must be positive and even')
         known = [x.reshape(len(x), -1), series(condition, self.size)]
         if duration is not None:
             known.append(series(duration, self.size))

@@ -10,7 +10,7 @@ fidelity_figures  pictures of class shares, and of the bias of scores
 fidelity_table    score_table: scores as text
 fields            covered_modes, landscape: samples in the plane
 figures           grid, side_by_side, film, strip: pictures of samples; tile, to_pixels, render
-jumps             map_errors, steps_table: what few steps of a flow map cost
+jumps             map_errors, step_errors, steps_table: what few steps of a flow map cost
 likelihood        importance, bound_table: test likelihoods and bounds
 plane             estimate_fields, ways, clouds: pictures of diffusion in the plane
 word_figures      pictures and tables of word vectors

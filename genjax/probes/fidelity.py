@@ -9,6 +9,7 @@ N samples, M held-out examples, K classes of the extractor.
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -23,6 +24,7 @@ from genjax.metrics.protocol import Score, score_name, to_json
 from genjax.probes.fidelity_figures import bias_picture, class_picture
 from genjax.probes.fidelity_table import score_table
 from genjax.probes.figures import Measure, Sample
+from genjax.probes.once import compiled
 
 CHUNK = 250  # samples drawn at a time, at the most
 
@@ -43,6 +45,7 @@ class Comparison(NamedTuple):
       score: features -> all measures of them against the real examples.
       held_out_scores: n -> the same of n held-out examples, as of a perfect generator.
       seeds: of the protocol.
+      of_first: n -> the comparison of the first n samples with the first n real examples.
     """
 
     extractor: Callable[[], Extractor]
@@ -52,6 +55,7 @@ class Comparison(NamedTuple):
     score: Callable[[Features], list[Score]]
     held_out_scores: Callable[[int], list[Score]]
     seeds: tuple[int, ...]
+    of_first: Callable[[int], 'Comparison']
 
 
 def first(features: Features, n: int) -> Features:
@@ -163,9 +167,9 @@ def comparison(
         raise ValueError(f'n is {n}; the measures need at least 20 samples')
     size = min(n, CHUNK)
 
-    @jax.jit
-    def draw(key, state):
-        x = sample(key, state, size)
+    @compiled
+    def draw(key, state, n):
+        x = sample(key, state, n)
         return x if view is None else view(x)
 
     @functools.cache
@@ -179,20 +183,33 @@ def comparison(
     @_cache_last
     def sample_features(state):
         keys = jax.random.split(jax.random.key(seeds[-1]), -(-n // size))
-        batches = (draw(key, state) for key in keys)
+        batches = (draw(key, state, size) for key in keys)
         return first(_extract(extractor(), batches), n)
+
+    protocol = partial(protocol_of, split=split, average=average, seeds=tuple(seeds))
+    return _compare(extractor, real_features, held_out_features, sample_features, protocol)
+
+
+def _compare(extractor, real_features, held_out_features, sample_features, protocol):
+    """A `Comparison` of features; protocol is (extractor, real, features) -> Protocol."""
 
     @_cache_last
     def score(features):
         real = real_features()
-        protocol = protocol_of(
-            extractor(), real, features, split=split, average=average, seeds=seeds
-        )
-        return scores(extractor(), real, features, protocol)
+        return scores(extractor(), real, features, protocol(extractor(), real, features))
 
     @functools.cache
     def held_out_scores(n):
         return score(first(held_out_features(), n))
+
+    def of_first(n):
+        return _compare(
+            extractor,
+            functools.cache(lambda: first(real_features(), n)),
+            held_out_features,
+            _cache_last(lambda state: first(sample_features(state), n)),
+            protocol,
+        )
 
     return Comparison(
         extractor,
@@ -201,7 +218,8 @@ def comparison(
         sample_features,
         score,
         held_out_scores,
-        tuple(seeds),
+        protocol.keywords['seeds'],
+        of_first,
     )
 
 

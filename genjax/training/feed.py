@@ -59,7 +59,12 @@ def abstract_batch(feed: Feed, mesh: Mesh) -> Batch:
     size = lengths.pop()
     if size % mesh.size:
         raise ValueError(f'batch is {size}, which the {mesh.size} devices do not divide')
-    return batch
+
+    def shape(x):
+        # Not of the mesh that may be set here: what is traced with it is found again anywhere.
+        return x.update(sharding=None)
+
+    return jax.tree.map(shape, batch)
 
 
 def _first_raw(feed):

@@ -17,7 +17,7 @@ from genjax.base import Batch, Key, State
 from genjax.training import checkpoint
 from genjax.training.digest import kinds
 from genjax.training.experiment import Experiment, run_keys
-from genjax.training.feed import as_feed, feed_args, first_batch
+from genjax.training.feed import abstract_batch, as_feed, feed_args, first_batch
 from genjax.training.loop import dispatch, fold_steps
 from genjax.training.mesh import Compile, Mesh, Rules, by_jit, put, replicated
 from genjax.training.observe import Call, Recorder, Tally, observe_call, observer
@@ -54,8 +54,14 @@ def state_at(recipe: Recipe, workdir: pathlib.Path | str, step: int) -> tuple[St
         if step:
             _, state, tally = checkpoint.read(workdir, abstract, step)
             return state, Tally(**tally)
-        key = run_keys(recipe.seed).init
-        _, state, tally = begin(experiment.algorithm, key, first_batch(feed), abstract, None)
+        _, state, tally = begin(
+            experiment.algorithm,
+            run_keys(recipe.seed).init,
+            abstract_batch(feed, recipe.mesh),
+            lambda: first_batch(feed),
+            abstract,
+            None,
+        )
         return state, tally
 
 

@@ -5,6 +5,7 @@ rounding, to what it comes to alone. Letters: n runs.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import pathlib
@@ -141,9 +142,11 @@ def _train_group(
     # 1. The batches of all runs, and where each run begins.
     feeds = [as_feed(run.experiment.data.train) for run in runs]
     feed = joint_feed(feeds, [run.keys.steps for run in runs], mesh)
+    shapes = abstract_batch(feeds[0], mesh)
+    first_batches = functools.cache(lambda: _first_batches(feed))
     beginnings = [
-        _begin(run, batch, abstract, start)
-        for run, batch in zip(runs, _first_batches(feed), strict=True)
+        _begin(run, shapes, lambda i=i: first_batches()[i], abstract, start)
+        for i, run in enumerate(runs)
     ]
     tallies = [tally for _, tally in beginnings]
     states = jax.tree.map(
@@ -258,10 +261,11 @@ def _first_batches(feed):
     return [_member(batches, i) for i in range(len(keys))]
 
 
-def _begin(run, example, abstract, start):
+def _begin(run, shapes, example, abstract, start):
     """(state, tally) of the checkpoint of a step, or of a new run."""
     if not start:
-        _, state, tally = begin(run.experiment.algorithm, run.keys.init, example, abstract, None)
+        algorithm = run.experiment.algorithm
+        _, state, tally = begin(algorithm, run.keys.init, shapes, example, abstract, None)
         return state, tally
     _, state, tally = checkpoint.restore(run.checkpoints, abstract, start)
     for step in run.checkpoints.all_steps():

@@ -1,6 +1,6 @@
 """The state that a run begins with: checked while it is abstract, then new or from a checkpoint."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from genjax.training.contract import form, require_fit, traced
 from genjax.training.experiment import Experiment, run_keys
 from genjax.training.feed import abstract_batch, as_feed
 from genjax.training.mesh import Mesh, Rules, placement, put
+from genjax.training.needed import evaluate_needed
 from genjax.training.observe import Tally
 
 
@@ -78,7 +79,8 @@ def _abstract(algorithm, batch, mesh, rules):
 def begin(
     algorithm: Algorithm,
     key: Key,
-    example: Batch,
+    shapes: Batch,
+    example: Callable[[], Batch],
     abstract: State,
     checkpoints: ocp.CheckpointManager | None,
 ) -> tuple[int, State, Tally]:
@@ -87,7 +89,8 @@ def begin(
     Args:
       algorithm: whose `init` begins a new run.
       key: for `init`.
-      example: a batch, for `init`.
+      shapes: of a batch, jax.ShapeDtypeStructs, as `abstract_batch` gives them.
+      example: makes a batch, for an `init` that reads it.
       abstract: the state as `check` gives it.
       checkpoints: of the run; None where there are none.
     """
@@ -95,11 +98,11 @@ def begin(
         step, state, tally = checkpoint.restore(checkpoints, abstract)
         return step, state, Tally(**tally)
 
-    def place(leaf: Any, like: jax.ShapeDtypeStruct) -> jax.Array:
-        # Copied, since the state will be donated, and what init was given must outlive that.
-        return put(jnp.array(leaf, like.dtype), like.sharding)
+    state = evaluate_needed(algorithm.init, key, shapes, example)
+    return 0, jax.tree.map(place_copy, state, abstract), Tally()
 
-    # Leaf by leaf and uncompiled: as one program a large network's initialisation takes most of a
-    # minute to compile.
-    state = algorithm.init(key, example)
-    return 0, jax.tree.map(place, state, abstract), Tally()
+
+def place_copy(leaf: jax.Array, like: jax.ShapeDtypeStruct) -> jax.Array:
+    """A leaf on its devices, copied: the state will be donated, and what `init` was given, or gave
+    twice, must outlive that."""
+    return put(jnp.asarray(leaf, like.dtype), like.sharding, copy=True)

@@ -23,7 +23,13 @@ from genjax.base import State
 from genjax.training.ahead import compile_ahead
 from genjax.training.checkpoint import open_checkpoints
 from genjax.training.experiment import Experiment, run_keys
-from genjax.training.feed import abstract_args, as_feed, feed_args, first_batch
+from genjax.training.feed import (
+    abstract_args,
+    abstract_batch,
+    as_feed,
+    feed_args,
+    first_batch,
+)
 from genjax.training.loop import dispatch, fold_steps, run_loop
 from genjax.training.mesh import Compile, Mesh, Rules, by_jit, is_coordinator, put, replicated
 from genjax.training.observe import Recorder, observer
@@ -96,8 +102,14 @@ def train(
             program = compile_ahead(program, steps_key, abstract, args, number, number)
 
         # 3. The state: that of the last checkpoint, or a new one.
+        shapes = abstract_batch(feed, mesh)
         start, state, tally = begin(
-            experiment.algorithm, keys.init, first_batch(feed), abstract, checkpoints
+            experiment.algorithm,
+            keys.init,
+            shapes,
+            lambda: first_batch(feed),
+            abstract,
+            checkpoints,
         )
 
         # 4. What keeps all that the run comes to: lines, pictures, checkpoints.

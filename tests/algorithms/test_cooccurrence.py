@@ -99,6 +99,12 @@ def test_weights_are_the_fields():
     ]
 
 
+def test_weights_of_1_by_d_fit_in_32_bits():
+    assert harmonic(22)(1) < 2**32
+    with pytest.raises(ValueError, match='window is 23; weights of 1/d take 1 to 22'):
+        harmonic(23)
+
+
 def test_a_window_wider_than_the_excerpt_is_no_trouble():
     words = corpus(1, 12).reshape(4, 3)
     _, state = count(words, window=5)

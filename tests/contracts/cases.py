@@ -10,7 +10,13 @@ from genjax.algorithms.autoencoder import Model as Autoencoder
 from genjax.algorithms.autoencoder import autoencoder, masking
 from genjax.algorithms.autoregressive import autoregressive
 from genjax.algorithms.classifier import classifier
-from genjax.algorithms.cooccurrence import cooccurrence, dynamic, svd_vectors
+from genjax.algorithms.cooccurrence import (
+    cooccurrence,
+    dynamic,
+    glove,
+    power_weight,
+    svd_vectors,
+)
 from genjax.algorithms.density import density, forward_kl, gaussian, gaussian_of, mixed, reverse_kl
 from genjax.algorithms.diffusion.ddpm import ddpm
 from genjax.algorithms.diffusion.denoiser import Guidance, denoiser
@@ -214,6 +220,16 @@ def cooccurrence_case() -> Experiment:
     return Experiment(algorithm, Data(Resident(jnp.asarray(ids), make_batch), tests), {})
 
 
+def glove_case() -> Experiment:
+    """Entries of a matrix of twelve words, with AdaGrad."""
+    rng = np.random.default_rng(3)
+    row, column = rng.integers(0, 12, (2, 40), np.int32)
+    count = rng.lognormal(1, 1, 40).astype(np.float32)
+    optimizer = optax.adagrad(0.05, 0.0, 1e-30)
+    algorithm = glove(12, optimizer, dimension=3, weight=power_weight(5.0))
+    return Experiment(algorithm, cycle({'row': row, 'column': column, 'count': count}), {})
+
+
 def ngram_case() -> Experiment:
     """Trigrams of text with ends of sentences."""
     return Experiment(ngram(20, order=3, capacity=(21, 500, 2000), length=5), text(12), {})
@@ -387,6 +403,7 @@ ALGORITHMS = {
     'drifting': drifting_case,
     'flow_maps': flow_maps_case,
     'gan': gan_case,
+    'glove': glove_case,
     'hmm': hmm_case,
     'improved_ddpm': improved_ddpm_case,
     'masked_diffusion': masked_diffusion_case,

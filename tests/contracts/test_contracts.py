@@ -193,14 +193,20 @@ def test_a_run_traces_its_update_once(case, steps_per_call):
     assert len(traces) == 1
 
 
-def smoke(name):
-    """The configuration of an experiment's own smoke command, which its docstring states."""
+def smoke_words(name):
+    """The words of an experiment's own smoke command, which its docstring states."""
     module = importlib.import_module(f'experiments.{name}')
     line = re.search(
         r'^Smoke +python -m launch (.*(\n {8}.*)*)', inspect.getdoc(module), re.MULTILINE
     )
     assert line, f'{name} states no smoke command'
-    flags = dict(flag.removeprefix('--').split('=', 1) for flag in shlex.split(line[1])[2:])
+    return shlex.split(line[1])
+
+
+def smoke(name):
+    """The configuration of an experiment's smoke command."""
+    module = importlib.import_module(f'experiments.{name}')
+    flags = dict(flag.removeprefix('--').split('=', 1) for flag in smoke_words(name)[2:])
     return module, override(
         module.get_config(), {k.removeprefix('config.'): v for k, v in flags.items()}
     )
@@ -237,6 +243,7 @@ LONG = (
     'masked_text8',  # masked_docs builds the same
     'meanflow_cifar',
     'meanflow_digits',
+    'sct_cifar',
     'vae_mnist',
     'word2vec_file',  # word2vec_text8 builds the same
 )
@@ -244,6 +251,7 @@ LONG = (
 TRACED_LONG = (
     'cbow_file',
     'diffusion_plane',
+    'glove_file',
     'kl_fit',
     'mixture_digits',
     'ngram_docs',
@@ -328,3 +336,24 @@ def test_what_an_experiment_refuses_is_one_line_before_anything_is_written(
     assert main(['--exp', 'ddpm_digits', flag]) == 2
     assert capsys.readouterr().err == f'{message}\n'
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('name', 'angle'), [('ect_cifar', False), ('sct_cifar', True)])
+def test_consistency_models_begin_with_the_weights_of_a_denoiser(
+    name, angle, tiny_sets, monkeypatch
+):
+    """As their pages say: every weight of the denoiser is taken, and nothing but a weight of times
+    is new."""
+    monkeypatch.chdir(tiny_sets)
+    data = f'--config.data_dir={tiny_sets}'
+    denoiser = [f'--config.angle={angle}', '--config.augment=0', data]
+    assert main([*smoke_words('edm_cifar'), *denoiser, '--workdir=denoiser']) == 0
+    begin = [*smoke_words(name), data, '--init_from=denoiser', '--workdir=consistency']
+    assert main([*begin, '--until=1']) == 0
+    manifest = json.loads((tiny_sets / 'consistency' / 'manifest.json').read_text())
+    beginning = manifest['launches'][0]['init_from']
+    assert len(beginning['taken']) > 50 and not beginning['only there']
+    learnt = ['params/log_weight/Dense_0/bias', 'params/log_weight/Dense_0/kernel']
+    assert beginning['only here'] == (learnt if angle else [])
+    assert main(begin) == 0

@@ -6,7 +6,12 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from genjax.base import Embedding
 from genjax.data.words import HYPER
-from genjax.metrics.hypernymy import choose_threshold, hypernymy_scores, precision_recall_f1
+from genjax.metrics.hypernymy import (
+    choose_threshold,
+    close_transitively,
+    hypernymy_scores,
+    precision_recall_f1,
+)
 
 
 @pytest.mark.parametrize('values', [5, 1000])  # with and without ties
@@ -37,6 +42,23 @@ def test_scores_are_those_of_scikit_learn():
             f1_score(labels, called, zero_division=0),
         )
         assert precision_recall_f1(called, labels) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('density', [0.02, 0.06, 0.3])  # chains, circles, all in one circle
+def test_closure_adds_what_links_reach_and_nothing_else(density):
+    rng = np.random.default_rng(int(100 * density))
+    pairs = np.argwhere(~np.eye(30, dtype=bool))
+    called = rng.random(len(pairs)) < density
+    links = np.zeros((30, 30), bool)
+    links[tuple(pairs[called].T)] = True
+    reached = links
+    for _ in range(30):
+        reached = links | (reached @ links)
+    closed = close_transitively(pairs, called)
+    np.testing.assert_array_equal(closed, reached[tuple(pairs.T)])
+    assert closed.sum() > called.sum()
+    # Only pairs that are asked for are given, whatever lies between them.
+    np.testing.assert_array_equal(close_transitively(pairs[:0], called[:0]), [])
 
 
 def test_what_cannot_be_scored_is_refused():

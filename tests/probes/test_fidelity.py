@@ -142,6 +142,19 @@ def test_features_and_scores_of_a_state_are_computed_once():
     assert comparison.sample_features(COLLAPSED) is not fake
 
 
+def test_the_first_of_many_samples_are_those_of_few():
+    """What compares 300 of each draws 300, of which it draws the same ones as 520 begin with."""
+    of_few = compared(n=300)
+    of_first = compared().of_first(300)
+    fake = of_first.sample_features(PERFECT)
+    np.testing.assert_array_equal(fake.pooled, of_few.sample_features(PERFECT).pooled)
+    np.testing.assert_array_equal(of_first.real_features().pooled, REAL[:300].reshape(300, 2))
+    (distance, *_), (first, *_) = of_few.score(fake), of_first.score(fake)
+    assert (distance.protocol.real, first.protocol.real) == (600, 300)
+    expected = frechet_distance(REAL[:300].reshape(300, 2), fake.pooled)
+    assert first.value == pytest.approx(expected, rel=1e-6)
+
+
 def test_too_few_samples_are_refused():
     with pytest.raises(ValueError, match='^n is 19; the measures need at least 20 samples'):
         compared(n=19)

@@ -86,7 +86,15 @@ FAULTS = (
         'stop_gradient(slope + scaled(r - t, derivative))',
         'stop_gradient(slope - scaled(r - t, derivative))',
         'algorithms/diffusion/flow_maps/test_objectives.py'
-        '::test_the_eulerian_target_is_mean_flows_with_its_own_velocity',
+        '::test_the_eulerian_error_is_mean_flows_with_its_own_velocity',
+    ),
+    Fault(
+        'the derivative in time of the Eulerian loss is stopped',
+        'genjax/algorithms/diffusion/flow_maps/objectives.py',
+        'return u - scaled(r - t, in_time), ',
+        'return u - scaled(r - t, stop_gradient(in_time)), ',
+        'algorithms/diffusion/flow_maps/test_objectives.py'
+        '::test_the_eulerian_gradient_goes_through_the_derivative_in_time',
     ),
     Fault(
         'a slope is guided where training hides the label',
@@ -457,7 +465,7 @@ FAULTS = (
     ),
     Fault(
         'a denoiser never hides its labels',
-        'genjax/algorithms/diffusion/denoiser.py',
+        'genjax/algorithms/diffusion/conditions.py',
         'jax.random.uniform(key) < share',
         'jax.random.uniform(key) < 0.0',
         'algorithms/diffusion/test_denoiser.py::test_training_hides_labels_and_evaluation_does_not',

@@ -14,6 +14,8 @@ from genjax.counting import ABSENT
 # Distance of a pair, 1 .. W -> what it adds to its count, an integer of 1 or more
 Weight = Callable[[int], int]
 
+MAX_HARMONIC = 22  # the widest window whose distances have a common multiple below 2^32
+
 
 def uniform(distance: int) -> int:
     """Every pair in the window counts 1."""
@@ -24,8 +26,13 @@ def uniform(distance: int) -> int:
 def harmonic(window: int) -> Weight:
     """A pair at distance d counts 1/d, in units of 1/lcm(1, ..., window).
 
+    Raises:
+      ValueError: window lies outside 1 to 22; the unit of a wider one has more than 32 bits.
+
     Source: GloVe, Pennington et al. 2014.
     """
+    if not 1 <= window <= MAX_HARMONIC:
+        raise ValueError(f'window is {window}; weights of 1/d take 1 to {MAX_HARMONIC}')
     unit = math.lcm(*range(1, window + 1))
 
     def weight(distance):

@@ -2,6 +2,7 @@
 
 from genjax.algorithms.diffusion import predictions, weights
 from genjax.algorithms.diffusion.adaptive_likelihood import adaptive_log_density
+from genjax.algorithms.diffusion.conditions import draw_labelled, labels_by_row, labels_in_turn
 from genjax.algorithms.diffusion.continuous_bound import bits_per_dim
 from genjax.algorithms.diffusion.ddpm import (
     ddpm,
@@ -15,10 +16,7 @@ from genjax.algorithms.diffusion.denoiser import (
     Model,
     denoise_with,
     denoiser,
-    draw_labelled,
     draw_samples,
-    labels_by_row,
-    labels_in_turn,
 )
 from genjax.algorithms.diffusion.exact import mixture_denoiser
 from genjax.algorithms.diffusion.guidance import guided

@@ -14,6 +14,16 @@ import numpy as np
 import optax
 from jax import Array
 
+from genjax.algorithms.diffusion.conditions import (
+    Augment,
+    Label,
+    images_of,
+    labels_at_random,
+    require_label_dropout,
+    shapes_told,
+    told,
+    told_in_training,
+)
 from genjax.algorithms.diffusion.continuous_bound import bits_per_dim
 from genjax.algorithms.diffusion.guidance import led_away
 from genjax.algorithms.diffusion.paths import Path, log_snr, noise_level
@@ -32,12 +42,10 @@ from genjax.base import Algorithm, Batch, Key
 from genjax.descent import Fit, descend
 from genjax.numerics.normals import example_normals
 from genjax.numerics.uniforms import Draw, stratified
-from genjax.parallel import example_keys, shard_batch
+from genjax.parallel import shard_batch
 
 # (x_t [B, ...], t [B]) -> the network's y [B, ...]
 Predict = Callable[[Array, Array], Array]
-# (key, x [...]) -> x and the label of what was done to it, [A]
-Augment = Callable[[Key, Array], tuple[Array, Array]]
 
 
 class Model(NamedTuple):
@@ -149,22 +157,13 @@ def losses(
     return weight(log_snr(path, t)) * ratio**2 * error
 
 
-def drop_labels(key: Key, label: Array, classes: int, share: float) -> Array:
-    """Labels [B], a share of them replaced by C, for none."""
-
-    def dropped(key):
-        return jax.random.uniform(key) < share
-
-    return jnp.where(jax.vmap(dropped)(example_keys(key, len(label))), classes, label)
-
-
 def draw_samples(
     model: Model,
     sampler: Sampler,
     shape: tuple[int, ...],
     *,
     guidance: Guidance = Guidance(),
-    label: Callable[[Key, int], Array] | None = None,
+    label: Label | None = None,
 ) -> Callable[[Key, Fit, int], Array]:
     """(key, state, n) -> what a sampler makes of n draws of noise, by the averaged parameters.
 
@@ -191,73 +190,6 @@ def draw_samples(
         return sampler(chain_key, denoise, x_T)
 
     return sample
-
-
-def draw_labelled(
-    model: Model,
-    sampler: Sampler,
-    shape: tuple[int, ...],
-    *,
-    guidance: Guidance = Guidance(),
-) -> Callable[[Key, Fit, Array], Array]:
-    """(key, state, label int32 [n]) -> `draw_samples` with these labels.
-
-    Args:
-      model: with classes.
-      sampler, shape, guidance: those of `draw_samples`.
-    """
-
-    def sample(key, state, label):
-        def given(key, n):
-            del key, n
-            return label
-
-        draw = draw_samples(model, sampler, shape, guidance=guidance, label=given)
-        return draw(key, state, len(label))
-
-    return sample
-
-
-def labels_at_random(classes: int) -> Callable[[Key, int], Array]:
-    """(key, n) -> the labels of n samples, all classes as likely."""
-
-    def label(key, n):
-        def one(key):
-            return jax.random.randint(key, (), 0, classes)
-
-        return jax.vmap(one)(example_keys(key, n))
-
-    return label
-
-
-def labels_in_turn(classes: int) -> Callable[[Key, int], Array]:
-    """(key, n) -> 0, 1, ..., C - 1, 0, ..., as the labels of samples."""
-
-    def label(key, n):
-        del key
-        return jnp.arange(n) % classes
-
-    return label
-
-
-def labels_by_row(columns: int) -> Callable[[Key, int], Array]:
-    """(key, n) -> the labels of n samples whose rows of so many have one label each."""
-
-    def label(key, n):
-        del key
-        return jnp.arange(n) // columns
-
-    return label
-
-
-def _images(batch, shape):
-    """The images of a batch, [B, *shape]; convolutions would take other shapes as well."""
-    x = batch['image']
-    if x.shape[1:] != shape:
-        raise ValueError(f'shape is {shape}; the data have {x.shape[1:]}')
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f'images are {x.dtype}; a denoiser needs floats in [-1, 1]')
-    return x
 
 
 def denoiser(
@@ -306,22 +238,21 @@ def denoiser(
         of a model without classes; when traced, images of another shape, or no floats.
     """
     path, classes = model.path, model.classes
-    if not 0 <= label_dropout <= 1:
-        raise ValueError(f'label_dropout is {label_dropout}; it must lie in [0, 1]')
+    require_label_dropout(label_dropout)
     if classes is None and guidance.scale != 1:
         raise ValueError(f'guidance has the scale {guidance.scale}; the model has no classes')
 
-    def conditions(batch):
-        return {} if classes is None else {'label': batch['label']}
-
     def training_losses(key, params, batch):
         losses_key, dropout_key, label_key, augment_key = jax.random.split(key, 4)
-        x0 = _images(batch, shape)
-        given = conditions(batch)
-        if classes is not None and label_dropout > 0:
-            given['label'] = drop_labels(label_key, given['label'], classes, label_dropout)
-        if augment is not None:
-            x0, given['augmentation'] = jax.vmap(augment)(example_keys(augment_key, len(x0)), x0)
+        x0, given = told_in_training(
+            label_key,
+            augment_key,
+            batch,
+            shape,
+            classes=classes,
+            label_dropout=label_dropout,
+            augment=augment,
+        )
         predict = predictor(model, params, given, {'dropout': dropout_key})
         loss = losses(losses_key, model, predict, x0, law=law, draw=draw, weight=weight)
         return {'loss': loss}
@@ -333,18 +264,14 @@ def denoiser(
     def init(key, batch):
         x0 = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
         condition = jax.ShapeDtypeStruct((1,), jnp.float32)
-        given = {name: jax.ShapeDtypeStruct((1,), x.dtype) for name, x in conditions(batch).items()}
-        if augment is not None:
-            one = jax.ShapeDtypeStruct(shape, jnp.float32)
-            _, done = jax.eval_shape(augment, key, one)
-            given['augmentation'] = jax.ShapeDtypeStruct((1, *done.shape), done.dtype)
+        given = shapes_told(key, batch, shape, classes=classes, augment=augment)
         # Lazily, which compiles no forward pass.
         return descent.init(model.network.lazy_init(key, x0, condition, **given)['params'])
 
     def evaluate(key, state, batch):
         losses_key, bound_key = jax.random.split(key)
-        x0 = _images(batch, shape)
-        predict = predictor(model, state.average, conditions(batch))
+        x0 = images_of(batch, shape)
+        predict = predictor(model, state.average, told(batch, classes))
         loss = losses(losses_key, model, predict, x0, law=law, draw=draw, weight=weight)
         denoise = denoise_with(model, state.average, batch['label'] if classes else None)
         return {'loss': loss, 'bits_per_dim': bits_per_dim(bound_key, path, denoise, x0)}
@@ -357,7 +284,7 @@ def denoiser(
 
     def encode(key, state, batch):
         label = batch['label'] if classes else None
-        x0 = _images(batch, shape)
+        x0 = images_of(batch, shape)
         code = to_noise(key, denoise_with(model, state.average, label), x0)
         return code if label is None else {'noise': code, 'label': label}
 

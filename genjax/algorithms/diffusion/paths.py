@@ -153,22 +153,32 @@ def cosine(offset: float = 0.008, start: float = 1e-3, end: float = 0.9957) -> P
     return Path(alpha, sigma, time, start, end)
 
 
-def trigonometric(start: float = 1e-3, end: float = np.pi / 2) -> Path:
-    """x_t = cos(t) x_0 + sin(t) eps, t in [0, pi / 2].
+def trigonometric(start: float = 1e-3, end: float = np.pi / 2, data_deviation: float = 1.0) -> Path:
+    """x_t = cos(t) x_0 + s_d sin(t) eps, t in [0, pi / 2], which keeps the deviation s_d of data.
 
     Source: Lu and Song 2024, arXiv:2410.11081, section 3; the angle of Salimans and Ho 2022,
     arXiv:2202.00512, appendix D.
+
+    Args:
+      start: see `Path`.
+      end: see `Path`.
+      data_deviation: s_d.
+
+    Raises:
+      ValueError: data_deviation is not positive.
     """
+    if not data_deviation > 0:
+        raise ValueError(f'data_deviation is {data_deviation}; it must be positive')
 
     def alpha(t):
         return namespace(t).cos(t)
 
     def sigma(t):
-        return namespace(t).sin(t)
+        return data_deviation * namespace(t).sin(t)
 
     def time(log_snr):
         xp = namespace(log_snr)
-        return xp.arctan(xp.exp(-log_snr / 2))
+        return xp.arctan(xp.exp(-log_snr / 2) / data_deviation)
 
     return Path(alpha, sigma, time, start, end)
 

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from genjax.parallel import by_shares
+
 # Pytrees.
 Sums = TypeVar('Sums')
 Values = TypeVar('Values')  # [C, ...] each
@@ -21,13 +23,21 @@ Chunk = Callable[[Array, Array], tuple[Sums, Values]]
 def map_chunks(chunk: Chunk[Sums, Values], x: Array, rows: int) -> tuple[Sums, Values]:
     """A function of some rows over all rows: its sums added up, its values in order.
 
-    A chunk takes every (B / C)th row, so that devices that share the batch share each chunk.
+    Each of the devices that share the batch takes its own rows, and the sums are exchanged once.
 
     Args:
       chunk: the function.
       x: [B, D].
       rows: C; the last rows are padded to it.
     """
+
+    def on_share(x):
+        return _map_chunks(chunk, x, rows)
+
+    return by_shares(on_share, x)
+
+
+def _map_chunks(chunk, x, rows):
     n = len(x)
     rows = min(rows, n)
     count = -(-n // rows)

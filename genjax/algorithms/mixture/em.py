@@ -21,7 +21,7 @@ from genjax.algorithms.mixture.chunks import map_chunks
 from genjax.algorithms.mixture.covariances import Covariance
 from genjax.algorithms.mixture.density import Mixture, broadcast_factors
 from genjax.numerics.gaussians import move_mean
-from genjax.parallel import all_gather, device_mean
+from genjax.parallel import all_gather, by_shares, device_mean
 
 EMPTY = 1e-4  # of a fair weight, 1 / K: a component below it has lost its examples
 
@@ -94,9 +94,10 @@ def largest_losses(losses: Array, x: Array, n: int) -> Array:
 
     def select(losses, x):
         _, index = jax.lax.top_k(losses, min(n, len(losses)))
-        return losses[index], x[index]
+        return (), (losses[index], x[index])
 
-    _, examples = select(*all_gather(select(losses, x)))
+    _, of_shares = by_shares(select, losses, x)
+    _, (_, examples) = select(*all_gather(of_shares))
     return examples
 
 

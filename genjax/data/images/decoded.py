@@ -235,7 +235,9 @@ def _write(path: pathlib.Path, images: Iterable[np.ndarray]) -> None:
             if image.shape[2] > channels:
                 _repeat_levels(stream, n * math.prod(shape))
                 channels = 3
-            stream.write(np.ascontiguousarray(np.broadcast_to(image, (*shape, channels))))
+            if image.shape[2] < channels:
+                image = np.broadcast_to(image, (*shape, channels))
+            stream.write(np.ascontiguousarray(image))
             n += 1
         stream.seek(0)
         stream.write(_head((n, *shape, channels)))

@@ -6,6 +6,7 @@ Letters: N places of a corpus, V words.
 import array
 import collections
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from genjax.data.progress import progress
-from genjax.data.text.sources import sentences_of
+from genjax.data.text import blocks
+from genjax.data.text.sources import file_of, sentences_of
 from genjax.data.text.tokenizers import tokens
 from genjax.data.text.vocabulary import Vocabulary, rank_words
 
@@ -77,8 +79,12 @@ def read_corpus(
     name = source if named else 'the text'
     _require_options(min_count, max_size, unknown, vocabulary)
 
-    sentences = sentences_of(os.fspath(source), data_dir) if named else source
-    numbers, words = _number_words(sentences, tokenize)
+    file = file_of(os.fspath(source), data_dir) if named else None
+    if file is not None and tokenize in blocks.CUTS:
+        numbers, words = _number_file(file, tokenize)
+    else:
+        sentences = sentences_of(os.fspath(source), data_dir) if named else source
+        numbers, words = _number_words(sentences, tokenize)
     if not words:
         raise ValueError(f'{name} has no words')
 
@@ -140,6 +146,19 @@ def _number_words(
                 look_up()
         look_up()
     return np.asarray(numbers), list(number)[1:]
+
+
+def _number_file(
+    path: pathlib.Path, tokenize: Callable[[str], Iterable[str]]
+) -> tuple[np.ndarray, list[str]]:
+    """`_number_words` of a file's lines, many at a time."""
+    number = blocks.new_numbers()
+    numbers = array.array('i')
+    with progress(sys.stderr, 'reading', 'words') as show:
+        for block in blocks.number_file(path, tokenize, number, size=blocks.BLOCK):
+            numbers.frombytes(block.tobytes())
+            show(len(numbers))
+    return np.asarray(numbers), [word.decode() for word in number][1:]
 
 
 def _to_ids(

@@ -1,5 +1,6 @@
 """Where text comes from: files, docstrings, text8 and the sets of TFDS, as streams of sentences."""
 
+import contextlib
 import difflib
 import gzip
 import hashlib
@@ -12,9 +13,11 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import regex
 
 from genjax.data.text.docs import docstrings
@@ -25,6 +28,7 @@ LONGEST = 1000
 # Characters without a space; where there are more, each LONGEST are a sentence
 STRETCH = 2 * LONGEST
 PIECE = 2**16  # bytes of a line read at once
+AHEAD = 2**22  # bytes read while others are worked on
 CONTEXT = 64  # characters after a place that decide whether it is between two words
 # The last such place. None is beside an apostrophe, which may join what is on both sides.
 PLACE = rf"(?<=[^'\u2019])\b(?=[^'\u2019].{{{CONTEXT - 1}}})"
@@ -58,13 +62,18 @@ def sentences_of(source: str, data_dir: str = '') -> Iterator[str]:
     """
     if source == 'docs':
         return docstrings()
-    if source == 'text8':
-        return lines(_text8(data_dir))
     if source.startswith('tfds:'):
         return _prepared(source.removeprefix('tfds:'), data_dir)
+    return lines(file_of(source, data_dir))
+
+
+def file_of(source: str, data_dir: str = '') -> pathlib.Path | None:
+    """The file of a source, None where it is none; arguments and errors as of `sentences_of`."""
     if not source:
         raise ValueError("the corpus is ''; name a text file, docs, text8 or tfds:NAME")
-    return lines(expanded(source))
+    if source == 'docs' or source.startswith('tfds:'):
+        return None
+    return _text8(data_dir) if source == 'text8' else expanded(source)
 
 
 def lines(path: pathlib.Path) -> Iterator[str]:
@@ -80,19 +89,105 @@ def lines(path: pathlib.Path) -> Iterator[str]:
       ValueError: the file is not UTF-8, or has a byte of 0.
       OSError: it is missing, cut short or damaged.
     """
+    with _opened(path) as file:
+        yield from _cut(_pieces(file, path))
+
+
+class Lines(NamedTuple):
+    """Whole lines of a file."""
+
+    text: bytes  # each of them ends with a line feed
+    number: int  # of the first one, from 1
+
+
+def blocks(path: pathlib.Path, size: int) -> Iterator[Lines | Iterator[str]]:
+    """The lines of a text file, as they are in it, many at a time.
+
+    From the first block on that has a line of `PIECE` bytes, or ends in a long one without its end,
+    what comes is the rest as `lines` gives it.
+
+    Args:
+      path: UTF-8, plain or .gz, .xz or .zip.
+      size: bytes of a block, more or less.
+
+    Raises:
+      OSError: it is missing, cut short or damaged.
+    """
+    with _opened(path) as file:
+        number = 1
+        while block := file.read(size):
+            block += file.readline(PIECE)
+            last = len(block) - 1 - block.rfind(b'\n')
+            is_long = last > min(PIECE, STRETCH)
+            if last > 0 and not is_long:
+                block += b'\n'  # the file's last line has no end
+            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord('\n'))
+            if is_long or np.diff(ends, prepend=-1).max() >= PIECE:
+                whole = io.BufferedReader(_After(block, file), PIECE)
+                yield _cut(_pieces(whole, path, number))
+                return
+            yield Lines(block, number)
+            number += len(ends)
+
+
+def cut_line(line: bytes, path: pathlib.Path, number: int) -> Iterator[str]:
+    """A line that has its end, as `lines` gives it."""
+    return _cut(_pieces(io.BufferedReader(io.BytesIO(line), PIECE), path, number))
+
+
+def is_cut(line: str) -> bool:
+    """Whether `lines` gives a line in parts."""
+    words = line.split()
+    return len(words) > LONGEST or max(map(len, words), default=0) > STRETCH
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[io.BufferedReader]:
+    """A file as it reads when unpacked, which goes on while what has been read is worked on."""
+    openers = {'.gz': gzip.open, '.xz': lzma.open, '.zip': _unzipped}
+    opener = openers.get(path.suffix, partial(open, mode='rb', buffering=0))
     try:
-        with _opened(path) as file:
-            yield from _cut(_pieces(file, path))
+        with opener(path) as file, ThreadPoolExecutor(1) as pool:
+            yield io.BufferedReader(_ReadAhead(file, pool), PIECE)
     except FileNotFoundError:
         raise FileNotFoundError(f'there is no file {path}{_near(path)}') from None
     except DAMAGED as error:
         raise OSError(f'{path} is damaged or cut short: {error}') from None
 
 
-def _opened(path: pathlib.Path) -> io.BufferedReader:
-    openers = {'.gz': gzip.open, '.xz': lzma.open, '.zip': _unzipped}
-    opener = openers.get(path.suffix, partial(open, mode='rb', buffering=0))
-    return io.BufferedReader(opener(path), PIECE)
+class _ReadAhead(io.RawIOBase):
+    """A file, the next part of which is read in a thread of the pool."""
+
+    def __init__(self, file: io.BufferedIOBase, pool: ThreadPoolExecutor):
+        self._read = partial(pool.submit, file.read, AHEAD)
+        self._next = self._read()
+        self._part = b''
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        if not self._part:
+            self._part = memoryview(self._next.result())
+            self._next = self._read()
+        size = min(len(buffer), len(self._part))
+        buffer[:size] = self._part[:size]
+        self._part = self._part[size:]
+        return size
+
+
+class _After(io.RawIOBase):
+    """A file whose beginning has been read."""
+
+    def __init__(self, beginning: bytes, file: io.BufferedReader):
+        self._beginning = io.BytesIO(beginning)
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        return self._beginning.readinto(buffer) or self._file.readinto1(buffer)
 
 
 def _unzipped(path: pathlib.Path) -> io.BufferedIOBase:
@@ -114,13 +209,12 @@ def _near(path: pathlib.Path) -> str:
     return f', nor is it {", ".join(NAMES)} or tfds:NAME'
 
 
-def _pieces(file: io.BufferedReader, path: pathlib.Path) -> Iterator[str]:
+def _pieces(file: io.BufferedReader, path: pathlib.Path, number: int = 1) -> Iterator[str]:
     """The text in pieces, each within a line; the last one of a line ends with the line break.
 
     Others end with a space, or where there is none in more than 2 STRETCH characters, between two
-    words or characters.
+    words or characters. The first line has the number given.
     """
-    number = 1
     rest = ''  # of a piece, after its last space
     while piece := file.readline(PIECE):
         ends_line = piece.endswith(b'\n')

@@ -28,7 +28,8 @@ from genjax.algorithms.diffusion import (
     variance_exploding,
     weights,
 )
-from genjax.algorithms.diffusion.denoiser import drop_labels, losses, predictor
+from genjax.algorithms.diffusion.conditions import drop_labels
+from genjax.algorithms.diffusion.denoiser import losses, predictor
 from genjax.base import Data, Resident
 from genjax.descent import Fit
 from genjax.training import Experiment, by_jit, by_pmap, make_mesh, train
@@ -338,7 +339,8 @@ def test_samples_of_labels_are_those_that_a_function_gives_the_labels_of():
     sampler = heun(model.path, karras_times(model.path, 4))
     options = {'guidance': Guidance(1.5)}
     by_function = draw_samples(model, sampler, SHAPE, label=lambda key, n: given[:n], **options)
-    found = draw_labelled(model, sampler, SHAPE, **options)(KEY, state, given)
+    draw = partial(draw_samples, model, sampler, SHAPE, **options)
+    found = draw_labelled(draw)(KEY, state, given)
     assert_trees_equal(found, by_function(KEY, state, 4))
     means = found.mean((1, 2, 3))
     assert means[0] > means[2] > means[1]

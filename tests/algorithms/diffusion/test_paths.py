@@ -23,6 +23,7 @@ PATHS = {
     'cosine': cosine(),
     'straight': straight(),
     'trigonometric': trigonometric(),
+    'trigonometric of half the deviation': trigonometric(data_deviation=0.5),
     'variance_exploding': variance_exploding(),
     'variance_preserving': variance_preserving(),
 }
@@ -113,3 +114,12 @@ def test_the_steps_of_a_process_are_a_path_in_whole_numbers():
     np.testing.assert_array_equal(found, t)
     traced = jax.jit(path.sigma)(jnp.asarray(t))
     np.testing.assert_allclose(traced, path.sigma(t), rtol=1e-6)
+
+
+def test_the_trigonometric_path_keeps_the_deviation_of_the_data():
+    path = trigonometric(data_deviation=0.5)
+    t = inside(path)
+    deviation = np.hypot(path.alpha(t) * 0.5, path.sigma(t))
+    np.testing.assert_allclose(deviation, 0.5, rtol=1e-12)
+    with pytest.raises(ValueError, match='^data_deviation is 0.0; it must be positive$'):
+        trigonometric(data_deviation=0.0)

@@ -54,6 +54,18 @@ def test_of_nothing_there_is_nothing_to_draw(tmp_path):
     assert drawn(tmp_path) == set()
 
 
+def test_kernels_whose_names_end_in_other_numbers_are_one_family():
+    names = ['fusion_7', 'fusion.12', 'fusion', 'gemm_128x64', 'gemm_128x32', 'dot.1', 'dot']
+    rows = [
+        {'ms': 1.0 + i, 'calls': 1, 'matrix': 'fusion' not in name, 'name': name}
+        for i, name in enumerate(names)
+    ]
+    found = [(one['name'], one['kinds'], one['ms']) for one in pictures.families(rows)]
+    assert found == [('dot', 2, 13.0), ('fusion', 3, 6.0), ('gemm_128x32', 1, 5.0)] + [
+        ('gemm_128x64', 1, 4.0)
+    ]
+
+
 def test_of_a_long_name_the_middle_is_left_out():
     assert pictures.shortened('nvjet_TNT') == 'nvjet_TNT'
     one, other = (pictures.shortened('gemm_' * 30 + kind) for kind in ('128x64', '64x128'))

@@ -134,6 +134,7 @@ def test_the_packages_are_those_required(request):
         'hypothesis',
         'importlib-resources',
         'jinja2',
+        'pyarrow',
         'pytest',
         'pytest-xdist',
         'regex',

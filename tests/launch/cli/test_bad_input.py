@@ -190,6 +190,11 @@ COMMANDS = {
         '--config.stay=1': 'stay is 1.0; a probability inside (0, 1) is needed',
         '--config.power=-1': 'power is -1.0; step sizes need 0 to 1',
     },
+    'glove_file --config.corpus=text --config.dimension=2 --config.held_out=5': {
+        '--config.counting.window=23': 'window is 23; weights of 1/d take 1 to 22',
+        '--config.weight.x_max=0.0': 'x_max is 0.0, alpha 0.75; needed: a number above 0, one of '
+        '0 or more',
+    },
     'ppmi_file --config.corpus=text --config.dimension=2 --config.held_out=5': {
         '--config.window=1000000000': '6 words, window 1000000000, weights [1000000000, '
         '999999999, 999999998, '

@@ -3,7 +3,6 @@
 from genjax.algorithms.diffusion.flow_maps.flow_maps import (
     InTarget,
     Model,
-    draw_labelled,
     draw_points,
     draw_samples,
     flow_maps,
@@ -60,7 +59,6 @@ __all__ = [
     'consistency',
     'consistency_form',
     'continuous_consistency',
-    'draw_labelled',
     'draw_points',
     'draw_samples',
     'eulerian',

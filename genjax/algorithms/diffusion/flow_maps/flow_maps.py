@@ -15,7 +15,16 @@ import optax
 from jax import Array
 from jax.lax import stop_gradient
 
-from genjax.algorithms.diffusion.denoiser import Augment, drop_labels, labels_at_random
+from genjax.algorithms.diffusion.conditions import (
+    Augment,
+    Label,
+    images_of,
+    labels_at_random,
+    require_label_dropout,
+    shapes_told,
+    told,
+    told_in_training,
+)
 from genjax.algorithms.diffusion.flow_maps.maps import Form, Jumps, Velocity, flow_map, scaled
 from genjax.algorithms.diffusion.flow_maps.objectives import Objective, Point
 from genjax.algorithms.diffusion.flow_maps.pairs import Pairs
@@ -25,7 +34,10 @@ from genjax.averages import Decay
 from genjax.base import Algorithm, Batch, Key
 from genjax.descent import Fit, descend
 from genjax.numerics.normals import example_normals
-from genjax.parallel import batch_length, example_keys, shard_batch
+from genjax.parallel import batch_length, shard_batch
+
+# Where the parameters of a learnt weight stand among the network's.
+LOG_WEIGHT = 'log_weight'
 
 
 class Model(NamedTuple):
@@ -125,7 +137,7 @@ def draw_samples(
     jumps: Jumps,
     shape: tuple[int, ...],
     *,
-    label: Callable[[Key, int], Array] | None = None,
+    label: Label | None = None,
 ) -> Callable[[Key, Fit, int], Array]:
     """(key, state, n) -> what a few steps make of n draws of noise, by the averaged parameters.
 
@@ -149,21 +161,6 @@ def draw_samples(
     return sample
 
 
-def draw_labelled(
-    model: Model, jumps: Jumps, shape: tuple[int, ...]
-) -> Callable[[Key, Fit, Array], Array]:
-    """(key, state, label int32 [n]) -> `draw_samples` with these labels."""
-
-    def sample(key, state, label):
-        def given(key, n):
-            del key, n
-            return label
-
-        return draw_samples(model, jumps, shape, label=given)(key, state, len(label))
-
-    return sample
-
-
 def flow_maps(
     model: Model,
     optimizer: optax.GradientTransformation,
@@ -173,6 +170,7 @@ def flow_maps(
     pairs: Pairs,
     jumps: Jumps,
     weight: Weight = even,
+    log_weight: nn.Module | None = None,
     guidance: InTarget = InTarget(),
     label_dropout: float = 0.0,
     augment: Augment | None = None,
@@ -196,6 +194,9 @@ def flow_maps(
       pairs: of times.
       jumps: the steps that `sample` takes.
       weight: of the squared errors.
+      log_weight: (t [B], r [B]) -> w [B], which is learnt beside the map: the loss is then e^w
+        times the mean weighted error of an entry, less w. Its parameters stand beside the
+        network's by the name LOG_WEIGHT.
       guidance: that is learnt; by default none.
       label_dropout: the share of labels that training hides, which guidance needs.
       augment: of the training images; the network is given what was done as the condition
@@ -214,9 +215,6 @@ def flow_maps(
     size = math.prod(shape)
     _require_options(guidance, label_dropout, classes)
 
-    def conditions(batch):
-        return {} if classes is None else {'label': batch['label']}
-
     def errors(key, params, x0, given, updates, rngs):
         """Squared errors summed over entries [B], and the points."""
         point = draw_points(key, path, x0, pairs, updates)
@@ -232,27 +230,35 @@ def flow_maps(
 
     def training_losses(key, params, batch):
         points_key, dropout_key, label_key, augment_key = jax.random.split(key, 4)
-        x0 = _images(batch, shape)
-        given = conditions(batch)
-        if classes is not None and label_dropout > 0:
-            given['label'] = drop_labels(label_key, given['label'], classes, label_dropout)
-        if augment is not None:
-            x0, given['augmentation'] = jax.vmap(augment)(example_keys(augment_key, len(x0)), x0)
+        x0, given = told_in_training(
+            label_key,
+            augment_key,
+            batch,
+            shape,
+            classes=classes,
+            label_dropout=label_dropout,
+            augment=augment,
+        )
         rngs = {'dropout': dropout_key}
         squares, point = errors(points_key, params, x0, given, batch['updates'], rngs)
-        weights = stop_gradient(weight(squares, point.t, point.r))
-        return {'loss': weights * squares, 'error': squares / size}
+        loss = stop_gradient(weight(squares, point.t, point.r)) * squares
+        if log_weight is not None:
+            w = log_weight.apply({'params': params[LOG_WEIGHT]}, point.t, point.r)
+            loss = jnp.exp(w) * loss / size - w
+        return {'loss': loss, 'error': squares / size}
 
     descent = descend(
         training_losses, optimizer, decay=decay, others=others, microbatches=microbatches
     )
 
     def init(key, batch):
-        given = {name: x[:1] for name, x in conditions(batch).items()}
-        if augment is not None:
-            _, done = jax.eval_shape(augment, key, jax.ShapeDtypeStruct(shape, jnp.float32))
-            given['augmentation'] = jnp.zeros((1, *done.shape), done.dtype)
-        return descent.init(_init_network(model, key, shape, given))
+        shapes = shapes_told(key, batch, shape, classes=classes, augment=augment)
+        given = {name: jnp.zeros(one.shape, one.dtype) for name, one in shapes.items()}
+        params = _init_network(model, key, shape, given)
+        if log_weight is not None:
+            time = jnp.ones(1)
+            params[LOG_WEIGHT] = log_weight.init(key, time, time)['params']
+        return descent.init(params)
 
     def update(key, state, batch):
         updates = jnp.full(batch_length(batch), state.updates)
@@ -260,8 +266,8 @@ def flow_maps(
 
     def evaluate(key, state, batch):
         updates = jnp.full(batch_length(batch), state.updates)
-        given = conditions(batch)
-        x0 = _images(batch, shape)
+        given = told(batch, classes)
+        x0 = images_of(batch, shape)
         squares, _ = errors(key, state.average, x0, given, updates, None)
         return {'loss': squares / size}
 
@@ -271,13 +277,13 @@ def flow_maps(
 
     def encode(key, state, batch):
         del key
-        given = conditions(batch)
-        code = jump(state, _images(batch, shape), given, 0.0, path.end)
+        given = told(batch, classes)
+        code = jump(state, images_of(batch, shape), given, 0.0, path.end)
         return {'noise': code, **given} if given else code
 
     def decode(key, state, code):
         del key
-        return jump(state, code['noise'] if classes else code, conditions(code), path.end, 0.0)
+        return jump(state, code['noise'] if classes else code, told(code, classes), path.end, 0.0)
 
     sample = draw_samples(model, jumps, shape)
     return Algorithm(init, update, evaluate, sample, encode if reversible else None, decode)
@@ -303,17 +309,8 @@ def _init_network(model, key, shape, given):
 
 
 def _require_options(guidance, label_dropout, classes):
-    if not 0 <= label_dropout <= 1:
-        raise ValueError(f'label_dropout is {label_dropout}; it must lie in [0, 1]')
+    require_label_dropout(label_dropout)
     if guidance != InTarget() and classes is None:
         raise ValueError(f'guidance is {tuple(guidance)}; the model has no classes')
     if not 0 <= guidance.mix < 1:
         raise ValueError(f'guidance has the mix {guidance.mix}; it must lie in [0, 1)')
-
-
-def _images(batch, shape):
-    """The images of a batch, [B, *shape]; convolutions would take other shapes as well."""
-    x = batch['image']
-    if x.shape[1:] != shape:
-        raise ValueError(f'shape is {shape}; the data have {x.shape[1:]}')
-    return x

@@ -8,7 +8,7 @@ with u the average velocity between the two; u(x, t, t) is the velocity itself, 
 at x_t = x (Boffi et al. 2025, arXiv:2505.18825, section 2; Geng et al. 2025, arXiv:2505.13447,
 equation 3, for the average velocity).
 
-B examples, S steps.
+B examples, S steps, F frames.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ Velocity = Callable[[Array, Array, Array], Array]
 Network = Callable[..., Array]
 # what makes an average velocity of a network
 Form = Callable[[Network], Velocity]
-# (key, velocity, x_T [B, ...]) -> x_0 [B, ...]
+# (key, velocity, x_T [B, ...]) -> x_0 [B, ...]; or of frames, [F, B, ...]
 Jumps = Callable[[Key, Velocity, Array], Array]
 
 
@@ -95,17 +95,23 @@ def jump_times(path: Path, steps: int) -> np.ndarray:
     return even_times(path, steps)
 
 
-def by_maps(times: np.ndarray) -> Jumps:
-    """x <- X(x, t_i, t_{i+1}) through times [S + 1] that fall, by one evaluation each."""
+def by_maps(times: np.ndarray, *, frames: int | None = None) -> Jumps:
+    """x <- X(x, t_i, t_{i+1}) through times [S + 1] that fall, by one evaluation each.
+
+    Args:
+      times: float64 [S + 1].
+      frames: None for x_0 alone; or after how many steps x is given, evenly spaced in steps, and
+        the last of them x_0.
+    """
 
     def sample(key, velocity, x_T):
         del key
 
         def step(x, pair):
             t, r = pair
-            return flow_map(velocity, x, jnp.full(len(x), t), jnp.full(len(x), r)), None
+            return flow_map(velocity, x, jnp.full(len(x), t), jnp.full(len(x), r))
 
-        return jax.lax.scan(step, x_T, _pairs(times, x_T.dtype))[0]
+        return _follow(step, x_T, times, frames)
 
     return sample
 
@@ -141,10 +147,14 @@ def with_noise(path: Path, times: np.ndarray) -> Jumps:
     return sample
 
 
-def by_velocity(times: np.ndarray) -> Jumps:
+def by_velocity(times: np.ndarray, *, frames: int | None = None) -> Jumps:
     """Heun's method for the ODE of the velocity u(x, t, t), through times [S + 1].
 
     What a flow map is to reach, where u is its own: two evaluations a step.
+
+    Args:
+      times: float64 [S + 1].
+      frames: see `by_maps`.
     """
 
     def sample(key, velocity, x_T):
@@ -154,14 +164,26 @@ def by_velocity(times: np.ndarray) -> Jumps:
             t, r = (jnp.full(len(x), time) for time in pair)
             first = velocity(x, t, t)
             second = velocity(x + scaled(r - t, first), r, r)
-            return x + scaled((r - t) / 2, first + second), None
+            return x + scaled((r - t) / 2, first + second)
 
-        return jax.lax.scan(step, x_T, _pairs(times, x_T.dtype))[0]
+        return _follow(step, x_T, times, frames)
 
     return sample
 
 
-def _pairs(times, dtype):
-    """Where each step begins and ends, [S] each."""
-    times = jnp.asarray(np.asarray(times, np.float64), dtype)
-    return times[:-1], times[1:]
+def _follow(step, x_T, times, frames):
+    """x after all steps between times [S + 1], or after every few of them."""
+    times = jnp.asarray(np.asarray(times, np.float64), x_T.dtype)
+    pairs = (times[:-1], times[1:])
+
+    def keep_none(x, pair):
+        return step(x, pair), None
+
+    def keep_all(x, pair):
+        x = step(x, pair)
+        return x, x
+
+    if frames is None:
+        return jax.lax.scan(keep_none, x_T, pairs)[0]
+    kept = np.arange(1, frames + 1) * (len(times) - 1) // frames - 1
+    return jax.lax.scan(keep_all, x_T, pairs)[1][kept]

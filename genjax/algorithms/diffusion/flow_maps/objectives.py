@@ -2,8 +2,9 @@
 
 All are functions of the average velocity u alone, see `maps`. The target's gradient is stopped, so
 that the gradient is that of |estimate - target|^2 with respect to the estimate. Where r = t the
-target is the slope, d x_t / dt of the data and noise that were drawn: flow matching, by which
-u(x, t, t) becomes the velocity of the ODE. Everything else follows from that.
+estimate is u(x, t, t) and the target the slope, d x_t / dt of the data and noise that were drawn:
+flow matching, by which u(x, t, t) becomes the velocity of the ODE. Everything else follows from
+that.
 
 B examples.
 """
@@ -61,15 +62,28 @@ def mean_flow(velocity: Velocity, point: Point) -> tuple[Array, Array]:
 
 
 def eulerian(velocity: Velocity, point: Point) -> tuple[Array, Array]:
-    """`mean_flow` with the model's own velocity u(x, t, t) in the place of the slope.
+    """-dX(x, t, r)/dt towards dX/dx u(x, t, t), by which the ODE moves the end of the way.
 
-    Source: Boffi et al. 2025, arXiv:2505.18825, Eulerian self-distillation, with the derivatives
-    stopped.
+    In terms of u that is u - (r - t) du/dt towards u(x, t, t) + (r - t) du/dx u(x, t, t). The error
+    is `mean_flow`'s with the model's own velocity in the place of the slope, but its gradient goes
+    through the derivative in time, without which training does not hold (see flow_maps_plane).
+
+    Source: Boffi et al. 2025, arXiv:2505.18825, Eulerian self-distillation, with dX/dx u stopped,
+    as their code has it.
     """
     x, t, r, *_ = point
     own = stop_gradient(velocity(x, t, t))
-    u, derivative = jax.jvp(velocity, (x, t, r), (own, jnp.ones_like(t), jnp.zeros_like(r)))
-    return u, _on_diagonal(point, own + scaled(r - t, derivative))
+
+    def of_time(t):
+        return velocity(x, t, r)
+
+    def of_place(x):
+        return velocity(x, t, r)
+
+    u, in_time = jax.jvp(of_time, (t,), (jnp.ones_like(t),))
+    _, in_place = jax.jvp(of_place, (x,), (own,))
+    target = own + scaled(r - t, in_place)
+    return u - scaled(r - t, in_time), _on_diagonal(point, target)
 
 
 def lagrangian(velocity: Velocity, point: Point) -> tuple[Array, Array]:
@@ -139,42 +153,47 @@ def consistency(path: Path) -> Objective:
     return objective
 
 
-def continuous_consistency(warmup: int = 10_000, c: float = 0.1) -> Objective:
-    """Continuous consistency on the trigonometric path, for data of deviation 1 (sCT).
+def continuous_consistency(
+    warmup: int = 10_000, c: float = 0.1, data_deviation: float = 1.0
+) -> Objective:
+    """Continuous consistency on the trigonometric path of data of deviation s_d (sCT).
 
-    With X(x, t, 0) = cos(t) x - sin(t) F(x, t), F is drawn towards F + g / (|g| + c), where
+    With X(x, t, 0) = cos(t) x - s_d sin(t) F(x, t), F is drawn towards F + g / (|g| + c), where
 
-        g = cos(t) dX/dt = -cos(t)^2 (F - slope) - k cos(t) sin(t) (x + dF/dt)
+        g = cos(t) dX/dt = -cos(t)^2 (s_d F - slope) - k cos(t) sin(t) (x + s_d dF/dt)
 
     at k = 1, and |.| is over the entries of an example. k rises from 0 over the warm-up, since the
-    second part is what makes training unstable.
+    second part is what makes training unstable. The weight of the times is learnt, see `LogWeight`.
 
-    Source: Lu and Song 2024, arXiv:2410.11081, algorithm 1 and section 4.2, without their learned
-    weight of the times.
+    Source: Lu and Song 2024, arXiv:2410.11081, algorithm 1 and section 4.2.
 
     Args:
       warmup: updates until k is 1; 0 for none.
       c: what the norm of the tangent is compared with.
+      data_deviation: s_d, as of the path.
 
     Raises:
-      ValueError: warmup is negative, or c not positive.
+      ValueError: warmup is negative, or c or data_deviation not positive.
     """
-    if warmup < 0 or not c > 0:
-        raise ValueError(f'warmup is {warmup}, c {c}; needed: >= 0, > 0')
+    if warmup < 0 or not c > 0 or not data_deviation > 0:
+        raise ValueError(
+            f'warmup is {warmup}, c {c}, data_deviation {data_deviation}; needed: >= 0, > 0, > 0'
+        )
 
     def objective(velocity, point):
         x, t, _, slope, *_ = point
 
-        def F(x, t):
+        def scaled_F(x, t):
             u = velocity(x, t, jnp.zeros_like(t))
             return scaled(t / jnp.sin(t), u) - scaled(jnp.tan(t / 2), x)
 
-        estimate, derivative = jax.jvp(F, (x, t), (slope, jnp.ones_like(t)))
+        F, derivative = jax.jvp(scaled_F, (x, t), (slope, jnp.ones_like(t)))
         updates = point.updates.astype(t.dtype)
         k = jnp.minimum(1.0, updates / warmup) if warmup else jnp.ones_like(t)
-        towards_slope = scaled(-(jnp.cos(t) ** 2), estimate - slope)
+        towards_slope = scaled(-(jnp.cos(t) ** 2), F - slope)
         tangent = towards_slope - scaled(k * jnp.cos(t) * jnp.sin(t), x + derivative)
         norm = jnp.sqrt(jax.vmap(jnp.sum)(tangent**2))
+        estimate = F / data_deviation
         return estimate, stop_gradient(estimate + scaled(1 / (norm + c), tangent))
 
     return objective

@@ -1,5 +1,7 @@
 """The algorithm: the real trainer reaches the exact map of normal data by every loss."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import optax
 import pytest
 
 from genjax.algorithms.diffusion import (
+    draw_labelled,
     log_normal,
     logit_normal,
     predictions,
@@ -27,7 +30,6 @@ from genjax.algorithms.diffusion.flow_maps import (
     consistency,
     consistency_form,
     continuous_consistency,
-    draw_labelled,
     draw_points,
     draw_samples,
     eulerian,
@@ -46,7 +48,9 @@ from genjax.algorithms.diffusion.flow_maps import (
     velocity_with,
     with_noise,
 )
+from genjax.algorithms.diffusion.flow_maps.flow_maps import LOG_WEIGHT
 from genjax.base import Data, Resident
+from genjax.networks.log_weight import LogWeight
 from genjax.networks.mlp import MLP
 from genjax.training import Experiment, by_jit, make_mesh, train
 from tests.algorithms.diffusion.flow_maps.exact_maps import (
@@ -243,7 +247,8 @@ def test_samples_have_their_labels():
     assert_mean(x, 0)
     assert_mean(x**2, 2)
     labels = jnp.tile(jnp.arange(2), 2000)
-    chosen = draw_labelled(model, by_maps(jump_times(model.path, 1)), SHAPE)(KEY, state, labels)
+    draw = partial(draw_samples, model, by_maps(jump_times(model.path, 1)), SHAPE)
+    chosen = draw_labelled(draw)(KEY, state, labels)
     assert_mean(chosen[::2], 1)
     assert_mean(chosen[1::2], -1)
     decoded = algorithm.decode(KEY, state, {'noise': jnp.zeros((2, 1)), 'label': labels[:2]})
@@ -276,6 +281,40 @@ def test_evaluation_is_the_error_without_weights():
     _, others = plain.update(KEY, state, batch)
     np.testing.assert_allclose(metrics['error'], others['loss'], rtol=1e-6)
     assert 0 < float(metrics['loss']) < 1
+
+
+class Nothing(nn.Module):
+    """No velocity at all, whatever is trained."""
+
+    @nn.compact
+    def __call__(self, x, condition, duration):
+        return 0 * self.param('gain', nn.initializers.ones, ()) * x
+
+
+def test_a_learnt_weight_comes_to_where_every_time_has_the_weighted_loss_one():
+    """Of flow matching by no velocity the loss is known, alpha'(t)^2 E[x_0^2] + sigma'(t)^2."""
+    path = trigonometric()
+    algorithm = flow_maps(
+        Model(Nothing(), path, average_velocity()),
+        optax.adam(optax.cosine_decay_schedule(0.1, 300)),
+        shape=SHAPE,
+        objective=mean_flow,
+        pairs=sorted_pairs(uniform(path), diagonal=1.0),
+        jumps=by_maps(jump_times(path, 1)),
+        log_weight=LogWeight(),
+        decay=0.95,
+    )
+    state = train(Experiment(algorithm, normal_batches(0.0, 3.0), {}), seed=0, steps=300, mesh=ONE)
+    t = jnp.linspace(0.1, 1.5, 8)
+    loss = 9 * jnp.sin(t) ** 2 + jnp.cos(t) ** 2
+    w = LogWeight().apply({'params': state.average[LOG_WEIGHT]}, t, t)
+    # Eight times are told apart by nearly as many coefficients, of some 10,000 draws.
+    np.testing.assert_allclose(jnp.exp(w) * loss, jnp.ones(8), atol=0.15)
+    batch = {'image': jax.random.normal(KEY, (8, 1))}
+    fresh = algorithm.init(KEY, batch)
+    after, metrics = algorithm.update(KEY, fresh, batch)
+    np.testing.assert_allclose(metrics['loss'], metrics['error'], rtol=1e-6)  # w is 0 there
+    np.testing.assert_array_equal(after.params['gain'], fresh.params['gain'])
 
 
 def test_updates_are_counted_for_the_schedules():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.algorithms.diffusion import predictions, straight
+from genjax.algorithms.diffusion import predictions, straight, trigonometric
 from genjax.algorithms.diffusion.flow_maps import (
     average_velocity,
     by_maps,
@@ -108,6 +108,22 @@ def test_a_denoiser_is_a_consistency_function_at_its_beginning(name, prediction)
     assert float(jnp.abs(velocity(x, t, 0 * t)).max()) < 20
 
 
+def test_edms_f_by_an_angle_is_that_of_continuous_consistency_with_the_other_sign():
+    """X(x, t, 0) = cos(t) x - s_d sin(t) F(x / s_d, t): Lu and Song 2024, equation 5."""
+    path = trigonometric(data_deviation=0.5)
+
+    def network(x, condition):
+        return jnp.sin(3 * x) + condition[:, None]
+
+    prediction = predictions.edm(0.5)._replace(condition=lambda path, t: t)
+    velocity = consistency_form(path, prediction)(network)
+    t = jnp.array([1e-3, 0.1, 0.5, 1.5])
+    x = jnp.linspace(-1, 2, 4)[:, None]
+    F = -network(x / 0.5, t)
+    expected = jnp.cos(t)[:, None] * x - 0.5 * jnp.sin(t)[:, None] * F
+    np.testing.assert_allclose(flow_map(velocity, x, t, 0 * t), expected, atol=1e-12)
+
+
 def test_of_the_exact_denoiser_a_form_is_the_velocity_of_the_exploding_path():
     path = PATHS['variance_exploding']
     prediction = predictions.x0()
@@ -121,6 +137,19 @@ def test_of_the_exact_denoiser_a_form_is_the_velocity_of_the_exploding_path():
     velocity = consistency_form(path, prediction)(network)
     found = velocity(x, t, t)
     np.testing.assert_allclose(found, ode_velocity('variance_exploding', x, t), atol=1e-9)
+
+
+@every_path
+@pytest.mark.parametrize('jumps', [by_maps, by_velocity])
+def test_frames_are_what_fewer_steps_come_to(name, jumps):
+    path = PATHS[name]
+    times = jump_times(path, 8)
+    x_T = draw_at(name, 20, path.end, 0.0).x
+    velocity = exact_velocity(name)
+    frames = jumps(times, frames=4)(KEY, velocity, x_T)
+    for i, frame in enumerate(frames):
+        expected = jumps(times[: 2 * i + 3])(KEY, velocity, x_T)
+        np.testing.assert_allclose(frame, expected, atol=1e-12)
 
 
 def test_there_is_at_least_one_step():

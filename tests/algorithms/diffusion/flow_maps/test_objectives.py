@@ -108,12 +108,30 @@ def test_the_targets_of_drawn_slopes_are_unbiased(name):
     assert float(jnp.std(drawn - exact)) > 0.1
 
 
-def test_the_eulerian_target_is_mean_flows_with_its_own_velocity():
+def test_the_eulerian_error_is_mean_flows_with_its_own_velocity():
     point = draw_at('straight', 50, 0.8, 0.2)
     velocity = exact_velocity('straight', 0.3, -0.2)
+    estimate, target = eulerian(velocity, point)
     own = point._replace(slope=velocity(point.x, point.t, point.t))
-    for found, expected in zip(eulerian(velocity, point), mean_flow(velocity, own), strict=True):
-        assert_near(found, expected)
+    u, towards = mean_flow(velocity, own)
+    assert_near(estimate - target, u - towards)
+
+
+def test_the_eulerian_gradient_goes_through_the_derivative_in_time():
+    """Of u = c t the estimate is -d((r - t) c t)/dt = c (2 t - r), and c stands nowhere else."""
+    point = draw_at('straight', 5, 0.8, 0.2)
+
+    def estimate(c):
+        def velocity(x, t, r):
+            return jnp.zeros_like(x) + (c * t)[:, None]
+
+        return eulerian(velocity, point)
+
+    c = jnp.float64(0.3)
+    (_, target), (slope, through_target) = jax.jvp(estimate, (c,), (jnp.ones_like(c),))
+    assert_near(slope, np.full((5, 1), 2 * 0.8 - 0.2))
+    assert_near(target, np.full((5, 1), 0.3 * 0.8))
+    assert not through_target.any()
 
 
 @every_objective
@@ -212,8 +230,22 @@ def test_the_tangent_of_continuous_consistency_is_the_papers(warmup, updates, k)
         np.testing.assert_allclose(tangent, cos * (ahead - behind) / (2 * h), atol=1e-7)
 
 
+def test_continuous_consistency_of_data_half_as_wide_is_the_same_in_units_of_their_deviation():
+    point = draw_at('trigonometric', 50, 0.8, 0.0)
+    velocity = exact_velocity('trigonometric', 0.3, -0.2)
+
+    def halved(x, t, r):
+        return 0.5 * velocity(2 * x, t, r)
+
+    half = point._replace(x=point.x / 2, slope=point.slope / 2)
+    found = continuous_consistency(0, c=0.05, data_deviation=0.5)(halved, half)
+    for ours, expected in zip(found, continuous_consistency(0)(velocity, point), strict=True):
+        assert_near(ours, expected)
+
+
 def test_what_is_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r'^middle is 1; it must lie in \(0, 1\)$'):
         semigroup(1)
-    with pytest.raises(ValueError, match='^warmup is -1, c 0.1; needed: >= 0, > 0$'):
+    said = '^warmup is -1, c 0.1, data_deviation 1.0; needed: >= 0, > 0, > 0$'
+    with pytest.raises(ValueError, match=said):
         continuous_consistency(-1)

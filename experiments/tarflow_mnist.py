@@ -52,9 +52,11 @@ def get_config():
 
 
 def build(config):
+    if config.warmup < 1:
+        raise ValueError(f'warmup is {config.warmup}; at least 1 step is needed')
     data = grey_mnist(config)
     rate = optax.warmup_cosine_decay_schedule(
-        0.0, config.adam.learning_rate, config.warmup, config.steps
+        0.0, config.adam.learning_rate, config.warmup, max(config.steps, config.warmup + 1)
     )
     adam = optax.adam(rate, config.adam.b1, config.adam.b2)
     algorithm = normalizing_flow(

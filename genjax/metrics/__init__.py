@@ -2,6 +2,7 @@
 
 analogies         analogies of word vectors by 3CosAdd and 3CosMul
 code_accuracy     linear_accuracy, neighbour_accuracy: how well labels can be read from codes
+codebook          codebook_use: how many codes of a quantiser occur, and how evenly
 energy            energy_distance: two sets of points by the distances between them
 fidelity          features of images by an Extractor, and every fidelity score of them
 frechet           the Frechet distance, and its bias with few examples

@@ -1,6 +1,7 @@
 """Probes: functions (key, state) -> {name: number, picture, text or table}, and their pictures.
 
 averages          snapshots: files of the averages of parameters
+codebook          codebook_probe: how much of a codebook the codes of a set use
 codes             code_accuracy, scatter: codes by their labels
 conditional       label_accuracy, guidance_table: whether samples are of the class asked for
 convergence       convergence: how errors fall with what is spent
@@ -13,7 +14,9 @@ fields            covered_modes, landscape: samples in the plane
 figures           grid, side_by_side, film, strip: pictures of samples; tile, to_pixels, render
 jumps             map_errors, step_errors, steps_table: what few steps of a flow map cost
 likelihood        importance, bound_table: test likelihoods and bounds
+once              compiled: a sampler that runs a few times, compiled sooner
 plane             estimate_fields, ways, clouds: pictures of diffusion in the plane
+texts             bits_per_character, text_table: scores and samples of texts
 word_figures      pictures and tables of word vectors
 words             scores, pictures and files of word vectors, and answers to questions
 """

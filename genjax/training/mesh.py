@@ -79,22 +79,17 @@ def is_coordinator() -> bool:
     return jax.process_index() == 0
 
 
-def put(x: Any, sharding: NamedSharding, *, copy: bool = False) -> jax.Array:
+def put(x: Any, sharding: NamedSharding) -> jax.Array:
     """Moves an array that every process holds whole to the devices.
 
     Each process moves what its own devices need.
-
-    Args:
-      x: the array.
-      sharding: where it goes.
-      copy: whether the result shares no memory with x.
     """
     if sharding.is_fully_addressable:
-        return jax.device_put(x, sharding, may_alias=False if copy else None)
+        return jax.device_put(x, sharding)
     if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
-        data = put(jax.random.key_data(x), sharding, copy=copy)
+        data = put(jax.random.key_data(x), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
-    x = np.array(x, copy=copy or None)
+    x = np.asarray(x)
     return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
 

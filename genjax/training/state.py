@@ -105,4 +105,8 @@ def begin(
 def place_copy(leaf: jax.Array, like: jax.ShapeDtypeStruct) -> jax.Array:
     """A leaf on its devices, copied: the state will be donated, and what `init` was given, or gave
     twice, must outlive that."""
-    return put(jnp.asarray(leaf, like.dtype), like.sharding, copy=True)
+    leaf = jnp.asarray(leaf, like.dtype)
+    # On one device first: sent to several, the one that has the leaf would get no copy.
+    device = min(leaf.devices(), key=lambda device: device.id)
+    own = jax.device_put(leaf, device, may_alias=False)
+    return put(own, like.sharding)

@@ -86,9 +86,9 @@ def _beginning(experiment: Experiment, weights: Callable[[], Weights]) -> Experi
 
     def init(key, batch) -> State:
         state = algorithm.init(key, batch)
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(state)):
-            return state  # its form is asked for, which stays the same
-        return with_weights(state, weights())
+        form = jax.tree.map(jax.typeof, state)
+        # Read where the state is computed, and not where its form alone is asked for.
+        return jax.pure_callback(lambda state: with_weights(state, weights()), form, state)
 
     return experiment._replace(algorithm=algorithm._replace(init=init))
 

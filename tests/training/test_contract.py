@@ -80,6 +80,7 @@ def test_a_batch_that_lacks_what_is_read_is_refused(case, tmp_path):
         'masked_diffusion': 'words',
         'ngram': 'words',
         'cooccurrence': 'words',
+        'glove': 'row',
         'word2vec': 'words',
         'classifier': 'label',
     }

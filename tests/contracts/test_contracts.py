@@ -44,7 +44,6 @@ TRACED = (
 )
 ON_EIGHT = (
     'vae',  # means of gradients, keys of examples
-    'ngram',  # tables merged
 )
 BY_PMAP = (
     'vae',  # means and keys

@@ -96,6 +96,7 @@ def test_attention_is_the_formula(heads):
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_labels_and_augmentation_are_felt_and_the_last_label_is_none():
     label = jnp.array([0, 1, 2, 3])
     done = jax.random.normal(jax.random.key(5), (4, 9))

@@ -90,6 +90,7 @@ def plane():
     return chain(*couplings)
 
 
+@pytest.mark.slow
 def test_a_trained_density_has_the_mass_1_in_the_plane():
     data = sampled(gaussian_mixture(ring(4, 1.0, 0.3)), batch=256, seed=0)
     algorithm = normalizing_flow(plane(), optax.adam(5e-3), shape=(2,))

@@ -39,6 +39,7 @@ def test_evaluations_are_a_mean_over_draws():
     assert many['words'].tolist() == [6, 2, 6]
 
 
+@pytest.mark.slow
 def test_samples_do_not_depend_on_their_number_and_what_is_given_stays():
     draw = jax.jit(algorithm().sample, static_argnums=2)
     np.testing.assert_array_equal(draw(KEY, state(), 5), draw(KEY, state(), 9)[:5])

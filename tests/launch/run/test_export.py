@@ -58,6 +58,7 @@ def test_parameters_and_average_are_named_by_their_paths(run, folder, capsys):
     assert rundir.read(folder / 'out/config.json') == rundir.read(run / 'config.json')
 
 
+@pytest.mark.slow
 def test_another_checkpoint_and_average_can_be_chosen(run, folder):
     assert export(['a:2', '-o', 'out', '--average=none']) == 0
     arrays = load_file('out/model.safetensors')

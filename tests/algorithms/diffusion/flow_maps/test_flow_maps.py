@@ -60,7 +60,6 @@ from tests.algorithms.diffusion.flow_maps.exact_maps import (
     exact_jump,
 )
 from tests.algorithms.diffusion.gaussian import KEY, assert_mean
-from tests.marks import slow
 from tests.trees import assert_trees_close
 
 SHAPE = (1,)
@@ -125,9 +124,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(
-    'case', ['mean_flow', *(slow(name) for name in CASES if name != 'mean_flow')]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('case', CASES)
 def test_the_trainer_reaches_the_exact_map(case):
     """One step has the data's mean and deviation within 0.05, and lands where the ODE ends.
 
@@ -291,6 +289,7 @@ class Nothing(nn.Module):
         return 0 * self.param('gain', nn.initializers.ones, ()) * x
 
 
+@pytest.mark.slow
 def test_a_learnt_weight_comes_to_where_every_time_has_the_weighted_loss_one():
     """Of flow matching by no velocity the loss is known, alpha'(t)^2 E[x_0^2] + sigma'(t)^2."""
     path = trigonometric()

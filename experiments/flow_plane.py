@@ -7,8 +7,8 @@ Smoke   python -m launch --exp flow_plane --config.steps=4 --config.batch=16 --c
 Small   python -m launch --exp flow_plane --config.steps=300 --config.couplings=4
         --config.widths='(32,)' --config.side=200
 Source  Dinh et al. 2017, arXiv:1605.08803, with actnorm (arXiv:1807.03039) before each coupling
-Ours    --config.steps=600, seed 0, a minute beside other work (commit ee90eb4): loss 1.970 nats, the
-        least possible 1.926; KL by quadrature 0.042, mass 0.999997. Not run to its end yet
+Ours    --config.steps=600, seed 0, a minute beside other work (commit ee90eb4): loss 1.970 nats,
+        the least possible 1.926; KL by quadrature 0.042, mass 0.999997. Not run to its end yet
 """
 
 import jax

@@ -354,7 +354,6 @@ CHOICES = [
 ]
 
 
-@pytest.mark.slow
 @hypothesis.settings(max_examples=60, derandomize=True, database=None, deadline=None)
 @hypothesis.given(tables(), st.sampled_from(CHOICES))
 def test_the_loss_is_that_of_its_parameters_and_the_least_while_float32_resolves_the_spectrum(

@@ -139,7 +139,6 @@ def test_the_first_channels_are_the_noise_and_the_others_the_share():
     np.testing.assert_allclose(reverse.share, np.full(x.shape, 0.3), rtol=1e-6)
 
 
-@pytest.mark.slow
 def test_the_bound_teaches_the_variance_alone_and_the_noise_error_the_mean_alone():
     """Equation 16, with the gradient of the mean stopped in the bound (section 3.1)."""
     x0 = normal_data(KEY, 512)

@@ -58,7 +58,7 @@ class CausalTransformer(nn.Module):
                 f'tokens are {x.shape[1:]}; the network is made for {(self.tokens, self.entries)}'
             )
         mask = jnp.tri(self.tokens, dtype=bool)
-        outputs, _ = self._read(x, mask, jnp.arange(self.tokens), (None,) * self.depth)
+        outputs, _ = self._read(x, mask, jnp.arange(self.tokens), [None for _ in self.blocks])
         return outputs
 
     def extend(self, x: jax.Array, place: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:

@@ -140,7 +140,7 @@ class Transformer(nn.Module):
 
     def __call__(self, ids: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """ids int32 [B, N] in 0 .. V -> logits [B, N, V]; mask is bool [N, N], None to see all."""
-        logits, _ = self._read(ids, mask, jnp.arange(ids.shape[1]), (None,) * self.depth)
+        logits, _ = self._read(ids, mask, jnp.arange(ids.shape[1]), [None for _ in self.blocks])
         return logits
 
     def extend(self, ids: jax.Array, place: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:

@@ -15,7 +15,9 @@ def normal(seed, *shape):
 
 @pytest.mark.parametrize('masked', [False, True])
 def test_it_is_the_formula_of_each_head_also_of_other_numbers_of_keys(masked):
-    query, key, value = normal(0, 2, 3, 8), normal(1, 2, 5, 8), normal(2, 2, 5, 8)
+    query = normal(0, 2, 3, 8)
+    key = normal(1, 2, 5, 8)
+    value = normal(2, 2, 5, 8)
     mask = np.array([[1, 1, 0, 0, 0], [1, 0, 0, 1, 1], [1, 1, 1, 1, 1]], bool)
     with jax.enable_x64(True):
         arrays = [jnp.asarray(x) for x in (query, key, value)]

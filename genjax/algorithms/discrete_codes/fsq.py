@@ -32,28 +32,28 @@ def fsq(levels: Sequence[int]) -> Quantiser:
     centre = number // 2  # the level that is 0
     digit = np.cumprod([1, *levels[:-1]])
 
+    def by_level(row, like):
+        """A number of each level, with axes in front and of the type to go with like [..., D]."""
+        return jnp.expand_dims(jnp.asarray(row, like.dtype), tuple(range(like.ndim - 1)))
+
     def as_code(level):
-        shape = (1,) * (level.ndim - 1) + (len(levels),)
-        return level / jnp.asarray(centre, level.dtype).reshape(shape)
+        return level / by_level(centre, level)
 
     def quantise(params, z):
         del params
-        shape = (1,) * (z.ndim - 1) + (len(levels),)
-        squashed = squash(z, number.reshape(shape))
+        squashed = squash(z, np.expand_dims(number, tuple(range(z.ndim - 1))))
         level = jnp.round(squashed)
-        place = level.astype(jnp.int32) + jnp.asarray(centre, jnp.int32).reshape(shape)
-        index = jnp.sum(place * jnp.asarray(digit, jnp.int32).reshape(shape), -1)
+        place = level.astype(jnp.int32)
+        place = place + by_level(centre, place)
+        index = jnp.sum(place * by_level(digit, place), -1)
         code = as_code(straight_through(squashed, level))
         return Quantised(code, index, jnp.zeros(index.shape, z.dtype))
 
     def lookup(params, index):
         del params
-        shape = (1,) * index.ndim + (len(levels),)
-        place = index[..., None] // jnp.asarray(digit, index.dtype).reshape(shape)
-        place = place % jnp.asarray(number, index.dtype).reshape(shape)
-        return as_code(
-            (place - jnp.asarray(centre, index.dtype).reshape(shape)).astype(jnp.float32)
-        )
+        index = index[..., None]
+        place = index // by_level(digit, index) % by_level(number, index)
+        return as_code((place - by_level(centre, index)).astype(jnp.float32))
 
     return Quantiser(math.prod(levels), len(levels), lambda key: {}, quantise, lookup)
 

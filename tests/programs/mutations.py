@@ -139,6 +139,13 @@ FAULTS = (
         'test_averages.py::test_inner_products_of_profiles_are_their_integrals',
     ),
     Fault(
+        'a new state lets the compiler make one rounding of two',
+        'genjax/training/needed.py',
+        'wave_of[var] + jnp.issubdtype(var.aval.dtype, jnp.inexact)',
+        'wave_of[var]',
+        'training/test_needed.py::test_the_compiler_rounds_no_two_operations_at_once[waves]',
+    ),
+    Fault(
         'the average of the parameters is not restored on resume',
         'genjax/training/state.py',
         'return step, state, Tally(**tally)',
@@ -267,6 +274,13 @@ FAULTS = (
         "image.mode == 'I;16'",
         'data/images/test_pixels.py'
         '::test_what_would_lose_something_is_refused_by_name[RGB of 16 bits]',
+    ),
+    Fault(
+        'of several processes each decodes the same images',
+        'genjax/data/images/decoding.py',
+        'starts[k::count]',
+        'starts[0::count]',
+        'data/images/test_decoding.py::test_processes_give_the_same_in_the_same_order[folder]',
     ),
     Fault(
         'images that another decoder left in the cache are used',
@@ -579,6 +593,22 @@ FAULTS = (
         'jnp.concatenate([first, outputs[:, :-1]], 1)',
         'outputs',
         'algorithms/flow/test_bijections.py::test_a_flow_of_tokens_has_a_triangular_jacobian',
+    ),
+    Fault(
+        "quantiles begin at the level's end in place of its beginning",
+        'genjax/algorithms/flow/bijections.py',
+        'below = np.cumsum(shares, 0) - shares',
+        'below = np.cumsum(shares, 0)',
+        'algorithms/flow/test_bijections.py::'
+        'test_it_inverts_and_its_log_determinant_is_the_jacobians[marginally normal]',
+    ),
+    Fault(
+        'the density of a level is its share, whatever its width',
+        'genjax/algorithms/flow/bijections.py',
+        'jnp.log(share) - np.log(width) - jax',
+        'jnp.log(share) - jax',
+        'algorithms/flow/test_bijections.py::'
+        'test_it_inverts_and_its_log_determinant_is_the_jacobians[marginally normal]',
     ),
     Fault(
         'a noisy sample is moved by the deviation times the score',

@@ -126,7 +126,7 @@ def loss_of_words(key, words):
     return loss
 
 
-@pytest.mark.parametrize('parts_of', [sum_of_parts, mean_of_parts])
+@pytest.mark.parametrize('parts_of', [sum_of_parts, slow(mean_of_parts)])
 def test_the_step_is_the_gradient_of_the_dense_formula(parts_of):
     """Of a sum; of a mean each row takes the step of the whole vector. In float64."""
     key = jax.random.key(3)
@@ -214,7 +214,8 @@ def test_codes_are_the_vectors_of_sums_and_zero_where_there_is_no_word():
     assert not codes[~present].any()
 
 
-@pytest.mark.parametrize('stable', [True, slow(False)])
+@pytest.mark.parametrize('stable', [True, False])
+@pytest.mark.slow
 def test_the_trainers_program_never_copies_the_table(stable):
     counts = np.full(500, 2)
     rows = np.stack([np.arange(500), 500 + np.arange(500) % 77], 1).ravel()

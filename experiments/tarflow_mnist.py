@@ -7,8 +7,13 @@ Smoke   python -m launch --exp tarflow_mnist --config.steps=4 --config.batch=8
         --config.flow.width=8 --config.flow.depth=1 --config.flow.flows=2 --config.flow.heads=2
         --config.flow.patch=14
 Source  Zhai et al. 2024, arXiv:2412.06329, with blocks of MNIST's size in the place of theirs;
-        uniform noise of a grey level, as in their likelihoods
-Ours    not run yet
+        uniform noise of a grey level, as in their likelihoods. Before the flow each pixel goes by
+        the quantiles of its own histogram to those of a normal (the marginal step of Chen and
+        Gopinath 2000), which is ours: so it begins at 1.69 bits/dim, and not above 5
+Ours    1.255 bits/dim of the test images after 2,000 steps (--config.steps=2000), seed 0, 12 min of
+        processor time on one core (Intel Xeon, commit 8627a34, jax 0.10.2). logistic_mnist has
+        1.421 by 500 importance samples (its bound 1.451) after as much. Samples have strokes of
+        digits, and few are digits yet
 """
 
 import math

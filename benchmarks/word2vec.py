@@ -1,14 +1,16 @@
-"""word2vec against gensim: words a second, scores and memory, with one text and the same settings.
+"""word2vec and fastText against gensim: words a second, scores and memory, at the same settings.
 
     python -m benchmarks.word2vec --data GENJAX_DATA
-        [--models skip_gram,cbow] [--seeds 2] [--cores 1] [--epochs 5]
+        [--models skip_gram,cbow,fasttext] [--seeds 2] [--cores 1] [--epochs 5] [--words 5000000]
 
 The two sides take turns, each run in a process of its own that may use `cores` processors; gensim
 has as many workers, and reads the text as fast as it can (corpus_file). Both have dimension 100,
-window 5, 5 negatives, subsampling 1e-3, min_count 5 and a rate falling from 0.025 to 1e-4. genjax
-runs as its users run it, by python -m launch. Words a second are those of the text times the epochs
-over the seconds of training, compiling included, reading left out on both sides; `steady` are those
-between genjax's first line of metrics and the last but one, without compiling.
+window 5, 5 negatives, subsampling 1e-3, min_count 5 and a rate falling from 0.025 to 1e-4. fasttext
+is skip-gram with n-grams of 3 to 6 characters in 2,000,000 buckets. With --words both have the
+first so many words of the text. genjax runs as its users run it, by python -m launch. Words a
+second are those of the text times the epochs over the seconds of training, compiling included,
+reading left out on both sides; `steady` are those between genjax's first line of metrics and the
+last but one, without compiling.
 One code computes the scores of both: Spearman's correlations, the Google analogies among the first
 30,000 words (3CosAdd), and the mean of the four.
 """
@@ -26,15 +28,15 @@ import sys
 import tempfile
 import time
 
-EXPERIMENTS = {'skip_gram': 'word2vec_file', 'cbow': 'cbow_file'}
+EXPERIMENTS = {'skip_gram': 'word2vec_file', 'cbow': 'cbow_file', 'fasttext': 'fasttext_file'}
 SCORES = ('men', 'wordsim353', 'simlex999', 'analogies', 'mean')
-STEPS = 400  # an epoch
+WORDS_A_STEP = 52_400
 POLL = 0.1  # seconds
 
 
-def genjax(model, seed, text, word_sets, folder, epochs):
+def genjax(model, seed, text, word_sets, folder, epochs, words):
     """One run by python -m launch, with its speed and scores from its own record."""
-    steps = STEPS * epochs
+    steps = round(words / WORDS_A_STEP)
     workdir = pathlib.Path(folder, 'run')
     start = time.perf_counter()
     config = dict(
@@ -70,7 +72,7 @@ def genjax(model, seed, text, word_sets, folder, epochs):
 
 def gensim(model, seed, text, word_sets, cores, epochs):
     """One run in this process."""
-    from gensim.models import Word2Vec
+    from gensim.models import FastText, Word2Vec
 
     from genjax.base import Embedding
     from genjax.data.words import read_sets
@@ -79,7 +81,8 @@ def gensim(model, seed, text, word_sets, cores, epochs):
     settings = dict(
         vector_size=100, window=5, negative=5, sample=1e-3, min_count=5, alpha=0.025, min_alpha=1e-4
     )
-    learner = Word2Vec(sg=int(model == 'skip_gram'), seed=seed + 1, workers=cores, **settings)
+    kind = FastText if model == 'fasttext' else Word2Vec
+    learner = kind(sg=int(model != 'cbow'), seed=seed + 1, workers=cores, **settings)
     learner.build_vocab(corpus_file=text)
     total = dict(total_examples=learner.corpus_count, total_words=learner.corpus_total_words)
     start = time.perf_counter()
@@ -92,12 +95,12 @@ def gensim(model, seed, text, word_sets, cores, epochs):
     return dict(seconds=seconds, steady=1 / seconds, memory=memory, first=None, **found)
 
 
-def run_here(side, model, seed, cores, text, word_sets, epochs):
+def run_here(side, model, seed, cores, text, word_sets, epochs, words):
     """Pins this process, makes one run and prints its figures as a line of JSON."""
-    os.sched_setaffinity(0, range(cores))
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
     if side == 'genjax':
         with tempfile.TemporaryDirectory() as folder:
-            figures = genjax(model, seed, text, word_sets, folder, epochs)
+            figures = genjax(model, seed, text, word_sets, folder, epochs, words)
     else:
         figures = gensim(model, seed, text, word_sets, cores, epochs)
     print(json.dumps(figures))
@@ -121,6 +124,7 @@ def main():
     parser.add_argument('--seeds', type=int, default=2)
     parser.add_argument('--cores', type=int, default=1)
     parser.add_argument('--epochs', type=int, default=5)
+    parser.add_argument('--words', type=int, help='the first of the text; default all')
     options = parser.parse_args()
     header = (
         'model',
@@ -136,10 +140,21 @@ def main():
     print('|' + ' --- |' * len(header), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         text = pathlib.Path(folder, 'corpus.txt')
-        text.write_bytes(lzma.decompress((options.data / 'text/corpus.txt.xz').read_bytes()))
+        corpus = lzma.decompress((options.data / 'text/corpus.txt.xz').read_bytes())
+        text.write_bytes(b''.join(first_lines(corpus, options.words)) if options.words else corpus)
         words = len(text.read_bytes().split()) * options.epochs
         for model in options.models.split(','):
             compare(model, options, str(text), words)
+
+
+def first_lines(corpus, words):
+    """The first lines that have so many words or a few more."""
+    count = 0
+    for line in corpus.splitlines(keepends=True):
+        if count >= words:
+            return
+        yield line
+        count += len(line.split())
 
 
 def print_row(cells):
@@ -153,7 +168,9 @@ def compare(model, options, text, words):
     for seed in range(options.seeds):
         for side in speeds:
             word_sets = str(options.data / 'words')
-            run = run_in_process(side, model, seed, options.cores, text, word_sets, options.epochs)
+            run = run_in_process(
+                side, model, seed, options.cores, text, word_sets, options.epochs, words
+            )
             speed = words / run['seconds']
             steady = words * run['steady']
             speeds[side].append(speed)

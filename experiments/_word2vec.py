@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax
+import numpy as np
 from jax.sharding import PartitionSpec
 from ml_collections import ConfigDict
 
@@ -11,14 +12,16 @@ from genjax.algorithms.word2vec import (
     Output,
     add_clipped_steps,
     add_steps,
+    input_vectors,
     keep_probability,
     linear_rate,
+    mean_of_parts,
     word2vec,
 )
 from genjax.base import Key, State
 from genjax.data.text import Corpus, hold_out
 from genjax.data.text.excerpts import excerpts
-from genjax.data.words import read_sets
+from genjax.data.words import Subwords, known_ngrams, read_sets
 from genjax.data.words.vectors import to_binary, to_safetensors
 from genjax.probes.words import (
     Summary,
@@ -27,6 +30,7 @@ from genjax.probes.words import (
     embedding_measure,
     export,
     neighbours_and_scores,
+    unseen_neighbours,
 )
 from genjax.training import Experiment, Probe
 
@@ -41,6 +45,7 @@ def word2vec_experiment(
     output: Output,
     *,
     figures: Sequence[Summary] = (),
+    subwords: Subwords | None = None,
 ) -> Experiment:
     """Trains word vectors on a text.
 
@@ -54,8 +59,13 @@ def word2vec_experiment(
       architecture: `skip_gram` or `cbow`.
       output: `negative_sampling` or `full_softmax`.
       figures: of the vectors, at the end.
+      subwords: of the vocabulary, whose vectors make those of the words; None for none. With them
+        words that the text lacks have vectors too, and the config has some in `unseen`.
     """
     words, counts = text.vocabulary
+    parts = None
+    if subwords is not None:
+        parts = mean_of_parts(subwords.numbers, subwords.counts, chunk=config.chunk)
     algorithm = word2vec(
         architecture,
         output,
@@ -64,6 +74,7 @@ def word2vec_experiment(
         rate=linear_rate(config.rate, config.steps),
         add=add_steps if config.bound is None else add_clipped_steps(config.bound),
         stable=config.bound is None,
+        parts=parts,
     )
 
     # Read before the text is cut, so that a folder without sets is refused first.
@@ -78,14 +89,29 @@ def word2vec_experiment(
         test=test,
     )
 
-    def input_vectors(key: Key, state: State) -> jax.Array:
-        return state.inputs
+    @jax.jit
+    def vectors_of_words(state: State, words: jax.Array) -> jax.Array:
+        return input_vectors(state, words[None], parts)[0]
 
-    embed = embedder(words, input_vectors)
+    def all_vectors(key: Key, state: State) -> jax.Array:
+        if parts is None:
+            return state.inputs
+        return vectors_of_words(state, np.arange(len(words), dtype=np.int32))
+
+    def unseen_vector(key: Key, state: State, word: str) -> np.ndarray | None:
+        numbers = known_ngrams(word, subwords)
+        return np.asarray(state.inputs[numbers]).mean(0) if len(numbers) else None
+
+    embed = embedder(words, all_vectors)
     scores = embedding_measure(embed, neighbours_and_scores(config.examples, *sets))
     files = export(bin=to_binary, safetensors=to_safetensors)
     probes = {
         'words': Probe(config.every.evaluate, scores, scores=True),
         'vectors': Probe(config.steps, embedding_measure(embed, *figures, files)),
     }
-    return Experiment(algorithm, data, probes, answers(embed))
+    unseen = None
+    if subwords is not None:
+        unseen = unseen_vector
+        measure = unseen_neighbours(embed, unseen, config.unseen)
+        probes['unseen'] = Probe(config.every.evaluate, measure)
+    return Experiment(algorithm, data, probes, answers(embed, unseen=unseen))

@@ -159,15 +159,14 @@ def by_shares(function: Callable[..., tuple[Any, Any]], *batch: Any) -> tuple[An
     Returns:
       The sums, under jit of all shares; and the values, of one share after another.
     """
-    mesh = jax.sharding.get_abstract_mesh()
-    whole = mesh.empty or mesh.size == 1 or mesh.are_all_axes_manual
-    if under_pmap() or whole or batch_length(batch) % mesh.size:
+    count = share_count(batch_length(batch))
+    if count == 1:
         return function(*batch)
 
-    split = PartitionSpec(mesh.axis_names)
+    split = PartitionSpec(jax.sharding.get_abstract_mesh().axis_names)
 
     def to_shares(x):
-        shares = x.reshape(mesh.size, -1, *x.shape[1:])
+        shares = x.reshape(count, -1, *x.shape[1:])
         return jax.lax.with_sharding_constraint(shares, split)
 
     def in_order(x):
@@ -175,6 +174,14 @@ def by_shares(function: Callable[..., tuple[Any, Any]], *batch: Any) -> tuple[An
 
     sums, values = jax.vmap(function)(*jax.tree.map(to_shares, batch))
     return jax.tree.map(lambda x: jnp.sum(x, 0), sums), jax.tree.map(in_order, values)
+
+
+def share_count(n: int) -> int:
+    """Over how many devices the n examples at hand are split: 1 where they are in one piece, under
+    pmap, and where the number of devices does not divide them."""
+    mesh = jax.sharding.get_abstract_mesh()
+    whole = mesh.empty or mesh.size == 1 or mesh.are_all_axes_manual
+    return 1 if under_pmap() or whole or n % mesh.size else mesh.size
 
 
 def batch_length(batch: Batch) -> int:

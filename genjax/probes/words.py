@@ -21,6 +21,8 @@ from genjax.probes.word_figures import neighbour_table, pairs_picture
 
 Embed = Callable[[Key, State], Embedding]
 Summary = Callable[[Embedding], dict[str, Any]]
+# The vector [D] of a word that the vocabulary lacks; None where there is none
+Unseen = Callable[[Key, State, str], np.ndarray | None]
 
 
 def embedder(words: Sequence[str], vectors: Callable[[Key, State], jax.Array]) -> Embed:
@@ -92,7 +94,35 @@ def export(**writers: Callable[[Embedding], bytes]) -> Summary:
     return summary
 
 
-def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[str, Any]]:
+def unseen_neighbours(
+    embed: Embed, unseen: Unseen, examples: Sequence[str], *, k: int = 8
+) -> Measure:
+    """The nearest words of examples that need not be in the vocabulary.
+
+    Args:
+      embed: (key, state) -> Embedding.
+      unseen: gives them vectors, as of `answers`.
+      examples: words.
+      k: neighbours of each.
+    """
+    answer = answers(embed, k=k, unseen=unseen)
+
+    def measure(key, state):
+        rows = []
+        for word in examples:
+            try:
+                (row,) = answer(key, state, word)['answers']
+            except ValueError as error:
+                row = {'answer': str(error)}
+            rows.append({'word': word, 'neighbours': row['answer']})
+        return {'unseen': rows}
+
+    return measure
+
+
+def answers(
+    embed: Embed, *, k: int = 10, unseen: Unseen | None = None
+) -> Callable[[Key, State, str], dict[str, Any]]:
     """Answers questions about words by nearest neighbours.
 
     'king, queen' is answered by the neighbours of each word, 'king - man + woman' by those of the
@@ -102,6 +132,7 @@ def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[st
     Args:
       embed: (key, state) -> Embedding.
       k: neighbours of each part of a question.
+      unseen: gives vectors to words that the vocabulary lacks, which without it are refused.
 
     Returns:
       (key, state, question) -> {'answers': table}, which raises a ValueError where a word is not in
@@ -111,11 +142,17 @@ def answers(embed: Embed, *, k: int = 10) -> Callable[[Key, State, str], dict[st
     def answer(key, state, question):
         embedding = embed(key, state)
         index = index_of(embedding.words)
+
+        def vector(word):
+            found = None if unseen is None or word in index else unseen(key, state, word)
+            return embedding.vectors[lookup(index, word)] if found is None else found
+
         table = []
         for part in map(str.strip, question.split(',')):
             words, signs = _parse_sum(part)
-            places = np.array([lookup(index, word) for word in words])
-            direction = signs @ np.asarray(unit_vectors(embedding.vectors[places]))
+            vectors = np.stack([vector(word) for word in words])
+            direction = signs @ np.asarray(unit_vectors(vectors))
+            places = np.array([index[word] for word in words if word in index], np.int32)
             (near,), (cosines,) = nearest(embedding.vectors, direction[None], k, places[None])
             names = [f'{embedding.words[i]} {c:.2f}' for i, c in zip(near, cosines, strict=True)]
             table.append({'question': part, 'answer': ', '.join(names)})

@@ -253,6 +253,7 @@ LONG = (
 TRACED_LONG = (
     'cbow_file',
     'diffusion_plane',
+    'fasttext_file',
     'flow_plane',
     'glove_file',
     'glow_digits',

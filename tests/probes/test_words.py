@@ -11,6 +11,7 @@ from genjax.probes.words import (
     embedding_measure,
     export,
     neighbours_and_scores,
+    unseen_neighbours,
 )
 
 WORDS = ('king', 'queen', 'man', 'woman', 'x-ray')
@@ -62,3 +63,29 @@ def test_questions_are_answered_by_the_nearest_to_their_sum(question, expected):
 def test_an_unknown_word_is_told(question):
     with pytest.raises(ValueError, match='is not in the vocabulary'):
         answers(EMBED, k=1)(None, VECTORS, question)
+
+
+def unseen(key, state, word):
+    """`kings` lies between king and queen; other unseen words have no vector."""
+    return state[:2].mean(0) if word == 'kings' else None
+
+
+def test_an_unseen_word_is_answered_where_it_has_a_vector():
+    answer = answers(EMBED, k=2, unseen=unseen)
+    (row,) = answer(None, VECTORS, 'kings')['answers']
+    assert row['answer'] == 'king 0.87, queen 0.87'
+    (row,) = answer(None, VECTORS, 'kings - king')['answers']
+    assert [name.split()[0] for name in row['answer'].split(', ')] == ['woman', 'queen']
+    with pytest.raises(ValueError, match="'kinks' is not in the vocabulary; close are"):
+        answer(None, VECTORS, 'kinks')
+
+
+def test_the_neighbours_of_unseen_words_are_a_table():
+    found = unseen_neighbours(EMBED, unseen, ['kings', 'queen', 'abc'], k=1)(None, VECTORS)
+    assert found == {
+        'unseen': [
+            {'word': 'kings', 'neighbours': 'king 0.87'},
+            {'word': 'queen', 'neighbours': 'woman 0.71'},
+            {'word': 'abc', 'neighbours': "'abc' is not in the vocabulary"},
+        ]
+    }

@@ -745,6 +745,29 @@ FAULTS = (
         '::test_windows_are_drawn_evenly_and_occurrences_kept_by_their_probability',
     ),
     Fault(
+        'the hash of an n-gram extends no sign',
+        'genjax/data/words/subwords.py',
+        'text.astype(np.int8).astype(np.uint32)',
+        'text.astype(np.uint32)',
+        'data/words/test_subwords.py::test_ngrams_are_those_of_a_plain_loop[3-6]',
+    ),
+    Fault(
+        'a sub-word belongs to the word before',
+        'genjax/algorithms/word2vec/subwords.py',
+        "side='right'",
+        "side='left'",
+        'algorithms/word2vec/test_subwords.py'
+        '::test_a_words_vector_is_the_sum_or_mean_of_its_rows[7]',
+    ),
+    Fault(
+        'the curvature of a sum of sub-words is that of one',
+        'genjax/algorithms/word2vec/subwords.py',
+        'jnp.asarray(parts.weights * parts.counts)',
+        'jnp.asarray(parts.weights)',
+        'algorithms/word2vec/test_subwords.py'
+        '::test_a_rows_curvature_is_that_of_all_words_that_have_it',
+    ),
+    Fault(
         'mutual information lacks its shift by log k',
         'genjax/algorithms/cooccurrence/association.py',
         ' - expected - math.log(shift)',

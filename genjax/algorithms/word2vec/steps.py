@@ -119,6 +119,11 @@ def stable_scale(rows: jax.Array, curvature: jax.Array, size: int) -> jax.Array:
     buckets = min(size, BUCKETS)
     which = rows % buckets
     sums = jnp.zeros(buckets).at[which].add(curvature, mode='promise_in_bounds')
-    c = sums.at[which].get(mode='promise_in_bounds')
+    return stable_share(sums.at[which].get(mode='promise_in_bounds'))
+
+
+def stable_share(c: jax.Array) -> jax.Array:
+    """min(1, m / c), m = min(4, 2 + 16 / c): the factor of a step by the c of its row, see
+    `stable_scale`."""
     longest = jnp.minimum(4, 2 + 16 / c)
     return jnp.minimum(1, longest / c)

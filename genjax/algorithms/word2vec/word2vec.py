@@ -22,7 +22,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.algorithms.word2vec.outputs import Output
-from genjax.algorithms.word2vec.steps import AddSteps, add_steps, stable_scale
+from genjax.algorithms.word2vec.steps import (
+    BUCKETS,
+    AddSteps,
+    add_steps,
+    stable_scale,
+    stable_share,
+)
+from genjax.algorithms.word2vec.subwords import Parts, add_curvatures, add_to_parts, take_parts
 from genjax.algorithms.word2vec.windows import Architecture, Packed
 from genjax.base import Algorithm, Key
 from genjax.parallel import all_gather, device_max, device_mean, example_keys
@@ -32,7 +39,7 @@ class Vectors(NamedTuple):
     """Two vectors a word."""
 
     step: jax.Array  # int32
-    inputs: jax.Array  # [V, D], the input vectors v, which encode gives
+    inputs: jax.Array  # [V, D], the input vectors v, which encode gives; [N, D], their parts
     outputs: jax.Array  # [V, D], the output vectors u
 
 
@@ -149,8 +156,15 @@ def block_loss(texts: Texts, i: jax.Array | int, setup: Setup) -> BlockLoss:
     return BlockLoss(rows, losses, curvatures)
 
 
-def take_rows(state: Vectors, rows: Rows) -> Rows:
-    """The vectors at rows of the tables.
+def input_vectors(state: Vectors, words: jax.Array, parts: Parts | None) -> jax.Array:
+    """The input vectors of words [B, I], of rows of their own or of parts: [B, I, D]."""
+    if parts is None:
+        return state.inputs.at[words].get(mode='promise_in_bounds')
+    return take_parts(state.inputs, words, parts)
+
+
+def take_rows(state: Vectors, rows: Rows, parts: Parts | None = None) -> Rows:
+    """The vectors at rows of the tables; input vectors of the sum of their parts, if they have any.
 
     The three gathers stay apart from what is done with them. XLA would otherwise gather anew, or
     copy, in every loop that reads a part of them.
@@ -160,7 +174,7 @@ def take_rows(state: Vectors, rows: Rows) -> Rows:
         return table.at[rows].get(mode='promise_in_bounds')
 
     vectors = Rows(
-        take(state.inputs, rows.inputs),
+        input_vectors(state, rows.inputs, parts),
         take(state.outputs, rows.targets),
         take(state.outputs, rows.noise),
     )
@@ -168,7 +182,13 @@ def take_rows(state: Vectors, rows: Rows) -> Rows:
 
 
 def descend_block(
-    state: Vectors, block: BlockLoss, rate: jax.Array, *, add: AddSteps, stable: bool
+    state: Vectors,
+    block: BlockLoss,
+    rate: jax.Array,
+    *,
+    add: AddSteps,
+    stable: bool,
+    parts: Parts | None = None,
 ) -> tuple[Vectors, jax.Array, jax.Array]:
     """One step of descent with a block, of all devices' texts.
 
@@ -176,6 +196,7 @@ def descend_block(
       rate: the learning rate.
       add: adds the steps to a table.
       stable: whether steps are scaled by `stable_scale`.
+      parts: of the input vectors; None for a row each.
 
     Returns:
       The vectors after the step; the losses before it and the numbers of pairs, [B] each.
@@ -185,9 +206,14 @@ def descend_block(
         losses, pairs = block.losses(vectors)
         return losses.sum(), (losses, pairs)
 
-    vectors = take_rows(state, block.rows)
+    vectors = take_rows(state, block.rows, parts)
     gradient, (losses, pairs) = jax.grad(total, has_aux=True)(vectors)
     steps = jax.tree.map(lambda x: -rate * x, gradient)
+    if parts is not None:
+        curvature = block.curvatures(vectors) if stable else None
+        rows, steps, curvature = _gather_texts((block.rows, steps, curvature))
+        curvature = jax.tree.map(lambda c: rate * c, curvature)
+        return _add_parts(state, rows, steps, curvature, parts, add), losses, pairs
     if stable:
         rows, steps, curvature = _gather_texts((block.rows, steps, block.curvatures(vectors)))
         scale = _stable_scale(rows, curvature, rate, len(state.inputs))
@@ -221,6 +247,40 @@ def _add_rows(state: Vectors, rows: Rows, steps: Rows, add: AddSteps) -> Vectors
     )
 
 
+def _add_parts(
+    state: Vectors, rows: Rows, steps: Rows, curvature: Rows | None, parts: Parts, add: AddSteps
+) -> Vectors:
+    """`_add_rows` where input vectors have parts, each of which takes the whole step.
+
+    Args:
+      curvature: times the rate, [R] each, to scale steps by as `stable_scale` does; None not to.
+    """
+    output_rows = jnp.concatenate([rows.targets, rows.noise])
+    output_steps = jnp.concatenate([steps.targets, steps.noise])
+    part_scale = None
+    if curvature is not None:
+        size = len(state.inputs) + len(state.outputs)
+        # A block has as many rows more as words have parts.
+        buckets = min(size, BUCKETS * -(-len(parts.rows) // len(parts.counts)))
+        sums = add_curvatures(jnp.zeros(buckets), rows.inputs, curvature.inputs, parts)
+        which = (len(state.inputs) + output_rows) % buckets
+        output_curvature = jnp.concatenate([curvature.targets, curvature.noise])
+        sums = sums.at[which].add(output_curvature, mode='promise_in_bounds')
+        shares = stable_share(sums)
+
+        def part_scale(part_rows):
+            return shares.at[part_rows % buckets].get(mode='promise_in_bounds')
+
+        output_scale = shares.at[which].get(mode='promise_in_bounds')
+        output_steps = output_scale[:, None] * output_steps
+    return state._replace(
+        inputs=add_to_parts(
+            state.inputs, rows.inputs, steps.inputs, parts, add=add, scale=part_scale
+        ),
+        outputs=add(state.outputs, output_rows, output_steps),
+    )
+
+
 def word2vec(
     architecture: Architecture,
     output: Output,
@@ -230,6 +290,7 @@ def word2vec(
     rate: Callable[[jax.Array], jax.Array],
     add: AddSteps = add_steps,
     stable: bool = False,
+    parts: Parts | None = None,
 ) -> Algorithm:
     """Word vectors from batches {'words': int32 [B, L]}, -1 between sentences.
 
@@ -246,22 +307,28 @@ def word2vec(
       add: adds a block's steps to the table; `add_clipped_steps` where B x T is large.
       stable: whether steps that would diverge are shortened, see `stable_scale`. Plain descent
         diverges where few words fill a block.
+      parts: of which rows an input vector is made, as `mean_of_parts` and `sum_of_parts` have it:
+        sub-words. None: every word has a row of its own.
 
     Raises:
-      ValueError: dimension is below 1.
+      ValueError: dimension is below 1, or there are parts of another number of words.
     """
     if dimension < 1:
         raise ValueError(f'dimension is {dimension}; at least 1 is needed')
+    if parts is not None and len(parts.counts) != len(keep):
+        raise ValueError(f'parts are those of {len(parts.counts)} words; there are {len(keep)}')
     setup = Setup(architecture, output, keep)
+    inputs_size = len(keep) if parts is None else parts.size
 
     def out_of_range(words):  # bool [B], whether a text has a word that is none of the V
         return jnp.any(words >= len(keep), -1)
 
     def init(key, batch):
         del batch
-        shape = (len(keep), dimension)
+        shape = (inputs_size, dimension)
         inputs = jax.random.uniform(key, shape, minval=-0.5, maxval=0.5) / dimension
-        return Vectors(jnp.zeros((), jnp.int32), inputs, jnp.zeros_like(inputs))
+        outputs = jnp.zeros((len(keep), dimension), inputs.dtype)
+        return Vectors(jnp.zeros((), jnp.int32), inputs, outputs)
 
     def update(key, state, batch):
         texts = sample_texts(key, batch['words'], setup)
@@ -269,7 +336,7 @@ def word2vec(
 
         def descend(i, state):
             block = block_loss(texts, i, setup)
-            return descend_block(state, block, step_rate, add=add, stable=stable)
+            return descend_block(state, block, step_rate, add=add, stable=stable, parts=parts)
 
         # The first block is apart, so that its losses alone are computed: of the others the
         # gradients are enough.
@@ -286,7 +353,7 @@ def word2vec(
 
         def evaluate_block(i, sums):
             block = block_loss(texts, i, setup)
-            vectors = take_rows(state, block.rows)
+            vectors = take_rows(state, block.rows, parts)
             return jax.tree.map(jnp.add, sums, block.losses(vectors))
 
         zeros = jnp.zeros(len(batch['words']))
@@ -298,7 +365,7 @@ def word2vec(
         del key
         words = batch['words']
         absent = (words < 0)[..., None]
-        codes = jnp.where(absent, 0, state.inputs[jnp.maximum(words, 0)])
+        codes = jnp.where(absent, 0, input_vectors(state, jnp.clip(words, 0, len(keep) - 1), parts))
         return jnp.where((words >= len(keep))[..., None], jnp.nan, codes)
 
     return Algorithm(init, update, evaluate, encode=encode)

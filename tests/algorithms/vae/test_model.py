@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal, norm
 
 from genjax.algorithms.flow import chain, conditional, coupling, first_half, inverted
 from genjax.algorithms.flow.bijections import rearranged
-from genjax.algorithms.vae import Model, iwae, vae
+from genjax.algorithms.vae import Model, elbo, iwae, vae
 from genjax.algorithms.vae.model import (
     apply_flow,
     draw_posterior,
@@ -75,20 +75,19 @@ def test_with_the_identity_for_a_flow_it_is_the_plain_model_to_the_bit():
         return rows
 
     plain = Model(MLP((5,), (2, Z)), MLP((5,), (D,)), bernoulli, Z)
-    with_flow = plain._replace(flow=rearranged(same, same))
     batch = {'x': jnp.float32(X > 0)}
     found = []
-    for model in (plain, with_flow):
+    for model in (plain, plain._replace(flow=rearranged(same, same))):
         algorithm = vae(model, optax.adam(0.1), objective=iwae(5))
         state = algorithm.init(jax.random.key(0), batch)
-        for step in range(3):
-            state, metrics = jax.jit(algorithm.update)(jax.random.key(step), state, batch)
+        state, metrics = jax.jit(algorithm.update)(jax.random.key(1), state, batch)
         both = (state.params['encoder'], state.params['decoder'])
-        code = algorithm.encode(jax.random.key(4), state, batch)
-        found.append((both, metrics, code, algorithm.sample(jax.random.key(5), state, 4)))
+        found.append((both, metrics, algorithm.encode(jax.random.key(2), state, batch)))
     jax.tree.map(np.testing.assert_array_equal, *found)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures('optimised')
 def test_a_flow_closes_the_bound_that_a_gaussian_posterior_leaves_open():
     """p(x | z) = N(z W, S^2), whose posterior has a covariance that is not diagonal.
 
@@ -112,14 +111,14 @@ def test_a_flow_closes_the_bound_that_a_gaussian_posterior_leaves_open():
 
 def trained_bound(model, x, W):
     """The bound after training of everything but the decoder, whose weights are W."""
-    rate = optax.cosine_decay_schedule(0.03, 1000)
+    rate = optax.cosine_decay_schedule(0.02, 3000)
 
     def labels(params):
         return {name: name for name in params}
 
     parts = {name: optax.adam(rate) for name in ('encoder', 'flow')}
     optimizer = optax.multi_transform(parts | {'decoder': optax.set_to_zero()}, labels)
-    algorithm = vae(model, optimizer, objective=iwae(1), decay=0.99)
+    algorithm = vae(model, optimizer, objective=elbo(samples=8), decay=0.99)
 
     def init(key, batch):
         fit = algorithm.init(key, batch)
@@ -130,8 +129,8 @@ def trained_bound(model, x, W):
     data = table(x, batch=None, test={'x': x}, constant=True)
     experiment = Experiment(algorithm._replace(init=init), data, {})
     mesh = make_mesh(jax.devices()[:1])
-    every = Every(1000, 1000, 1000)
-    state = train(experiment, seed=0, steps=1000, mesh=mesh, every=every)
+    every = Every(1000, 3000, 3000)
+    state = train(experiment, seed=0, steps=3000, mesh=mesh, every=every)
 
     def bound_of_many(key, state, batch):
         return {'loss': iwae(4000)(key, model, state.average, batch['x'])['elbo_loss']}

@@ -246,6 +246,7 @@ def deep_model():
 BITS = np.random.default_rng(5).random((40, 6)) < 0.5
 
 
+@pytest.mark.slow
 def test_the_gradient_of_all_parts_is_that_of_differences():
     model = deep_model()
     params = init_params(jax.random.key(0), model, jnp.float32(BITS[:3]))

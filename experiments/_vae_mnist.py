@@ -1,14 +1,12 @@
-"""What the VAEs of binarised MNIST share: one stochastic layer, after Burda et al. 2016."""
-
-from collections.abc import Callable
+"""What the VAEs of binarised MNIST share, after Burda et al. 2016."""
 
 import flax.linen as nn
-import jax
 import optax
 from jax.scipy.special import logit
 from ml_collections import ConfigDict
 
-from genjax.algorithms.vae import Model, log_likelihood, vae
+from genjax.algorithms.flow import Bijection
+from genjax.algorithms.vae import Model, Objective, Prior, log_likelihood, standard_normal, vae
 from genjax.data.derived import binarized
 from genjax.data.images.sets import images
 from genjax.networks.mlp import MLP
@@ -22,12 +20,20 @@ from genjax.training import Experiment, Probe
 VIEW = unit_images((28, 28, 1))
 
 
-def vae_experiment(config: ConfigDict, objective: Callable) -> Experiment:
+def vae_experiment(
+    config: ConfigDict,
+    objective: Objective,
+    *,
+    prior: Prior = standard_normal(),
+    flow: Bijection | None = None,
+) -> Experiment:
     """Trains a VAE on MNIST, whose pixels are drawn anew as 0 or 1 at every step.
 
     Args:
       config: of the page.
       objective: `elbo` or `iwae`.
+      prior: of the latent variables next to x, in which further layers may be.
+      flow: of their posterior, see `Model`.
     """
     pictures = images('mnist', batch=config.batch, seed=config.seed, data_dir=config.data_dir)
     data = binarized(pictures, seed=config.seed)
@@ -39,7 +45,7 @@ def vae_experiment(config: ConfigDict, objective: Callable) -> Experiment:
 
     encoder = MLP(config.widths, (2, config.latent), nn.tanh)
     decoder = MLP(config.widths, (784,), nn.tanh, bias_init=background)
-    model = Model(encoder, decoder, bernoulli, config.latent)
+    model = Model(encoder, decoder, bernoulli, config.latent, prior, flow)
     optimizer = optax.adam(staircase(config.learning_rate, config.steps), **config.adam)
     algorithm = vae(model, optimizer, objective=objective, decay=config.decay)
 
@@ -50,7 +56,8 @@ def vae_experiment(config: ConfigDict, objective: Callable) -> Experiment:
 
     def means(key, state, n):
         """The means of p(x | z) at n draws of z."""
-        return VIEW(decode(key, state, jax.random.normal(key, (n, config.latent))))
+        z = model.prior.sample(key, model, state.average, n)
+        return VIEW(decode(key, state, z))
 
     probes = {
         'samples': Probe(100_000, grid(means, n=64)),

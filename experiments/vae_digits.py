@@ -1,6 +1,7 @@
 """A VAE of two latent dimensions on the 8 x 8 digits of scikit-learn, by the lecture's loss.
 
 Run     python -m launch --exp vae_digits
+        and a VampPrior (arXiv:1705.07120) of so many pseudo-inputs: --config.pseudo_inputs=50
 Smoke   python -m launch --exp vae_digits --config.steps=4 --config.widths='(8,)'
         --config.importance=50 --config.samples=40 --config.classifier=2
 Small   python -m launch --exp vae_digits --config.steps=2000 --config.importance=500
@@ -17,11 +18,12 @@ Ours    15 s on 2 CPU cores that did other work too, and the probes (148d948, ja
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
 from experiments._extractor import digits_comparison
-from genjax.algorithms.vae import Model, elbo, log_likelihood, vae
+from genjax.algorithms.vae import Model, elbo, log_likelihood, standard_normal, vae, vamp
 from genjax.data.derived import vectors
 from genjax.data.images.sets import images
 from genjax.networks.mlp import MLP
@@ -43,6 +45,7 @@ def get_config():
         widths=(128, 128),
         scale=0.2,  # of p(x | z), grey levels from 0 to 1: the lecture's c is 1 / (2 scale^2)
         elbo=dict(beta=1.0, free_nats=0.0),
+        pseudo_inputs=0,  # of a VampPrior; 0: N(0, I)
         learning_rate=1e-3,
         decay=0.995,
         importance=5000,  # samples an image of the test likelihood
@@ -64,7 +67,8 @@ def build(config):
     data = vectors(images('digits', batch=config.batch, size=8, seed=config.seed))
     encoder = MLP(config.widths, (2, config.latent), nn.gelu)
     decoder = MLP(config.widths, (64,), nn.gelu)
-    model = Model(encoder, decoder, fixed_gaussian(config.scale), config.latent)
+    prior = vamp(config.pseudo_inputs) if config.pseudo_inputs else standard_normal()
+    model = Model(encoder, decoder, fixed_gaussian(config.scale), config.latent, prior)
     optimizer = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.steps))
     algorithm = vae(model, optimizer, objective=elbo(**config.elbo), decay=config.decay)
     likelihood = log_likelihood(model, samples=config.importance)
@@ -75,7 +79,11 @@ def build(config):
 
     def means(key, state, n):
         """The means of p(x | z) at n draws of z."""
-        return view(decode(key, state, jax.random.normal(key, (n, config.latent))))
+        if config.pseudo_inputs:
+            z = prior.sample(key, model, state.average, n)
+        else:
+            z = jax.random.normal(key, (n, config.latent))
+        return view(decode(key, state, z))
 
     fidelity = digits_comparison(
         means,
@@ -95,6 +103,19 @@ def build(config):
         'fidelity': Probe(config.steps, fidelity_scores(fidelity), scores=True),
         'shown': Probe(config.steps, fidelity_pictures(fidelity)),
     }
-    if config.latent == 2:
+    if config.pseudo_inputs:
+        shown = grid(pseudo_inputs(view), n=config.pseudo_inputs)
+        probes['pseudo_inputs'] = Probe(1000, shown)
+    elif config.latent == 2:
         probes['manifold'] = Probe(1000, manifold(decode, view=view))
     return Experiment(algorithm, data, probes, images=means)
+
+
+def pseudo_inputs(view):
+    """(key, state, n) -> the first n pseudo-inputs of the prior, which are free, as images."""
+
+    def images_of(key, state, n):
+        del key
+        return jnp.clip(view(state.average['prior'][:n]), -1, 1)
+
+    return images_of

@@ -16,6 +16,6 @@ mixture/      Gaussian mixtures by EM
 naive_bayes/  p(y) prod_d p(x_d | y) by counting
 ngram/        n-gram language models
 pca/          principal components in one pass
-vae           the variational autoencoder and the importance weighted bound
+vae/          variational autoencoders, the importance weighted bound, learnt priors and layers
 word2vec/     skip-gram and CBOW, negative sampling and the full softmax
 """

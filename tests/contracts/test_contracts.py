@@ -238,6 +238,7 @@ LONG = (
     'gan_folder',
     'gan_mnist',
     'gan_stacked_mnist',
+    'iwae2_mnist',
     'iwae_mnist',
     'logistic_mnist',
     'masked_text8',  # masked_docs builds the same

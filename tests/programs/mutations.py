@@ -629,31 +629,70 @@ FAULTS = (
     # Variational autoencoders and autoencoders.
     Fault(
         'a sign in the KL divergence',
-        'genjax/algorithms/vae.py',
+        'genjax/algorithms/vae/model.py',
         'jnp.expm1(q.log_variance) - q.log_variance)',
         'jnp.expm1(q.log_variance) + q.log_variance)',
-        'algorithms/test_vae.py::test_kl_is_its_closed_form_its_integral_and_its_monte_carlo_mean',
+        'algorithms/vae/test_vae.py::'
+        'test_kl_is_its_closed_form_its_integral_and_its_monte_carlo_mean',
     ),
     Fault(
         'the importance weighted bound is a sum in place of a mean',
-        'genjax/algorithms/vae.py',
+        'genjax/algorithms/vae/bounds.py',
         'jax.nn.logsumexp(weights, axis=0) - np.log(samples)',
         'jax.nn.logsumexp(weights, axis=0)',
-        'algorithms/test_vae.py::test_under_the_exact_posterior_every_weight_is_the_likelihood',
+        'algorithms/vae/test_vae.py::test_under_the_exact_posterior_every_weight_is_the_likelihood',
     ),
     Fault(
         'importance weights are added without the largest taken off',
-        'genjax/algorithms/vae.py',
+        'genjax/algorithms/vae/bounds.py',
         'top = jnp.maximum(largest, jnp.max(weights, 0))',
         'top = jnp.zeros_like(largest)',
-        'algorithms/test_vae.py::test_a_likelihood_below_the_least_float_has_a_logarithm',
+        'algorithms/vae/test_vae.py::test_a_likelihood_below_the_least_float_has_a_logarithm',
     ),
     Fault(
         'samples spend one key on codes and outputs',
-        'genjax/algorithms/vae.py',
+        'genjax/algorithms/vae/model.py',
         'example_keys(outputs_key, n)',
         'example_keys(latents_key, n)',
-        'algorithms/test_vae.py::test_samples_have_the_models_moments_and_codes_go_there_and_back',
+        'algorithms/vae/test_vae.py::'
+        'test_samples_have_the_models_moments_and_codes_go_there_and_back',
+    ),
+    Fault(
+        'the log-determinant of a posterior by a flow is added to its density',
+        'genjax/algorithms/vae/model.py',
+        'log_normal - draw.log_det',
+        'log_normal + draw.log_det',
+        'algorithms/vae/test_model.py::test_log_q_of_a_flow_is_the_gaussians_less_its_jacobian',
+    ),
+    Fault(
+        'weights leave out the log-determinant of the flow',
+        'genjax/algorithms/vae/model.py',
+        'ratio + draw.log_det',
+        'ratio',
+        'algorithms/vae/test_model.py::test_log_q_of_a_flow_is_the_gaussians_less_its_jacobian',
+    ),
+    Fault(
+        'the VampPrior is a sum in place of a mean',
+        'genjax/algorithms/vae/priors.py',
+        'logsumexp(log_normals, axis=1) - np.log(count)',
+        'logsumexp(log_normals, axis=1)',
+        'algorithms/vae/test_priors.py::'
+        'test_the_vamp_prior_is_the_mean_of_its_pseudo_inputs_posteriors',
+    ),
+    Fault(
+        'a second layer leaves out the density that the first is drawn from',
+        'genjax/algorithms/vae/priors.py',
+        'jax.vmap(one_draw_each)(keys, draw.z) - log_q(draw)',
+        'jax.vmap(one_draw_each)(keys, draw.z)',
+        'algorithms/vae/test_priors.py::'
+        'test_under_exact_posteriors_of_both_layers_every_weight_is_the_likelihood',
+    ),
+    Fault(
+        'all draws of the upper layer have one noise',
+        'genjax/algorithms/vae/priors.py',
+        'keys = jax.random.split(key, len(draw.z))',
+        'keys = jnp.broadcast_to(key, (len(draw.z),))',
+        'algorithms/vae/test_priors.py::test_bounds_of_two_layers_rise_to_the_likelihood',
     ),
     Fault(
         'a denoising autoencoder is compared with what was corrupted',

@@ -22,6 +22,7 @@ from genjax.algorithms.flow.bijections import (
 from genjax.algorithms.flow.couplings import (
     actnorm,
     checkerboard,
+    conditional,
     coupling,
     first_half,
     inverted,
@@ -38,6 +39,7 @@ __all__ = [
     'autoregressive_affine',
     'chain',
     'checkerboard',
+    'conditional',
     'coupling',
     'factor_out',
     'first_half',

@@ -42,6 +42,24 @@ def inverted(mask: Mask) -> Mask:
     return other
 
 
+def conditional(mask: Mask, entries: int) -> Mask:
+    """A mask of the first entries of the channels; those after them, a condition, stay as they are.
+
+    A coupling then maps the first entries in the light of the condition.
+
+    Args:
+      mask: of [..., entries].
+      entries: how many there are, at least 1.
+    """
+
+    def wider(shape):
+        own = mask((*shape[:-1], entries))
+        condition = np.ones((*shape[:-1], shape[-1] - entries), bool)
+        return np.concatenate([own, condition], -1)
+
+    return wider
+
+
 def coupling(network: nn.Module, mask: Mask) -> Bijection:
     """z = b x + (1 - b) (x exp(s(b x)) + t(b x)) with the mask b.
 

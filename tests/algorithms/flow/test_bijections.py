@@ -11,6 +11,7 @@ from genjax.algorithms.flow import (
     autoregressive_affine,
     chain,
     checkerboard,
+    conditional,
     coupling,
     factor_out,
     first_half,
@@ -81,6 +82,7 @@ def histograms(*shape, levels=5):
 
 CASES = {
     'coupling of rows': (lambda: coupling(Dense(), first_half), (5,)),
+    'coupling beside a condition': (lambda: coupling(Dense(), conditional(first_half, 3)), (5,)),
     'coupling of a chessboard': (lambda: coupling(convolutions(), checkerboard), IMAGE),
     'coupling of channels': (lambda: coupling(convolutions(), inverted(first_half)), IMAGE),
     'actnorm': (actnorm, IMAGE),

@@ -79,7 +79,7 @@ def test_the_digest_is_of_contents_alone(checkout, monkeypatch):
     ('file', 'counts'),
     [
         ('experiments/vae_digits.py', True),
-        ('genjax/algorithms/vae.py', True),
+        ('genjax/algorithms/vae/vae.py', True),
         ('genjax/base.py', True),
         ('genjax/networks/__init__.py', True),
         ('launch/sweep/sweep.py', True),  # imported within a function

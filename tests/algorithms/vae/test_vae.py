@@ -14,11 +14,9 @@ from genjax.algorithms.vae import (
     iwae,
     kl_terms,
     log_likelihood,
-    log_weights,
-    posterior,
-    sample_posterior,
     vae,
 )
+from genjax.algorithms.vae.model import log_weights, posterior, sample_posterior
 from genjax.data.tables import table
 from genjax.networks.mlp import MLP, WithScale
 from genjax.numerics.likelihoods import bernoulli, fixed_gaussian, gaussian, squares

@@ -21,7 +21,7 @@ from experiments._choose import choose
 from experiments._extractor import digits_comparison
 from genjax.algorithms.autoregressive import autoregressive
 from genjax.algorithms.discrete_codes import Model, discrete_codes, fsq, vq, with_prior
-from genjax.algorithms.masked_diffusion import masked_diffusion, random_order
+from genjax.algorithms.masked_diffusion import by_number, masked_diffusion, random_order
 from genjax.algorithms.ngram import kneser_ney, margin, ngram
 from genjax.data.derived import derived
 from genjax.data.images.sets import images
@@ -40,13 +40,13 @@ SIZE = 8  # of the images
 def get_config():
     config = dict(
         seed=0,
-        steps=3000,
+        steps=5000,
         batch=100,
         quantiser='fsq',  # or 'vq'
         fsq=dict(levels=(4, 4)),
         vq=dict(size=16, features=8, commitment=0.25),
         codes=dict(
-            steps=1500,  # the first, which train the autoencoder
+            steps=1000,  # the first, which train the autoencoder
             widths=(32, 64),  # of its convolutions; each but the first halves the sides
             scale=0.2,  # of p(x | codes), grey levels from 0 to 1
             learning_rate=2e-3,
@@ -60,7 +60,7 @@ def get_config():
         decay=0.995,
         samples=1500,  # that are scored for their fidelity
         classifier=1000,  # steps of the classifier whose features score them
-        every=dict(log=50, evaluate=500, save=500),
+        every=dict(log=50, evaluate=1000, save=1000),
     )
     return ConfigDict(config)
 
@@ -155,6 +155,7 @@ def prior_of(config, autoencoder, symbols):
             network,
             optimizer,
             sampler=random_order(length),
+            hiding=by_number,
             evaluations=8,
             decay=config.decay,
             **options,

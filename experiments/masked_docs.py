@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 from experiments._letters import infillings, letters_data, optimizer, read_letters, transformer
 from genjax.algorithms.masked_diffusion import (
     ancestral,
-    continuous,
+    by_number,
     infilled,
     linear,
     masked_diffusion,
@@ -71,7 +71,7 @@ def build(config):
         optimizer(config),
         length=config.length,
         sampler=sampler,
-        bound=continuous(linear),
+        hiding=by_number,
         evaluations=config.evaluations,
         decay=config.decay,
     )

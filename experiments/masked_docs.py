@@ -37,18 +37,18 @@ from genjax.training import Experiment, Probe
 def get_config():
     config = dict(
         seed=0,
-        steps=2400,
+        steps=6000,
         batch=32,
         corpus='docs',
         held_out=50_000,  # letters
         length=64,  # of an excerpt
-        network=dict(width=128, depth=2, heads=4),
+        network=dict(width=64, depth=2, heads=4),
         learning_rate=3e-3,  # the largest
         decay=0.99,
         evaluations=8,  # times at which the bound of each held-out excerpt is estimated
         # As 'random_order', equal numbers of letters a step, or 'ancestral', the reverse process
         sampler=dict(name='random_order', steps=64),
-        every=dict(log=50, evaluate=800, save=800),
+        every=dict(log=100, evaluate=2000, save=2000),
     )
     return ConfigDict(config)
 

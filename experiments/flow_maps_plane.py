@@ -10,18 +10,18 @@ Source  MeanFlow: Geng et al. 2025, arXiv:2505.13447; Eulerian, Lagrangian and p
         arXiv:2303.01469, by the schedule of Geng et al. 2024, arXiv:2406.14548, and continuous, Lu
         and Song 2024, arXiv:2410.11081. Here all have one small network, one batch and as many
         steps, and the two consistency models begin from nothing
-Ours    10,000 steps of all six, seed 0, 3.5 min of training on 2 CPU cores (Intel Xeon, commit
-        0646b88, jax 0.10.2), on the spirals. One step lies from the exact map's end by this share
-        of the data's deviation, and in brackets the energy distance of 2,000 such samples from as
-        many of the data, where those of the exact map have 0.0005: Lagrangian 8.2 % (0.0011),
-        MeanFlow 8.3 % (0.0013), consistency 8.7 % (0.0014), semigroup 11.1 % (0.0034), continuous
-        11.7 % (0.0026). Eulerian, in a run of its own (commit f9d19cb): 8.6 % (0.0008), 8.7 % with
-        the derivative in space differentiated too after 6,000 steps; with that in time stopped, as
-        MeanFlow has it, its loss jumped from step 2,500 on and one step ended 41 % off (0.082).
-        With logit-normal times, of which few are near the end, MeanFlow had 16 % and semigroup 32 %
-        in 6,000 steps. From its own ODE one step of Lagrangian lies by 3.6 %, of Eulerian 5.2 %, of
-        MeanFlow 7.0 %, semigroup 9.6 %; eight steps 1.3, 2.4, 2.3, 2.4 %. In one step points are
-        left between the arms
+Ours    10,000 steps of all six, seed 0, 8 min of training on 1 core (Intel Xeon, commit e498d3f,
+        jax 0.10.2), on the spirals. One step lies from the exact map's end by this share of the
+        data's deviation, and in brackets the energy distance of 2,000 such samples from as many of
+        the data, where those of the exact map have 0.0005: Lagrangian 8.2 % (0.0011), MeanFlow 8.3
+        % (0.0013), consistency 8.7 % (0.0014), Eulerian 8.8 % (0.0009), semigroup 11.1 % (0.0034),
+        continuous consistency 17.3 % (0.0054), which is 84 % off after 2,000 steps, depends on
+        rounding (11.7 % at commit 0646b88) and has straight edges in the picture. With its
+        derivative in time stopped, as MeanFlow has it, the Eulerian loss jumped from step 2,500 on
+        and one step ended 41 % off (0.082). With logit-normal times, of which few are near the end,
+        MeanFlow had 16 % and semigroup 32 % in 6,000 steps. From its own ODE one step of Lagrangian
+        lies by 3.6 %, of Eulerian 6.0 %, of MeanFlow 7.0 %, semigroup 9.6 %; eight steps 1.3, 3.3,
+        2.4, 2.4 %. In one step points are left between the arms
 """
 
 from functools import partial

@@ -141,7 +141,7 @@ def probes_of(config, model):
     way = drawn(by_velocity(fine, frames=most), in_turn)
     errors = step_errors({'map': chains}, {'map': way}, n=min(500, config.samples))
     by_rows = {
-        f'{name} evaluations': drawn(jumps, labels_by_row(6)) for name, jumps in named.items()
+        f'evaluations: {name}': drawn(jumps, labels_by_row(6)) for name, jumps in named.items()
     }
     comparisons = {name: compared(jumps) for name, jumps in named.items()}
     first = comparisons['1']

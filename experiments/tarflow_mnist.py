@@ -16,11 +16,12 @@ import math
 import optax
 from ml_collections import ConfigDict
 
-from experiments._mnist_bits import LEVEL, SHAPE, grey_mnist
+from experiments._mnist_bits import LEVEL, SHAPE, grey_mnist, level_shares
 from genjax.algorithms.flow import (
     autoregressive_affine,
     chain,
     gaussian_noise,
+    marginally_normal,
     normalizing_flow,
     patches,
     reverse,
@@ -60,7 +61,10 @@ def build(config):
     )
     adam = optax.adam(rate, config.adam.b1, config.adam.b2)
     algorithm = normalizing_flow(
-        tarflow(SHAPE, **config.flow),
+        chain(
+            marginally_normal(level_shares(data), low=-1 - LEVEL / 2, width=LEVEL),
+            tarflow(SHAPE, **config.flow),
+        ),
         optax.chain(optax.clip_by_global_norm(config.clip), adam),
         shape=SHAPE,
         noise=noise_of(config.noise),

@@ -11,6 +11,7 @@ weights            parameters by name, in files and as those of other libraries
 data               images, text, words and tables as batches
 metrics, probes    numbers of arrays, and looks at a state
 home               folders in the user's home
+compiling          what is compiled for a few runs
 waiting            what a program is at, said while it takes long
 """
 

@@ -12,6 +12,7 @@ Shapes: B examples, H rows, W columns, C channels, G groups.
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate
 
 import jax
@@ -57,6 +58,15 @@ def group_norm(
       [B, H, W, C].
     """
 
+    parts = list(x) if isinstance(x, tuple) else [x]
+    keys = None if key is None else example_keys(key, len(parts[0]))
+    return _group_norm(parts, gain, bias, keys, groups, activation, rate, dtype)
+
+
+# A network has many of a few shapes: each is traced once, and so are its derivatives.
+@partial(jax.jit, static_argnums=(4, 5, 6, 7))
+def _group_norm(parts, gain, bias, keys, groups, activation, rate, dtype):
+    @partial(jax.checkpoint, policy=jax.checkpoint_policies.save_only_these_names(STATISTICS))
     def normalise(parts, gain, bias, keys):
         wide = [part.astype(wide_dtype(part.dtype)) for part in parts]
         scale, shift = _scale_and_shift(wide, gain, bias, groups)
@@ -72,10 +82,7 @@ def group_norm(
             y = drop(keys, y, rate)
         return y.astype(dtype or parts[0].dtype)
 
-    parts = list(x) if isinstance(x, tuple) else [x]
-    keys = None if key is None else example_keys(key, len(parts[0]))
-    policy = jax.checkpoint_policies.save_only_these_names(STATISTICS)
-    return jax.checkpoint(normalise, policy=policy)(parts, gain, bias, keys)
+    return normalise(parts, gain, bias, keys)
 
 
 def wide_dtype(dtype: jnp.dtype | str) -> jnp.dtype:

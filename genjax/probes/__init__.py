@@ -14,7 +14,6 @@ fields            covered_modes, landscape: samples in the plane
 figures           grid, side_by_side, film, strip: pictures of samples; tile, to_pixels, render
 jumps             map_errors, step_errors, steps_table: what few steps of a flow map cost
 likelihood        importance, bound_table: test likelihoods and bounds
-once              compiled: a sampler that runs a few times, compiled sooner
 plane             estimate_fields, ways, clouds: pictures of diffusion in the plane
 texts             bits_per_character, text_table: scores and samples of texts
 word_figures      pictures and tables of word vectors

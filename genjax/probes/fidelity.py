@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from genjax.base import State
+from genjax.compiling import jit_briefly
 from genjax.metrics.fidelity import Extractor, Features, features_of, protocol_of, scores
 from genjax.metrics.frechet import bias_curve, default_sizes
 from genjax.metrics.modes import class_shares, extremes
@@ -24,7 +25,6 @@ from genjax.metrics.protocol import Score, score_name, to_json
 from genjax.probes.fidelity_figures import bias_picture, class_picture
 from genjax.probes.fidelity_table import score_table
 from genjax.probes.figures import Measure, Sample
-from genjax.probes.once import compiled
 
 CHUNK = 250  # samples drawn at a time, at the most
 
@@ -167,7 +167,7 @@ def comparison(
         raise ValueError(f'n is {n}; the measures need at least 20 samples')
     size = min(n, CHUNK)
 
-    @compiled
+    @partial(jit_briefly, static_argnums=2)
     def draw(key, state, n):
         x = sample(key, state, n)
         return x if view is None else view(x)

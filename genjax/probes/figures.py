@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from genjax.base import Key, State
-from genjax.probes.once import compiled
+from genjax.compiling import jit_briefly
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def grid(sample: Sample, *, n: int) -> Measure:
       sample: (key, state, n) -> images [n, H, W, C].
       n: how many.
     """
-    draw = compiled(sample)
+    draw = jit_briefly(sample, static_argnums=2)
     columns = math.isqrt(n - 1) + 1
 
     def measure(key, state):
@@ -87,7 +87,7 @@ def side_by_side(samples: Mapping[str, Sample], *, n: int, columns: int) -> Meas
       n: how many of each.
       columns: images in a row of a block.
     """
-    draws = {name: compiled(sample) for name, sample in samples.items()}
+    draws = {name: jit_briefly(sample, static_argnums=2) for name, sample in samples.items()}
 
     def measure(key, state):
         from matplotlib.figure import Figure
@@ -119,7 +119,7 @@ def film(trajectory: Sample, *, n: int) -> Measure:
       trajectory: (key, state, n) -> frames [T, n, H, W, C] in [-1, 1].
       n: how many samples.
     """
-    draw = compiled(trajectory)
+    draw = jit_briefly(trajectory, static_argnums=2)
     columns = math.isqrt(n - 1) + 1
 
     def measure(key, state):

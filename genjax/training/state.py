@@ -67,8 +67,9 @@ def abstract_state(experiment: Experiment, *, mesh: Mesh, rules: Rules = ()) -> 
 
 
 def _abstract(algorithm, batch, mesh, rules):
+    key = run_keys(0).init  # made outside, as a run's is, which then finds `init` traced
     with jax.set_mesh(mesh):
-        shapes = traced('init', algorithm.init, run_keys(0).init, batch)
+        shapes = traced('init', algorithm.init, key, batch)
 
     def place(leaf, sharding):
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

@@ -12,13 +12,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 # What each folder may import of genjax, each entry a module or a folder. A folder may import
 # itself.
 ALLOWED = {
-    'genjax/training': {'base', 'parallel', 'waiting'},
+    'genjax/training': {'base', 'parallel', 'waiting', 'compiling'},
     'genjax/numerics': {'base', 'parallel'},
     'genjax/algorithms': {'base', 'parallel', 'averages', 'descent', 'counting', 'numerics'},
     'genjax/networks': {'base', 'parallel'},
     'genjax/data': {'base', 'parallel', 'home', 'waiting'},
     'genjax/metrics': {'base', 'parallel'},
-    'genjax/probes': {'base', 'parallel', 'metrics'},
+    'genjax/probes': {'base', 'parallel', 'metrics', 'compiling'},
     'genjax/weights': {'base', 'parallel', 'descent', 'networks'},
     'experiments': {
         'base',
@@ -40,6 +40,7 @@ ROOT_MODULES = {
     'base': set(),
     'home': set(),
     'waiting': set(),
+    'compiling': set(),
     'parallel': {'base'},
     'averages': set(),
     'descent': {'base', 'parallel', 'averages'},

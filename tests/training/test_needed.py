@@ -4,12 +4,20 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from genjax.training import needed
 from genjax.training.needed import evaluate_needed
 
 KEY = jax.random.key(3)
 BATCH = {'x': jnp.linspace(0.0, 1.0, 12).reshape(4, 3)}
 SHAPES = jax.eval_shape(lambda batch: batch, BATCH)
+
+
+@pytest.fixture(autouse=True, params=[0, 1000], ids=['waves', 'one by one'])
+def ways(request, monkeypatch):
+    """Few operations and many go different ways."""
+    monkeypatch.setattr(needed, 'MANY', request.param)
 
 
 class Network(nn.Module):
@@ -38,6 +46,16 @@ def test_it_is_the_function_to_the_bit_and_leaves_the_batch_alone():
         if jnp.issubdtype(one.dtype, jax.dtypes.prng_key):
             one, other = jax.random.key_data(one), jax.random.key_data(other)
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_compiler_rounds_no_two_operations_at_once():
+    def cubic(key, batch):
+        x = 0.1 + 3 * batch['x']
+        return ((x * 1.7 + 0.3) * x - 2.1) * x + jax.random.normal(key, x.shape)
+
+    assert np.any(jax.jit(cubic)(KEY, BATCH) != cubic(KEY, BATCH)), 'here all rounds alike: no test'
+    state = evaluate_needed(cubic, KEY, SHAPES, lambda: BATCH)
+    np.testing.assert_array_equal(state, cubic(KEY, BATCH))
 
 
 def test_what_the_result_does_not_need_is_not_done():

@@ -12,12 +12,10 @@ prepare     sets as TFDS prepares them: open_set, open_records
 own         images of your own as splits, by folder:PATH or npz:FILE: open_own
 files       a folder, a zip or an npz file as a sequence of named images: open_files
 npz         images in an npz file: read_npz
-decoded     images of your own brought to one size, once: decode_files, to_square
+decoded     images of your own brought to one size, once: decode_files
+decoding    image files one after the other, by several processes: decode_in_order, to_square
 builders    MNIST, Fashion-MNIST and CIFAR-10 from their files: Mnist, FashionMnist, Cifar10
 
-Only `images` is imported here: digits need neither Pillow nor tensorflow_datasets.
+Nothing is imported here: digits need neither Pillow nor tensorflow_datasets, and a process that
+decodes does without jax.
 """
-
-from genjax.data.images.sets import images
-
-__all__ = ['images']

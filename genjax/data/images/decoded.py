@@ -3,38 +3,33 @@
 Letters: N images, H x W pixels, C channels.
 """
 
-import collections
 import contextlib
 import functools
 import hashlib
 import io
 import json
 import math
-import os
 import pathlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from genjax.data.images.decoding import decode_in_order
 from genjax.data.images.files import ImageFiles
 from genjax.data.progress import progress
 from genjax.home import cache_folder, is_writable, why_no_cache
 
 VERSION = 1  # of what is cached: to be raised with every change of it
 RESAMPLING = 'square from the middle, Lanczos'
-TOGETHER = 2**20  # bytes of images that a thread decodes at a time, and 16 images at the most
 BYTES = 2**24  # read at a time
 HEAD = 128  # bytes of an .npy file before its levels
 CHECKED = 2**30  # bytes of a cache whose digest is compared; of a larger one its size alone is
 IMAGES = 'images.npy'
 RECORD = 'record.json'
-
-T = TypeVar('T')
 
 
 class Decoded(NamedTuple):
@@ -44,32 +39,6 @@ class Decoded(NamedTuple):
     rows: np.ndarray  # [N] which of the files they are, ascending
     unreadable: tuple[str, ...]  # a line for each that cannot be read
     fingerprint: str  # of the images
-
-
-def to_square(image: np.ndarray, size: int) -> np.ndarray:
-    """The middle of an image as a square of so many pixels, uint8 [size, size, C].
-
-    The largest square in the middle is cut out (an odd pixel goes with what is below or to the
-    right) and resampled by Pillow's Lanczos filter, which is antialiased, as StyleGAN's and EDM's
-    tools do; a smaller image is enlarged by it. A square of that size stays as it is.
-
-    Args:
-      image: uint8 [H, W, C], C = 1 or 3.
-      size: in pixels.
-    """
-    # Imports Pillow, which digits do without.
-    from PIL import Image
-
-    height, width, channels = image.shape
-    side = min(height, width)
-    top = (height - side) // 2
-    left = (width - side) // 2
-    square = image[top : top + side, left : left + side]
-    if side == size:
-        return square
-    levels = square[..., 0] if channels == 1 else square
-    resized = Image.fromarray(levels).resize((size, size), Image.Resampling.LANCZOS)
-    return np.asarray(resized).reshape(size, size, channels)
 
 
 def decode_files(files: ImageFiles, size: int | None) -> Decoded:
@@ -162,18 +131,9 @@ def _decode(files: ImageFiles, size: int | None, place: pathlib.Path) -> None:
     """Writes the images of some files, and which of them cannot be read."""
     unreadable = {}
 
-    def image_of(i):
-        try:
-            image = files.decoded(i)
-        except ValueError as error:
-            return str(error)
-        return image if size is None else to_square(image, size)
-
-    together = 1 if size is None else max(1, min(16, TOGETHER // (3 * size**2)))
-
     def images():
         shape = None
-        for i, image in enumerate(_in_order(image_of, len(files.names), together)):
+        for i, image in enumerate(decode_in_order(files, size)):
             show(i + 1)
             if isinstance(image, str):
                 unreadable[i] = image
@@ -193,30 +153,6 @@ def _decode(files: ImageFiles, size: int | None, place: pathlib.Path) -> None:
     digest = _digest(np.load(place / IMAGES, mmap_mode='r'))
     record = {'digest': digest, 'unreadable': unreadable}
     (place / RECORD).write_text(json.dumps(record), 'utf-8')
-
-
-def _in_order(function: Callable[[int], T], n: int, together: int) -> Iterator[T]:
-    """function(0), ..., function(n - 1), computed by threads, of which few are ahead.
-
-    Args:
-      function: of an index.
-      n: how many indices.
-      together: how many a thread takes at a time. One by one, threads wait longer for each other
-        than a small image takes.
-    """
-
-    def results(indices):
-        return [function(i) for i in indices]
-
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        pending = collections.deque()
-        for start in range(0, n, together):
-            pending.append(pool.submit(results, range(start, min(start + together, n))))
-            if len(pending) > 2 * threads:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
 
 
 def _write(path: pathlib.Path, images: Iterable[np.ndarray]) -> None:

@@ -36,7 +36,8 @@ class ImageFiles(NamedTuple):
       classes: names of the labels; () without.
       decoded: i -> levels of the i-th image, uint8 [H, W, C] of its own size, with C = 1 where
         every pixel is grey and else 3. It raises a ValueError of one line where that would lose
-        something or the file is damaged, see `pixels.decode_grey_or_rgb`. Threads may call it.
+        something or the file is damaged, see `pixels.decode_grey_or_rgb`.
+      encoded: whether the images are image files, which take a while to decode.
       unreadable: a line for each file that cannot be one of the images, seen without reading it.
       identity: hex digits that change where a file is added, removed, renamed or written.
     """
@@ -46,6 +47,7 @@ class ImageFiles(NamedTuple):
     labels: np.ndarray | None
     classes: tuple[str, ...]
     decoded: Callable[[int], np.ndarray]
+    encoded: bool
     unreadable: tuple[str, ...]
     identity: str
 
@@ -206,7 +208,7 @@ def _rows(path: pathlib.Path, stamp: Any) -> ImageFiles:
         except ValueError as error:
             raise ValueError(_line(path, names[i], str(error))) from None
 
-    return ImageFiles(path, names, labels, classes, decoded, (), _digest(path, stamp))
+    return ImageFiles(path, names, labels, classes, decoded, False, (), _digest(path, stamp))
 
 
 def _image_files(path: pathlib.Path, listing: Listing) -> ImageFiles:
@@ -251,7 +253,7 @@ def _image_files(path: pathlib.Path, listing: Listing) -> ImageFiles:
 
     lines = tuple(_line(path, name, why) for name, why in sorted(problems.items()))
     identity = _digest(path, sorted(listing.stamps.items()), lines)
-    return ImageFiles(path, names, labels, classes, decoded, lines, identity)
+    return ImageFiles(path, names, labels, classes, decoded, True, lines, identity)
 
 
 def _lone_folders(names: Sequence[str]) -> str:

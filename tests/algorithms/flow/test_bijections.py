@@ -17,6 +17,7 @@ from genjax.algorithms.flow import (
     inverted,
     invertible_1x1,
     logit,
+    marginally_normal,
     patches,
     reverse,
     squeeze,
@@ -72,6 +73,12 @@ def tarflow():
     )
 
 
+def histograms(*shape, levels=5):
+    """Shares of levels between -1 and 1."""
+    shares = np.random.default_rng(0).uniform(0.05, 1, (levels, *shape))
+    return marginally_normal(shares / shares.sum(0), low=-1.0, width=2 / levels)
+
+
 CASES = {
     'coupling of rows': (lambda: coupling(Dense(), first_half), (5,)),
     'coupling of a chessboard': (lambda: coupling(convolutions(), checkerboard), IMAGE),
@@ -82,11 +89,12 @@ CASES = {
     'patches': (lambda: patches(2, IMAGE), IMAGE),
     'reverse': (reverse, TOKENS),
     'logit': (lambda: logit(0.05), IMAGE),
+    'marginally normal': (lambda: histograms(*IMAGE), IMAGE),
     'autoregressive': (lambda: autoregressive_affine(transformer()), TOKENS),
     'multi-scale': (multi_scale, IMAGE),
     'tarflow': (tarflow, (4, 4, 1)),
 }
-QUICK = ('coupling of rows', 'actnorm', '1x1')
+QUICK = ('coupling of rows', 'actnorm', '1x1', 'marginally normal')
 
 
 def prepared(case):
@@ -127,6 +135,25 @@ def test_it_inverts_and_its_log_determinant_is_the_jacobians(case):
         np.testing.assert_allclose(back, x, rtol=1e-10, atol=1e-10)
         _, expected = np.linalg.slogdet(jacobians)
         np.testing.assert_allclose(log_det, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_before_a_normal_density_quantiles_are_the_density_of_the_histogram():
+    shares = np.array([[0.7, 0.1], [0.1, 0.2], [0.2, 0.7]])
+    x = np.random.default_rng(0).uniform(-1, 2, (50, 2))
+    with jax.enable_x64(True):
+        z, log_det = marginally_normal(shares, low=-1.0, width=1.0).forward((), jnp.asarray(x))
+        found = log_det + jax.scipy.stats.norm.logpdf(z).sum(1)
+    level = np.floor(x + 1).astype(int)
+    expected = np.log(np.take_along_axis(shares, level, 0)).sum(1)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(('least', 'width'), [(0.0, 1.0), (0.5, 0.0)])
+def test_a_histogram_without_a_share_or_a_width_is_refused(least, width):
+    with pytest.raises(
+        ValueError, match=rf'^width is {width}, the least share {least}; needed: > 0$'
+    ):
+        marginally_normal(np.array([1 - least, least]), low=0.0, width=width)
 
 
 def test_a_flow_of_tokens_has_a_triangular_jacobian():

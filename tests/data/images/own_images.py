@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from genjax.data.images.decoded import to_square
+from genjax.data.images.decoding import to_square
 from genjax.data.images.files import open_files
 from tests.data.images.tiny_sets import png
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from genjax.data.images import decoded, pixels
-from genjax.data.images.decoded import decode_files, to_square
+from genjax.data.images.decoded import decode_files
+from genjax.data.images.decoding import to_square
 from genjax.data.images.files import open_files
 from tests.data.images.own_images import snapshot, write_bad, write_mixed
 
@@ -21,56 +22,9 @@ def cache(monkeypatch, tmp_path):
     return tmp_path / 'cache' / 'genjax' / 'images'
 
 
-# Crop and resampling
-
-shapes = st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))
-quick = hypothesis.settings(max_examples=60, derandomize=True, database=None, deadline=None)
-
-
-@quick
-@hypothesis.given(shapes, st.integers(1, 40), st.integers(0, 255))
-def test_an_image_of_one_level_stays_of_that_level(shape, size, level):
-    square = to_square(np.full(shape, level, np.uint8), size)
-    assert (square.shape, square.dtype) == ((size, size, shape[2]), np.uint8)
-    assert (square == level).all()
-
-
-@quick
-@hypothesis.given(shapes, st.integers(0, 2**32))
-def test_at_its_own_size_the_middle_is_cut_out_and_nothing_else(shape, seed):
-    image = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    side = min(shape[:2])
-    top, left = ((length - side) // 2 for length in shape[:2])
-    expected = image[top : top + side, left : left + side]
-    np.testing.assert_array_equal(to_square(image, side), expected)
-
-
-@quick
-@hypothesis.given(shapes, st.integers(1, 40), st.integers(0, 2**32))
-def test_channels_are_resampled_alike(shape, size, seed):
-    image = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    together = to_square(image, size)
-    apart = [to_square(image[..., i : i + 1], size) for i in range(shape[2])]
-    np.testing.assert_array_equal(together, np.concatenate(apart, 2))
-
-
-def test_what_is_finer_than_a_pixel_becomes_its_mean():
-    """Without antialiasing a pattern of two pixels would become one of its levels, or a moire."""
-    board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)[..., None]
-    inner = to_square(board, 8)[1:-1, 1:-1].astype(int)
-    assert abs(inner - 127.5).max() < 3
-
-
-def test_a_ramp_stays_a_ramp():
-    """Lanczos's kernel, normalised, is symmetric, so that it keeps a straight line within it."""
-    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, :, None] * 4, (64, 64, 1))
-    inner = to_square(ramp, 16)[3:-3, 3:-3, 0].astype(float)
-    centres = (np.arange(16) + 0.5) * 4 - 0.5  # of the new pixels, in old ones
-    np.testing.assert_allclose(inner, np.broadcast_to(4 * centres[3:-3], inner.shape), atol=0.51)
-
-
 # Writing
 
+quick = hypothesis.settings(max_examples=60, derandomize=True, database=None, deadline=None)
 images = st.lists(st.tuples(st.booleans(), st.integers(0, 255)), min_size=1, max_size=12)
 
 
@@ -89,7 +43,7 @@ def test_grey_levels_are_repeated_once_a_colour_comes(tmp_path_factory, drawn, b
 
 
 def test_images_are_those_of_the_files_in_their_order(tmp_path):
-    write_mixed(tmp_path / 'set', 150)  # more than threads are ahead
+    write_mixed(tmp_path / 'set', 150)
     files = open_files(tmp_path / 'set')
     found = decode_files(files, 16)
     assert found.images.shape == (150, 16, 16, 3)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.probes.once import compiled
+from genjax.compiling import jit_briefly
 
 
 def sample(key, state, n):
@@ -13,7 +13,7 @@ def sample(key, state, n):
 
 def test_samples_are_those_of_the_function():
     key, state = jax.random.key(0), jnp.linspace(-1, 1, 12).reshape(4, 3)
-    draw = compiled(sample)
+    draw = jit_briefly(sample, static_argnums=2)
     for n in (2, 5):
         np.testing.assert_allclose(draw(key, state, n), sample(key, state, n), rtol=1e-6)
 
@@ -26,6 +26,6 @@ def test_a_function_that_is_shown_twice_is_compiled_once():
         traced.append(n)
         return sample(key, state, n)
 
-    for draw in (compiled(counted), compiled(counted)):
+    for draw in [jit_briefly(counted, static_argnums=2) for _ in range(2)]:
         draw(key, state, 4)
     assert traced == [4]

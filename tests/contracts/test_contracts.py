@@ -254,6 +254,7 @@ TRACED_LONG = (
     'cbow_file',
     'diffusion_plane',
     'flow_plane',
+    'fsq_digits',
     'glove_file',
     'glow_digits',
     'kl_fit',

@@ -1,6 +1,6 @@
 """An autoregressive transformer on the letters of docstrings: each letter from those before it.
 
-It is the network of masked_docs, with a causal mask, on the same text.
+It is the network of masked_docs at twice the width, with a causal mask, on the same text.
 
 Run     python -m launch --exp causal_docs
         and then, with --mode evaluate --query 'the array of', how it goes on

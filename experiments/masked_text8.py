@@ -26,6 +26,7 @@ from experiments._letters import (
 from genjax.algorithms.masked_diffusion import (
     ancestral,
     continuous,
+    each_by_itself,
     infilled,
     linear,
     masked_diffusion,
@@ -66,7 +67,7 @@ def build(config):
         optax.adam(config.learning_rate),
         length=config.length,
         sampler=sampler,
-        bound=continuous(linear),
+        hiding=each_by_itself(continuous(linear)),
         evaluations=config.evaluations,
         decay=config.decay,
         microbatches=config.microbatches,

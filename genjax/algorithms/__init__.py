@@ -6,7 +6,7 @@ classifier    p(y | x) by maximum likelihood
 cooccurrence  window counts, pointwise mutual information, SVD
 density       a density fitted by either Kullback-Leibler divergence
 diffusion/    DDPM: the process, samplers, the bound; flow maps, which take few steps
-discrete_codes/  autoencoders of discrete codes: FSQ and VQ-VAE
+discrete_codes/  autoencoders of discrete codes: FSQ and VQ-VAE; a prior of their codes
 drifting      a generator trained along a field of a kernel
 flow/         normalizing flows: couplings, Glow's layers, autoregressive flows of tokens
 gan/          players, games and penalties

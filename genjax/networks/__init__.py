@@ -9,6 +9,7 @@ convolution  convolve: lax's convolution, in quick forms on a CPU
 dcgan        Generator, Discriminator of DCGAN
 dropout      dropout, whose random bits are a hash of the place
 finite       Atoms, Table: a generator and a discriminator on finitely many atoms
+grids        GridEncoder, GridDecoder: images to tokens on a coarser grid, and back
 group_norm   group_norm: group normalisation, activation and dropout in few passes
 inception/   InceptionV3 with its published weights
 labels       require_labels: labels are given exactly where a network has classes

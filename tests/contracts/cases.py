@@ -39,7 +39,7 @@ from genjax.algorithms.diffusion.samplers.second_order import heun
 from genjax.algorithms.diffusion.times import even_times, uniform
 from genjax.algorithms.diffusion.weights import flow
 from genjax.algorithms.discrete_codes import Model as Codes
-from genjax.algorithms.discrete_codes import discrete_codes, vq
+from genjax.algorithms.discrete_codes import discrete_codes, vq, with_prior
 from genjax.algorithms.drifting import drifting
 from genjax.algorithms.drifting import gaussian as gaussian_kernel
 from genjax.algorithms.flow import (
@@ -327,6 +327,15 @@ def discrete_codes_case() -> Experiment:
     return Experiment(algorithm, rows(np.random.default_rng(3).normal(size=(40, 6))), {})
 
 
+def with_prior_case() -> Experiment:
+    """Two steps of a learned codebook, then counts of pairs of its codes."""
+    model = Codes(MLP((8,), (3, 2)), MLP((8,), (6,)), vq(5, 2), squares(1.0))
+    autoencoder = discrete_codes(model, optax.adam(1e-3), decay=0.9)
+    prior = ngram(5, order=2, capacity=(6, 40), length=3)
+    algorithm = with_prior(autoencoder, prior, steps=2, margin=1)
+    return Experiment(algorithm, rows(np.random.default_rng(3).normal(size=(40, 6))), {})
+
+
 def drifting_case() -> Experiment:
     """A generator of rows, moved by the whole batch."""
     algorithm = drifting(
@@ -445,5 +454,6 @@ ALGORITHMS = {
     'normalizing_flow': normalizing_flow_case,
     'pca': pca_case,
     'vae': vae_case,
+    'with_prior': with_prior_case,
     'word2vec': word2vec_case,
 }

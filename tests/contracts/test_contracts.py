@@ -256,6 +256,7 @@ TRACED_LONG = (
     'diffusion_plane',
     'fasttext_file',
     'flow_plane',
+    'fsq_digits',
     'glove_file',
     'glow_digits',
     'kl_fit',

@@ -868,6 +868,29 @@ FAULTS = (
         'algorithms/discrete_codes/test_fsq.py::test_codes_and_numbers_are_a_bijection',
     ),
     Fault(
+        'a text of symbols hidden by their number weighs as if all were hidden',
+        'genjax/algorithms/masked_diffusion/bounds.py',
+        'number / count',
+        'number / number',
+        'algorithms/masked_diffusion/test_bounds.py'
+        '::test_by_number_exactly_so_many_are_hidden_and_weigh_as_the_rest_of_them',
+    ),
+    Fault(
+        'the prior of codes is trained from the first step on, in place of the autoencoder',
+        'genjax/algorithms/discrete_codes/prior.py',
+        'first = state.updates < steps',
+        'first = state.updates >= steps',
+        'algorithms/discrete_codes/test_prior.py::test_each_part_becomes_what_it_is_by_itself',
+    ),
+    Fault(
+        'the bound of an autoencoder with a prior leaves out the nats of its codes',
+        'genjax/algorithms/discrete_codes/prior.py',
+        "of_codes['loss'] + of_prior['nats']",
+        "of_codes['loss'] + 0 * of_prior['nats']",
+        'algorithms/discrete_codes/test_prior.py'
+        '::test_samples_are_what_codes_of_the_prior_decode_to',
+    ),
+    Fault(
         'a key that finds no room in a table is lost without a word',
         'genjax/counting.py',
         'counts.lost | wrapped | (size > capacity)',

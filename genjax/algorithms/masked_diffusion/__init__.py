@@ -2,8 +2,11 @@
 
 from genjax.algorithms.masked_diffusion.bounds import (
     Bound,
+    Hiding,
     Predict,
+    by_number,
     continuous,
+    each_by_itself,
     finite,
     text_losses,
 )
@@ -13,12 +16,15 @@ from genjax.algorithms.masked_diffusion.schedules import Schedule, cosine, linea
 
 __all__ = [
     'Bound',
+    'Hiding',
     'Predict',
     'Sampler',
     'Schedule',
     'ancestral',
+    'by_number',
     'continuous',
     'cosine',
+    'each_by_itself',
     'finite',
     'infilled',
     'linear',

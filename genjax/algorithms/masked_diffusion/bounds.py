@@ -27,6 +27,9 @@ from genjax.parallel import example_keys
 Predict = Callable[[Array], Array]
 # u [B] in (0, 1) -> the share that is hidden and the weight of what that costs, [B] each
 Bound = Callable[[Array], tuple[Array, Array]]
+# (key, known bool [B, L], u [B]) -> which are hidden, bool [B, L], and the weight of what that
+# costs, [B]; known are the places that have a symbol
+Hiding = Callable[[Key, Array, Array], tuple[Array, Array]]
 
 LEAST_TIME = 1e-7  # below what uniform numbers resolve
 
@@ -67,17 +70,41 @@ def finite(schedule: Schedule, steps: int) -> Bound:
     return bound
 
 
-def hide(key: Key, words: Array, share: Array) -> Array:
-    """Which words [B, L] are hidden, bool [B, L], each with the probability share [B]."""
+def each_by_itself(bound: Bound) -> Hiding:
+    """Each symbol is hidden by itself, as the process has it, and as a bound says."""
 
-    def one(key, share):
-        return jax.random.uniform(key, words.shape[1:]) < share
+    def hide(key, known, u):
+        share, weight = bound(u)
 
-    return jax.vmap(one)(example_keys(key, len(words)), share)
+        def one(key, share):
+            return jax.random.uniform(key, known.shape[1:]) < share
+
+        return jax.vmap(one)(example_keys(key, len(known)), share), weight
+
+    return hide
+
+
+def by_number(key: Key, known: Array, u: Array) -> tuple[Array, Array]:
+    """Of the N symbols of a text n are hidden, each of 1 .. N as likely, with the weight N / n.
+
+    It is the continuous bound itself, integrated over t where n symbols are hidden. So the estimate
+    has the same mean and scatters less: no weight is above N, where 1 / t has no bound.
+
+    Source: Hoogeboom et al. 2022, arXiv:2110.02037, equation 4.
+    """
+    number = jnp.sum(known, -1).astype(u.dtype)
+    count = jnp.clip(jnp.ceil(u * number), 1, jnp.maximum(number, 1))
+
+    def order(key, known):
+        chance = jnp.where(known, jax.random.uniform(key, known.shape), 1)
+        return jnp.argsort(jnp.argsort(chance))
+
+    turn = jax.vmap(order)(example_keys(key, len(known)), known)
+    return known & (turn.astype(u.dtype) < count[:, None]), number / count
 
 
 def text_losses(
-    key: Key, predict: Predict, words: Array, *, symbols: int, bound: Bound, draw: Draw
+    key: Key, predict: Predict, words: Array, *, symbols: int, hiding: Hiding, draw: Draw
 ) -> Metrics:
     """An unbiased estimate of the bound for each text.
 
@@ -87,16 +114,15 @@ def text_losses(
       words: int32 [B, L] in 0 .. V - 1; -1 where there is none, which the network sees as hidden
         and which costs nothing.
       symbols: V.
-      bound: `continuous` or `finite`.
+      hiding: `by_number`, or `each_by_itself` with the bound `continuous` or `finite`.
       draw: how the u of a batch are drawn.
 
     Returns:
       `text_metrics`.
     """
     times_key, hidden_key = jax.random.split(key)
-    share, weight = bound(draw(times_key, len(words)))
     known = words >= 0
-    hidden = hide(hidden_key, words, share)
+    hidden, weight = hiding(hidden_key, known, draw(times_key, len(words)))
     log_p = predict(jnp.where(hidden | ~known | (words > symbols), symbols, words))
     nats = weight * jnp.sum(jnp.where(hidden, word_nats(log_p, words), 0), -1)
     return text_metrics(nats, words, symbols)

@@ -16,7 +16,13 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from genjax.algorithms.masked_diffusion.bounds import Bound, Predict, continuous, text_losses
+from genjax.algorithms.masked_diffusion.bounds import (
+    Hiding,
+    Predict,
+    continuous,
+    each_by_itself,
+    text_losses,
+)
 from genjax.algorithms.masked_diffusion.samplers import Sampler
 from genjax.algorithms.masked_diffusion.schedules import linear
 from genjax.averages import Decay
@@ -55,7 +61,7 @@ def masked_diffusion(
     *,
     length: int,
     sampler: Sampler,
-    bound: Bound = continuous(linear),
+    hiding: Hiding = each_by_itself(continuous(linear)),
     draw: Draw = stratified,
     evaluations: int = 1,
     decay: Decay | float = 0.0,
@@ -72,8 +78,9 @@ def masked_diffusion(
       optimizer: of its parameters.
       length: of a sample.
       sampler: `ancestral` or `random_order`.
-      bound: that is minimised and evaluated.
-      draw: how the times of a batch are drawn.
+      hiding: by which the bound is estimated that is minimised and evaluated: `by_number`, or
+        `each_by_itself` as the process has it.
+      draw: how the times of a batch, or the numbers, are drawn.
       evaluations: draws of the time for each text whose mean `evaluate` gives.
       decay: of the average, as in `descend`.
       microbatches: parts of a batch, one after the other, as in `descend`.
@@ -87,7 +94,7 @@ def masked_diffusion(
     def losses(key, params, batch):
         predict = predictor(network, params)
         return text_losses(
-            key, predict, batch['words'], symbols=network.symbols, bound=bound, draw=draw
+            key, predict, batch['words'], symbols=network.symbols, hiding=hiding, draw=draw
         )
 
     descent = descend(losses, optimizer, decay=decay, microbatches=microbatches)

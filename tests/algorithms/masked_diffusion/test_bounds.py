@@ -1,5 +1,6 @@
 """The bound of masked diffusion: with exact conditionals it is -log p(x), of every text."""
 
+import functools
 from functools import partial
 
 import jax
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 
 from genjax.algorithms.masked_diffusion import (
+    by_number,
     continuous,
     cosine,
+    each_by_itself,
     finite,
     linear,
     polynomial,
@@ -53,28 +56,56 @@ def test_with_other_predictions_it_is_larger():
     assert texts.p @ bound > entropy(texts.p) + 0.1
 
 
-@pytest.mark.parametrize('draw', [independent, stratified])
-@pytest.mark.parametrize('schedule', [linear, cosine])
-def test_a_draw_is_an_unbiased_estimate(schedule, draw):
+HIDINGS = {
+    'linear': each_by_itself(continuous(linear)),
+    'cosine': each_by_itself(continuous(cosine)),
+    'number': by_number,
+}
+
+
+@functools.cache
+def estimates(hiding, draw):
+    """Means of 16 draws at a time for each of the two likeliest texts, [1500, 2]."""
     texts = markov_chain()
     likely = np.argsort(texts.p)[-2:]
     with jax.enable_x64(True):
         predict = exact_conditionals(texts)
         chosen = jnp.asarray(np.repeat(texts.words[likely], 16, 0))
         losses = partial(
-            text_losses,
-            predict=predict,
-            words=chosen,
-            symbols=3,
-            bound=continuous(schedule),
-            draw=draw,
+            text_losses, predict=predict, words=chosen, symbols=3, hiding=hiding, draw=draw
         )
         keys = jax.random.split(KEY, 1500)
         nats = jax.lax.map(lambda key: losses(key)['nats'], keys)
-    nats = np.asarray(nats).reshape(1500, 2, 16).mean(-1)
+    return np.asarray(nats).reshape(1500, 2, 16).mean(-1)
+
+
+@pytest.mark.parametrize('draw', [independent, stratified])
+@pytest.mark.parametrize('hiding', HIDINGS.values(), ids=HIDINGS)
+def test_a_draw_is_an_unbiased_estimate(hiding, draw):
+    texts = markov_chain()
+    likely = np.argsort(texts.p)[-2:]
+    nats = estimates(hiding, draw)
     error = np.std(nats, 0) / np.sqrt(1500)
     assert np.all(error < 0.1 * -np.log(texts.p[likely]))
     assert np.all(np.abs(np.mean(nats, 0) + np.log(texts.p[likely])) < 4 * error)
+
+
+def test_by_number_exactly_so_many_are_hidden_and_weigh_as_the_rest_of_them():
+    """Each number as likely, and of each number every choice of places; what is missing is none."""
+    known = jnp.asarray([[True] * 4, [True, False, True, False]])
+    u = jnp.asarray([0.6, 0.4])
+    draw = jax.jit(jax.vmap(partial(by_number, known=known, u=u)))
+    hidden, weight = map(np.asarray, draw(jax.random.split(KEY, 600)))
+    assert np.all(hidden.sum(-1) == [3, 1])
+    np.testing.assert_allclose(weight, np.tile([4 / 3, 2 / 1], (600, 1)), rtol=1e-6)
+    np.testing.assert_allclose(hidden[:, 0].mean(0), 3 / 4, atol=4 * np.sqrt(3 / 16 / 600))
+    np.testing.assert_allclose(hidden[:, 1].mean(0), [0.5, 0, 0.5, 0], atol=4 * 0.5 / 600**0.5)
+
+
+def test_by_number_it_scatters_less():
+    """The weight 1 / t of a single draw has no bound."""
+    by_time = np.std(estimates(HIDINGS['linear'], independent), 0)
+    assert np.all(np.std(estimates(by_number, independent), 0) < by_time)
 
 
 @pytest.mark.parametrize('schedule', [linear, cosine])
@@ -101,7 +132,8 @@ def test_what_is_missing_costs_nothing_and_is_hidden_from_the_others():
         return exact_conditionals(texts)(ids).astype(jnp.float32)
 
     words = jnp.asarray([[0, 1, -1, -1]] * 64, jnp.int32)
-    found = text_losses(KEY, predict, words, symbols=3, bound=finite(linear, 1), draw=independent)
+    hiding = each_by_itself(finite(linear, 1))
+    found = text_losses(KEY, predict, words, symbols=3, hiding=hiding, draw=independent)
     two = texts.p[(texts.words[:, 0] == 0)].sum(), texts.p[(texts.words[:, 1] == 1)].sum()
     np.testing.assert_allclose(found['nats'], -np.log(two).sum(), rtol=1e-5)
     assert found['words'].tolist() == [2] * 64

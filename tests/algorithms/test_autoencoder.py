@@ -161,6 +161,7 @@ def test_a_penalty_on_the_code_is_a_soft_threshold_and_makes_zeros():
     np.testing.assert_allclose(algorithm.encode(KEY, state, {'x': x}), expected, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_sparsity_raises_zeros():
     class Rectified(nn.Module):
         @nn.compact

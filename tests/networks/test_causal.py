@@ -20,6 +20,7 @@ def prepared():
     return network, {'params': jax.tree.map(moved, params)}, x
 
 
+@pytest.mark.slow
 def test_a_row_depends_on_the_tokens_up_to_it_and_on_all_of_them():
     network, params, x = prepared()
     changes = jax.jacfwd(lambda x: network.apply(params, x[None])[0])(x[0])  # [N, 2 C, N, C]

@@ -43,6 +43,7 @@ def test_a_later_symbol_changes_nothing_before_it_to_the_bit():
     assert np.all(seen_by_all.max(-1) > 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('parts', [slow([1] * 6), [4, 2], slow([6])])
 def test_places_one_after_the_other_give_what_all_at_once_do(parts):
     with jax.enable_x64(True):

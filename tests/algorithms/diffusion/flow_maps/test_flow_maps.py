@@ -268,6 +268,7 @@ def test_steps_with_noise_and_along_the_ode_are_drawn_from_one_noise():
     )
 
 
+@pytest.mark.slow
 def test_evaluation_is_the_error_without_weights():
     plain, weighted = (tiny(weight=weight)[1] for weight in (even, adaptive(1.0)))
     batch = {'image': jax.random.normal(KEY, (64, 1))}

@@ -153,7 +153,9 @@ def add_to_parts(
     """
 
     def turn(table, rows, owners, valid):
-        (rows,), (owners,), (valid,) = rows, owners, valid
+        rows = rows[0]
+        owners = owners[0]
+        valid = valid[0]
         part_steps = jnp.where(valid[:, None], steps.at[owners].get(mode='promise_in_bounds'), 0)
         if scale is not None:
             part_steps = scale(rows)[:, None] * part_steps
@@ -181,7 +183,9 @@ def add_curvatures(
     curvatures = curvatures * factors.at[words].get(mode='promise_in_bounds')
 
     def turn(sums, rows, owners, valid):
-        (rows,), (owners,), (valid,) = rows, owners, valid
+        rows = rows[0]
+        owners = owners[0]
+        valid = valid[0]
         values = jnp.where(valid, curvatures.at[owners].get(mode='promise_in_bounds'), 0)
         return sums.at[rows % len(sums)].add(values, mode='promise_in_bounds')
 

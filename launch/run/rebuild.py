@@ -44,6 +44,9 @@ def plan(workdir: pathlib.Path, *, anywhere: bool = False) -> Plan:
         if key == rundir.INIT_FROM:
             continue
         texts[key] = value if isinstance(value, str) else repr(value)
+    # config.json leaves out where the data lie; a command says it in either way.
+    if rundir.DATA_DIR in flags.overrides:
+        texts[rundir.DATA_DIR] = flags.overrides[rundir.DATA_DIR]
     config = override(module.get_config(), texts)
     config.steps = rundir.length(workdir) or config.steps
     if flags.data_dir is not None:

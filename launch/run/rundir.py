@@ -17,6 +17,7 @@ from launch.run import source_files
 from launch.viewer.runs import training_launches
 
 SAMPLER = 'sampler'  # the group of settings of what is drawn, and not of what is trained
+DATA_DIR = 'data_dir'  # a setting, where the data lie
 INIT_FROM = '--init_from'  # beside the settings: what the run began with, where that is not its own
 LONGEST_FOLDER = 200  # characters; file systems take 255 bytes
 
@@ -24,7 +25,7 @@ LONGEST_FOLDER = 200  # characters; file systems take 255 bytes
 def identity(config: ConfigDict) -> dict[str, Any]:
     """The config as JSON holds it, without data_dir: where the data lie changes no result."""
     plain = json.loads(json.dumps(config.to_dict(), sort_keys=True))
-    return {key: value for key, value in plain.items() if key != 'data_dir'}
+    return {key: value for key, value in plain.items() if key != DATA_DIR}
 
 
 def begun_from(config: dict[str, Any], init_from: str | None) -> dict[str, Any]:

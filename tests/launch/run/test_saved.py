@@ -18,6 +18,7 @@ from tests.trees import assert_trees_equal
 
 PAGE = pathlib.Path(__file__).parents[2] / 'experiments/_drawn.py'
 EXP = f'--exp={PAGE}'
+TOY = PAGE.with_name('toy.py')
 # It walks away from what it should learn, so that its first checkpoint is the best.
 AWAY = [EXP, '--config.rate=4.0', '--workdir=run']
 
@@ -47,6 +48,15 @@ def contents(run):
 def rows(run):
     lines = (run / 'metrics.jsonl').read_text().splitlines()
     return {row['step']: row for row in map(json.loads, lines)}
+
+
+@pytest.mark.parametrize('flag', ['--data_dir', '--config.data_dir'])
+def test_a_run_is_opened_on_the_data_where_its_command_said_that_they_lie(
+    flag, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main([f'--exp={TOY}', '--workdir=run', f'{flag}=elsewhere']) == 0
+    assert open_saved('run').plan.config.data_dir == 'elsewhere'
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What the pages of word2vec share: the training of an architecture on a text, and its probes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from genjax.algorithms.word2vec import (
     Architecture,
     Output,
+    Parts,
     add_clipped_steps,
     add_steps,
     input_vectors,
@@ -89,20 +90,7 @@ def word2vec_experiment(
         test=test,
     )
 
-    @jax.jit
-    def vectors_of_words(state: State, words: jax.Array) -> jax.Array:
-        return input_vectors(state, words[None], parts)[0]
-
-    def all_vectors(key: Key, state: State) -> jax.Array:
-        if parts is None:
-            return state.inputs
-        return vectors_of_words(state, np.arange(len(words), dtype=np.int32))
-
-    def unseen_vector(key: Key, state: State, word: str) -> np.ndarray | None:
-        numbers = known_ngrams(word, subwords)
-        return np.asarray(state.inputs[numbers]).mean(0) if len(numbers) else None
-
-    embed = embedder(words, all_vectors)
+    embed = embedder(words, vectors_of_all(len(words), parts))
     scores = embedding_measure(embed, neighbours_and_scores(config.examples, *sets))
     files = export(bin=to_binary, safetensors=to_safetensors)
     probes = {
@@ -111,7 +99,34 @@ def word2vec_experiment(
     }
     unseen = None
     if subwords is not None:
-        unseen = unseen_vector
+        unseen = vector_of_unseen(subwords)
         measure = unseen_neighbours(embed, unseen, config.unseen)
         probes['unseen'] = Probe(config.every.evaluate, measure)
     return Experiment(algorithm, data, probes, answers(embed, unseen=unseen))
+
+
+def vectors_of_all(size: int, parts: Parts | None) -> Callable[[Key, State], jax.Array]:
+    """(key, state) -> the input vectors of so many words."""
+
+    @jax.jit
+    def of_words(state, words):
+        return input_vectors(state, words[None], parts)[0]
+
+    def vectors(key, state):
+        del key
+        if parts is None:
+            return state.inputs
+        return of_words(state, np.arange(size, dtype=np.int32))
+
+    return vectors
+
+
+def vector_of_unseen(subwords: Subwords) -> Callable[[Key, State, str], np.ndarray | None]:
+    """(key, state, word) -> the mean of its n-grams that the text has; None where it has none."""
+
+    def vector(key, state, word):
+        del key
+        numbers = known_ngrams(word, subwords)
+        return np.asarray(state.inputs[numbers]).mean(0) if len(numbers) else None
+
+    return vector

@@ -57,7 +57,7 @@ def decode_in_order(files: ImageFiles, size: int | None) -> Iterator[np.ndarray 
 
     Raises:
       ValueError: the files changed meanwhile.
-      RuntimeError: a process that decodes was ended.
+      ChildProcessError: a process that decodes was ended.
     """
     start = time.perf_counter()
     n = len(files.names)
@@ -99,7 +99,7 @@ def _by_processes(files, size, first):
             try:
                 images = pickle.load(worker.stdout)
             except EOFError:
-                raise RuntimeError(
+                raise ChildProcessError(
                     f'a process that decodes {files.path} ended with {worker.wait()}'
                 ) from None
             if isinstance(images, ValueError):

@@ -118,7 +118,7 @@ def test_a_process_that_ends_is_told(tmp_path, by_processes, monkeypatch):
     (tmp_path / 'ends').write_text('#!/bin/sh\nexit 7\n')
     (tmp_path / 'ends').chmod(0o700)
     monkeypatch.setattr(sys, 'executable', str(tmp_path / 'ends'))
-    with pytest.raises(RuntimeError, match=r'a process that decodes .*set ended with 7$'):
+    with pytest.raises(ChildProcessError, match=r'a process that decodes .*set ended with 7$'):
         next(decode_in_order(files, 8))
 
 

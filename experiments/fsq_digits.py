@@ -21,7 +21,8 @@ Ours    3 min 2 s in all on 2 cores of an Intel Xeon that did other work too, no
         causal transformer, also of 4,000 steps, learns the 1,500 digits by heart: 60.1 nats of test
         codes and 3.6, which is that of copies. Fewer codes give the better bound and blurred
         digits: 4 of them, --config.fsq.levels=(4,), in 3,500 steps -30.0 + 14.6 = -15.4 nats and
-        35.2
+        35.2. VQ of 16 codes (--config.quantiser=vq, commit 0757193) uses all, at a perplexity of
+        12.7: -34.3 + 21.8 = -12.5 nats, Frechet distance 18.7, precision 0.60, recall 0.78
 """
 
 import optax

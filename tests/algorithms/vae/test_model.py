@@ -23,7 +23,9 @@ from genjax.networks.mlp import MLP
 from genjax.numerics.likelihoods import bernoulli, fixed_gaussian
 from genjax.training import Every, Experiment, evaluate, make_mesh, train
 
-D, Z, B = 4, 3, 2
+D = 4
+Z = 3
+B = 2
 X = np.random.default_rng(0).normal(size=(B, D))
 
 

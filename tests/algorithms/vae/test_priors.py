@@ -98,7 +98,9 @@ def test_bounds_of_two_layers_rise_to_the_likelihood():
         groups = weights.reshape(-1, samples, len(X))
         return np.mean(logsumexp(groups, 1) - np.log(samples) - EXACT)
 
-    five, fifty, all_of_them = bound(5), bound(50), bound(8000)
+    five = bound(5)
+    fifty = bound(50)
+    all_of_them = bound(8000)
     assert -gap + 0.1 < five
     assert five + 0.05 < fifty < 4 * error
     assert fifty < all_of_them

@@ -66,7 +66,7 @@ def _plan(argv, traced_before=None):
     with doing('starting'):
         from launch.run import planning, warm_start
 
-        return warm_start.begin(planning.plan(argv, traced_before))
+        return warm_start.begin(planning.plan(argv, traced_before), step=None)
 
 
 if __name__ == '__main__':

@@ -44,7 +44,7 @@ def _replay(argv):
     from launch.run import rebuild, replay, warm_start
 
     asked = replay.Request(**values)
-    plan = warm_start.begin(rebuild.plan(asked.workdir))
+    plan = warm_start.begin(rebuild.plan(asked.workdir), step=replay.from_step(asked))
     environment.warn_without_cache()
     return replay.one_step(plan, asked) if asked.step else replay.compare(plan, asked)
 

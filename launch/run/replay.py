@@ -39,6 +39,13 @@ class Request(NamedTuple):
     debug_nans: bool = False
 
 
+def from_step(asked: Request) -> int:
+    """The step from which they are taken."""
+    if asked.step:
+        return rundir.checkpoint_before(asked.workdir, asked.step)
+    return asked.start
+
+
 def compare(plan: Plan, asked: Request) -> int:
     """Takes steps of a run again and prints whether they come out as they did.
 
@@ -136,7 +143,7 @@ def one_step(plan: Plan, asked: Request) -> int:
     step = asked.step
     if step > again.steps:
         raise Refused(f'--step is {step}; it takes 1 to {again.steps}, the steps of the config')
-    start = rundir.checkpoint_before(plan.workdir, step)
+    start = from_step(asked)
     key, batch = replay.step_inputs(again, step)
 
     with jax.set_mesh(plan.mesh):

@@ -49,11 +49,14 @@ class Start(NamedTuple):
     said: str
 
 
-def begin(plan: Plan) -> Plan:
+def begin(plan: Plan, *, step: int | None) -> Plan:
     """The plan with a state at step 0 that has the weights of --init_from; without it the same.
 
-    They are read and compared at once where the run has no checkpoint, and else only where the
-    state at step 0 is asked for, as by a replay: a run goes on without what it began with.
+    They are read and compared at once for what starts at step 0, and else only where the state at
+    step 0 is asked for all the same: a run goes on without what it began with.
+
+    Args:
+      step: where it starts; None for the last checkpoint, or step 0 without one.
 
     Raises:
       Refused: there are no such weights, one does not fit, or a run that has no checkpoint yet
@@ -62,7 +65,7 @@ def begin(plan: Plan) -> Plan:
     text = plan.flags.init_from
     if text is None:
         return plan
-    if rundir.last_step(plan.workdir) is not None:
+    if step or (step is None and rundir.last_step(plan.workdir) is not None):
         return plan._replace(
             experiment=_beginning(plan.experiment, lambda: _source(text, plan.workdir).weights)
         )

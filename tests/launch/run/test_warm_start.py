@@ -224,7 +224,10 @@ def test_a_replay_begins_where_the_run_did(source, capsys):
     assert capsys.readouterr().out.startswith('b: equal to the bit: steps 1 to 4')
     shutil.rmtree('a')
     assert replay(['b', '--steps', '4']) == 2
-    assert capsys.readouterr().err.startswith('--init_from is a; it takes a run directory')
+    _, err = capsys.readouterr()
+    assert err.startswith('--init_from is a; it takes a run directory') and err.count('\n') == 1
+    assert replay(['b', '--from', '2']) == 0
+    assert replay(['b', '--step', '4']) == 0
 
 
 @pytest.mark.slow

@@ -67,12 +67,18 @@ def band_products(centres: jax.Array, places: jax.Array) -> jax.Array:
     more, most of whose terms are zero; here it is that of the band alone.
     """
     texts, size, _ = centres.shape
-    window = (places.shape[1] - size) // 2
+    width = places.shape[1]
+    window = (width - size) // 2
     tile = jnp.einsum('btd,bpd->btp', centres, places).reshape(texts, -1)
-    # Rows of one more place, out of the same numbers: each starts one place further, so that the
-    # diagonals become columns.
-    skewed = jnp.pad(tile, ((0, 0), (0, size))).reshape(texts, size, -1)
-    return jnp.stack([skewed[:, :, window + o] for o in offsets(window)])
+
+    def diagonal(o):
+        # The next centre's product lies a row and a place further.
+        step = width + 1
+        first = window + o
+        end = first + (size - 1) * step + 1
+        return jax.lax.slice_in_dim(tile, first, end, step, axis=1)
+
+    return jnp.stack([diagonal(o) for o in offsets(window)])
 
 
 def _products_forward(centres, places):

@@ -10,6 +10,7 @@ import jax
 import pytest
 
 import experiments
+from genjax.training import needed
 from tests.machine import Machine
 
 jax.config.update('jax_num_cpu_devices', 8)
@@ -20,6 +21,7 @@ CACHE = pathlib.Path(__file__).parent.parent / '.pytest_cache' / 'xla'
 jax.config.update('jax_compilation_cache_dir', str(CACHE))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 jax.config.update('jax_disable_most_optimizations', True)  # of machine code; what is computed stays
+needed.MANY = 300  # tests begin many small states, of operations that most of them share
 # Tracing records the source line of each operation, which takes a sixth of the time of a test.
 jax.config.update('jax_traceback_in_locations_limit', 0)
 # Another sixth goes into looking for garbage among jax's millions of long-lived objects.

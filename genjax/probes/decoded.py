@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 
 from genjax.base import Batch, Key, State
+from genjax.compiling import jit_briefly
 from genjax.probes.codes import Encode
 from genjax.probes.figures import Measure, tile, to_pixels
 
@@ -58,7 +59,7 @@ def reconstructions(
     whole_rows = len(batch['x']) // columns * columns
     x = batch['x'][:whole_rows]
 
-    @jax.jit
+    @jit_briefly
     def draw_rows(key, state):
         corrupt_key, encode_key, decode_key = jax.random.split(key, 3)
         if corrupt is None:
@@ -126,7 +127,7 @@ def interpolations(
     half = len(batch['x']) // 2
     x = batch['x'][: 2 * half]
 
-    @jax.jit
+    @jit_briefly
     def draw_columns(key, state):
         encode_key, decode_key = jax.random.split(key)
         code = encode(encode_key, state, {'x': x})
@@ -164,7 +165,7 @@ def manifold(decode: Decode, *, view: View, n: int = 20) -> Measure:
     codes = np.stack(np.meshgrid(quantiles, quantiles[::-1]), -1)
     codes = codes.reshape(-1, 2).astype(np.float32)
 
-    @jax.jit
+    @jit_briefly
     def draw(key, state):
         return view(decode(key, state, codes))
 

@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 
 from genjax.base import Batch, Key, State
+from genjax.compiling import jit_briefly
 from genjax.parallel import batch_length, pad_batch, shard_batch
 from genjax.probes.figures import Measure
 
@@ -58,15 +59,16 @@ def _mean_over(
 ) -> Callable[[Key, State], float]:
     """(key, state) -> the mean of the values [B] over all examples of all batches."""
 
-    @jax.jit
     def sharded_values(key, state, batch):
         return values(key, state, shard_batch(batch))
+
+    compiled = jit_briefly(sharded_values) if len(batches) == 1 else jax.jit(sharded_values)
 
     def mean(key, state):
         results = []
         for i, batch in enumerate(batches):
             padded = pad_batch(batch, batches[0])
-            results.append(sharded_values(jax.random.fold_in(key, i), state, padded))
+            results.append(compiled(jax.random.fold_in(key, i), state, padded))
         lengths = [batch_length(batch) for batch in batches]
         rows = [rows[:n] for rows, n in zip(jax.device_get(results), lengths, strict=True)]
         flat = np.concatenate(rows)

@@ -9,7 +9,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as
 
 from genjax.compiling import jit_briefly
 
-MANY = 300  # operations; fewer are done sooner one by one, by programs compiled before
+MANY = 40  # operations; fewer are done sooner one by one
 
 
 def evaluate_needed(

@@ -117,7 +117,7 @@ def test_entries_are_the_counts_in_their_unit():
     """0 1 2 in one sentence: pairs at distance 1 count 1, the pair at distance 2 counts 1/2."""
     algorithm = cooccurrence(3, window=2, capacity=9, weight=harmonic(2))
     batch = {'words': jnp.array([[0, 1, 2]])}
-    counts, _ = algorithm.update(KEY, algorithm.init(KEY, batch), batch)
+    counts, _ = jax.jit(algorithm.update)(KEY, algorithm.init(KEY, batch), batch)
     found = entries(counts, 3, unit=harmonic(2)(1))
     dense = np.zeros((3, 3))
     dense[found['row'], found['column']] = found['count']

@@ -42,10 +42,10 @@ def test_codes_go_there_and_back():
     algorithm = discrete_codes(model, optax.sgd(0.1))
     batch = {'x': jax.random.normal(jax.random.key(0), (5, 4))}
     state = algorithm.init(jax.random.key(1), batch)
-    index = algorithm.encode(jax.random.key(2), state, batch)
+    index = jax.jit(algorithm.encode)(jax.random.key(2), state, batch)
     assert index.shape == (5, 3) and index.dtype == jnp.int32
-    decoded = algorithm.decode(jax.random.key(2), state, index)
-    metrics = algorithm.evaluate(jax.random.key(2), state, batch)
+    decoded = jax.jit(algorithm.decode)(jax.random.key(2), state, index)
+    metrics = jax.jit(algorithm.evaluate)(jax.random.key(2), state, batch)
     expected = -jax.vmap(SQUARE.log_prob)(decoded, batch['x'])
     np.testing.assert_allclose(metrics['reconstruction'], expected, rtol=1e-5)
     assert np.all(metrics['loss'] > metrics['reconstruction'])

@@ -167,7 +167,7 @@ def test_a_flow_of_tokens_has_a_triangular_jacobian():
             z, _ = bijection.forward(params, entries.reshape(1, *TOKENS))
             return z.ravel()
 
-        jacobian = np.asarray(jax.jacfwd(flat)(x[0].ravel()))
+        jacobian = np.asarray(jax.jit(jax.jacfwd(flat))(x[0].ravel()))
     blocks = jacobian.reshape(*TOKENS, *TOKENS)
     own = blocks[np.arange(4), :, np.arange(4)]
     assert not own[:, ~np.eye(3, dtype=bool)].any()
@@ -184,8 +184,8 @@ def test_actnorm_begins_with_mean_0_and_deviation_1_wherever_it_stands():
         x = jnp.asarray(3 + scale * rng.normal(size=(64, 4, 4, 2)))
         # The coupling begins as the identity; the rotation mixes channels of any mean.
         bijection = chain(glow_step(0), actnorm(), invertible_1x1(2), actnorm())
-        params = bijection.init(jax.random.key(0), x)
-        z, _ = bijection.forward(params, x)
+        params = jax.jit(bijection.init)(jax.random.key(0), x)
+        z, _ = jax.jit(bijection.forward)(params, x)
         first, _ = actnorm().forward(params[0][0], x)
         both = (np.asarray(first), np.asarray(z))
     for found in both:

@@ -230,8 +230,9 @@ def test_the_step_is_the_gradient_of_the_plain_loss_of_all_pairs():
         inputs = state.inputs.astype(jnp.float64)
         outputs = state.outputs.astype(jnp.float64)
         state = Vectors(state.step, inputs, outputs)
-        gradient = jax.grad(plain_loss, (0, 1))(inputs, outputs)
-        after, _ = learner(skip_gram, output).update(key, state, {'words': words})
+        gradient = jax.jit(jax.grad(plain_loss, (0, 1)))(inputs, outputs)
+        update = jax.jit(learner(skip_gram, output).update)
+        after, _ = update(key, state, {'words': words})
         changes = (after.inputs - inputs, after.outputs - outputs)
         expected = jax.tree.map(lambda x: -RATE * x, gradient)
         assert changes[0].dtype == jnp.float64 and len(centre) > 20

@@ -42,7 +42,7 @@ LEVEL = 2 / 16
 def get_config():
     config = dict(
         seed=0,
-        steps=2000,
+        steps=1000,
         batch=64,
         depth=6,  # steps of flow on each scale
         network=dict(width=48, blocks=1),

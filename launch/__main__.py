@@ -64,9 +64,11 @@ def _request(argv):
 
 def _plan(argv, traced_before=None):
     with doing('starting'):
-        from launch.run import planning, warm_start
+        from launch.run import planning, processor, warm_start
 
-        return warm_start.begin(planning.plan(argv, traced_before), step=None)
+        plan = warm_start.begin(planning.plan(argv, traced_before), step=None)
+        processor.share_cores()
+        return plan
 
 
 if __name__ == '__main__':

@@ -1106,6 +1106,14 @@ FAULTS = (
         'if not there:',
         'launch/run/test_longer.py::test_refuses_in_one_line_and_writes_nothing',
     ),
+    Fault(
+        'idle threads of XLA keep the one core that a worker has',
+        'launch/run/processor.py',
+        'cores() <= len(os.sched_getaffinity(0))',
+        'cores() <= cores()',
+        'launch/run/test_processor.py'
+        '::test_a_launch_with_more_threads_than_cores_has_the_idle_ones_give_way',
+    ),
 )
 
 

@@ -45,9 +45,13 @@ def build_and_track(build: Callable[[ConfigDict], Any], config: ConfigDict) -> t
     del tracked
     keys = flat(config.to_dict()).keys()
     unread = {key for key in keys if key not in read and not _is_launchers(key)}
-    if unread:
+
+    def out_of_reach():
+        return {key for key in unread if groups[key.rpartition('.')[0]]() is None}
+
+    if out_of_reach() != unread:
         gc.collect()  # a function that names itself keeps its config a little longer
-    return experiment, {key for key in unread if groups[key.rpartition('.')[0]]() is None}
+    return experiment, out_of_reach()
 
 
 def _is_launchers(key: str) -> bool:

@@ -39,19 +39,19 @@ def build_and_track(build: Callable[[ConfigDict], Any], config: ConfigDict) -> t
     more."""
     read: set[str] = set()
     groups: dict[str, weakref.ref] = {}
-    tracked = _tracked(config, '', read, groups)
-    read.clear()  # of what ConfigDict read when it was made
-    experiment = build(tracked)
-    del tracked
-    keys = flat(config.to_dict()).keys()
-    unread = {key for key in keys if key not in read and not _is_launchers(key)}
-
-    def out_of_reach():
-        return {key for key in unread if groups[key.rpartition('.')[0]]() is None}
-
-    if out_of_reach() != unread:
-        gc.collect()  # a function that names itself keeps its config a little longer
-    return experiment, out_of_reach()
+    gc.freeze()  # what was there before keeps none of the groups, and takes long to look through
+    try:
+        tracked = _tracked(config, '', read, groups)
+        read.clear()  # of what ConfigDict read when it was made
+        experiment = build(tracked)
+        del tracked
+        keys = flat(config.to_dict()).keys()
+        unread = {key for key in keys if key not in read and not _is_launchers(key)}
+        if unread:
+            gc.collect()  # a function that names itself keeps its config a little longer
+    finally:
+        gc.unfreeze()
+    return experiment, {key for key in unread if groups[key.rpartition('.')[0]]() is None}
 
 
 def _is_launchers(key: str) -> bool:

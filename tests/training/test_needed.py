@@ -53,7 +53,8 @@ def test_the_compiler_rounds_no_two_operations_at_once():
         x = 0.1 + 3 * batch['x']
         return ((x * 1.7 + 0.3) * x - 2.1) * x + jax.random.normal(key, x.shape)
 
-    assert np.any(jax.jit(cubic)(KEY, BATCH) != cubic(KEY, BATCH)), 'here all rounds alike: no test'
+    if np.all(jax.jit(cubic)(KEY, BATCH) == cubic(KEY, BATCH)):  # as on a CPU since jax 0.11
+        pytest.skip('this compiler rounds each operation by itself anyway')
     state = evaluate_needed(cubic, KEY, SHAPES, lambda: BATCH)
     np.testing.assert_array_equal(state, cubic(KEY, BATCH))
 

@@ -105,7 +105,8 @@ def build(config):
 
         There are no bits/dim of points that lie on no grey levels.
         """
-        losses_key, _ = jax.random.split(key)
+        # As `denoiser` splits its key, so that both meet one noise.
+        losses_key, _ = jax.random.split(jax.random.clone(key))
         least = losses(losses_key, best_model, best, batch['image'], **settings)
         return {'loss': algorithm.evaluate(key, state, batch)['loss'], 'least_loss': least}
 

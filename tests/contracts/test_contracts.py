@@ -130,6 +130,44 @@ def test_shapes_are_the_contracts(case):
         assert {leaf.shape[0] for leaf in jax.tree.leaves(code)} == {BATCH}
 
 
+def require_keys_spent_once(experiment, monkeypatch):
+    """Follows every key through all that an algorithm computes, without computing it.
+
+    What it does not see: a key that is folded into others and drawn from besides.
+
+    Raises:
+      AssertionError: a key that was split or drawn from is split or drawn from again.
+    """
+    key_reuse = pytest.importorskip('jax.experimental.key_reuse._core')
+    # It follows slices and gathers, and takes a transposed array of keys for spent.
+    kept = key_reuse.KeyReuseSignature(key_reuse.Forward(0, 0))
+    monkeypatch.setitem(key_reuse.key_reuse_signatures, jax.lax.transpose_p, kept)
+    algorithm, batch, key = experiment.algorithm, experiment.data.train[0], jax.random.key(0)
+    state = jax.eval_shape(algorithm.init, key, batch)
+
+    def require(name, function, *arguments):
+        try:
+            key_reuse.check_key_reuse(function, *arguments)
+        except jax.errors.KeyReuseError as error:
+            raise AssertionError(f'{name} spends a key twice') from error
+
+    require('init', algorithm.init, key, batch)
+    require('update', algorithm.update, key, state, batch)
+    require('evaluate', algorithm.evaluate, key, state, batch)
+    if algorithm.sample:
+        require('sample', lambda key, state: algorithm.sample(key, state, 5), key, state)
+    if algorithm.encode:
+        require('encode', algorithm.encode, key, state, batch)
+    if algorithm.encode and algorithm.decode:
+        code = jax.eval_shape(algorithm.encode, key, state, batch)
+        require('decode', algorithm.decode, key, state, code)
+
+
+@algorithms
+def test_an_algorithm_spends_no_key_twice(case, monkeypatch):
+    require_keys_spent_once(experiment_of(case), monkeypatch)
+
+
 @pytest.mark.parametrize('case', quick_only(RESUMED, ALGORITHMS))
 def test_stop_and_resume_is_exact_to_the_bit_across_an_epoch(case, tmp_path):
     whole = run(case, workdir=tmp_path / 'whole')
@@ -316,6 +354,15 @@ def test_every_seed_of_an_experiment_is_the_same_program(name, tiny_sets):
             return jax.jit(fold_steps(experiment.algorithm, feed, 1)).lower(*given).as_text()
 
     assert program(0) == program(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_an_experiment_spends_no_key_twice(name, tiny_sets, monkeypatch):
+    module, config = smoke(name)
+    if 'data_dir' in config:
+        config.data_dir = str(tiny_sets)
+    require_keys_spent_once(module.build(config), monkeypatch)
 
 
 def paths(tree):

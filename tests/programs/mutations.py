@@ -60,6 +60,13 @@ FAULTS = (
         'test_an_example_has_the_place_and_the_noise_of_one_batch_in_any_part[1-3]',
     ),
     Fault(
+        "a flow's parameters begin with the key of what draws its noise",
+        'genjax/algorithms/flow/normalizing_flow.py',
+        'descent.init(bijection.init(params_key, noisy(noise_key, batch)))',
+        'descent.init(bijection.init(key, noisy(noise_key, batch)))',
+        'contracts/test_contracts.py::test_an_algorithm_spends_no_key_twice[normalizing_flow]',
+    ),
+    Fault(
         'gradients are summed over microbatches in place of averaged',
         'genjax/descent.py',
         'x / microbatches',

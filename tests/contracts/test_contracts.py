@@ -110,7 +110,9 @@ def test_arguments_have_the_contracts_names_and_order(case):
 @algorithms
 def test_shapes_are_the_contracts(case):
     experiment = ALGORITHMS[case]()
-    algorithm, batch, key = experiment.algorithm, experiment.data.train[0], jax.random.key(0)
+    algorithm = experiment.algorithm
+    batch = experiment.data.train[0]
+    key = jax.random.key(0)
     state = jax.eval_shape(algorithm.init, key, batch)
     after, metrics = jax.eval_shape(algorithm.update, key, state, batch)
 
@@ -142,7 +144,9 @@ def require_keys_spent_once(experiment, monkeypatch):
     # It follows slices and gathers, and takes a transposed array of keys for spent.
     kept = key_reuse.KeyReuseSignature(key_reuse.Forward(0, 0))
     monkeypatch.setitem(key_reuse.key_reuse_signatures, jax.lax.transpose_p, kept)
-    algorithm, batch, key = experiment.algorithm, experiment.data.train[0], jax.random.key(0)
+    algorithm = experiment.algorithm
+    batch = experiment.data.train[0]
+    key = jax.random.key(0)
     state = jax.eval_shape(algorithm.init, key, batch)
 
     def require(name, function, *arguments):

@@ -213,7 +213,7 @@ def init_params(key: Key, model: Model, x: Array) -> tuple[Any, tuple[int, ...]]
     """
     encoder_key, decoder_key = jax.random.split(key)
     one = jax.ShapeDtypeStruct((1, *x.shape[1:]), jnp.float32)
-    encoder = model.encoder.lazy_init(encoder_key, one)  # compiles nothing
+    encoder = model.encoder.lazy_init(encoder_key, one)
     h = jax.eval_shape(model.encoder.apply, encoder, one)
     decoder = model.decoder.lazy_init(decoder_key, h)
     # A network may have no parameters.

@@ -265,7 +265,7 @@ def denoiser(
         x0 = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
         condition = jax.ShapeDtypeStruct((1,), jnp.float32)
         given = shapes_told(key, batch, shape, classes=classes, augment=augment)
-        # Lazily, which compiles no forward pass.
+        # The forward pass is not needed: no run computes it, older flax not even by hand.
         return descent.init(model.network.lazy_init(key, x0, condition, **given)['params'])
 
     def evaluate(key, state, batch):

@@ -289,7 +289,7 @@ def improved_ddpm(
         del batch
         x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
         t = jax.ShapeDtypeStruct((1,), jnp.int32)
-        # Lazily, which compiles no forward pass.
+        # The forward pass is not needed: no run computes it, older flax not even by hand.
         return descent.init(network.lazy_init(key, x, t)['params'])
 
     def evaluate(key, state, batch):

@@ -101,6 +101,8 @@ def test_the_files_have_milliseconds_and_calls_of_a_step(tmp_path):
     assert '| 0.021 | 1.0 | `nvjet_128x128` |' in path.with_suffix('.md').read_text()
 
 
+# A warning of Python 3.12 of how jax makes a type, which as an error would end the process.
+@pytest.mark.filterwarnings('ignore:builtin type event_stats:DeprecationWarning')
 def test_jax_writes_such_a_trace_and_both_of_its_files_agree(tmp_path):
     x = jnp.ones((256, 256))
     both = jax.jit(lambda x: jnp.tanh(x @ x))

@@ -7,7 +7,7 @@ FOLDER has vocab_count, cooccur, shuffle and glove of github.com/stanfordnlp/Glo
 `gcc -O3 -march=native -funroll-loops`. Both sides take the first words of the corpus, of them the
 50,000 most frequent that occur 5 times, a symmetric window of 10 with weights of 1/d, dimension
 100, x_max 10 and alpha 0.75. The original takes one step an entry at a rate of 0.05, genjax `steps`
-steps of large batches at 0.1. Entries a second are those of the counts times the epochs over the
+steps of large batches at 0.3. Entries a second are those of the counts times the epochs over the
 seconds of training, of genjax compiling included; genjax alone has to be told how many entries
 there are. `whole` is the time from the command to its end, counting and for genjax scores included.
 One code computes the scores of both: Spearman's correlations, the Google analogies among the first

@@ -62,7 +62,7 @@ def get_config():
         counting=dict(window=10, capacity=40_000_000, steps=40, batch=1024),
         dimension=100,
         weight=dict(x_max=10.0, alpha=0.75),  # the paper's 100 is for texts of 10^9 words
-        rate=0.1,
+        rate=0.3,
         examples=('king', 'paris', 'river', 'music', 'monday', 'quickly', 'better', 'three'),
         every=dict(log=50, evaluate=500, save=500),
     )
@@ -100,9 +100,8 @@ def count_pairs(text: Corpus, config: ConfigDict) -> dict[str, np.ndarray]:
     return entries(counts, size, unit=weight(1))
 
 
-def entries_data(pairs: dict[str, np.ndarray], config: ConfigDict) -> Data:
-    """Shuffled batches of entries, and some of them held out."""
-    n = len(pairs['count'])
+def batch_size(n: int, config: ConfigDict) -> int:
+    """The entries of a step, where there are n in all."""
     held_out = config.held_out
     batch = (n - held_out) * config.epochs / config.steps
     if not (1 <= held_out < n and 1 <= batch <= n - held_out):
@@ -110,6 +109,12 @@ def entries_data(pairs: dict[str, np.ndarray], config: ConfigDict) -> Data:
             f'held_out is {held_out:,}, {config.epochs} epochs in {config.steps} steps; the text '
             f'has {n:,} entries, of which each step takes from 1 to all'
         )
+    return round(batch)
+
+
+def entries_data(pairs: dict[str, np.ndarray], *, held_out: int, batch: int, seed: int) -> Data:
+    """Shuffled batches of entries, and some of them held out."""
+    n = len(pairs['count'])
     order = np.random.default_rng(0).permutation(n)
     shuffled = {name: values[order] for name, values in pairs.items()}
     train = {name: values[held_out:] for name, values in shuffled.items()}
@@ -117,7 +122,7 @@ def entries_data(pairs: dict[str, np.ndarray], config: ConfigDict) -> Data:
         {name: values[i : min(i + TEST_BATCH, held_out)] for name, values in shuffled.items()}
         for i in range(0, held_out, TEST_BATCH)
     ]
-    return Data(resident(train, batch=round(batch), seed=config.seed), tests)
+    return Data(resident(train, batch=batch, seed=seed), tests)
 
 
 def build(config):
@@ -129,14 +134,16 @@ def build(config):
     )
     words = text.vocabulary.words
     sets = read_sets(config.word_sets) if config.word_sets else ()
-    # AdaGrad whose accumulators begin at 0: see `glove`
+    pairs = count_pairs(text, config)
+    batch = batch_size(len(pairs['count']), config)
+    data = entries_data(pairs, held_out=config.held_out, batch=batch, seed=config.seed)
     algorithm = glove(
         len(words),
-        optax.adagrad(config.rate, 0.0, 1e-30),
+        # Accumulators begin at 1 beside the sum over a batch, see `glove`.
+        optax.adagrad(config.rate, batch**-2, 1e-30),
         dimension=config.dimension,
         weight=power_weight(**config.weight),
     )
-    data = entries_data(count_pairs(text, config), config)
 
     def vectors(key: Key, state: State) -> jax.Array:
         return state.average['words'] + state.average['contexts']

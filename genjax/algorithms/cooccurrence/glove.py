@@ -76,9 +76,9 @@ def glove(
 
     Args:
       vocabulary_size: V.
-      optimizer: of the mean over a batch. AdaGrad as in the paper is `optax.adagrad(0.05, 0.0,
-        1e-30)`: gradients of single rows are small in a mean, so that its accumulators have to
-        begin near 0.
+      optimizer: of the mean over a batch, as `optax.adagrad(0.3, B**-2, 1e-30)`. The authors step
+        after each entry, by AdaGrad whose accumulators begin above 0, so that rows of rare words
+        take short steps; gradients of single rows are small in a mean of B, so are these.
       dimension: D.
       weight: f, of counts [B].
 

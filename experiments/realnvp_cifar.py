@@ -10,7 +10,9 @@ Source  Dinh et al. 2017, arXiv:1605.08803, sections 3 and 4.1: two scales, the 
         Adam at 1e-3, batch 64, 5e-5 of the squares of the weights' scales. Unlike theirs there is
         actnorm (arXiv:1807.03039) in the place of batch normalisation, since with that the density
         of an example would depend on others, and the number of steps is ours
-Ours    not trained yet: an accelerator is wanted
+Ours    not trained yet: an accelerator is wanted. A small one (--config.network.width=16
+        --config.network.blocks=2 --config.batch=32 --config.steps=1600) comes from 8 to 3.83
+        bits/dim of test images, of a copy by way of JPEG, in 11 minutes of one core
 """
 
 import jax

@@ -127,6 +127,10 @@ def entries_data(pairs: dict[str, np.ndarray], *, held_out: int, batch: int, see
 
 
 def build(config):
+    # What could be refused, before the text is counted.
+    if config.dimension < 1:
+        raise ValueError(f'dimension is {config.dimension}; at least 1 is needed')
+    weight = power_weight(**config.weight)
     text = read_corpus(
         config.corpus,
         min_count=config.min_count,
@@ -143,7 +147,7 @@ def build(config):
         # Accumulators begin at 1 beside the sum over a batch, see `glove`.
         optax.adagrad(config.rate, batch**-2, 1e-30),
         dimension=config.dimension,
-        weight=power_weight(**config.weight),
+        weight=weight,
     )
 
     def vectors(key: Key, state: State) -> jax.Array:

@@ -194,6 +194,7 @@ COMMANDS = {
         '--config.counting.window=23': 'window is 23; weights of 1/d take 1 to 22',
         '--config.weight.x_max=0.0': 'x_max is 0.0, alpha 0.75; needed: a number above 0, one of '
         '0 or more',
+        '--config.dimension=0': 'dimension is 0; at least 1 is needed',
     },
     'ppmi_file --config.corpus=text --config.dimension=2 --config.held_out=5': {
         '--config.window=1000000000': '6 words, window 1000000000, weights [1000000000, '

@@ -262,11 +262,12 @@ def test_steps_with_noise_and_along_the_ode_are_drawn_from_one_noise():
         assert x.shape == (6, 1)
     one = by_maps(jump_times(model.path, 1))
     noise = with_noise(model.path, jump_times(model.path, 1))
-    # By two programs, which may round in their own ways.
+    # By two programs, which round alike before jax 0.12.
+    rounding = 0 if jax.version.__version_info__ < (0, 12) else 1e-6
     np.testing.assert_allclose(
         draw_samples(model, one, SHAPE)(KEY, state, 6),
         draw_samples(model, noise, SHAPE)(KEY, state, 6),
-        rtol=1e-6,
+        rtol=rounding,
     )
 
 
